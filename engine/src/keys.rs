@@ -1,0 +1,107 @@
+//! Idempotency keys: which order a repeated click stands for.
+//!
+//! A key is written down before its click claims anything, and forgotten when the click is refused:
+//! a refusal consumes nothing, not even the key.
+
+use crate::refusal::Refusal;
+use crate::roster::Seat;
+use crate::stock::Units;
+use crate::sync::SharedMap;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
+
+/// A digest of the key that a member's client chose. It is only ever compared with other keys of
+/// the same member and sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct IdempotencyKey(pub NonZeroU64);
+
+/// What is known of a key: the units that its click asked for, and the order it became.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    units: Units,
+    /// `None` while the click is being judged.
+    number: Option<u64>,
+}
+
+/// The keys of one sale.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    map: SharedMap<(Seat, IdempotencyKey), Known>,
+}
+
+impl Keys {
+    /// The order that the key stands for, if any.
+    ///
+    /// # Errors
+    /// [`Refusal::IdempotencyConflict`] if it stands for a click with other units,
+    /// [`Refusal::IdempotencyInFlight`] if its click is being judged.
+    pub(crate) fn look(
+        &self,
+        seat: Seat,
+        key: IdempotencyKey,
+        units: Units,
+    ) -> Result<Option<u64>, Refusal> {
+        match self.map.pin().get(&(seat, key)) {
+            None => Ok(None),
+            Some(known) if known.units != units => Err(Refusal::IdempotencyConflict),
+            Some(Known { number: None, .. }) => Err(Refusal::IdempotencyInFlight),
+            Some(Known { number, .. }) => Ok(*number),
+        }
+    }
+
+    /// Writes a key down as being judged.
+    ///
+    /// # Errors
+    /// [`Refusal::IdempotencyInFlight`] when a twin of the click was faster.
+    pub(crate) fn begin(
+        &self,
+        seat: Seat,
+        key: IdempotencyKey,
+        units: Units,
+    ) -> Result<Begun<'_>, Refusal> {
+        let known = Known { units, number: None };
+        match self.map.pin().try_insert((seat, key), known) {
+            Ok(_) => Ok(Begun { keys: self, seat, key, units, number: None }),
+            Err(_) => Err(Refusal::IdempotencyInFlight),
+        }
+    }
+
+    /// Writes down a key of an order that a former process confirmed.
+    pub(crate) fn restore(&self, seat: Seat, key: IdempotencyKey, units: Units, number: u64) {
+        let known = Known { units, number: Some(number) };
+        self.map.pin().insert((seat, key), known);
+    }
+}
+
+/// A key being judged; forgotten when dropped unless its order is known.
+#[must_use = "dropping it forgets the key"]
+#[derive(Debug)]
+pub(crate) struct Begun<'a> {
+    keys: &'a Keys,
+    seat: Seat,
+    key: IdempotencyKey,
+    units: Units,
+    number: Option<u64>,
+}
+
+impl Begun<'_> {
+    /// From now on the key stands for this order.
+    pub(crate) fn keep(mut self, number: u64) {
+        self.number = Some(number);
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let map = self.keys.map.pin();
+        match self.number {
+            Some(_) => {
+                let known = Known { units: self.units, number: self.number };
+                map.insert((self.seat, self.key), known);
+            }
+            None => {
+                map.remove(&(self.seat, self.key));
+            }
+        }
+    }
+}

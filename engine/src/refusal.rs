@@ -1,0 +1,95 @@
+//! Why a click was not accepted. The order of the variants is the order of the checks.
+
+use crate::clock::Millis;
+use crate::stock::Units;
+
+/// Exactly one reason, the first in the order of checks. A refusal consumed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Fewer than 1 or more units than the tier's limit in one click.
+    #[error("units must be from 1 to {}", limit.0)]
+    BadUnits {
+        /// Most units that a click of this tier may ask for.
+        limit: Units,
+    },
+    /// The idempotency key stands for a click with another body.
+    #[error("this idempotency key was used for a click with another body")]
+    IdempotencyConflict,
+    /// A click with the same key is being judged at this moment.
+    #[error("a click with this idempotency key is being judged; ask again")]
+    IdempotencyInFlight,
+    /// The tier has no window in this sale.
+    #[error("this tier may not buy in this sale")]
+    TierNotAdmitted,
+    /// The tier's window has not opened.
+    #[error("the sale is not open for this tier yet")]
+    NotOpen {
+        /// When it opens for this tier.
+        opens_at: Millis,
+    },
+    /// The operator has paused the sale.
+    #[error("the sale is paused")]
+    Paused,
+    /// The sale is over.
+    #[error("the sale is closed")]
+    Closed,
+    /// Fewer units than asked for are free.
+    #[error("not enough units are left")]
+    SoldOut {
+        /// Units nobody holds; more than 0 when fewer than asked for remain.
+        left: Units,
+    },
+    /// The member would hold more than the tier's limit.
+    #[error("the limit of this tier is reached")]
+    LimitReached {
+        /// Most units that a member of this tier may hold in this sale.
+        limit: Units,
+        /// Units the member holds.
+        held: Units,
+    },
+    /// The sale cannot take orders at this moment: it was halted, or no seat is free.
+    #[error("the sale cannot take orders at this moment")]
+    Busy,
+}
+
+impl Refusal {
+    /// How many kinds there are.
+    pub const KINDS: usize = 10;
+
+    /// The stable words that clients switch on, in the order of checks.
+    pub const CODES: [&'static str; Self::KINDS] = [
+        "bad_units",
+        "idempotency_conflict",
+        "idempotency_in_flight",
+        "tier_not_admitted",
+        "not_open",
+        "paused",
+        "closed",
+        "sold_out",
+        "limit_reached",
+        "busy",
+    ];
+
+    /// Place in [`Refusal::CODES`].
+    #[must_use]
+    pub const fn kind(&self) -> usize {
+        match self {
+            Self::BadUnits { .. } => 0,
+            Self::IdempotencyConflict => 1,
+            Self::IdempotencyInFlight => 2,
+            Self::TierNotAdmitted => 3,
+            Self::NotOpen { .. } => 4,
+            Self::Paused => 5,
+            Self::Closed => 6,
+            Self::SoldOut { .. } => 7,
+            Self::LimitReached { .. } => 8,
+            Self::Busy => 9,
+        }
+    }
+
+    /// The stable word that clients switch on.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        Self::CODES[self.kind()]
+    }
+}

@@ -1,0 +1,202 @@
+//! Roster: member -> seat. A seat is given once, where a session begins; the hot path only indexes.
+//!
+//! Names are packed end to end, and the hash table holds only 4-byte positions, so a member with an
+//! id of ordinary length costs a few dozen bytes. Shards keep one newcomer from holding up others.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use membership::MemberId;
+use parking_lot::RwLock;
+use std::hash::BuildHasher;
+
+/// A member's index in this process, dense enough to index tables with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Seat(u32);
+
+impl Seat {
+    /// The seat with this index; a roster gives them out, tests and models make their own.
+    #[must_use]
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// Place in tables.
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The index as it is kept on the board.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+const SHARDS: usize = 64;
+/// Seats that a shard may give out; together 16,777,216 members.
+const SHARD_SEATS_MAX: usize = (1 << 24) / SHARDS;
+
+/// Every member that this process has seen.
+#[derive(Debug)]
+pub struct Roster {
+    hasher: RandomState,
+    shards: Box<[RwLock<Shard>]>,
+}
+
+/// The members whose hash falls here; member `i` has the seat `i * SHARDS + shard`.
+#[derive(Debug, Default)]
+struct Shard {
+    by_name: HashTable<u32>,
+    /// Member `i`'s name ends here in `names`, and begins where the one before ends.
+    ends: Vec<u32>,
+    names: String,
+}
+
+impl Shard {
+    fn name(&self, i: u32) -> &str {
+        let i = i as usize;
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.names[start..self.ends[i] as usize]
+    }
+
+    fn find(&self, hash: u64, name: &str) -> Option<u32> {
+        self.by_name.find(hash, |i| self.name(*i) == name).copied()
+    }
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Roster {
+    /// Nobody has been seen.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            hasher: RandomState::default(),
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+        }
+    }
+
+    /// The member's seat, given now if the member is new. `None`: all 16,777,216 are taken.
+    ///
+    /// `name` must have passed [`MemberId::check`].
+    #[must_use]
+    pub fn seat(&self, name: &str) -> Option<Seat> {
+        let hash = self.hasher.hash_one(name);
+        let (at, lock) = self.shard(hash);
+        let known = lock.read().find(hash, name);
+        let i = match known {
+            Some(i) => i,
+            None => self.enrol(&mut lock.write(), hash, name)?,
+        };
+        Some(seat_of(at, i))
+    }
+
+    /// The seat of a member who has been seen; allocates nothing.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Seat> {
+        let hash = self.hasher.hash_one(name);
+        let (at, lock) = self.shard(hash);
+        let i = lock.read().find(hash, name)?;
+        Some(seat_of(at, i))
+    }
+
+    /// Whose seat it is.
+    ///
+    /// # Panics
+    /// When this roster did not give out the seat.
+    #[must_use]
+    pub fn member(&self, seat: Seat) -> MemberId {
+        let shard = self.shards[seat.index() % SHARDS].read();
+        let i = seat.0 / u32::try_from(SHARDS).expect("few shards");
+        shard.name(i).parse().expect("the roster keeps checked names only")
+    }
+
+    /// Members seen.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().ends.len()).sum()
+    }
+
+    /// Whether nobody has been seen.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, hash: u64) -> (usize, &RwLock<Shard>) {
+        // The table inside uses the hash's other bits.
+        let at = (hash >> 32) as usize % SHARDS;
+        (at, &self.shards[at])
+    }
+
+    fn enrol(&self, shard: &mut Shard, hash: u64, name: &str) -> Option<u32> {
+        // Another thread may have been faster between the two locks.
+        if let Some(i) = shard.find(hash, name) {
+            return Some(i);
+        }
+        if shard.ends.len() >= SHARD_SEATS_MAX {
+            return None;
+        }
+        let i = u32::try_from(shard.ends.len()).expect("SHARD_SEATS_MAX is small");
+        grow_by_a_quarter(&mut shard.ends);
+        shard.names.push_str(name);
+        shard.ends.push(u32::try_from(shard.names.len()).expect("64 bytes a seat at most"));
+        let Shard { by_name, ends, names } = shard;
+        let name_of = |i: usize| {
+            let start = if i == 0 { 0 } else { ends[i - 1] as usize };
+            &names[start..ends[i] as usize]
+        };
+        by_name.insert_unique(hash, i, |i| self.hasher.hash_one(name_of(*i as usize)));
+        Some(i)
+    }
+}
+
+fn grow_by_a_quarter(ends: &mut Vec<u32>) {
+    if ends.len() == ends.capacity() {
+        ends.reserve_exact(ends.len() / 4 + 16);
+    }
+}
+
+fn seat_of(shard: usize, i: u32) -> Seat {
+    let index = i as usize * SHARDS + shard;
+    Seat(u32::try_from(index).expect("16,777,216 seats fit"))
+}
+
+#[cfg(all(test, not(flash_loom)))]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_member_keeps_one_seat_and_a_seat_one_member() {
+        let roster = Roster::new();
+        let mut seats = HashSet::new();
+        for i in 0..10_000 {
+            let name = format!("viewer-{i}");
+            let seat = roster.seat(&name).unwrap();
+            assert!(seats.insert(seat));
+            assert_eq!(roster.seat(&name), Some(seat));
+            assert_eq!(roster.member(seat).as_str(), name);
+        }
+        assert_eq!(roster.len(), 10_000);
+        assert_eq!(roster.find("stranger"), None);
+    }
+
+    #[test]
+    fn members_who_arrive_on_many_threads_at_once_get_one_seat_each() {
+        let roster = Roster::new();
+        let arrive = || (0..2_000).map(|i| roster.seat(&format!("m{i}")).unwrap()).collect();
+        let (a, b): (Vec<Seat>, Vec<Seat>) = std::thread::scope(|scope| {
+            let other = scope.spawn(arrive);
+            (arrive(), other.join().unwrap())
+        });
+        assert_eq!(a, b);
+        assert_eq!(roster.len(), 2_000);
+    }
+}

@@ -1,0 +1,272 @@
+//! `Sale::buy` and `Sale::settle`: every judgement is here.
+//!
+//! Neither blocks, takes a lock or calls the system; a refused click leaves no trace.
+
+use crate::board::Board;
+use crate::clock::Millis;
+use crate::holdings::Holdings;
+use crate::keys::{IdempotencyKey, Keys};
+use crate::meter::Meter;
+use crate::order::{Order, Status};
+use crate::queue::{OrderQueue, Queued};
+use crate::refusal::Refusal;
+use crate::roster::Seat;
+use crate::stock::{Level, Stock, Units};
+use crate::sync::{AtomicU64, CachePadded, Ordering};
+use crate::terms::Terms;
+use membership::{PerTier, Tier};
+
+/// A member's wish to buy, the member and the tier vouched for.
+#[derive(Debug, Clone, Copy)]
+pub struct Click {
+    /// Who clicks.
+    pub seat: Seat,
+    /// The member's tier at this instant.
+    pub tier: Tier,
+    /// Units asked for.
+    pub units: Units,
+    /// Makes a repetition of this click safe.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A click was accepted: this order is the member's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The order's number.
+    pub number: u64,
+    /// False when the click repeats one that was accepted before.
+    pub is_new: bool,
+}
+
+/// One drop of one item, as this process sells it.
+#[derive(Debug)]
+pub struct Sale {
+    terms: Terms,
+    epoch: u64,
+    /// `click_units_max` of the terms, at hand for the first check.
+    units_max: PerTier<Units>,
+    stock: Stock,
+    holdings: Holdings,
+    keys: Keys,
+    next_number: CachePadded<AtomicU64>,
+    queue: OrderQueue,
+    board: Board,
+    meter: Meter,
+}
+
+impl Sale {
+    /// A sale with `left` of `total` units free, whose next order has the number `next_number`
+    /// (from 1). `epoch` says which opening of the sale this is.
+    #[must_use]
+    pub fn new(terms: Terms, epoch: u64, total: Units, left: Units, next_number: u64) -> Self {
+        Self {
+            units_max: PerTier(Tier::ALL.map(|tier| terms.click_units_max(tier))),
+            terms,
+            epoch,
+            stock: Stock::new(total, left),
+            holdings: Holdings::new(),
+            keys: Keys::default(),
+            next_number: CachePadded::new(AtomicU64::new(next_number)),
+            queue: OrderQueue::new(),
+            board: Board::new(next_number),
+            meter: Meter::new(),
+        }
+    }
+
+    /// Judges a click, at once and for good: what is cheap and private first, the contended word
+    /// last. `now` is the server's clock.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] in the order of checks; nothing has changed.
+    #[inline]
+    pub fn buy(&self, now: Millis, click: Click) -> Result<Accepted, Refusal> {
+        let Click { seat, tier, units, key } = click;
+        let limit = self.units_max[tier];
+        if units.0 == 0 || units > limit {
+            return Err(Refusal::BadUnits { limit });
+        }
+        if let Some(number) = self.repeated(click)? {
+            return Ok(Accepted { number, is_new: false });
+        }
+        self.terms.windows.enter(tier, now)?;
+        self.stock.level().admits(units, self.terms.windows.is_over(now))?;
+        // The key is written down before the claim: a twin of this click that meets the claim must
+        // find out that it is its own.
+        let begun = match key {
+            None => None,
+            Some(_) if self.holdings.held(seat).0 + units.0 > limit.0 => {
+                return self.at_limit(click, limit);
+            }
+            Some(key) => Some(self.keys.begin(seat, key, units)?),
+        };
+        // A member may click twice at once. Claiming before reserving keeps the loser off the one
+        // word that every buyer fights for.
+        let claim = match self.holdings.claim(seat, units, limit) {
+            Ok(claim) => claim,
+            Err(held) => return Err(Refusal::LimitReached { limit, held }),
+        };
+        let reservation = self.stock.reserve(units)?;
+        // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let status = Status::Reserved;
+        let order = Order { number, seat, tier, units, status, reserved_at: now, settled_at: None };
+        claim.link(self.board.link_of(number), |before| self.board.place(&order, before));
+        self.meter.accept(tier, units);
+        claim.keep();
+        reservation.keep();
+        self.queue.push(Queued { number, key });
+        if let Some(begun) = begun {
+            begun.keep(number);
+        }
+        Ok(Accepted { number, is_new: true })
+    }
+
+    /// The store has spoken: a confirmed order keeps its units, a released one gives them back.
+    /// Gives the order to the one call that settled it, `None` to every repetition.
+    ///
+    /// # Panics
+    /// When no such order was accepted: the store answers for what it was asked.
+    pub fn settle(&self, number: u64, status: Status, at: Millis) -> Option<Order> {
+        let order = self.board.read(number).expect("the store was asked about this order");
+        if !self.board.settle(number, status, at) {
+            return None;
+        }
+        self.meter.settle(&order, status, at);
+        if status == Status::Released {
+            // The limit first: a member who sees units on sale again must be able to click.
+            self.holdings.give_back(order.seat, order.units);
+            self.stock.give_back(order.units);
+        }
+        Some(Order { status, settled_at: Some(at), ..order })
+    }
+
+    /// Takes up what a former process left: units held, and orders that keys stand for. Only before
+    /// the sale is shared.
+    pub fn restore_holding(&self, seat: Seat, units: Units) {
+        self.holdings.restore(seat, units);
+    }
+
+    /// See [`Sale::restore_holding`].
+    pub fn restore_key(&self, seat: Seat, key: IdempotencyKey, units: Units, number: u64) {
+        self.keys.restore(seat, key, units, number);
+    }
+
+    /// What was agreed.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Which opening of the sale this is.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// What is left, and the switches.
+    #[must_use]
+    pub fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
+    /// What became of each order of this process.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// Orders on their way to the store.
+    #[must_use]
+    pub fn queue(&self) -> &OrderQueue {
+        &self.queue
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Units that a seat holds.
+    #[must_use]
+    pub fn held(&self, seat: Seat) -> Units {
+        self.holdings.held(seat)
+    }
+
+    /// A seat's orders of this process, newest first.
+    pub fn orders_of(&self, seat: Seat) -> impl Iterator<Item = Order> + '_ {
+        self.board.chain(self.holdings.newest(seat))
+    }
+
+    /// The number that the next order will have.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        // Ordering: Acquire, so that who pages up to here has seen a number no older than its last.
+        self.next_number.load(Ordering::Acquire)
+    }
+
+    /// Where the sale stands.
+    #[must_use]
+    pub fn phase(&self, now: Millis) -> Phase {
+        Phase::of(self.stock.level(), &self.terms, now)
+    }
+
+    fn repeated(&self, click: Click) -> Result<Option<u64>, Refusal> {
+        match click.key {
+            None => Ok(None),
+            Some(key) => self.keys.look(click.seat, key, click.units),
+        }
+    }
+
+    /// The limit may be taken by the twin of this very click: then that is what to say.
+    #[cold]
+    fn at_limit(&self, click: Click, limit: Units) -> Result<Accepted, Refusal> {
+        match self.repeated(click)? {
+            Some(number) => Ok(Accepted { number, is_new: false }),
+            None => Err(Refusal::LimitReached { limit, held: self.holdings.held(click.seat) }),
+        }
+    }
+}
+
+/// Where a sale stands, for those who look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// No tier may enter yet.
+    Scheduled,
+    /// Some tier may buy.
+    Open,
+    /// The operator has paused it.
+    Paused,
+    /// No unit is free.
+    SoldOut,
+    /// It is over.
+    Closed,
+}
+
+impl Phase {
+    /// The word for it in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::SoldOut => "sold_out",
+            Self::Closed => "closed",
+        }
+    }
+
+    fn of(level: Level, terms: &Terms, now: Millis) -> Self {
+        if level.is_closed() || terms.windows.is_over(now) {
+            Self::Closed
+        } else if level.is_paused() {
+            Self::Paused
+        } else if now < terms.windows.first_opens_at() {
+            Self::Scheduled
+        } else if level.left().0 == 0 {
+            Self::SoldOut
+        } else {
+            Self::Open
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Stock: units that nobody holds, and the tokens that take some.
+//!
+//! One word carries how many are left, how many there ever were, and whether anything may be taken
+//! at all. So whoever reads it sees left and total of one instant, and a close that has returned
+//! lets no reservation through.
+
+use crate::refusal::Refusal;
+use crate::sync::{AtomicU64, CachePadded, Ordering};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A number of pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Units(pub u32);
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+const COUNT_BITS: u32 = 28;
+const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+const PAUSED: u64 = 1 << 56;
+const CLOSED: u64 = 1 << 57;
+const HALTED: u64 = 1 << 58;
+
+/// Units nobody holds. Left + units on the queue + units sold is the stock at every instant.
+#[derive(Debug)]
+pub struct Stock {
+    /// Bits 0..28 left, 28..56 total, then the switches.
+    word: CachePadded<AtomicU64>,
+}
+
+/// One reading of a [`Stock`]: everything in it was true at the same instant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Level(u64);
+
+impl Level {
+    /// Units nobody holds.
+    #[inline]
+    #[must_use]
+    pub const fn left(self) -> Units {
+        Units((self.0 & COUNT_MASK) as u32)
+    }
+
+    /// Units there are in all, held or not.
+    #[must_use]
+    pub const fn total(self) -> Units {
+        Units((self.0 >> COUNT_BITS & COUNT_MASK) as u32)
+    }
+
+    /// Units that somebody holds.
+    #[must_use]
+    pub const fn taken(self) -> Units {
+        Units(self.total().0 - self.left().0)
+    }
+
+    /// The operator has paused the sale.
+    #[must_use]
+    pub const fn is_paused(self) -> bool {
+        self.0 & PAUSED != 0
+    }
+
+    /// The operator has closed the sale, for good.
+    #[must_use]
+    pub const fn is_closed(self) -> bool {
+        self.0 & CLOSED != 0
+    }
+
+    /// The store no longer takes this process's orders.
+    #[must_use]
+    pub const fn is_halted(self) -> bool {
+        self.0 & HALTED != 0
+    }
+
+    /// Paused, closed (by the operator or by the clock), sold out, in the order of checks.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] that holds.
+    #[inline]
+    pub fn admits(self, units: Units, is_over: bool) -> Result<(), Refusal> {
+        if self.is_paused() {
+            Err(Refusal::Paused)
+        } else if self.is_closed() || is_over {
+            Err(Refusal::Closed)
+        } else if self.left() < units {
+            Err(Refusal::SoldOut { left: self.left() })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (left, total) = (self.left(), self.total());
+        let (paused, closed) = (self.is_paused(), self.is_closed());
+        write!(f, "{left} of {total} left, paused {paused}, closed {closed}")
+    }
+}
+
+impl Stock {
+    /// The most units that a sale may have.
+    pub const UNITS_MAX: Units = Units(10_000_000);
+
+    /// `left` of `total` units free.
+    ///
+    /// # Panics
+    /// When `left > total` or `total` is over [`Stock::UNITS_MAX`]: such a sale must not start.
+    #[must_use]
+    pub fn new(total: Units, left: Units) -> Self {
+        assert!(left <= total && total <= Self::UNITS_MAX, "no sale starts with {left} of {total}");
+        let word = u64::from(total.0) << COUNT_BITS | u64::from(left.0);
+        Self { word: CachePadded::new(AtomicU64::new(word)) }
+    }
+
+    /// What is left at this instant, and the switches.
+    #[inline]
+    #[must_use]
+    pub fn level(&self) -> Level {
+        // Ordering: Acquire, paired with the Release in `give_back` and `grow_to`. Who sees units
+        // come back also sees what their last owner wrote before giving them up.
+        Level(self.word.load(Ordering::Acquire))
+    }
+
+    /// Takes units, all or none.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the instant at which it was refused: paused, closed, sold out or halted.
+    #[inline]
+    pub fn reserve(&self, units: Units) -> Result<Reservation<'_>, Refusal> {
+        let mut level = self.level();
+        loop {
+            level.admits(units, false)?;
+            if level.is_halted() {
+                return Err(Refusal::Busy);
+            }
+            let next = level.0 - u64::from(units.0);
+            // Ordering: AcqRel. Acquire pairs with the Release in `give_back`: the next owner sees
+            // all that the last one wrote. Release keeps the claim made before visible to whoever
+            // learns from this word that the units are gone. On failure only the value is used.
+            match self.word.compare_exchange_weak(
+                level.0,
+                next,
+                Ordering::AcqRel,
+                Ordering::Acquire, // Ordering: as the load in `level`.
+            ) {
+                Ok(_) => return Ok(Reservation { stock: self, units }),
+                Err(now) => level = Level(now),
+            }
+        }
+    }
+
+    /// Returns units that were reserved.
+    ///
+    /// # Panics
+    /// When more would be left than there are: units were given back twice.
+    pub(crate) fn give_back(&self, units: Units) {
+        // Ordering: Release, paired with the Acquire in `reserve`. Whoever takes these units next
+        // must also see what their last owner wrote before it gave them up.
+        let before = Level(self.word.fetch_add(u64::from(units.0), Ordering::Release));
+        assert!(units <= before.taken(), "{units} given back to {before:?}: more than were taken");
+    }
+
+    /// Raises the total to `total` and frees the difference; a lower or equal total changes
+    /// nothing, so repeating a top-up is harmless. Gives the units that were added.
+    ///
+    /// # Panics
+    /// When `total` is over [`Stock::UNITS_MAX`]: the store does not grant such a top-up.
+    pub fn grow_to(&self, total: Units) -> Units {
+        assert!(total <= Self::UNITS_MAX, "the store granted {total} units");
+        let mut level = self.level();
+        loop {
+            let more = total.0.saturating_sub(level.total().0);
+            let next = level.0 + u64::from(more) + (u64::from(more) << COUNT_BITS);
+            // Ordering: Release, paired with the Acquire in `reserve`, as for returned units.
+            match self.word.compare_exchange_weak(
+                level.0,
+                next,
+                Ordering::Release,
+                Ordering::Relaxed, // Ordering: only the value is used, and tried again.
+            ) {
+                Ok(_) => return Units(more),
+                Err(now) => level = Level(now),
+            }
+        }
+    }
+
+    /// Stops or lets go on. A reservation that was made before stays.
+    pub fn set_paused(&self, paused: bool) {
+        self.set(PAUSED, paused);
+    }
+
+    /// Ends the sale: when this has returned, no reservation succeeds any more.
+    pub fn close(&self) {
+        self.set(CLOSED, true);
+    }
+
+    /// Takes no more orders: the store will not confirm them for this process.
+    pub fn halt(&self) {
+        self.set(HALTED, true);
+    }
+
+    fn set(&self, switch: u64, on: bool) {
+        // Ordering: AcqRel, so that who has switched sees every reservation that came before, and
+        // who reads the switch sees what led to it.
+        if on {
+            self.word.fetch_or(switch, Ordering::AcqRel);
+        } else {
+            // Ordering: AcqRel, as above.
+            self.word.fetch_and(!switch, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Units taken from the stock; given back when dropped unless kept.
+#[must_use = "dropping a reservation gives its units back"]
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    stock: &'a Stock,
+    units: Units,
+}
+
+impl Reservation<'_> {
+    /// The units now belong to an order.
+    #[inline]
+    pub fn keep(mut self) {
+        self.units = Units(0);
+    }
+}
+
+impl Drop for Reservation<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.units.0 > 0 {
+            self.stock.give_back(self.units);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A table that grows under its readers: cells are made chunk by chunk, never moved, never freed
+//! before the table is.
+//!
+//! Seats and order numbers are dense, so the hot path indexes instead of hashing. Growing is
+//! lock-free: threads that meet at a missing chunk each make one, and all but one are dropped.
+
+use crate::sync::{CHUNK_CELLS, FAN_OUT};
+use once_cell::race::OnceBox;
+
+type Chunk<T> = Box<[T]>;
+type Page<T> = Box<[OnceBox<Chunk<T>>]>;
+
+/// Cells numbered from 0 to [`Table::CELLS_MAX`].
+#[derive(Debug)]
+pub(crate) struct Table<T> {
+    pages: Box<[OnceBox<Page<T>>]>,
+}
+
+impl<T: Default> Table<T> {
+    /// Cells that a table can hold: 4,294,967,296 outside models.
+    pub(crate) const CELLS_MAX: usize = FAN_OUT * FAN_OUT * CHUNK_CELLS;
+
+    pub(crate) fn new() -> Self {
+        Self { pages: empty() }
+    }
+
+    /// The cell, if its chunk was ever written to. Allocates nothing.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        let (page, chunk, cell) = place(index);
+        self.pages.get(page)?.get()?[chunk].get()?.get(cell)
+    }
+
+    /// The cell, made if it is not there yet.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Table::CELLS_MAX`]: callers bound their indices.
+    #[inline]
+    pub(crate) fn get_or_grow(&self, index: usize) -> &T {
+        match self.get(index) {
+            Some(cell) => cell,
+            None => self.grow(index),
+        }
+    }
+
+    #[cold]
+    fn grow(&self, index: usize) -> &T {
+        let (page, chunk, cell) = place(index);
+        let page = self.pages[page].get_or_init(|| Box::new(empty()));
+        let cells = || Box::new((0..CHUNK_CELLS).map(|_| T::default()).collect());
+        &page[chunk].get_or_init(cells)[cell]
+    }
+}
+
+#[inline]
+const fn place(index: usize) -> (usize, usize, usize) {
+    (
+        index / (CHUNK_CELLS * FAN_OUT),
+        index / CHUNK_CELLS % FAN_OUT,
+        index % CHUNK_CELLS,
+    )
+}
+
+fn empty<T>() -> Box<[OnceBox<T>]> {
+    (0..FAN_OUT).map(|_| OnceBox::new()).collect()
+}
+
+#[cfg(all(test, not(flash_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::{AtomicU32, Ordering};
+
+    #[test]
+    fn a_cell_is_where_it_was_left_and_its_neighbours_are_untouched() {
+        let table: Table<AtomicU32> = Table::new();
+        let far = CHUNK_CELLS * FAN_OUT + 1;
+        assert!(table.get(far).is_none());
+        // Ordering: Relaxed, one thread.
+        table.get_or_grow(far).store(7, Ordering::Relaxed);
+        assert_eq!(table.get(far).unwrap().load(Ordering::Relaxed), 7);
+        assert_eq!(table.get(far - 1).unwrap().load(Ordering::Relaxed), 0);
+        assert!(table.get(0).is_none());
+        assert!(table.get(Table::<AtomicU32>::CELLS_MAX).is_none());
+    }
+}

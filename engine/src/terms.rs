@@ -1,0 +1,185 @@
+//! Terms: what an operator sets when a sale is made, checked once and fixed from then on.
+
+use crate::clock::Millis;
+use crate::stock::{Stock, Units};
+use crate::window::{BadWindows, Windows};
+use membership::{PerTier, Tier};
+use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+/// A sale's name: 1 to 40 of `a-z 0-9 -`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SaleId(Box<str>);
+
+/// A text that is no sale id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a sale id is 1 to 40 characters of a-z 0-9 -")]
+pub struct BadSaleId;
+
+impl SaleId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SaleId {
+    type Err = BadSaleId;
+
+    fn from_str(text: &str) -> Result<Self, BadSaleId> {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadSaleId)
+        }
+    }
+}
+
+impl TryFrom<String> for SaleId {
+    type Error = BadSaleId;
+
+    fn try_from(text: String) -> Result<Self, BadSaleId> {
+        text.parse()
+    }
+}
+
+impl From<SaleId> for String {
+    fn from(sale: SaleId) -> Self {
+        sale.0.into()
+    }
+}
+
+impl Borrow<str> for SaleId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SaleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An amount of money, in the hundredth part of the currency's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cents(pub u64);
+
+/// What a sale sells, to whom, how many and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Its name.
+    pub id: SaleId,
+    /// What the room shows, 1 to 200 characters.
+    pub title: String,
+    /// Price of one unit.
+    pub price: Cents,
+    /// ISO 4217 code, three capital letters.
+    pub currency: String,
+    /// Units it starts with, 1 to 10,000,000.
+    pub stock: Units,
+    /// When each tier may enter, and when it is over.
+    pub windows: Windows,
+    /// Most units that a member of each tier may hold: 1 to 65,535 where the tier has a window.
+    pub limits: PerTier<Units>,
+    /// How long a confirmed order may stay unpaid, in seconds.
+    pub pay_within_s: u32,
+}
+
+/// One reason why terms do not make a sale.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTerms {
+    /// The title is empty or over 200 characters.
+    #[error("1 to 200 characters, no control characters")]
+    Title,
+    /// Not three capital letters.
+    #[error("three capital letters, as in ISO 4217")]
+    Currency,
+    /// Over what a payment could carry.
+    #[error("0 to 1,000,000,000,000")]
+    Price,
+    /// Zero, or over 10,000,000.
+    #[error("1 to 10,000,000 units")]
+    Stock,
+    /// The windows do not fit each other.
+    #[error("{0}")]
+    Windows(#[from] BadWindows),
+    /// A tier with a window has no limit, or one over 65,535.
+    #[error("{0} has a window and needs a limit of 1 to 65,535 units")]
+    Limit(Tier),
+    /// Zero, or over 30 days.
+    #[error("1 to 2,592,000 seconds")]
+    PayWithin,
+}
+
+impl BadTerms {
+    /// The field to correct, as the API names it.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Currency => "currency",
+            Self::Price => "price_cents",
+            Self::Stock => "stock",
+            Self::Windows(_) => "windows",
+            Self::Limit(_) => "limits",
+            Self::PayWithin => "pay_within_s",
+        }
+    }
+}
+
+impl Terms {
+    /// The most units that one member may ever hold in a sale.
+    pub const LIMIT_MAX: Units = Units(65_535);
+
+    /// Everything that is wrong with them; nothing for terms that make a sale.
+    #[must_use]
+    pub fn faults(&self) -> Vec<BadTerms> {
+        let mut faults = Vec::new();
+        let title_chars = self.title.chars().count();
+        if !(1..=200).contains(&title_chars) || self.title.chars().any(char::is_control) {
+            faults.push(BadTerms::Title);
+        }
+        if self.currency.len() != 3 || !self.currency.bytes().all(|b| b.is_ascii_uppercase()) {
+            faults.push(BadTerms::Currency);
+        }
+        if self.price.0 > 1_000_000_000_000 {
+            faults.push(BadTerms::Price);
+        }
+        if !(Units(1)..=Stock::UNITS_MAX).contains(&self.stock) {
+            faults.push(BadTerms::Stock);
+        }
+        if !(1..=2_592_000).contains(&self.pay_within_s) {
+            faults.push(BadTerms::PayWithin);
+        }
+        for (tier, limit) in self.limits.iter() {
+            let admitted = self.windows.opens_at(tier).is_some();
+            if admitted && !(Units(1)..=Self::LIMIT_MAX).contains(limit) {
+                faults.push(BadTerms::Limit(tier));
+            }
+        }
+        faults
+    }
+
+    /// Most units that one click of this tier may ask for. A tier that is not admitted has no limit
+    /// of its own: it is to hear that it is not admitted, whatever it asks for.
+    #[inline]
+    #[must_use]
+    pub fn click_units_max(&self, tier: Tier) -> Units {
+        match self.windows.opens_at(tier) {
+            Some(_) => self.limits[tier],
+            None => Self::LIMIT_MAX,
+        }
+    }
+
+    /// When a payment for an order confirmed at `at` is due.
+    #[must_use]
+    pub fn pay_by(&self, at: Millis) -> Millis {
+        at + std::time::Duration::from_secs(u64::from(self.pay_within_s))
+    }
+}

@@ -1,0 +1,99 @@
+//! When each tier may enter a sale, and when the sale is over. Pure.
+
+use crate::clock::Millis;
+use crate::refusal::Refusal;
+use membership::{PerTier, Tier};
+use serde::{Deserialize, Serialize};
+
+/// One opening instant for each admitted tier; all windows end when the sale closes.
+///
+/// A higher tier never opens later than a lower one, and every window opens before the close.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Windows {
+    /// `None`: the tier may not buy.
+    opens_at: PerTier<Option<Millis>>,
+    closes_at: Millis,
+}
+
+/// Why windows do not make a sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadWindows {
+    /// Nobody could buy.
+    #[error("at least one tier needs a window")]
+    NoTier,
+    /// A higher tier would wait longer than a lower one.
+    #[error("{0} would open later than the lower tier {1}")]
+    HigherOpensLater(Tier, Tier),
+    /// A lower tier is admitted, this higher one is not.
+    #[error("{0} has no window though the lower tier {1} has one")]
+    HigherLeftOut(Tier, Tier),
+    /// The window would never open.
+    #[error("the window of {0} opens at or after closes_at")]
+    OpensAfterClose(Tier),
+}
+
+impl Windows {
+    /// Checks the windows against each other and against the close.
+    ///
+    /// # Errors
+    /// [`BadWindows`] names the first tier that does not fit, from the lowest up.
+    pub fn new(opens_at: PerTier<Option<Millis>>, closes_at: Millis) -> Result<Self, BadWindows> {
+        let mut lower: Option<(Tier, Millis)> = None;
+        for (tier, opens) in opens_at.iter() {
+            match (*opens, lower) {
+                (None, None) => {}
+                (None, Some((below, _))) => return Err(BadWindows::HigherLeftOut(tier, below)),
+                (Some(opens), Some((below, floor))) if opens > floor => {
+                    return Err(BadWindows::HigherOpensLater(tier, below));
+                }
+                (Some(opens), _) if opens >= closes_at => {
+                    return Err(BadWindows::OpensAfterClose(tier));
+                }
+                (Some(opens), _) => lower = Some((tier, opens)),
+            }
+        }
+        match lower {
+            None => Err(BadWindows::NoTier),
+            Some(_) => Ok(Self { opens_at, closes_at }),
+        }
+    }
+
+    /// Whether the tier may enter at `now`: from its opening on, the very millisecond included.
+    ///
+    /// # Errors
+    /// [`Refusal::TierNotAdmitted`] or [`Refusal::NotOpen`].
+    #[inline]
+    pub fn enter(&self, tier: Tier, now: Millis) -> Result<(), Refusal> {
+        match self.opens_at[tier] {
+            None => Err(Refusal::TierNotAdmitted),
+            Some(opens_at) if now < opens_at => Err(Refusal::NotOpen { opens_at }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether the sale is over at `now`: from the closing instant on, that millisecond included.
+    #[inline]
+    #[must_use]
+    pub fn is_over(&self, now: Millis) -> bool {
+        now >= self.closes_at
+    }
+
+    /// When the tier may enter; `None` if it may not.
+    #[must_use]
+    pub fn opens_at(&self, tier: Tier) -> Option<Millis> {
+        self.opens_at[tier]
+    }
+
+    /// When the first tier may enter.
+    #[must_use]
+    pub fn first_opens_at(&self) -> Millis {
+        let first = self.opens_at.0.iter().flatten().min();
+        *first.expect("Windows::new admits at least one tier")
+    }
+
+    /// When the sale is over.
+    #[must_use]
+    pub fn closes_at(&self) -> Millis {
+        self.closes_at
+    }
+}

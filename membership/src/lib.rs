@@ -1,0 +1,20 @@
+//! Who the members of a live-commerce platform are: their ids and their tiers.
+//!
+//! Pure rules: no threads, no store, no clock. Everything else in Flashlane speaks of members in
+//! these words.
+//!
+//! ```
+//! use membership::{MemberId, Tier};
+//!
+//! let member: MemberId = "viewer-42".parse()?;
+//! let tier: Tier = "gold".parse()?;
+//! assert!(tier > Tier::Silver);
+//! assert_eq!(member.as_str(), "viewer-42");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod member;
+mod tier;
+
+pub use member::{BadMemberId, MemberId};
+pub use tier::{PerTier, Tier, UnknownTier};

@@ -1,0 +1,104 @@
+//! A member's id, checked once where it enters and trusted from there on.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+/// The platform's name for a member: 1 to 64 of `A-Z a-z 0-9 . _ : -`.
+///
+/// The charset is strict because ids become parts of keys in the store, where a brace or a control
+/// character would change their meaning.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MemberId(Box<str>);
+
+/// Why a text is not a member id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a member id is 1 to 64 characters of A-Z a-z 0-9 . _ : -")]
+pub struct BadMemberId;
+
+impl MemberId {
+    /// Longest id, in bytes (each allowed character is one byte).
+    pub const BYTES_MAX: usize = 64;
+
+    /// Checks `text` without keeping it: the hot path looks members up by the token's own bytes.
+    ///
+    /// # Errors
+    /// [`BadMemberId`] when the length or a character is not allowed.
+    pub fn check(text: &str) -> Result<(), BadMemberId> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+        if (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(())
+        } else {
+            Err(BadMemberId)
+        }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MemberId {
+    type Err = BadMemberId;
+
+    fn from_str(text: &str) -> Result<Self, BadMemberId> {
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for MemberId {
+    type Error = BadMemberId;
+
+    fn try_from(text: String) -> Result<Self, BadMemberId> {
+        text.parse()
+    }
+}
+
+impl From<MemberId> for String {
+    fn from(member: MemberId) -> Self {
+        member.0.into()
+    }
+}
+
+impl Borrow<str> for MemberId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MemberId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_change_a_keys_meaning_are_refused() {
+        for bad in ["", "a{b}", "a b", "a\nb", "a\0", "naïve", "a/b", "会员"] {
+            assert_eq!(bad.parse::<MemberId>(), Err(BadMemberId), "{bad:?}");
+        }
+        assert_eq!("x".repeat(65).parse::<MemberId>(), Err(BadMemberId));
+    }
+
+    #[test]
+    fn the_longest_and_the_oddest_allowed_ids_are_taken_as_they_are() {
+        for good in ["x", "A.b_c:d-9", &"x".repeat(64)] {
+            assert_eq!(good.parse::<MemberId>().unwrap().as_str(), good);
+        }
+    }
+}
