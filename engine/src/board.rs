@@ -122,7 +122,7 @@ impl Board {
         let settled_at = Millis(state & AT_MASK);
         let order = Order {
             number,
-            seat: Seat::new((owner & u64::from(u32::MAX)) as u32),
+            seat: Seat::new((owner & 0xffff_ffff) as u32),
             tier: Tier::ALL[(state >> TIER_AT & 0xff) as usize],
             units: Units((claim >> 48) as u32),
             status,

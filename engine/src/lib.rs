@@ -1,6 +1,47 @@
 //! The sale itself: everything that decides.
+//!
+//! The core (windows, roster, holdings, stock, queue, board, [`sale::Sale`]) is synchronous and
+//! knows no store; the confirmer carries its orders to the store behind one port.
+//!
+//! ```
+//! use engine::clock::Millis;
+//! use engine::refusal::Refusal;
+//! use engine::roster::Roster;
+//! use engine::sale::{Click, Sale};
+//! use engine::stock::Units;
+//! use engine::terms::{Cents, Terms};
+//! use engine::window::Windows;
+//! use membership::{PerTier, Tier};
+//!
+//! let opens_at = PerTier([Some(Millis(2_000)); 5]);
+//! let terms = Terms {
+//!     id: "drop-1".parse()?,
+//!     title: "Ten lamps".into(),
+//!     price: Cents(19_900),
+//!     currency: "CNY".into(),
+//!     stock: Units(10),
+//!     windows: Windows::new(opens_at, Millis(9_000))?,
+//!     limits: PerTier([Units(1); 5]),
+//!     pay_within_s: 900,
+//! };
+//! let (sale, roster) = (Sale::new(terms, 1, Units(10), Units(10), 1), Roster::new());
+//! let seat = roster.seat("viewer-42").expect("a free seat");
+//! let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
+//!
+//! assert_eq!(sale.buy(Millis(1_999), click), Err(Refusal::NotOpen { opens_at: Millis(2_000) }));
+//! assert_eq!(sale.buy(Millis(2_000), click).map(|order| order.number), Ok(1));
+//! assert!(matches!(sale.buy(Millis(2_000), click), Err(Refusal::LimitReached { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 pub mod board;
 pub mod clock;
+#[cfg(not(flash_loom))]
+pub mod confirm;
+#[cfg(not(flash_loom))]
+pub mod engine;
+#[cfg(not(flash_loom))]
+mod feed;
 pub mod holdings;
 mod keys;
 pub mod meter;
@@ -10,8 +51,13 @@ pub mod refusal;
 pub mod roster;
 pub mod sale;
 pub mod stock;
+#[cfg(not(flash_loom))]
+pub mod store;
 pub mod sync;
 mod table;
 pub mod terms;
 pub mod window;
+
+#[cfg(not(flash_loom))]
+pub use engine::{Engine, Found, OpenSale};
 pub use keys::IdempotencyKey;

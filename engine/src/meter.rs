@@ -2,7 +2,6 @@
 //!
 //! Counters that clicks write are striped over threads, so that counting makes nobody wait.
 
-use crate::clock::Millis;
 use crate::order::{Order, Status};
 use crate::refusal::Refusal;
 use crate::stock::Units;
@@ -11,6 +10,7 @@ use hdrhistogram::Histogram;
 use membership::{PerTier, Tier};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Orders and the units in them, in one word: bits 0..32 units, 32..64 orders.
 #[derive(Debug, Default)]
@@ -104,15 +104,21 @@ impl Meter {
     }
 
     /// Counts what the store said of an order.
-    pub(crate) fn settle(&self, order: &Order, status: Status, at: Millis) {
+    pub(crate) fn settle(&self, order: &Order, status: Status) {
         match status {
             Status::Confirmed => self.confirmed[order.tier as usize].add(order.units),
             Status::Released => self.released[order.tier as usize].add(order.units),
             Status::Reserved => unreachable!("an order is not settled by being reserved"),
         }
-        let waited = at.since(order.reserved_at).as_millis();
-        let waited_ms = u64::try_from(waited).unwrap_or(u64::MAX).max(1);
-        self.confirm_ms.lock().saturating_record(waited_ms);
+    }
+
+    /// Records how long orders of one batch waited for the store's word.
+    pub fn confirmed_after(&self, waits: impl Iterator<Item = Duration>) {
+        let mut histogram = self.confirm_ms.lock();
+        for waited in waits {
+            let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX).max(1);
+            histogram.saturating_record(waited_ms);
+        }
     }
 
     /// Accepted orders by tier.

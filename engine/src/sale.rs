@@ -131,7 +131,7 @@ impl Sale {
         if !self.board.settle(number, status, at) {
             return None;
         }
-        self.meter.settle(&order, status, at);
+        self.meter.settle(&order, status);
         if status == Status::Released {
             // The limit first: a member who sees units on sale again must be able to click.
             self.holdings.give_back(order.seat, order.units);

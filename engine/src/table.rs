@@ -10,16 +10,13 @@ use once_cell::race::OnceBox;
 type Chunk<T> = Box<[T]>;
 type Page<T> = Box<[OnceBox<Chunk<T>>]>;
 
-/// Cells numbered from 0 to [`Table::CELLS_MAX`].
+/// Cells numbered from 0; 4,294,967,296 of them outside models.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     pages: Box<[OnceBox<Page<T>>]>,
 }
 
 impl<T: Default> Table<T> {
-    /// Cells that a table can hold: 4,294,967,296 outside models.
-    pub(crate) const CELLS_MAX: usize = FAN_OUT * FAN_OUT * CHUNK_CELLS;
-
     pub(crate) fn new() -> Self {
         Self { pages: empty() }
     }
@@ -34,7 +31,7 @@ impl<T: Default> Table<T> {
     /// The cell, made if it is not there yet.
     ///
     /// # Panics
-    /// When `index` is not below [`Table::CELLS_MAX`]: callers bound their indices.
+    /// When `index` is past the last cell: callers bound their indices.
     #[inline]
     pub(crate) fn get_or_grow(&self, index: usize) -> &T {
         match self.get(index) {
@@ -80,6 +77,6 @@ mod tests {
         assert_eq!(table.get(far).unwrap().load(Ordering::Relaxed), 7);
         assert_eq!(table.get(far - 1).unwrap().load(Ordering::Relaxed), 0);
         assert!(table.get(0).is_none());
-        assert!(table.get(Table::<AtomicU32>::CELLS_MAX).is_none());
+        assert!(table.get(FAN_OUT * FAN_OUT * CHUNK_CELLS).is_none());
     }
 }

@@ -1,0 +1,224 @@
+//! The store that forgets everything when the process ends: for trying out and for tests.
+
+use super::ledger::{self, Rows, RowsMut, SaleRow, TopUp, Visit};
+use super::{Audit, Batch, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
+use crate::stock::Units;
+use crate::terms::{SaleId, Terms};
+use async_trait::async_trait;
+use membership::MemberId;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+
+/// Sales in memory, one transaction at a time.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    sales: Mutex<BTreeMap<SaleId, Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    row: Option<SaleRow>,
+    orders: BTreeMap<u64, Record>,
+    held: BTreeMap<MemberId, Units>,
+    orders_of: HashMap<MemberId, Vec<u64>>,
+    outbox: BTreeMap<u64, OutboxEntry>,
+    top_ups: BTreeMap<String, TopUp>,
+}
+
+type Rowset = BTreeMap<SaleId, Kept>;
+
+fn walk<T>(items: impl IntoIterator<Item = T>, see: &mut Visit<'_, T>) {
+    for item in items {
+        if !see(item) {
+            return;
+        }
+    }
+}
+
+impl Rows for Rowset {
+    fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
+        Ok(self.keys().cloned().collect())
+    }
+
+    fn sale(&self, sale: &SaleId) -> Result<Option<SaleRow>, StoreError> {
+        Ok(self.get(sale).and_then(|kept| kept.row.clone()))
+    }
+
+    fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
+        Ok(self.get(sale).and_then(|kept| kept.orders.get(&number).cloned()))
+    }
+
+    fn held(&self, sale: &SaleId, member: &MemberId) -> Result<Units, StoreError> {
+        let held = self.get(sale).and_then(|kept| kept.held.get(member).copied());
+        Ok(held.unwrap_or_default())
+    }
+
+    fn top_up(&self, sale: &SaleId, key: &str) -> Result<Option<TopUp>, StoreError> {
+        Ok(self.get(sale).and_then(|kept| kept.top_ups.get(key).copied()))
+    }
+
+    fn each_order(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        see: &mut Visit<'_, Record>,
+    ) -> Result<(), StoreError> {
+        if let Some(kept) = self.get(sale) {
+            walk(kept.orders.range(after + 1..).map(|(_, record)| record.clone()), see);
+        }
+        Ok(())
+    }
+
+    fn each_order_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+        see: &mut Visit<'_, u64>,
+    ) -> Result<(), StoreError> {
+        let numbers = self.get(sale).and_then(|kept| kept.orders_of.get(member));
+        walk(numbers.into_iter().flatten().copied(), see);
+        Ok(())
+    }
+
+    fn each_holder(
+        &self,
+        sale: &SaleId,
+        see: &mut Visit<'_, (MemberId, Units)>,
+    ) -> Result<(), StoreError> {
+        if let Some(kept) = self.get(sale) {
+            walk(kept.held.iter().map(|(member, units)| (member.clone(), *units)), see);
+        }
+        Ok(())
+    }
+
+    fn each_entry(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        see: &mut Visit<'_, OutboxEntry>,
+    ) -> Result<(), StoreError> {
+        if let Some(kept) = self.get(sale) {
+            walk(kept.outbox.range(after + 1..).map(|(_, entry)| *entry), see);
+        }
+        Ok(())
+    }
+
+    fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Result<(), StoreError> {
+        if let Some(kept) = self.get(sale) {
+            walk(kept.top_ups.values().copied(), see);
+        }
+        Ok(())
+    }
+}
+
+fn kept<'a>(rows: &'a mut Rowset, sale: &SaleId) -> &'a mut Kept {
+    rows.entry(sale.clone()).or_default()
+}
+
+impl RowsMut for Rowset {
+    fn put_sale(&mut self, row: &SaleRow) -> Result<(), StoreError> {
+        kept(self, &row.terms.id).row = Some(row.clone());
+        Ok(())
+    }
+
+    fn put_order(&mut self, sale: &SaleId, record: &Record) -> Result<(), StoreError> {
+        let kept = kept(self, sale);
+        kept.orders.insert(record.number, record.clone());
+        kept.orders_of.entry(record.member.clone()).or_default().push(record.number);
+        Ok(())
+    }
+
+    fn put_held(
+        &mut self,
+        sale: &SaleId,
+        member: &MemberId,
+        units: Units,
+    ) -> Result<(), StoreError> {
+        kept(self, sale).held.insert(member.clone(), units);
+        Ok(())
+    }
+
+    fn put_entry(&mut self, sale: &SaleId, entry: &OutboxEntry) -> Result<(), StoreError> {
+        kept(self, sale).outbox.insert(entry.seq, *entry);
+        Ok(())
+    }
+
+    fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Result<(), StoreError> {
+        kept(self, sale).top_ups.insert(key.to_owned(), *top_up);
+        Ok(())
+    }
+}
+
+// Every transaction checks all that may fail before it writes, so a failed one has changed nothing.
+#[async_trait]
+impl Store for MemoryStore {
+    fn batch_orders_max(&self) -> usize {
+        8_192
+    }
+
+    async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
+        ledger::create(&mut *self.sales.lock(), terms)
+    }
+
+    async fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
+        self.sales.lock().sales()
+    }
+
+    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
+        ledger::open(&mut *self.sales.lock(), sale)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        ledger::commit(&mut *self.sales.lock(), batch)
+    }
+
+    async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
+        ledger::switch(&mut *self.sales.lock(), sale, epoch, switch)
+    }
+
+    async fn top_up(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        key: &str,
+        add: Units,
+    ) -> Result<Units, StoreError> {
+        ledger::top_up(&mut *self.sales.lock(), sale, epoch, key, add)
+    }
+
+    async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
+        self.sales.lock().order(sale, number)
+    }
+
+    async fn orders_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+    ) -> Result<Vec<Record>, StoreError> {
+        ledger::orders_of(&*self.sales.lock(), sale, member)
+    }
+
+    async fn orders_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let rows = self.sales.lock();
+        ledger::page(most, |see| rows.each_order(sale, after, see))
+    }
+
+    async fn outbox_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let rows = self.sales.lock();
+        ledger::page(most, |see| rows.each_entry(sale, after, see))
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        super::audit::audit(&*self.sales.lock())
+    }
+}

@@ -1,0 +1,253 @@
+//! The store: the durable authority that confirms orders.
+//!
+//! The port is shaped by its transactions. One atomic commit holds, for each of its orders: the
+//! record, the member's units, the sale's counters and the outbox entry. Every adapter passes the
+//! same contract test.
+
+mod audit;
+mod ledger;
+mod memory;
+mod redb;
+
+pub use audit::{Audit, SaleAudit};
+pub use memory::MemoryStore;
+pub use redb::{Disk, RedbStore};
+
+use crate::clock::Millis;
+use crate::keys::IdempotencyKey;
+use crate::meter::Tally;
+use crate::order::{OrderId, Status};
+use crate::stock::Units;
+use crate::terms::{SaleId, Terms};
+use async_trait::async_trait;
+use membership::{MemberId, PerTier, Tier};
+use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A reserved order, as it is sent to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number in the sale.
+    pub number: u64,
+    /// Whose it is.
+    pub member: MemberId,
+    /// The tier at the click.
+    pub tier: Tier,
+    /// Units it holds.
+    pub units: Units,
+    /// When the click was accepted.
+    pub reserved_at: Millis,
+    /// The key under which the click may be repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Orders of one sale to commit together. Cheap to clone: a resend is the same batch.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Which sale.
+    pub sale: SaleId,
+    /// Which opening of it these orders belong to.
+    pub epoch: u64,
+    /// What the store writes down as the instant of its verdicts.
+    pub at: Millis,
+    /// The orders, each number once.
+    pub orders: Arc<[Placed]>,
+}
+
+/// What the store said of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The order is on disk, or was already: this is what it became, and when.
+    Stored(Status, Millis),
+    /// Another process has opened the sale since; this order is not in the store and will not be.
+    Fenced,
+}
+
+/// An order in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number in the sale.
+    pub number: u64,
+    /// Which opening of the sale took it.
+    pub epoch: u64,
+    /// Whose it is.
+    pub member: MemberId,
+    /// The tier at the click.
+    pub tier: Tier,
+    /// Units it holds, or held.
+    pub units: Units,
+    /// What became of it; never `Reserved`.
+    pub status: Status,
+    /// When the click was accepted.
+    pub reserved_at: Millis,
+    /// When the store decided.
+    pub settled_at: Millis,
+    /// The key under which the click may be repeated.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl Record {
+    /// The order's id.
+    #[must_use]
+    pub fn id(&self, sale: &SaleId) -> OrderId {
+        OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
+    }
+}
+
+/// One entry of a sale's outbox: a state change that others may read, in order of `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// From 1, without gaps.
+    pub seq: u64,
+    /// Which order changed.
+    pub number: u64,
+    /// What it became.
+    pub status: Status,
+    /// When.
+    pub at: Millis,
+}
+
+/// A sale as the store has it, and the epoch under which the caller now sells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What was agreed.
+    pub terms: Terms,
+    /// This opening; every former one is fenced.
+    pub epoch: u64,
+    /// Units in all, top-ups included.
+    pub stock: Units,
+    /// Units that no stored order holds.
+    pub left: Units,
+    /// Paused by the operator.
+    pub is_paused: bool,
+    /// Closed by the operator.
+    pub is_closed: bool,
+    /// One more than the highest stored number.
+    pub next_number: u64,
+    /// Confirmed orders by tier.
+    pub confirmed: PerTier<Tally>,
+    /// Released orders by tier.
+    pub released: PerTier<Tally>,
+    /// Who holds how much.
+    pub held: Vec<(MemberId, Units)>,
+    /// Stored orders that may be asked for again by key.
+    pub keyed: Vec<Record>,
+}
+
+/// The operator's switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Stop selling for now.
+    Pause,
+    /// Go on selling.
+    Resume,
+    /// Stop selling for good.
+    Close,
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A sale with this id is there already.
+    #[error("a sale with this id is there already")]
+    SaleExists,
+    /// No such sale.
+    #[error("no sale has this id")]
+    UnknownSale,
+    /// Another process has opened the sale since.
+    #[error("another process has opened this sale since; this one no longer sells it")]
+    Fenced,
+    /// The sale would have more units than a sale may have.
+    #[error("a sale has at most 10,000,000 units; this one has {0}")]
+    TooMuchStock(Units),
+    /// The idempotency key stands for a top-up by another amount.
+    #[error("this idempotency key was used for a top-up by {0} units")]
+    TopUpConflict(Units),
+    /// The store refused and changed nothing; asking again may help.
+    #[error("the store refused for now: {0}")]
+    Refused(String),
+    /// No answer: it may have been done. Ask again with the same ids until there is one.
+    #[error("the store did not answer: {0}")]
+    Unknown(String),
+    /// What the store holds is not what Flashlane wrote. Nothing may be sold on top of that.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unknown(_) => true,
+            Self::SaleExists
+            | Self::UnknownSale
+            | Self::Fenced
+            | Self::TooMuchStock(_)
+            | Self::TopUpConflict(_)
+            | Self::Damaged(_) => false,
+        }
+    }
+}
+
+/// The port. Every method is one transaction: done as a whole and on disk, or not at all.
+#[async_trait]
+pub trait Store: Debug + Send + Sync + 'static {
+    /// The most orders that one [`Store::commit`] may carry.
+    fn batch_orders_max(&self) -> usize;
+
+    /// Writes a new sale down.
+    async fn create(&self, terms: &Terms) -> Result<(), StoreError>;
+
+    /// The ids of all sales.
+    async fn sales(&self) -> Result<Vec<SaleId>, StoreError>;
+
+    /// Takes a sale over: a fresh epoch, and the state to go on from.
+    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError>;
+
+    /// Decides orders; gives one verdict each, in their order. Idempotent: an order that is known
+    /// gets the verdict that is stored.
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
+
+    /// Turns one of the operator's switches. Closing is for good: a closed sale stays closed.
+    async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError>;
+
+    /// Adds stock, once per `key`; gives the units that there are in all after it.
+    async fn top_up(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        key: &str,
+        add: Units,
+    ) -> Result<Units, StoreError>;
+
+    /// An order by its number.
+    async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError>;
+
+    /// A member's orders, oldest first.
+    async fn orders_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// At most `most` orders with numbers over `after`, by number.
+    async fn orders_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// At most `most` outbox entries with a `seq` over `after`, by `seq`.
+    async fn outbox_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// Adds everything up again and says what does not fit.
+    async fn audit(&self) -> Result<Audit, StoreError>;
+}

@@ -1,0 +1,227 @@
+//! Rows in redb tables: keys begin with the sale, values are postcard.
+
+use super::failed;
+use crate::order::Status;
+use crate::stock::Units;
+use crate::store::ledger::{Rows, RowsMut, SaleRow, TopUp, Visit};
+use crate::store::{OutboxEntry, Record, StoreError};
+use crate::terms::SaleId;
+use membership::MemberId;
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+type Numbered = (&'static str, u64);
+type Named = (&'static str, &'static str);
+type Owned = (&'static str, &'static str, u64);
+type Kept<T> = Result<T, StoreError>;
+
+const SALES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sales");
+const ORDERS: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("orders");
+const ORDERS_OF: TableDefinition<'_, Owned, ()> = TableDefinition::new("orders_of");
+const HELD: TableDefinition<'_, Named, u32> = TableDefinition::new("held");
+const OUTBOX: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("outbox");
+const TOP_UPS: TableDefinition<'_, Named, &[u8]> = TableDefinition::new("top_ups");
+
+/// The tables, read and written in one transaction, or only read in one snapshot.
+pub(super) struct Set<S, O, W, H, E, T> {
+    sales: S,
+    orders: O,
+    orders_of: W,
+    held: H,
+    outbox: E,
+    top_ups: T,
+}
+
+pub(super) type Tables<'t> = Set<
+    Table<'t, &'static str, &'static [u8]>,
+    Table<'t, Numbered, &'static [u8]>,
+    Table<'t, Owned, ()>,
+    Table<'t, Named, u32>,
+    Table<'t, Numbered, &'static [u8]>,
+    Table<'t, Named, &'static [u8]>,
+>;
+
+pub(super) type Views = Set<
+    ReadOnlyTable<&'static str, &'static [u8]>,
+    ReadOnlyTable<Numbered, &'static [u8]>,
+    ReadOnlyTable<Owned, ()>,
+    ReadOnlyTable<Named, u32>,
+    ReadOnlyTable<Numbered, &'static [u8]>,
+    ReadOnlyTable<Named, &'static [u8]>,
+>;
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(txn: &'t WriteTransaction) -> Kept<Self> {
+        Ok(Self {
+            sales: txn.open_table(SALES).map_err(failed)?,
+            orders: txn.open_table(ORDERS).map_err(failed)?,
+            orders_of: txn.open_table(ORDERS_OF).map_err(failed)?,
+            held: txn.open_table(HELD).map_err(failed)?,
+            outbox: txn.open_table(OUTBOX).map_err(failed)?,
+            top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
+        })
+    }
+}
+
+impl Views {
+    pub(super) fn open(txn: &ReadTransaction) -> Kept<Self> {
+        Ok(Self {
+            sales: txn.open_table(SALES).map_err(failed)?,
+            orders: txn.open_table(ORDERS).map_err(failed)?,
+            orders_of: txn.open_table(ORDERS_OF).map_err(failed)?,
+            held: txn.open_table(HELD).map_err(failed)?,
+            outbox: txn.open_table(OUTBOX).map_err(failed)?,
+            top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
+        })
+    }
+}
+
+impl<S, O, W, H, E, T> Rows for Set<S, O, W, H, E, T>
+where
+    S: ReadableTable<&'static str, &'static [u8]>,
+    O: ReadableTable<Numbered, &'static [u8]>,
+    W: ReadableTable<Owned, ()>,
+    H: ReadableTable<Named, u32>,
+    E: ReadableTable<Numbered, &'static [u8]>,
+    T: ReadableTable<Named, &'static [u8]>,
+{
+    fn sales(&self) -> Kept<Vec<SaleId>> {
+        let mut sales = Vec::new();
+        for entry in self.sales.iter().map_err(failed)? {
+            let (id, _) = entry.map_err(failed)?;
+            sales.push(id.value().parse().map_err(damaged)?);
+        }
+        Ok(sales)
+    }
+
+    fn sale(&self, sale: &SaleId) -> Kept<Option<SaleRow>> {
+        let found = self.sales.get(sale.as_str()).map_err(failed)?;
+        found.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    fn order(&self, sale: &SaleId, number: u64) -> Kept<Option<Record>> {
+        let found = self.orders.get((sale.as_str(), number)).map_err(failed)?;
+        found.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    fn held(&self, sale: &SaleId, member: &MemberId) -> Kept<Units> {
+        let found = self.held.get((sale.as_str(), member.as_str())).map_err(failed)?;
+        Ok(found.map_or(Units(0), |units| Units(units.value())))
+    }
+
+    fn top_up(&self, sale: &SaleId, key: &str) -> Kept<Option<TopUp>> {
+        let found = self.top_ups.get((sale.as_str(), key)).map_err(failed)?;
+        found.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    fn each_order(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, Record>) -> Kept<()> {
+        each_numbered(&self.orders, sale, after, see)
+    }
+
+    fn each_order_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+        see: &mut Visit<'_, u64>,
+    ) -> Kept<()> {
+        let (sale, member) = (sale.as_str(), member.as_str());
+        let range = self.orders_of.range((sale, member, 0)..=(sale, member, u64::MAX));
+        for entry in range.map_err(failed)? {
+            let (key, ()) = entry.map(|(key, unit)| (key, unit.value())).map_err(failed)?;
+            if !see(key.value().2) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Units)>) -> Kept<()> {
+        for entry in self.held.range((sale.as_str(), "")..).map_err(failed)? {
+            let (key, units) = entry.map_err(failed)?;
+            let (of, member) = key.value();
+            let member = member.parse().map_err(damaged)?;
+            if of != sale.as_str() || !see((member, Units(units.value()))) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn each_entry(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, OutboxEntry>) -> Kept<()> {
+        each_numbered(&self.outbox, sale, after, see)
+    }
+
+    fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()> {
+        for entry in self.top_ups.range((sale.as_str(), "")..).map_err(failed)? {
+            let (key, bytes) = entry.map_err(failed)?;
+            if key.value().0 != sale.as_str() || !see(decode(bytes.value())?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RowsMut for Tables<'_> {
+    fn put_sale(&mut self, row: &SaleRow) -> Kept<()> {
+        let bytes = encode(row)?;
+        self.sales.insert(row.terms.id.as_str(), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_order(&mut self, sale: &SaleId, record: &Record) -> Kept<()> {
+        debug_assert_ne!(record.status, Status::Reserved, "the store keeps decided orders");
+        let (sale, number) = (sale.as_str(), record.number);
+        let bytes = encode(record)?;
+        self.orders.insert((sale, number), &*bytes).map_err(failed)?;
+        self.orders_of.insert((sale, record.member.as_str(), number), ()).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_held(&mut self, sale: &SaleId, member: &MemberId, units: Units) -> Kept<()> {
+        self.held.insert((sale.as_str(), member.as_str()), units.0).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_entry(&mut self, sale: &SaleId, entry: &OutboxEntry) -> Kept<()> {
+        let bytes = encode(entry)?;
+        self.outbox.insert((sale.as_str(), entry.seq), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Kept<()> {
+        let bytes = encode(top_up)?;
+        self.top_ups.insert((sale.as_str(), key), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn each_numbered<V: DeserializeOwned>(
+    table: &impl ReadableTable<Numbered, &'static [u8]>,
+    sale: &SaleId,
+    after: u64,
+    see: &mut Visit<'_, V>,
+) -> Kept<()> {
+    let sale = sale.as_str();
+    let range = table.range((sale, after.saturating_add(1))..=(sale, u64::MAX));
+    for entry in range.map_err(failed)? {
+        let (_, bytes) = entry.map_err(failed)?;
+        if !see(decode(bytes.value())?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn encode(value: &impl Serialize) -> Kept<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(damaged)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Kept<T> {
+    postcard::from_bytes(bytes).map_err(damaged)
+}
+
+fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(error.to_string())
+}
