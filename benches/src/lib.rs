@@ -1,1 +1,9 @@
-//! x
+//! How fast Flashlane is, and whether it told the truth while it was: the load generator's parts.
+
+pub mod audit;
+pub mod client;
+pub mod drive;
+pub mod operator;
+pub mod plot;
+pub mod report;
+pub mod tally;

@@ -101,9 +101,7 @@ impl Board {
         // Ordering: Release, paired with the Acquire in `read`: who reads a verdict also sees all
         // that led to it. Failure needs no ordering, nothing is read after it.
         let settled = state(status, order.tier, at);
-        slot.state
-            .compare_exchange(reserved, settled, Ordering::Release, Ordering::Relaxed)
-            .is_ok()
+        slot.state.compare_exchange(reserved, settled, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     fn read_slot(&self, slot: &Slot, number: u64) -> Option<(Order, u32)> {

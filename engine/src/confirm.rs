@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn higher_tiers_are_served_first_and_each_tier_in_order_of_arrival() {
         use Tier::{Diamond, Gold, Regular};
-        let orders = [(1, Regular, 0), (2, Gold, 0), (3, Regular, 0), (4, Diamond, 0), (5, Gold, 0)];
+        let orders =
+            [(1, Regular, 0), (2, Gold, 0), (3, Regular, 0), (4, Diamond, 0), (5, Gold, 0)];
         assert_eq!(served(&orders, 10), [4, 2, 5, 1, 3]);
     }
 

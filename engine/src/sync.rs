@@ -7,8 +7,8 @@
 mod real {
     pub(crate) use crossbeam::queue::SegQueue;
     pub(crate) use crossbeam::utils::CachePadded;
-    pub use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
     use std::sync::atomic::AtomicUsize;
+    pub use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
     /// A map that readers and writers share without a lock.
     pub(crate) type SharedMap<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
@@ -137,10 +137,12 @@ mod modelled {
 }
 
 #[cfg(flash_loom)]
-pub(crate) use modelled::{CHUNK_CELLS, CachePadded, FAN_OUT, STRIPES, SegQueue, SharedMap, stripe};
-#[cfg(flash_loom)]
 pub use modelled::{AtomicU16, AtomicU32, AtomicU64, Ordering};
-#[cfg(not(flash_loom))]
-pub(crate) use real::{CHUNK_CELLS, CachePadded, FAN_OUT, STRIPES, SegQueue, SharedMap, stripe};
+#[cfg(flash_loom)]
+pub(crate) use modelled::{
+    CHUNK_CELLS, CachePadded, FAN_OUT, STRIPES, SegQueue, SharedMap, stripe,
+};
 #[cfg(not(flash_loom))]
 pub use real::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+#[cfg(not(flash_loom))]
+pub(crate) use real::{CHUNK_CELLS, CachePadded, FAN_OUT, STRIPES, SegQueue, SharedMap, stripe};

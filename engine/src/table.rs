@@ -51,11 +51,7 @@ impl<T: Default> Table<T> {
 
 #[inline]
 const fn place(index: usize) -> (usize, usize, usize) {
-    (
-        index / (CHUNK_CELLS * FAN_OUT),
-        index / CHUNK_CELLS % FAN_OUT,
-        index % CHUNK_CELLS,
-    )
+    (index / (CHUNK_CELLS * FAN_OUT), index / CHUNK_CELLS % FAN_OUT, index % CHUNK_CELLS)
 }
 
 fn empty<T>() -> Box<[OnceBox<T>]> {

@@ -1,1 +1,146 @@
-fn main(){}
+//! `flashlane`: serves member drops, makes tokens to try them with, and verifies what it stored.
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use engine::store::{Audit, RedbStore, Store};
+use gateway::{Algorithm, ServeOptions, issue_token};
+use membership::{MemberId, Tier};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// A flash-sale engine for live commerce
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve sales to members and operators
+    Serve(Box<ServeOptions>),
+    /// Print a member's token, for trying things out
+    Token(TokenOptions),
+    /// Add every order in the store up again; exit 1 and say what differs
+    Verify(VerifyOptions),
+}
+
+#[derive(Debug, Args)]
+struct TokenOptions {
+    /// Whose token
+    #[arg(long)]
+    member: MemberId,
+    /// regular, silver, gold, platinum or diamond
+    #[arg(long)]
+    tier: Tier,
+    /// How long it is valid: a number and s, m, h or d
+    #[arg(long, default_value = "1h", value_parser = duration)]
+    ttl: Duration,
+    /// The key that signs it, in PEM a private one
+    #[arg(
+        long,
+        env = "FLASHLANE_TOKEN_KEY",
+        value_name = "FILE",
+        default_value = "./flashlane-data/token.key"
+    )]
+    token_key: PathBuf,
+    /// As `serve` is told
+    #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
+    token_alg: Algorithm,
+    /// As `serve` is told
+    #[arg(long, env = "FLASHLANE_TOKEN_ISSUER")]
+    token_issuer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct VerifyOptions {
+    /// Folder of the embedded store; stop `serve` first
+    #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
+    data: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("FLASHLANE_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let done = match Cli::parse().command {
+        Command::Serve(options) => run(gateway::serve(*options)).map(|()| ExitCode::SUCCESS),
+        Command::Token(options) => token(&options).map(|()| ExitCode::SUCCESS),
+        Command::Verify(options) => run(verify(options)),
+    };
+    done.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(work)
+}
+
+fn token(options: &TokenOptions) -> anyhow::Result<()> {
+    let path = options.token_key.display();
+    let key = std::fs::read(&options.token_key).with_context(|| {
+        format!("cannot read the key file {path}; `serve` makes one, or give --token-key FILE")
+    })?;
+    let issuer = options.token_issuer.as_deref();
+    let (member, tier, ttl) = (&options.member, options.tier, options.ttl);
+    let token = issue_token(options.token_alg, &key, issuer, member, tier, ttl)
+        .with_context(|| format!("the key in {path} cannot sign tokens"))?;
+    writeln!(std::io::stdout(), "{token}")?;
+    Ok(())
+}
+
+async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
+    let path = options.data.join("store.redb");
+    anyhow::ensure!(
+        path.exists(),
+        "there is no store at {}; name its folder with --data",
+        path.display()
+    );
+    let store = RedbStore::open(&path).context("cannot open the store")?;
+    let audit = store.audit().await.context("cannot read the store")?;
+    report(&audit)?;
+    Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(audit: &Audit) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for sale in &audit.sales {
+        let (confirmed, released) = (sale.confirmed, sale.released);
+        writeln!(
+            out,
+            "{}: {} units = {} left + {} confirmed in {} orders of {} members; {} orders released",
+            sale.sale,
+            sale.stock,
+            sale.left,
+            confirmed.units,
+            confirmed.orders,
+            sale.holders,
+            released.orders
+        )?;
+        for difference in &sale.differences {
+            writeln!(out, "{}: DIFFERS: {difference}", sale.sale)?;
+        }
+    }
+    let verdict = if audit.is_clean() { "everything adds up" } else { "the store does not add up" };
+    writeln!(out, "{} sales, {verdict}", audit.sales.len())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: a number from 1 and one of s, m, h, d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let total = count.checked_mul(seconds).filter(|total| (1..=3_153_600_000).contains(total));
+    total.map(Duration::from_secs).ok_or_else(wrong)
+}

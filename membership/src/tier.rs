@@ -28,13 +28,8 @@ pub struct UnknownTier;
 
 impl Tier {
     /// All tiers, lowest first.
-    pub const ALL: [Self; 5] = [
-        Self::Regular,
-        Self::Silver,
-        Self::Gold,
-        Self::Platinum,
-        Self::Diamond,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Regular, Self::Silver, Self::Gold, Self::Platinum, Self::Diamond];
 
     /// The tier's word, as it stands in tokens, JSON and configuration.
     #[must_use]

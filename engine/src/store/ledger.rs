@@ -43,12 +43,8 @@ pub(super) trait Rows {
     fn held(&self, sale: &SaleId, member: &MemberId) -> Kept<Units>;
     fn top_up(&self, sale: &SaleId, key: &str) -> Kept<Option<TopUp>>;
     fn each_order(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, Record>) -> Kept<()>;
-    fn each_order_of(
-        &self,
-        sale: &SaleId,
-        member: &MemberId,
-        see: &mut Visit<'_, u64>,
-    ) -> Kept<()>;
+    fn each_order_of(&self, sale: &SaleId, member: &MemberId, see: &mut Visit<'_, u64>)
+    -> Kept<()>;
     fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Units)>) -> Kept<()>;
     fn each_entry(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, OutboxEntry>) -> Kept<()>;
     fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()>;

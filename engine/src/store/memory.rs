@@ -190,11 +190,7 @@ impl Store for MemoryStore {
         self.sales.lock().order(sale, number)
     }
 
-    async fn orders_of(
-        &self,
-        sale: &SaleId,
-        member: &MemberId,
-    ) -> Result<Vec<Record>, StoreError> {
+    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
         ledger::orders_of(&*self.sales.lock(), sale, member)
     }
 

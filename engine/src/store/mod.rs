@@ -226,11 +226,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError>;
 
     /// A member's orders, oldest first.
-    async fn orders_of(
-        &self,
-        sale: &SaleId,
-        member: &MemberId,
-    ) -> Result<Vec<Record>, StoreError>;
+    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError>;
 
     /// At most `most` orders with numbers over `after`, by number.
     async fn orders_after(

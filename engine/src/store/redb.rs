@@ -82,10 +82,7 @@ impl File {
         Ok(Arc::clone(open.as_ref().expect("opened above")))
     }
 
-    fn read<T>(
-        &self,
-        view: impl FnOnce(&Views) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn read<T>(&self, view: impl FnOnce(&Views) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let database = self.database()?;
         let seen = database.begin_read().map_err(failed).and_then(|txn| view(&Views::open(&txn)?));
         self.check(seen)
@@ -168,8 +165,7 @@ impl Store for RedbStore {
         add: Units,
     ) -> Result<Units, StoreError> {
         let (sale, key) = (sale.clone(), key.to_owned());
-        self.run(move |file| file.write(|rows| ledger::top_up(rows, &sale, epoch, &key, add)))
-            .await
+        self.run(move |file| file.write(|rows| ledger::top_up(rows, &sale, epoch, &key, add))).await
     }
 
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
@@ -177,11 +173,7 @@ impl Store for RedbStore {
         self.run(move |file| file.read(|rows| rows.order(&sale, number))).await
     }
 
-    async fn orders_of(
-        &self,
-        sale: &SaleId,
-        member: &MemberId,
-    ) -> Result<Vec<Record>, StoreError> {
+    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
         let (sale, member) = (sale.clone(), member.clone());
         self.run(move |file| file.read(|rows| ledger::orders_of(rows, &sale, &member))).await
     }

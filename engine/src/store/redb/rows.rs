@@ -7,7 +7,9 @@ use crate::store::ledger::{Rows, RowsMut, SaleRow, TopUp, Visit};
 use crate::store::{OutboxEntry, Record, StoreError};
 use crate::terms::SaleId;
 use membership::MemberId;
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,0 +1,50 @@
+//! `bare`: what axum does with no Flashlane in it. One route that reads the body and answers with
+//! given bytes, to measure the gateway against.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::routing::post;
+use clap::Parser;
+use std::io::Write;
+
+/// A bare axum route with a given answer; prints its address
+#[derive(Debug, Parser)]
+struct Options {
+    /// Status of the answer
+    #[arg(long)]
+    status: u16,
+    /// Body of the answer
+    #[arg(long)]
+    body: String,
+    /// Content type of the answer
+    #[arg(long)]
+    content_type: String,
+    /// `Location` of the answer
+    #[arg(long)]
+    location: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let status = StatusCode::from_u16(options.status)?;
+    let content_type = HeaderValue::try_from(options.content_type)?;
+    let location = options.location.map(HeaderValue::try_from).transpose()?;
+    let body = Bytes::from(options.body);
+    let answer = move |_read: Bytes| {
+        let (content_type, location, body) = (content_type.clone(), location.clone(), body.clone());
+        async move {
+            let location = location.map(|location| [(header::LOCATION, location)]);
+            (status, [(header::CONTENT_TYPE, content_type)], location, body)
+        }
+    };
+    let router = Router::new().route("/v1/sales/{sale}/orders", post(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(std::io::stdout(), "public http://{}", listener.local_addr()?)?;
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        stream.set_nodelay(true).ok();
+    });
+    axum::serve(listener, router).await?;
+    Ok(())
+}

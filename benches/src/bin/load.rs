@@ -1,0 +1,289 @@
+//! `load`: drives a member drop, reports what came back, and audits it.
+
+use anyhow::{Context, bail, ensure};
+use benches::audit::Audit;
+use benches::drive::{Clicker, Plan, Progress, drive};
+use benches::operator::{Operator, SaleReport};
+use benches::report::{Report, Sample};
+use clap::Parser;
+use engine::store::{RedbStore, Store};
+use gateway::{Algorithm, issue_token};
+use hyper::header::HeaderValue;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use membership::Tier;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Drives a member drop with an open loop, reports accepted, confirmed and refused apart, and audits
+///
+/// Clicks are due at a fixed rate, and latency counts from when a click was due. At the end the
+/// receipts are compared with the operator's list of orders and, with --verify, with the store.
+/// Exits 1 and says which if anything differs.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The server's public address, on loopback
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    target: SocketAddr,
+    /// The server's operator address
+    #[arg(long, default_value = "127.0.0.1:8081")]
+    operator: SocketAddr,
+    /// Folder of the server's keys
+    #[arg(long, default_value = "./flashlane-data")]
+    data: PathBuf,
+    /// The sale to click in; it must not have orders yet
+    #[arg(long, default_value = "drop")]
+    sale: String,
+    /// Make the sale with this many units first
+    #[arg(long, value_name = "UNITS")]
+    make: Option<u32>,
+    /// Limits of a sale to make: regular, silver, gold, platinum, diamond
+    #[arg(long, value_delimiter = ',', num_args = 5, default_value = "1,1,2,2,3")]
+    limits: Vec<u32>,
+    /// Milliseconds between the windows of a sale to make, diamond first
+    #[arg(long, default_value_t = 1_000)]
+    stagger_ms: u64,
+    /// Members who click, in turn
+    #[arg(long, default_value_t = 20_000)]
+    members: usize,
+    /// Of a hundred members: regular, silver, gold, platinum, diamond
+    #[arg(long, value_delimiter = ',', num_args = 5, default_value = "70,15,9,4,2")]
+    mix: Vec<usize>,
+    /// Clicks a second, or `max`: each connection clicks again as soon as it is answered
+    #[arg(long, default_value = "5000", value_parser = rate)]
+    rate: Rate,
+    /// Seconds
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Keep-alive connections
+    #[arg(long, default_value_t = 128)]
+    connections: usize,
+    /// Units a click
+    #[arg(long, default_value_t = 1)]
+    units: u32,
+    /// Of a hundred clicks, how many ask to wait for their confirmation
+    #[arg(long, default_value_t = 10)]
+    wait_percent: u64,
+    /// Give each click an idempotency key
+    #[arg(long)]
+    keyed: bool,
+    /// Write the figures here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a page with plots here
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Then end the server with this process id and audit its store, too
+    #[arg(long, value_name = "PID")]
+    verify_after_stopping: Option<i32>,
+}
+
+/// How many members of each tier take part.
+type Members = BTreeMap<Tier, u64>;
+
+#[derive(Debug, Clone, Copy)]
+struct Rate(Option<u64>);
+
+fn rate(text: &str) -> Result<Rate, String> {
+    match (text, text.parse::<u64>()) {
+        ("max", _) => Ok(Rate(None)),
+        (_, Ok(rate)) if (1..=1_000_000).contains(&rate) => Ok(Rate(Some(rate))),
+        _ => Err("1 to 1,000,000 clicks a second, or `max`".into()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    ensure!(
+        options.target.ip().is_loopback() && options.operator.ip().is_loopback(),
+        "load is sent to loopback addresses only"
+    );
+    ensure!((1..=600).contains(&options.seconds), "--seconds takes 1 to 600");
+    ensure!((1..=10_000).contains(&options.connections), "--connections takes 1 to 10,000");
+    let (clickers, members) = clickers(&options)?;
+    let key = read(&options.data.join("operator.key"))?;
+    let mut operator = Operator::new(options.operator, &key)?;
+    if let Some(units) = options.make {
+        let sale = sale_to_make(&options, units)?;
+        operator.make_sale(&sale).await.context("the sale could not be made")?;
+    }
+    let before = operator.report(&options.sale).await?;
+    ensure!(before.left == before.stock, "the sale {} has orders already", options.sale);
+
+    let started_at = Timestamp::now();
+    let plan = Plan {
+        target: options.target,
+        sale: options.sale.clone(),
+        clickers,
+        rate: options.rate.0,
+        duration: Duration::from_secs(options.seconds),
+        connections: options.connections,
+        units: options.units,
+        wait_percent: options.wait_percent,
+        keyed: options.keyed,
+        receipts: true,
+    };
+    let progress = Arc::new(Progress::default());
+    let driving = tokio::spawn(drive(plan, Arc::clone(&progress)));
+    let samples = watch(&options, &mut operator, &progress, || driving.is_finished()).await?;
+    let tally = driving.await?;
+
+    let sale = operator.settled(&options.sale, Duration::from_secs(60)).await?;
+    let listed = operator.orders(&options.sale).await?;
+    let mut audit = Audit::default();
+    audit.orders(&tally, &listed, &sale);
+    if let Some(pid) = options.verify_after_stopping {
+        stop(pid).await?;
+        let store = RedbStore::open(&options.data.join("store.redb"))?;
+        let stored = store.audit().await?;
+        let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
+        audit.store(stored, &listed);
+    }
+    let samples = with_end(samples, &sale);
+    let report = Report {
+        command: std::env::args().skip(1).fold("load".into(), |line, arg| line + " " + &arg),
+        started_at,
+        rate: options.rate.0,
+        accepted: tally.receipts.len() as u64,
+        confirmed: listed.iter().filter(|order| order.status == "confirmed").count() as u64,
+        refused: tally.refusals(),
+        unanswered: tally.unanswered,
+        latency: tally.latencies.iter().map(|(o, l)| (o.clone(), l.summary())).collect(),
+        tiers: Report::stories(&tally, &members, &listed, &sale, started_at),
+        sale,
+        samples,
+        audit,
+    };
+    write!(std::io::stdout(), "{}", report.text())?;
+    if let Some(path) = &options.json {
+        write(path, &serde_json::to_string_pretty(&report)?)?;
+    }
+    if let Some(path) = &options.html {
+        write(path, &report.html(&tally, &listed)?)?;
+        writeln!(std::io::stdout(), "\nreport {}", path.display())?;
+    }
+    if let Some(error) = &tally.first_error {
+        writeln!(std::io::stderr(), "first click without an answer: {error}")?;
+    }
+    Ok(if report.audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn clickers(options: &Options) -> anyhow::Result<(Arc<[Clicker]>, Members)> {
+    ensure!(options.mix.iter().sum::<usize>() == 100, "--mix must add up to 100");
+    ensure!((1..=2_000_000).contains(&options.members), "--members takes 1 to 2,000,000");
+    let key = read(&options.data.join("token.key"))?;
+    let ttl = Duration::from_secs(3_600);
+    let mut clickers = Vec::with_capacity(options.members);
+    let mut members = BTreeMap::new();
+    for i in 0..options.members {
+        let mut place = i % 100;
+        let tier = options.mix.iter().zip(Tier::ALL).find_map(|(share, tier)| {
+            let found = (place < *share).then_some(tier);
+            place = place.saturating_sub(*share);
+            found
+        });
+        let tier = tier.context("--mix covers every member")?;
+        let member = format!("viewer-{i:06}").parse()?;
+        let token = issue_token(Algorithm::Hs256, key.as_bytes(), None, &member, tier, ttl)?;
+        let authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
+        *members.entry(tier).or_default() += 1;
+        clickers.push(Clicker { member: member.to_string(), tier, authorization });
+    }
+    // A seed of its own: the same members click in the same order in every run.
+    fastrand::Rng::with_seed(1).shuffle(&mut clickers);
+    Ok((clickers.into(), members))
+}
+
+fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Value> {
+    let now_ms = Timestamp::now().as_millisecond();
+    let at = |ms: u64| -> anyhow::Result<String> {
+        Ok(Timestamp::from_millisecond(now_ms + i64::try_from(ms)?)?.to_string())
+    };
+    let lead_ms = 500;
+    let mut windows = BTreeMap::new();
+    for (tier, place) in Tier::ALL.into_iter().rev().zip(0..) {
+        windows.insert(tier.as_str(), at(lead_ms + place * options.stagger_ms)?);
+    }
+    let limits: BTreeMap<_, _> =
+        Tier::ALL.iter().map(|tier| tier.as_str()).zip(&options.limits).collect();
+    Ok(json!({
+        "id": options.sale, "title": "A lamp that only members get", "price_cents": 19_900,
+        "currency": "CNY", "stock": units, "windows": windows, "limits": limits,
+        "closes_at": at(3_600_000)?, "pay_within_s": 900,
+    }))
+}
+
+/// Follows the sale and shows progress until the clicks are over.
+async fn watch(
+    options: &Options,
+    operator: &mut Operator,
+    progress: &Progress,
+    is_over: impl Fn() -> bool,
+) -> anyhow::Result<Vec<Sample>> {
+    let bar = ProgressBar::with_draw_target(
+        Some(options.seconds * 10),
+        ProgressDrawTarget::stderr_with_hz(10),
+    );
+    bar.set_style(ProgressStyle::with_template("{bar:30} {elapsed} {msg}")?);
+    let (start, mut samples) = (Instant::now(), Vec::new());
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    while !is_over() {
+        tick.tick().await;
+        let SaleReport { left, reserved, confirmed, .. } = operator.report(&options.sale).await?;
+        samples.push(Sample { at_s: start.elapsed().as_secs_f64(), left, reserved, confirmed });
+        // Ordering: Relaxed, counts for the eye.
+        let accepted = progress.accepted.load(Ordering::Relaxed);
+        let refused = progress.refused.load(Ordering::Relaxed);
+        bar.set_position(u64::try_from(start.elapsed().as_millis() / 100)?);
+        bar.set_message(format!("{left} left, {accepted} accepted, {refused} refused"));
+    }
+    bar.finish_and_clear();
+    Ok(samples)
+}
+
+fn with_end(mut samples: Vec<Sample>, sale: &SaleReport) -> Vec<Sample> {
+    if let Some(last) = samples.last().copied() {
+        let SaleReport { left, reserved, confirmed, .. } = *sale;
+        samples.push(Sample { at_s: last.at_s + 0.1, left, reserved, confirmed });
+    }
+    samples
+}
+
+/// Asks the server to end and waits until it has: only then its store can be read.
+async fn stop(pid: i32) -> anyhow::Result<()> {
+    let server = Pid::from_raw(pid).context("--verify-after-stopping takes a process id")?;
+    kill_process(server, Signal::TERM).context("the server could not be told to stop")?;
+    let start = Instant::now();
+    while test_kill_process(server).is_ok() && !is_zombie(pid) {
+        if start.elapsed() > Duration::from_secs(60) {
+            bail!("the server did not stop within 60 s");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Ended, but its parent has not noticed yet.
+fn is_zombie(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| {
+        format!("cannot read {}; name the server's folder with --data", path.display())
+    })
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

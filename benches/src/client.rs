@@ -1,0 +1,64 @@
+//! One keep-alive HTTP/1.1 connection that comes back by itself when it was cut.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+
+/// A connection to one server.
+#[derive(Debug)]
+pub struct Client {
+    address: SocketAddr,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// Connects at the first request.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, sender: None }
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// When there was no answer: whether the server has done it is not known.
+    pub async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        match self.exchange(request).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.sender = None;
+                Err(error)
+            }
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let sender = match &mut self.sender {
+            Some(sender) if !sender.is_closed() => sender,
+            gone => gone.insert(connect(self.address).await?),
+        };
+        sender.ready().await?;
+        let response: Response<Incoming> = sender.send_request(request).await?;
+        let (head, body) = response.into_parts();
+        Ok((head.status, body.collect().await?.to_bytes()))
+    }
+}
+
+async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // The connection's own errors reach whoever awaits an answer on it.
+    tokio::spawn(async move { connection.await.ok() });
+    Ok(sender)
+}

@@ -1,0 +1,227 @@
+//! The open loop: clicks are due at a fixed rate whatever the server does, and a late answer counts
+//! from when its click was due. So a server that stalls cannot hide behind clicks not sent.
+
+use crate::client::Client;
+use crate::tally::{Receipt, Tally};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::HeaderValue;
+use hyper::{Request, StatusCode, header};
+use membership::Tier;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// A member and the header that proves it.
+#[derive(Debug, Clone)]
+pub struct Clicker {
+    /// The member's id.
+    pub member: String,
+    /// The member's tier.
+    pub tier: Tier,
+    /// `Bearer ...`
+    pub authorization: HeaderValue,
+}
+
+/// What to send, how fast, for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The server's public address.
+    pub target: SocketAddr,
+    /// Which sale to click in.
+    pub sale: String,
+    /// Who clicks, in turn.
+    pub clickers: Arc<[Clicker]>,
+    /// Clicks a second; `None`: each connection clicks again as soon as it is answered.
+    pub rate: Option<u64>,
+    /// For how long.
+    pub duration: Duration,
+    /// Keep-alive connections.
+    pub connections: usize,
+    /// Units a click.
+    pub units: u32,
+    /// Of a hundred clicks, how many wait for their confirmation.
+    pub wait_percent: u64,
+    /// Whether each click carries an idempotency key of its own.
+    pub keyed: bool,
+    /// Whether to keep a receipt for each accepted click, and count by tier and code.
+    pub receipts: bool,
+}
+
+/// What others may watch while it runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Clicks answered with an order.
+    pub accepted: AtomicU64,
+    /// Clicks refused.
+    pub refused: AtomicU64,
+}
+
+struct Run {
+    plan: Plan,
+    start: Instant,
+    total: u64,
+    next: AtomicU64,
+    due: Semaphore,
+    progress: Arc<Progress>,
+    path: String,
+    body: Bytes,
+}
+
+/// Clicks until the plan is over; ends when every click has its answer or its error.
+pub async fn drive(plan: Plan, progress: Arc<Progress>) -> Tally {
+    let total = match plan.rate {
+        Some(rate) => due_within(rate, plan.duration),
+        None => u64::MAX,
+    };
+    let run = Arc::new(Run {
+        path: format!("/v1/sales/{}/orders", plan.sale),
+        body: Bytes::from(format!("{{\"units\":{}}}", plan.units)),
+        start: Instant::now(),
+        total,
+        next: AtomicU64::new(0),
+        due: Semaphore::new(0),
+        progress,
+        plan,
+    });
+    let pacer = run.plan.rate.map(|rate| {
+        let run = Arc::clone(&run);
+        std::thread::spawn(move || pace(&run, rate))
+    });
+    let clicking: Vec<_> =
+        (0..run.plan.connections).map(|_| tokio::spawn(click_on(Arc::clone(&run)))).collect();
+    let mut tally = Tally::default();
+    for connection in clicking {
+        tally.merge(connection.await.expect("a connection's task does not panic"));
+    }
+    if let Some(pacer) = pacer {
+        pacer.join().expect("the pacer does not panic");
+    }
+    tally
+}
+
+/// Clicks due by then.
+fn due_within(rate: u64, elapsed: Duration) -> u64 {
+    let clicks = elapsed.as_micros() * u128::from(rate) / 1_000_000;
+    u64::try_from(clicks).expect("a run of minutes")
+}
+
+/// Releases clicks when they are due, on a thread of its own: tokio's timer knows milliseconds only.
+fn pace(run: &Run, rate: u64) {
+    let mut released = 0;
+    while released < run.total {
+        let due = due_within(rate, run.start.elapsed()).min(run.total);
+        if due > released {
+            run.due.add_permits(usize::try_from(due - released).expect("a tick's clicks"));
+            released = due;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    // Every connection that waits for another click finds that there is none.
+    run.due.add_permits(run.plan.connections);
+}
+
+async fn click_on(run: Arc<Run>) -> Tally {
+    let mut tally = Tally::default();
+    let mut client = Client::new(run.plan.target);
+    loop {
+        if run.plan.rate.is_some() {
+            run.due.acquire().await.expect("the pace is never closed").forget();
+        } else if run.start.elapsed() >= run.plan.duration {
+            return tally;
+        }
+        // Ordering: Relaxed, each click only has to be taken once.
+        let i = run.next.fetch_add(1, Ordering::Relaxed);
+        if i >= run.total {
+            return tally;
+        }
+        let due = match run.plan.rate {
+            Some(rate) => run.start + Duration::from_micros(i * 1_000_000 / rate),
+            None => Instant::now(),
+        };
+        let turn = i % run.plan.clickers.len() as u64;
+        let clicker = &run.plan.clickers[usize::try_from(turn).expect("an index")];
+        let answer = client.send(run.request(i, clicker)).await;
+        run.note(&mut tally, clicker, due, answer);
+    }
+}
+
+#[derive(Deserialize)]
+struct OrderAnswer<'a> {
+    order_id: &'a str,
+    units: u32,
+    status: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Refused<'a> {
+    code: &'a str,
+}
+
+impl Run {
+    fn request(&self, i: u64, clicker: &Clicker) -> Request<Full<Bytes>> {
+        let mut request = Request::post(&self.path)
+            .header(header::HOST, "flashlane")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, &clicker.authorization);
+        if i % 100 < self.plan.wait_percent {
+            request = request.header("prefer", "wait=10");
+        }
+        if self.plan.keyed {
+            request = request.header("idempotency-key", format!("load-{i}"));
+        }
+        request.body(Full::new(self.body.clone())).expect("a plain request")
+    }
+
+    fn note(
+        &self,
+        tally: &mut Tally,
+        clicker: &Clicker,
+        due: Instant,
+        answer: anyhow::Result<(StatusCode, Bytes)>,
+    ) {
+        let latency = due.elapsed();
+        if self.plan.receipts {
+            *tally.clicks.entry(clicker.tier).or_default() += 1;
+        }
+        match answer {
+            Ok((StatusCode::ACCEPTED | StatusCode::CREATED, body)) => {
+                // Ordering: Relaxed, for the progress bar.
+                self.progress.accepted.fetch_add(1, Ordering::Relaxed);
+                let order: Result<OrderAnswer<'_>, _> = serde_json::from_slice(&body);
+                let Ok(order) = order else { return tally.record("unreadable", latency) };
+                let was_confirmed = order.status == "confirmed";
+                tally.record(if was_confirmed { "confirmed" } else { "accepted" }, latency);
+                if self.plan.receipts {
+                    let due_ms = due.duration_since(self.start).as_millis();
+                    tally.receipts.push(Receipt {
+                        order_id: order.order_id.to_owned(),
+                        member: clicker.member.clone(),
+                        tier: clicker.tier,
+                        units: order.units,
+                        was_confirmed,
+                        due_ms: u64::try_from(due_ms).unwrap_or(u64::MAX),
+                    });
+                }
+            }
+            Ok((status, body)) => {
+                // Ordering: Relaxed, for the progress bar.
+                self.progress.refused.fetch_add(1, Ordering::Relaxed);
+                let refused: Result<Refused<'_>, _> = serde_json::from_slice(&body);
+                let code = refused.map_or_else(|_| format!("http {status}"), |r| r.code.to_owned());
+                tally.record(&code, latency);
+                if self.plan.receipts {
+                    let codes = tally.refused.entry(clicker.tier).or_default();
+                    *codes.entry(code).or_default() += 1;
+                }
+            }
+            Err(error) => {
+                tally.unanswered += 1;
+                tally.first_error.get_or_insert_with(|| format!("{error:#}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The operator's side of a run: makes the sale, watches it, and lists its orders.
+
+use crate::client::Client;
+use anyhow::{Context, ensure};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, StatusCode, header};
+use jiff::Timestamp;
+use membership::Tier;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A connection to the operator listener.
+#[derive(Debug)]
+pub struct Operator {
+    client: Client,
+    authorization: HeaderValue,
+}
+
+/// What the run looks at in a sale's report. Counts are units.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SaleReport {
+    /// Units in all.
+    pub stock: u64,
+    /// Units nobody holds.
+    pub left: u64,
+    /// Units of orders that wait for the store.
+    pub reserved: u64,
+    /// Units of orders on disk.
+    pub confirmed: u64,
+    /// Units of orders that the store refused.
+    pub released: u64,
+    /// Most units a member of each tier may hold.
+    pub limits: BTreeMap<Tier, u64>,
+    /// When each tier may enter.
+    pub windows: BTreeMap<Tier, Timestamp>,
+    /// When it is over.
+    pub closes_at: Timestamp,
+    /// Each tier's orders.
+    pub by_tier: BTreeMap<Tier, TierReport>,
+}
+
+/// One tier's part.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TierReport {
+    /// Orders taken.
+    pub orders: u64,
+    /// Units on disk.
+    pub confirmed: u64,
+}
+
+/// An order, as the operator's list has it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ListedOrder {
+    /// Its id.
+    pub order_id: String,
+    /// Whose it is.
+    pub member: String,
+    /// The tier at the click.
+    pub tier: Tier,
+    /// Units it holds.
+    pub units: u32,
+    /// What became of it.
+    pub status: String,
+    /// Its place in the order of arrival.
+    pub number: u64,
+    /// When it was accepted.
+    pub reserved_at: Timestamp,
+    /// When the store decided.
+    pub confirmed_at: Option<Timestamp>,
+}
+
+impl Operator {
+    /// Speaks to `address` with the key in `key`.
+    ///
+    /// # Errors
+    /// When the key cannot stand in a header.
+    pub fn new(address: SocketAddr, key: &str) -> anyhow::Result<Self> {
+        let authorization = HeaderValue::try_from(format!("Bearer {}", key.trim()));
+        let authorization = authorization.context("the operator key is no header value")?;
+        Ok(Self { client: Client::new(address), authorization })
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<T> {
+        let bytes = body.map(Value::to_string).unwrap_or_default();
+        let request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .header(header::HOST, "flashlane")
+            .header(header::AUTHORIZATION, &self.authorization)
+            .body(Full::new(Bytes::from(bytes)))?;
+        let (status, body) = self.client.send(request).await?;
+        let text = String::from_utf8_lossy(&body);
+        ensure!(
+            matches!(status, StatusCode::OK | StatusCode::CREATED),
+            "{method} {path} was answered with {status}: {text}"
+        );
+        serde_json::from_slice(&body).with_context(|| format!("{path} answered {text}"))
+    }
+
+    /// Makes a sale.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub async fn make_sale(&mut self, sale: &Value) -> anyhow::Result<SaleReport> {
+        self.call(Method::POST, "/v1/sales", Some(sale)).await
+    }
+
+    /// How a sale stands.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn report(&mut self, sale: &str) -> anyhow::Result<SaleReport> {
+        self.call(Method::GET, &format!("/v1/sales/{sale}"), None).await
+    }
+
+    /// The report once no order waits for the store any more.
+    ///
+    /// # Errors
+    /// When some still wait after `patience`.
+    pub async fn settled(&mut self, sale: &str, patience: Duration) -> anyhow::Result<SaleReport> {
+        let start = Instant::now();
+        loop {
+            let report = self.report(sale).await?;
+            if report.reserved == 0 {
+                return Ok(report);
+            }
+            ensure!(
+                start.elapsed() < patience,
+                "{} units still wait for the store after {patience:?}",
+                report.reserved
+            );
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Every order of a sale, by number.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn orders(&mut self, sale: &str) -> anyhow::Result<Vec<ListedOrder>> {
+        #[derive(Deserialize)]
+        struct Page {
+            orders: Vec<ListedOrder>,
+            next: Option<u64>,
+        }
+        let (mut orders, mut after) = (Vec::new(), 0);
+        loop {
+            let path = format!("/v1/sales/{sale}/orders?after={after}&limit=10000");
+            let page: Page = self.call(Method::GET, &path, None).await?;
+            orders.extend(page.orders);
+            match page.next {
+                Some(next) => after = next,
+                None => return Ok(orders),
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Plots as SVG text.
+
+use anyhow::anyhow;
+use plotters::prelude::*;
+use std::fmt::Display;
+
+/// A named line through points.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What the legend calls it.
+    pub name: String,
+    /// x and y, by x.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// By how many nines they have.
+const PERCENTILES: [&str; 6] = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
+const SIZE: (u32, u32) = (860, 380);
+/// Colours that stay apart for colour-blind eyes (Okabe and Ito).
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(213, 94, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(120, 120, 120),
+    RGBColor(0, 0, 0),
+];
+
+fn failed(error: impl Display) -> anyhow::Error {
+    anyhow!("a plot could not be drawn: {error}")
+}
+
+/// Latency by percentile: x is how many nines, y is logarithmic.
+///
+/// # Errors
+/// When the plotting library fails.
+pub fn latencies(lines: &[Line]) -> anyhow::Result<String> {
+    let top = lines.iter().flat_map(|line| &line.points).map(|(_, ms)| *ms).fold(1.0, f64::max);
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let mut chart = ChartBuilder::on(&area)
+            .margin(12)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(0.0..5.0, (0.01..top * 1.5).log_scale())
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc("percentile")
+            .y_desc("ms from when the click was due")
+            .x_labels(6)
+            .x_label_formatter(&|nines: &f64| {
+                let place = |i: &usize| (*i as f64 - nines).abs() < 0.01;
+                let label = (0..PERCENTILES.len()).find(place).map(|i| PERCENTILES[i]);
+                label.unwrap_or_default().to_owned()
+            })
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(failed)?;
+        draw(&mut chart, lines)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// Values over seconds.
+///
+/// # Errors
+/// When the plotting library fails.
+pub fn over_time(lines: &[Line], what: &str) -> anyhow::Result<String> {
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let end = points().map(|(x, _)| *x).fold(0.1, f64::max);
+    let top = points().map(|(_, y)| *y).fold(1.0, f64::max);
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let mut chart = ChartBuilder::on(&area)
+            .margin(12)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(0.0..end, 0.0..top * 1.05)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc("seconds from the first click")
+            .y_desc(what)
+            .x_label_formatter(&|s| format!("{s:.1}"))
+            .y_label_formatter(&|y| format!("{y:.0}"))
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(failed)?;
+        draw(&mut chart, lines)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+fn draw<'a, X, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    lines: &[Line],
+) -> anyhow::Result<()>
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
+        let style = colour.stroke_width(2);
+        chart
+            .draw_series(LineSeries::new(line.points.iter().copied(), style))
+            .map_err(failed)?
+            .label(&line.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(200, 200, 200))
+        .draw()
+        .map_err(failed)
+}

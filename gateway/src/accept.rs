@@ -1,0 +1,151 @@
+//! The accept loop: what a connection may cost is bounded before a request is read.
+
+use crate::error::ApiError;
+use crate::metrics::Gates;
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tower::Service as _;
+
+/// How long a request's headers may take to arrive, and a connection may idle between requests.
+const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+const HEADERS_MAX: usize = 32;
+const HEADER_BYTES_MAX: usize = 8 << 10;
+/// How long requests in flight may take to end once the listener has stopped.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
+
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-length: 132\r\n\r\n\
+    {\"type\":\"/problems/busy\",\"title\":\"Service Unavailable\",\"status\":503,\
+    \"detail\":\"too many connections; try again soon\",\"code\":\"busy\"}\n";
+
+/// Serves until told to stop, then lets requests in flight end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    gates: Arc<Gates>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(connections_max));
+    let graceful = GracefulShutdown::new();
+    let bounded = Bounded { router };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // The only change there is, or a closed channel: both are to stop.
+            _ = stop.changed() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        // Ordering: Relaxed, a count that publishes nothing but itself.
+        gates.connections.fetch_add(1, Ordering::Relaxed);
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            // Ordering: Relaxed, as above.
+            gates.turned_away.fetch_add(1, Ordering::Relaxed);
+            turn_away(stream);
+            continue;
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "the peer is gone already");
+            continue;
+        }
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_DEADLINE)
+            .max_header_size(2 * HEADER_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), bounded.clone());
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended badly");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut off");
+    }
+}
+
+/// Out of file descriptors or memory: wait for some to come back instead of spinning.
+async fn pause_after(error: &io::Error) {
+    let is_about_one_peer =
+        matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    if !is_about_one_peer {
+        tracing::warn!(%error, "cannot accept connections for the moment");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Says that there is no room, without waiting for the peer.
+fn turn_away(mut stream: TcpStream) {
+    tokio::spawn(async move {
+        let told = tokio::time::timeout(Duration::from_secs(1), stream.write_all(FULL)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            tracing::debug!("a peer over the cap did not wait for its answer");
+        }
+    });
+}
+
+/// The router behind the limits on headers, which hyper alone would answer without a body.
+#[derive(Debug, Clone)]
+struct Bounded {
+    router: Router,
+}
+
+impl Service<Request<Incoming>> for Bounded {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let headers = request.headers();
+        let bytes = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
+            name.as_str().len() + value.len() + 4
+        };
+        let fits = headers.len() <= HEADERS_MAX
+            && headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
+        if !fits {
+            return Box::pin(std::future::ready(Ok(ApiError::HeadersTooLarge.into_response())));
+        }
+        // The router's own `ready` is always at once.
+        Box::pin(self.router.clone().call(request.map(Body::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_a_full_house_has_the_length_that_it_names() {
+        let text = std::str::from_utf8(FULL).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+}

@@ -1,0 +1,68 @@
+//! Every route of both listeners, and what handlers share.
+
+use crate::buy::buy;
+use crate::error::{ApiError, panicked};
+use crate::session::Verifier;
+use crate::{metrics, openapi, operator, orders, sales};
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, post};
+use engine::Engine;
+use engine::store::Store;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What every handler may use.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) gates: Arc<metrics::Gates>,
+}
+
+impl FromRef<App> for Arc<Engine> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.engine)
+    }
+}
+
+/// What members reach.
+pub(crate) fn public(app: App) -> Router {
+    Router::new()
+        .route("/v1/sales", get(sales::list))
+        .route("/v1/sales/{sale}", get(sales::show))
+        .route("/v1/sales/{sale}/orders", post(buy))
+        .route("/v1/orders", get(orders::list))
+        .route("/v1/orders/{order}", get(orders::show))
+        .route("/healthz", get(sales::healthz))
+        .route("/readyz", get(sales::readyz))
+        .route("/openapi.json", get(openapi::serve))
+        .fallback(ApiError::no_route)
+        .method_not_allowed_fallback(ApiError::no_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app)
+}
+
+/// What the platform's operators reach; never on the public listener.
+pub(crate) fn operator(app: App, guard: operator::Guard) -> Router {
+    Router::new()
+        .route("/v1/sales", get(operator::list).post(operator::create))
+        .route("/v1/sales/{sale}", get(operator::show))
+        .route("/v1/sales/{sale}/pause", post(operator::pause))
+        .route("/v1/sales/{sale}/resume", post(operator::resume))
+        .route("/v1/sales/{sale}/close", post(operator::close))
+        .route("/v1/sales/{sale}/stock", post(operator::top_up))
+        .route("/v1/sales/{sale}/orders", get(operator::orders))
+        .route("/metrics", get(metrics::serve))
+        .fallback(ApiError::no_route)
+        .method_not_allowed_fallback(ApiError::no_method)
+        .layer(axum::middleware::from_fn_with_state(guard, operator::guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app)
+}
+
+/// Opens the store's sales behind a [`Verifier`].
+pub(crate) async fn start(store: Arc<dyn Store>, verifier: Verifier) -> anyhow::Result<App> {
+    let engine = Engine::start(store, engine::clock::Clock::Wall).await?;
+    Ok(App { engine: Arc::new(engine), verifier: Arc::new(verifier), gates: Arc::default() })
+}

@@ -1,0 +1,234 @@
+//! Every answer that is not a success: RFC 9457 problem details with a stable `code`.
+
+use crate::view::Time;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use engine::clock::Millis;
+use engine::refusal::Refusal;
+use engine::store::StoreError;
+use membership::Tier;
+use serde::Serialize;
+use std::any::Any;
+use utoipa::ToSchema;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    #[error("{refusal}")]
+    Refused { refusal: Refusal, tier: Tier, now: Millis, may_return: bool },
+    #[error("no sale has this id")]
+    UnknownSale,
+    #[error(
+        "no order with this id is yours; one that was reserved before a restart and never \
+         confirmed is gone, and its units are on sale again"
+    )]
+    UnknownOrder,
+    #[error("there is nothing at this path")]
+    NoRoute,
+    #[error("this path does not take this method")]
+    NoMethod,
+    #[error("the body is over 4 KiB")]
+    BodyTooLarge,
+    #[error("the body did not arrive in time")]
+    BodyTooSlow,
+    #[error("the headers are over 8 KiB or more than 32")]
+    HeadersTooLarge,
+    #[error("the sale cannot be made like this")]
+    BadTerms(Vec<FieldError>),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("something went wrong here; it was not your request")]
+    Internal,
+}
+
+/// One field to correct.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    pub(crate) field: String,
+    pub(crate) reason: String,
+}
+
+/// The body of a problem, as clients read it.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// `/problems/` and the code with dashes.
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    /// What to know or to do, for a person.
+    detail: String,
+    /// The stable word to switch on.
+    code: &'static str,
+    /// `bad_units`, `limit_reached`: most units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+    /// `limit_reached`: units that the member holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<u32>,
+    /// `tier_not_admitted`: the member's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    tier: Option<Tier>,
+    /// `not_open`: when this tier's window opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    opens_at: Option<Time>,
+    /// `not_open`: the clock by which it opens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    server_time: Option<Time>,
+    /// `sold_out`: units that are left, fewer than asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<u32>,
+    /// `sold_out`: whether units may still come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    may_return: Option<bool>,
+    /// `invalid_sale`: what to correct.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+}
+
+impl ApiError {
+    pub(crate) async fn no_route() -> Self {
+        std::future::ready(Self::NoRoute).await
+    }
+
+    pub(crate) async fn no_method() -> Self {
+        std::future::ready(Self::NoMethod).await
+    }
+
+    /// Status, code, and for how many seconds to wait before trying again.
+    fn answer(&self) -> (StatusCode, &'static str, Option<&'static str>) {
+        use StatusCode as S;
+        match self {
+            Self::BadRequest(_) => (S::BAD_REQUEST, "bad_request", None),
+            Self::Unauthenticated(_) => (S::UNAUTHORIZED, "unauthenticated", None),
+            Self::UnknownSale | Self::Store(StoreError::UnknownSale) => {
+                (S::NOT_FOUND, "unknown_sale", None)
+            }
+            Self::UnknownOrder => (S::NOT_FOUND, "unknown_order", None),
+            Self::NoRoute => (S::NOT_FOUND, "not_found", None),
+            Self::NoMethod => (S::METHOD_NOT_ALLOWED, "method_not_allowed", None),
+            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", None),
+            Self::BodyTooSlow => (S::REQUEST_TIMEOUT, "body_too_slow", None),
+            Self::HeadersTooLarge => {
+                (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", None)
+            }
+            Self::BadTerms(_) => (S::UNPROCESSABLE_ENTITY, "invalid_sale", None),
+            Self::Refused { refusal, .. } => {
+                let (status, retry_after) = match refusal {
+                    Refusal::BadUnits { .. } | Refusal::IdempotencyConflict => {
+                        (S::UNPROCESSABLE_ENTITY, None)
+                    }
+                    Refusal::TierNotAdmitted | Refusal::NotOpen { .. } => (S::FORBIDDEN, None),
+                    Refusal::IdempotencyInFlight
+                    | Refusal::Paused
+                    | Refusal::SoldOut { .. }
+                    | Refusal::LimitReached { .. } => (S::CONFLICT, None),
+                    Refusal::Closed => (S::GONE, None),
+                    Refusal::Busy => (S::SERVICE_UNAVAILABLE, Some("1")),
+                };
+                (status, refusal.code(), retry_after)
+            }
+            Self::Store(StoreError::SaleExists) => (S::CONFLICT, "sale_exists", None),
+            Self::Store(StoreError::TooMuchStock(_)) => {
+                (S::UNPROCESSABLE_ENTITY, "too_much_stock", None)
+            }
+            Self::Store(StoreError::TopUpConflict(_)) => {
+                (S::UNPROCESSABLE_ENTITY, "idempotency_conflict", None)
+            }
+            Self::Store(StoreError::Fenced | StoreError::Refused(_) | StoreError::Unknown(_)) => {
+                (S::SERVICE_UNAVAILABLE, "busy", Some("1"))
+            }
+            Self::Store(StoreError::Damaged(_)) | Self::Internal => {
+                (S::INTERNAL_SERVER_ERROR, "internal", None)
+            }
+        }
+    }
+
+    fn problem(self, status: StatusCode, code: &'static str) -> Problem {
+        let detail = match &self {
+            // What is damaged is for the log and the operator, not for a member.
+            Self::Store(StoreError::Damaged(_)) => Self::Internal.to_string(),
+            _ => self.to_string(),
+        };
+        let problem = Problem {
+            kind: format!("/problems/{}", code.replace('_', "-")),
+            title: status.canonical_reason().unwrap_or("Problem").to_owned(),
+            status: status.as_u16(),
+            detail,
+            code,
+            ..Problem::default()
+        };
+        match self {
+            Self::BadTerms(errors) => Problem { errors, ..problem },
+            Self::Refused { refusal, tier, now, may_return } => match refusal {
+                Refusal::BadUnits { limit } => Problem { limit: Some(limit.0), ..problem },
+                Refusal::TierNotAdmitted => Problem { tier: Some(tier), ..problem },
+                Refusal::NotOpen { opens_at } => {
+                    let (opens_at, server_time) = (Some(Time(opens_at)), Some(Time(now)));
+                    Problem { opens_at, server_time, ..problem }
+                }
+                Refusal::SoldOut { left } => {
+                    Problem { left: Some(left.0), may_return: Some(may_return), ..problem }
+                }
+                Refusal::LimitReached { limit, held } => {
+                    Problem { limit: Some(limit.0), held: Some(held.0), ..problem }
+                }
+                Refusal::IdempotencyConflict
+                | Refusal::IdempotencyInFlight
+                | Refusal::Paused
+                | Refusal::Closed
+                | Refusal::Busy => problem,
+            },
+            Self::BadRequest(_)
+            | Self::Unauthenticated(_)
+            | Self::UnknownSale
+            | Self::UnknownOrder
+            | Self::NoRoute
+            | Self::NoMethod
+            | Self::BodyTooLarge
+            | Self::BodyTooSlow
+            | Self::HeadersTooLarge
+            | Self::Store(_)
+            | Self::Internal => problem,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::Store(StoreError::Damaged(what)) = &self {
+            tracing::error!(what, "the store is damaged");
+        }
+        let (status, code, retry_after) = self.answer();
+        let is_unauthenticated = matches!(self, Self::Unauthenticated(_));
+        let problem = self.problem(status, code);
+        let body = serde_json::to_vec(&problem).expect("a problem is plain data");
+        let json = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if is_unauthenticated {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// A handler panicked: the client hears that it was us, and nothing else is affected.
+// By value: the layer that calls it demands this signature.
+#[expect(clippy::needless_pass_by_value)]
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("?"), "a handler panicked");
+    ApiError::Internal.into_response()
+}

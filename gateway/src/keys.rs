@@ -1,0 +1,132 @@
+//! Keys: read from files, made where none is given, and never shown.
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use jsonwebtoken::{DecodingKey, EncodingKey, Header};
+use membership::{MemberId, Tier};
+use serde::Serialize;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The one algorithm by which tokens are signed; a token that names another one is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Algorithm {
+    /// HMAC with SHA-256; the key file holds a shared secret of 32 bytes or more.
+    #[value(name = "HS256")]
+    Hs256,
+    /// Ed25519; `serve` reads the public key in PEM, `token` the private one.
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// ECDSA on P-256; keys as for EdDSA.
+    #[value(name = "ES256")]
+    Es256,
+    /// RSA with SHA-256; keys as for EdDSA.
+    #[value(name = "RS256")]
+    Rs256,
+}
+
+/// A key file that holds no usable key.
+#[derive(Debug, thiserror::Error)]
+pub enum BadKey {
+    /// Too short to be secret.
+    #[error("the key has {0} bytes; HS256 needs 32 or more")]
+    TooShort(usize),
+    /// Not the PEM that the algorithm needs.
+    #[error("the file holds no key for this algorithm in PEM ({0})")]
+    NotPem(#[from] jsonwebtoken::errors::Error),
+}
+
+impl Algorithm {
+    pub(crate) fn jwt(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+        }
+    }
+
+    pub(crate) fn decoding_key(self, file: &[u8]) -> Result<DecodingKey, BadKey> {
+        Ok(match self {
+            Self::Hs256 => DecodingKey::from_secret(secret(file)?),
+            Self::EdDsa => DecodingKey::from_ed_pem(file)?,
+            Self::Es256 => DecodingKey::from_ec_pem(file)?,
+            Self::Rs256 => DecodingKey::from_rsa_pem(file)?,
+        })
+    }
+
+    fn encoding_key(self, file: &[u8]) -> Result<EncodingKey, BadKey> {
+        Ok(match self {
+            Self::Hs256 => EncodingKey::from_secret(secret(file)?),
+            Self::EdDsa => EncodingKey::from_ed_pem(file)?,
+            Self::Es256 => EncodingKey::from_ec_pem(file)?,
+            Self::Rs256 => EncodingKey::from_rsa_pem(file)?,
+        })
+    }
+}
+
+fn secret(file: &[u8]) -> Result<&[u8], BadKey> {
+    let secret = file.trim_ascii();
+    if secret.len() < 32 { Err(BadKey::TooShort(secret.len())) } else { Ok(secret) }
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    tier: &'a str,
+    aud: &'a str,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+}
+
+/// A member's token, valid from now for `ttl`. `key` is what the key file holds.
+///
+/// # Errors
+/// [`BadKey`] when `key` cannot sign by this algorithm.
+pub fn issue_token(
+    algorithm: Algorithm,
+    key: &[u8],
+    issuer: Option<&str>,
+    member: &MemberId,
+    tier: Tier,
+    ttl: Duration,
+) -> Result<String, BadKey> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let claims = Claims {
+        sub: member.as_str(),
+        tier: tier.as_str(),
+        aud: "flashlane",
+        exp: (now + ttl).as_secs(),
+        iss: issuer,
+    };
+    let header = Header::new(algorithm.jwt());
+    Ok(jsonwebtoken::encode(&header, &claims, &algorithm.encoding_key(key)?)?)
+}
+
+/// Reads a secret; makes a random one, readable by its owner alone, where the file is missing.
+pub(crate) fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            let mut random = [0; 32];
+            getrandom::fill(&mut random).context("the system gives no random bytes")?;
+            writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(random))
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("cannot write the key file {}", path.display()))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            return Err(error)
+                .with_context(|| format!("cannot make the key file {}", path.display()));
+        }
+    }
+    read(path)
+}
+
+/// Reads a key file as it is.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read the key file {}", path.display()))
+}

@@ -1,0 +1,96 @@
+//! `/metrics`: the meters' counts as Prometheus text, gathered when they are asked for.
+
+use crate::app::App;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use engine::OpenSale;
+use engine::refusal::Refusal;
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the accept loops count.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    pub(crate) connections: AtomicU64,
+    pub(crate) turned_away: AtomicU64,
+}
+
+/// Everything that is counted, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, content_type = "text/plain")))]
+pub(crate) async fn serve(State(app): State<App>) -> Response {
+    // A recorder for this one answer: the counts live in the engine, not in it.
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        describe();
+        for open in app.engine.sales() {
+            sale(&open);
+        }
+        gauge!("flashlane_members_seen").set(float(app.engine.roster().len() as u64));
+        // Ordering: Relaxed, counts that publish nothing but themselves.
+        let connections = app.gates.connections.load(Ordering::Relaxed);
+        let turned_away = app.gates.turned_away.load(Ordering::Relaxed);
+        counter!("flashlane_connections_total").absolute(connections);
+        counter!("flashlane_connections_turned_away_total").absolute(turned_away);
+    });
+    let text = HeaderValue::from_static("text/plain; version=0.0.4");
+    let answer = ([(header::CONTENT_TYPE, text)], recorder.handle().render()).into_response();
+    std::future::ready(answer).await
+}
+
+fn describe() {
+    describe_counter!("flashlane_accepted_orders_total", "Clicks accepted by this process");
+    describe_counter!("flashlane_confirmed_orders_total", "Orders the store has on disk");
+    describe_counter!("flashlane_released_orders_total", "Orders the store refused");
+    describe_counter!("flashlane_refused_total", "Clicks refused by this process, by code");
+    describe_gauge!("flashlane_stock_units", "Units in all");
+    describe_gauge!("flashlane_left_units", "Units nobody holds");
+    describe_gauge!("flashlane_reserved_orders", "Orders that wait for the store");
+    describe_gauge!("flashlane_store_trouble", "1 while the store does not confirm");
+    describe_gauge!("flashlane_confirm_ms", "Click to verdict in milliseconds, by quantile");
+    describe_gauge!("flashlane_members_seen", "Members this process has given a seat");
+    describe_counter!("flashlane_connections_total", "Connections accepted");
+    describe_counter!("flashlane_connections_turned_away_total", "Connections over the cap");
+}
+
+fn sale(open: &OpenSale) {
+    let id = open.sale.terms().id.to_string();
+    let meter = open.sale.meter();
+    let level = open.sale.stock().level();
+    gauge!("flashlane_stock_units", "sale" => id.clone()).set(f64::from(level.total().0));
+    gauge!("flashlane_left_units", "sale" => id.clone()).set(f64::from(level.left().0));
+    let trouble = f64::from(u8::from(open.trouble().is_some()));
+    gauge!("flashlane_store_trouble", "sale" => id.clone()).set(trouble);
+    for (tier, tally) in meter.accepted().iter() {
+        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
+        counter!("flashlane_accepted_orders_total", &labels).absolute(tally.orders);
+    }
+    for (tier, tally) in open.confirmed().iter() {
+        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
+        counter!("flashlane_confirmed_orders_total", &labels).absolute(tally.orders);
+    }
+    for (tier, tally) in open.released().iter() {
+        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
+        counter!("flashlane_released_orders_total", &labels).absolute(tally.orders);
+    }
+    for (tier, tally) in open.reserved().iter() {
+        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
+        gauge!("flashlane_reserved_orders", &labels).set(float(tally.orders));
+    }
+    for (code, count) in Refusal::CODES.into_iter().zip(meter.refused()) {
+        let labels = [("sale", id.clone()), ("code", code.to_owned())];
+        counter!("flashlane_refused_total", &labels).absolute(count);
+    }
+    let quantiles = [0.5, 0.9, 0.99, 0.999, 1.0];
+    let (_, values) = meter.confirm_ms(quantiles);
+    for (quantile, value) in quantiles.into_iter().zip(values) {
+        let labels = [("sale", id.clone()), ("quantile", quantile.to_string())];
+        gauge!("flashlane_confirm_ms", &labels).set(float(value));
+    }
+}
+
+/// Prometheus knows only floats; counts stay exact up to 2^53.
+fn float(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,57 @@
+//! `/openapi.json`: the contract, generated from the handlers.
+
+use crate::{buy, error, operator, orders, sales, view};
+use axum::Json;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Flashlane", description = "Member drops for live rooms: the public listener."),
+    paths(
+        sales::list, sales::show, buy::buy, orders::list, orders::show,
+        sales::healthz, sales::readyz, serve,
+    ),
+    components(schemas(error::Problem, view::OrderView)),
+    modifiers(&MemberToken),
+)]
+struct Public;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Flashlane, operator", description = "The operator listener."),
+    paths(
+        operator::list,
+        operator::create,
+        operator::show,
+        operator::pause,
+        operator::resume,
+        operator::close,
+        operator::top_up,
+        operator::orders,
+        crate::metrics::serve,
+    )
+)]
+struct Operator;
+
+struct MemberToken;
+
+impl Modify for MemberToken {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("member", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// The documents of the public and of the operator listener.
+#[must_use]
+pub fn document() -> (utoipa::openapi::OpenApi, utoipa::openapi::OpenApi) {
+    (Public::openapi(), Operator::openapi())
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, content_type = "application/json")))]
+pub(crate) async fn serve() -> Json<utoipa::openapi::OpenApi> {
+    std::future::ready(Json(document().0)).await
+}

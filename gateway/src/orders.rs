@@ -1,0 +1,74 @@
+//! A member's own orders.
+
+use crate::app::App;
+use crate::error::{ApiError, Problem};
+use crate::session::Session;
+use crate::view::{OrderView, OrdersView};
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use engine::Found;
+use engine::order::OrderId;
+use serde::Deserialize;
+
+/// One order, to its owner only.
+#[utoipa::path(
+    get, path = "/v1/orders/{order}", tag = "members",
+    security(("member" = [])),
+    params(("order" = String, Path)),
+    responses(
+        (status = 200, body = OrderView),
+        (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "unknown_order", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn show(
+    State(app): State<App>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Result<Json<OrderView>, ApiError> {
+    // An id that is none is no order of anybody's.
+    let id: OrderId = id.parse().map_err(|_| ApiError::UnknownOrder)?;
+    let open = app.engine.sale(id.sale.as_str()).ok_or(ApiError::UnknownOrder)?;
+    let found = app.engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
+    let is_owner = match &found {
+        Found::Here(order) => order.seat == session.seat,
+        Found::Before(record) => record.member.as_str() == session.member,
+    };
+    if !is_owner {
+        return Err(ApiError::UnknownOrder);
+    }
+    Ok(Json(OrderView::found(&app.engine, &open, &found)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Of {
+    sale: String,
+}
+
+/// All of the member's orders in one sale, oldest first.
+#[utoipa::path(
+    get, path = "/v1/orders", tag = "members",
+    security(("member" = [])),
+    params(("sale" = String, Query)),
+    responses(
+        (status = 200, body = OrdersView),
+        (status = 400, description = "bad_request", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    of: Result<Query<Of>, QueryRejection>,
+    session: Session,
+) -> Result<Json<OrdersView>, ApiError> {
+    let Query(of) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    let open = app.engine.sale(&of.sale).ok_or(ApiError::UnknownSale)?;
+    let found = app.engine.orders_of(&open, session.seat).await?;
+    let view = |found: &Found| OrderView::found(&app.engine, &open, found);
+    Ok(Json(OrdersView { orders: found.iter().map(view).collect(), next: None }))
+}

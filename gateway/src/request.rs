@@ -1,0 +1,150 @@
+//! Reading what clients send: bodies, conditions in headers, instants.
+
+use crate::error::ApiError;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use engine::IdempotencyKey;
+use engine::clock::Millis;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// Most bytes that a body may have.
+pub(crate) const BODY_BYTES_MAX: usize = 4 << 10;
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Reads a JSON body. The problem names the field that does not fit.
+pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    let Ok(body) = tokio::time::timeout(BODY_DEADLINE, whole).await else {
+        return Err(ApiError::BodyTooSlow);
+    };
+    let bytes = match body {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::BodyTooLarge),
+        Err(error) => return Err(ApiError::BadRequest(format!("the body broke off: {error}"))),
+    };
+    serde_json::from_slice(&bytes).map_err(|_| misfit::<T>(&bytes))
+}
+
+/// Reads the body again, slowly, to say where it does not fit.
+#[cold]
+fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
+    let json = &mut serde_json::Deserializer::from_slice(bytes);
+    let read: Result<T, _> = serde_path_to_error::deserialize(json);
+    ApiError::BadRequest(match read {
+        Ok(_) => "the body has something after its JSON value".into(),
+        Err(error) if error.path().iter().next().is_none() => error.into_inner().to_string(),
+        Err(error) => format!("{}: {}", error.path(), error.inner()),
+    })
+}
+
+/// A whole number of units. Anything that is a whole number but no possible count becomes 0 or the
+/// largest one, so that it is refused for its size and not for its spelling.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnyUnits(pub(crate) u32);
+
+impl<'de> Deserialize<'de> for AnyUnits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = AnyUnits;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_u64<E: Error>(self, units: u64) -> Result<AnyUnits, E> {
+                Ok(AnyUnits(u32::try_from(units).unwrap_or(u32::MAX)))
+            }
+
+            fn visit_i64<E: Error>(self, units: i64) -> Result<AnyUnits, E> {
+                Ok(AnyUnits(u32::try_from(units.max(0)).unwrap_or(u32::MAX)))
+            }
+
+            fn visit_f64<E: Error>(self, units: f64) -> Result<AnyUnits, E> {
+                // serde_json hands over whole numbers past 64 bits as floats.
+                let whole_from = 2_f64.powi(63);
+                if units >= whole_from {
+                    Ok(AnyUnits(u32::MAX))
+                } else if units <= -whole_from {
+                    Ok(AnyUnits(0))
+                } else {
+                    Err(E::invalid_type(Unexpected::Float(units), &self))
+                }
+            }
+        }
+        deserializer.deserialize_any(Whole)
+    }
+}
+
+/// An instant in RFC 3339, not before 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Instant(pub(crate) Millis);
+
+impl<'de> Deserialize<'de> for Instant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let at: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| D::Error::custom(format!("`{text}` is no instant in RFC 3339")))?;
+        let at_ms = u64::try_from(at.as_millisecond());
+        let at_ms = at_ms.map_err(|_| D::Error::custom("an instant before 1970"))?;
+        Ok(Self(Millis(at_ms)))
+    }
+}
+
+/// The `Idempotency-Key` as it was sent, quoted or bare: 1 to 255 visible characters.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let Some(value) = only(headers, "idempotency-key")? else { return Ok(None) };
+    let key = match value.strip_prefix('"') {
+        Some(rest) => rest.strip_suffix('"').unwrap_or_default(),
+        None => value,
+    };
+    if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
+        Ok(Some(key))
+    } else {
+        Err(ApiError::BadRequest(
+            "Idempotency-Key: 1 to 255 visible ASCII characters, bare or in double quotes".into(),
+        ))
+    }
+}
+
+/// What the engine keeps of a key. It is stored, so it must stay the same over restarts.
+pub(crate) fn digest(key: &str) -> IdempotencyKey {
+    let digest = Sha256::digest(key);
+    let (first, _) = digest.split_first_chunk().expect("SHA-256 gives 32 bytes");
+    IdempotencyKey(NonZeroU64::new(u64::from_be_bytes(*first)).unwrap_or(NonZeroU64::MIN))
+}
+
+/// How long `Prefer: wait=N` (RFC 7240) lets the answer take, 1 to 10 s. Other preferences are
+/// none of ours; a wait that is no such number is a mistake worth telling.
+pub(crate) fn wait(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    for value in headers.get_all("prefer") {
+        for preference in value.to_str().unwrap_or_default().split([',', ';']) {
+            let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+            if name.trim().eq_ignore_ascii_case("wait") {
+                let seconds = value.trim().trim_matches('"').parse().ok();
+                let seconds = seconds.filter(|seconds| (1..=10).contains(seconds));
+                let wrong = || ApiError::BadRequest("Prefer: wait=N takes 1 to 10 seconds".into());
+                return seconds.ok_or_else(wrong).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let wrong = |what: &str| ApiError::BadRequest(format!("{name}: {what}"));
+    if values.next().is_some() {
+        return Err(wrong("given more than once"));
+    }
+    value.to_str().map(Some).map_err(|_| wrong("visible ASCII characters only"))
+}

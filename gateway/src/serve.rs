@@ -1,0 +1,220 @@
+//! `flashlane serve`: puts the parts together, runs them, and takes them down in order.
+
+use crate::accept;
+use crate::app::{self, App};
+use crate::error::FieldError;
+use crate::keys::{self, Algorithm};
+use crate::operator::{Guard, NewSale};
+use crate::session::Verifier;
+use anyhow::{Context, bail};
+use engine::store::{RedbStore, StoreError};
+use serde::Deserialize;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How long reserved orders may take to be confirmed once clicks have stopped.
+const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
+/// File descriptors kept for everything that is not a connection.
+const FILES_RESERVED: u64 = 64;
+
+/// What `serve` is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeOptions {
+    /// Where members connect; port 0 takes a free one
+    #[arg(long, env = "FLASHLANE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where operators connect; port 0 takes a free one
+    #[arg(long, env = "FLASHLANE_OPERATOR_LISTEN", default_value = "127.0.0.1:8081")]
+    pub operator_listen: SocketAddr,
+    /// Folder of the embedded store and of keys that are made here
+    #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
+    pub data: PathBuf,
+    /// Key that verifies members' tokens; made under the data folder if not given (HS256 only)
+    #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
+    pub token_key: Option<PathBuf>,
+    /// The one algorithm of members' tokens
+    #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
+    pub token_alg: Algorithm,
+    /// Issuer that tokens must name
+    #[arg(long, env = "FLASHLANE_TOKEN_ISSUER")]
+    pub token_issuer: Option<String>,
+    /// Operators' bearer key; made under the data folder if not given
+    #[arg(long, env = "FLASHLANE_OPERATOR_KEY", value_name = "FILE")]
+    pub operator_key: Option<PathBuf>,
+    /// Sales to make at the start, unless they are there already
+    #[arg(long, env = "FLASHLANE_SALES", value_name = "FILE.toml")]
+    pub sales: Option<PathBuf>,
+    /// Whose word a member's tier is
+    #[arg(long, env = "FLASHLANE_TIERS_FROM", value_enum, default_value = "token")]
+    pub tiers_from: TiersFrom,
+    /// Most connections at once; as many as open files allow if not given
+    #[arg(long, env = "FLASHLANE_CONNECTIONS_MAX")]
+    pub connections_max: Option<usize>,
+}
+
+/// Whose word a member's tier is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TiersFrom {
+    /// The platform's, in the token.
+    Token,
+}
+
+/// Serves until SIGTERM or SIGINT, then answers what is in flight and confirms what is reserved.
+///
+/// # Errors
+/// When it cannot start, or when reserved orders were left unconfirmed at the end.
+pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
+    let data = &options.data;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    let token_key = token_key(&options)?;
+    let operator_key_path =
+        options.operator_key.clone().unwrap_or_else(|| data.join("operator.key"));
+    let operator_key = match options.operator_key {
+        Some(_) => keys::read(&operator_key_path)?,
+        None => keys::read_or_make(&operator_key_path)?,
+    };
+    if operator_key.trim_ascii().len() < 16 {
+        let path = operator_key_path.display();
+        bail!("the operator key in {path} has fewer than 16 bytes; use a longer one");
+    }
+    let verifier =
+        Verifier::new(options.token_alg, &keys::read(&token_key)?, options.token_issuer.as_deref())
+            .with_context(|| format!("the token key {} cannot be used", token_key.display()))?;
+
+    let store = RedbStore::open(&data.join("store.redb"))
+        .with_context(|| format!("cannot open the store under {}", data.display()))?;
+    let app = app::start(Arc::new(store), verifier).await?;
+    if let Some(file) = &options.sales {
+        make_sales(&app, file).await?;
+    }
+
+    let connections_max = connections_max(options.connections_max)?;
+    let public = bind(options.listen).await?;
+    let operator = bind(options.operator_listen).await?;
+    announce(&public, &operator, &token_key, &operator_key_path)?;
+    run(app, Guard::new(&operator_key), public, operator, connections_max).await
+}
+
+fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {
+    match (&options.token_key, options.token_alg) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Algorithm::Hs256) => {
+            let path = options.data.join("token.key");
+            keys::read_or_make(&path)?;
+            Ok(path)
+        }
+        (None, other) => {
+            bail!("--token-alg {other:?} needs --token-key FILE with the public key in PEM")
+        }
+    }
+}
+
+async fn run(
+    app: App,
+    guard: Guard,
+    public: TcpListener,
+    operator: TcpListener,
+    connections_max: usize,
+) -> anyhow::Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let gates = Arc::clone(&app.gates);
+    let members = accept::serve(
+        public,
+        app::public(app.clone()),
+        connections_max,
+        Arc::clone(&gates),
+        stopping.clone(),
+    );
+    let operators = accept::serve(operator, app::operator(app.clone(), guard), 64, gates, stopping);
+    let (members, operators) = (tokio::spawn(members), tokio::spawn(operators));
+    told_to_stop().await?;
+    tracing::info!("stopping: answering what is in flight, confirming what is reserved");
+    stop.send_replace(true);
+    members.await?;
+    operators.await?;
+    match app.engine.drain(CONFIRM_DEADLINE).await {
+        0 => Ok(()),
+        orders => bail!(
+            "{orders} reserved orders could not be confirmed; their units are on sale again after \
+             the next start"
+        ),
+    }
+}
+
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("cannot listen on {address}; choose another address or port"))
+}
+
+fn announce(
+    public: &TcpListener,
+    operator: &TcpListener,
+    token_key: &Path,
+    operator_key: &Path,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "public http://{}", public.local_addr()?)?;
+    writeln!(out, "operator http://{}", operator.local_addr()?)?;
+    writeln!(out, "token key {}", token_key.display())?;
+    writeln!(out, "operator key {}", operator_key.display())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// As many connections as open files allow, the soft limit raised to the hard one.
+fn connections_max(wanted: Option<usize>) -> anyhow::Result<usize> {
+    let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the file limit")?;
+    let room = usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX);
+    match wanted {
+        Some(wanted) if wanted > room => bail!(
+            "--connections-max {wanted} is over what open files allow ({room}); raise ulimit -n"
+        ),
+        Some(wanted) => Ok(wanted),
+        None => Ok(room.min(100_000)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SalesFile {
+    #[serde(default)]
+    sale: Vec<NewSale>,
+}
+
+/// Makes the sales of the file that are not there yet; those that are go on as they are.
+async fn make_sales(app: &App, path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let file: SalesFile =
+        toml::from_str(&text).with_context(|| format!("{shown} does not describe sales"))?;
+    for new in file.sale {
+        let terms = new.terms().map_err(|errors| {
+            let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
+            let errors: Vec<String> = errors.iter().map(say).collect();
+            anyhow::anyhow!("a sale in {shown} cannot be made: {}", errors.join("; "))
+        })?;
+        match app.engine.create(&terms).await {
+            Ok(_) => tracing::info!(sale = %terms.id, "sale made"),
+            Err(StoreError::SaleExists) => tracing::info!(sale = %terms.id, "sale goes on"),
+            Err(error) => return Err(error).with_context(|| format!("sale {}", terms.id)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! What sales and orders look like in JSON.
+
+use engine::clock::Millis;
+use engine::meter::Tally;
+use engine::order::{Order, OrderId, Status};
+use engine::refusal::Refusal;
+use engine::terms::Terms;
+use engine::{Engine, Found, OpenSale};
+use jiff::Timestamp;
+use membership::{PerTier, Tier};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// An instant as RFC 3339 in UTC, with milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Millis);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at_ms = i64::try_from(self.0.0).unwrap_or(i64::MAX);
+        let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::MAX);
+        serializer.collect_str(&format_args!("{at:.3}"))
+    }
+}
+
+/// An order, as its member and the operator see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderView {
+    /// `{sale}.{epoch}.{number}`
+    pub order_id: String,
+    sale: String,
+    member: String,
+    #[schema(value_type = String)]
+    tier: Tier,
+    units: u32,
+    #[schema(value_type = String)]
+    status: Status,
+    number: u64,
+    #[schema(value_type = String, format = DateTime)]
+    reserved_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    confirmed_at: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pay_by: Option<Time>,
+    price_cents: u64,
+}
+
+impl OrderView {
+    /// Reads the order's member from the roster.
+    pub(crate) fn found(engine: &Engine, open: &OpenSale, found: &Found) -> Self {
+        let terms = open.sale.terms();
+        match found {
+            Found::Here(order) => {
+                let member = engine.roster().member(order.seat).into();
+                Self::here(order, terms, open.sale.epoch(), member)
+            }
+            Found::Before(record) => {
+                let confirmed = record.status == Status::Confirmed;
+                let confirmed_at = confirmed.then_some(record.settled_at);
+                Self {
+                    order_id: record.id(&terms.id).to_string(),
+                    member: record.member.to_string(),
+                    tier: record.tier,
+                    units: record.units.0,
+                    status: record.status,
+                    number: record.number,
+                    reserved_at: Time(record.reserved_at),
+                    ..Self::of_sale(terms, confirmed_at)
+                }
+            }
+        }
+    }
+
+    /// An order on the board whose member is known.
+    pub(crate) fn here(order: &Order, terms: &Terms, epoch: u64, member: String) -> Self {
+        let id = OrderId { sale: terms.id.clone(), epoch, number: order.number };
+        let confirmed = order.status == Status::Confirmed;
+        Self {
+            order_id: id.to_string(),
+            member,
+            tier: order.tier,
+            units: order.units.0,
+            status: order.status,
+            number: order.number,
+            reserved_at: Time(order.reserved_at),
+            ..Self::of_sale(terms, order.settled_at.filter(|_| confirmed))
+        }
+    }
+
+    fn of_sale(terms: &Terms, confirmed_at: Option<Millis>) -> Self {
+        Self {
+            order_id: String::new(),
+            sale: terms.id.to_string(),
+            member: String::new(),
+            tier: Tier::Regular,
+            units: 0,
+            status: Status::Reserved,
+            number: 0,
+            reserved_at: Time(Millis(0)),
+            confirmed_at: confirmed_at.map(Time),
+            pay_by: confirmed_at.map(|at| Time(terms.pay_by(at))),
+            price_cents: terms.price.0,
+        }
+    }
+}
+
+/// Several orders, and where the next page begins.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OrdersView {
+    pub(crate) orders: Vec<OrderView>,
+    /// Pass it as `after` for the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<u64>,
+}
+
+/// A sale, as everyone sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SaleView {
+    id: String,
+    title: String,
+    price_cents: u64,
+    currency: String,
+    stock: u32,
+    left: u32,
+    /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
+    state: &'static str,
+    #[schema(value_type = BTreeMap<String, String>)]
+    windows: BTreeMap<&'static str, Time>,
+    #[schema(value_type = BTreeMap<String, u32>)]
+    limits: BTreeMap<&'static str, u32>,
+    #[schema(value_type = String, format = DateTime)]
+    closes_at: Time,
+    #[schema(value_type = String, format = DateTime)]
+    server_time: Time,
+    /// Only with a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) you: Option<You>,
+}
+
+/// The sale as one member may use it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct You {
+    #[schema(value_type = String)]
+    pub(crate) tier: Tier,
+    /// Absent where the tier may not buy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) opens_at: Option<Time>,
+    pub(crate) limit: u32,
+    pub(crate) held: u32,
+}
+
+impl SaleView {
+    pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
+        let (sale, terms) = (&open.sale, open.sale.terms());
+        let level = sale.stock().level();
+        let admitted =
+            || Tier::ALL.into_iter().filter_map(|t| Some((t, terms.windows.opens_at(t)?)));
+        Self {
+            id: terms.id.to_string(),
+            title: terms.title.clone(),
+            price_cents: terms.price.0,
+            currency: terms.currency.clone(),
+            stock: level.total().0,
+            left: level.left().0,
+            state: sale.phase(now).as_str(),
+            windows: admitted().map(|(tier, at)| (tier.as_str(), Time(at))).collect(),
+            limits: admitted().map(|(tier, _)| (tier.as_str(), terms.limits[tier].0)).collect(),
+            closes_at: Time(terms.windows.closes_at()),
+            server_time: Time(now),
+            you: None,
+        }
+    }
+}
+
+/// A sale, as its operator sees it. All counts but `orders` are units.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SaleReport {
+    #[serde(flatten)]
+    sale: SaleView,
+    epoch: u64,
+    pay_within_s: u32,
+    reserved: u64,
+    confirmed: u64,
+    paid: u64,
+    released: u64,
+    cancelled: u64,
+    expired: u64,
+    waiting: u64,
+    /// Orders on the queue, waiting for the store.
+    queued: usize,
+    #[schema(value_type = BTreeMap<String, TierReport>)]
+    by_tier: BTreeMap<&'static str, TierReport>,
+    /// Refused clicks by code, since this process opened the sale.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    refused: BTreeMap<&'static str, u64>,
+    /// Why orders wait for the store, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+}
+
+/// One tier's part of a sale.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TierReport {
+    orders: u64,
+    reserved: u64,
+    confirmed: u64,
+    released: u64,
+}
+
+impl SaleReport {
+    pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
+        let (reserved, confirmed) = (open.reserved(), open.confirmed());
+        let released = open.released();
+        let units = |tallies: &PerTier<Tally>| tallies.iter().map(|(_, t)| t.units).sum();
+        let by_tier = Tier::ALL.into_iter().map(|tier| {
+            let (held, sold, back) = (reserved[tier], confirmed[tier], released[tier]);
+            let report = TierReport {
+                orders: held.orders + sold.orders + back.orders,
+                reserved: held.units,
+                confirmed: sold.units,
+                released: back.units,
+            };
+            (tier.as_str(), report)
+        });
+        Self {
+            sale: SaleView::of(open, now),
+            epoch: open.sale.epoch(),
+            pay_within_s: open.sale.terms().pay_within_s,
+            reserved: units(&reserved),
+            confirmed: units(&confirmed),
+            paid: 0,
+            released: units(&released),
+            cancelled: 0,
+            expired: 0,
+            waiting: 0,
+            queued: open.sale.queue().len(),
+            by_tier: by_tier.collect(),
+            refused: Refusal::CODES.into_iter().zip(open.sale.meter().refused()).collect(),
+            trouble: open.trouble(),
+        }
+    }
+}
