@@ -7,3 +7,4 @@ pub mod operator;
 pub mod plot;
 pub mod report;
 pub mod tally;
+pub mod world;

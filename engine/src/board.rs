@@ -1,20 +1,22 @@
 //! Board: what became of each order of this process, for the member who asks.
 //!
 //! An order's slot is found by its number, so ids need no hash map. A slot is written once by the
-//! click, before the order is on the queue, and from then on only its last word changes.
+//! click, before the order is on the queue; from then on only its last word changes, and once, when
+//! the confirmer takes the order in, it is linked to its seat's order before it.
 
 use crate::clock::Millis;
 use crate::order::{Order, Status};
 use crate::roster::Seat;
 use crate::stock::Units;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::table::Table;
 use membership::Tier;
 
 /// 24 bytes an order.
 #[derive(Debug, Default)]
 struct Slot {
-    /// Bits 0..32 seat, 32..64 the seat's order before this one (board index plus one, 0 for none).
+    /// Bits 0..32 seat; 32..64 the seat's order before this one, as its index plus one: `UNLINKED`
+    /// until the confirmer has looked, `FIRST` if there is none.
     owner: AtomicU64,
     /// Bits 0..48 reserved at, in milliseconds; 48..64 units.
     claim: AtomicU64,
@@ -22,6 +24,8 @@ struct Slot {
     state: AtomicU64,
 }
 
+const UNLINKED: u32 = 0;
+const FIRST: u32 = u32::MAX;
 const AT_MASK: u64 = Millis::MAX.0;
 const TIER_AT: u32 = 48;
 const STATUS_AT: u32 = 56;
@@ -31,13 +35,18 @@ const STATUS_AT: u32 = 56;
 pub struct Board {
     first_number: u64,
     slots: Table<Slot>,
+    /// By seat: its newest linked order, as the index plus one; 0 for none.
+    newest: Table<AtomicU32>,
+    /// Every slot below this index is linked.
+    linked_below: AtomicU64,
 }
 
 impl Board {
     /// An empty board; the first order it takes has the number `first_number`.
     #[must_use]
     pub fn new(first_number: u64) -> Self {
-        Self { first_number, slots: Table::new() }
+        let (slots, newest) = (Table::new(), Table::new());
+        Self { first_number, slots, newest, linked_below: AtomicU64::new(0) }
     }
 
     /// The lowest number that can be on this board.
@@ -46,15 +55,14 @@ impl Board {
         self.first_number
     }
 
-    /// Writes down a reserved order. `before` is the seat's order before it, as [`Board::link_of`]
-    /// gives it, 0 for none.
+    /// Writes down a reserved order.
     ///
     /// # Panics
-    /// When the number is not from this board on, or 4,294,967,295 orders further.
+    /// When the number is not from this board on, or 4,294,967,294 orders further.
     #[inline]
-    pub fn place(&self, order: &Order, before: u32) {
-        let slot = self.slots.get_or_grow(self.link_of(order.number) as usize - 1);
-        let owner = u64::from(before) << 32 | u64::from(order.seat.number());
+    pub fn place(&self, order: &Order) {
+        let slot = self.slots.get_or_grow(self.index(order.number));
+        let owner = u64::from(UNLINKED) << 32 | u64::from(order.seat.number());
         let claim = u64::from(order.units.0) << 48 | (order.reserved_at.0 & AT_MASK);
         // Ordering: Relaxed, published by the store to `state`.
         slot.owner.store(owner, Ordering::Relaxed);
@@ -63,40 +71,85 @@ impl Board {
         slot.state.store(state(Status::Reserved, order.tier, Millis(0)), Ordering::Release);
     }
 
-    /// How an order is named in a seat's chain: its index on this board, plus one.
-    ///
-    /// # Panics
-    /// As for [`Board::place`].
     #[inline]
-    #[must_use]
-    pub fn link_of(&self, number: u64) -> u32 {
-        let index = number.checked_sub(self.first_number).expect("the order is of this board");
-        u32::try_from(index + 1).expect("a process takes fewer than 4,294,967,295 orders")
+    fn index(&self, number: u64) -> usize {
+        let index = number.checked_sub(self.first_number).filter(|i| *i < u64::from(FIRST) - 1);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        index.expect("a process takes fewer than 4,294,967,294 orders")
+    }
+
+    /// Links an order to its seat's order before it. Only the confirmer may call this, once an
+    /// order: there is one writer, so plain stores do.
+    pub(crate) fn link(&self, order: &Order) {
+        let index = self.index(order.number);
+        let newest = self.newest.get_or_grow(order.seat.index());
+        let slot = self.slots.get_or_grow(index);
+        // Ordering: Relaxed, this thread wrote it last.
+        let before = match newest.load(Ordering::Relaxed) {
+            0 => FIRST,
+            link => link,
+        };
+        let owner = u64::from(before) << 32 | u64::from(order.seat.number());
+        // Ordering: Relaxed, published by the store to `newest`.
+        slot.owner.store(owner, Ordering::Relaxed);
+        let link = u32::try_from(index + 1).expect("`index` is below FIRST");
+        // Ordering: Release, paired with the Acquire in `orders_of`: who follows the chain to this
+        // slot sees where it goes on.
+        newest.store(link, Ordering::Release);
+        // Ordering: Relaxed, this thread wrote it last.
+        let mut below = self.linked_below.load(Ordering::Relaxed);
+        while self.is_linked(below) {
+            below += 1;
+        }
+        // Ordering: Release, paired with the Acquire in `orders_of`: the chains hold all below.
+        self.linked_below.store(below, Ordering::Release);
+    }
+
+    fn is_linked(&self, index: u64) -> bool {
+        let slot = usize::try_from(index).ok().and_then(|index| self.slots.get(index));
+        // Ordering: Relaxed, only the linking thread asks.
+        slot.is_some_and(|slot| slot.owner.load(Ordering::Relaxed) >> 32 != u64::from(UNLINKED))
+    }
+
+    /// A seat's orders, in no particular order. `end` is the number after the last to look at.
+    ///
+    /// Those not linked yet are found by looking at every order since; that is what the confirmer
+    /// has not taken in, a few milliseconds' worth.
+    pub(crate) fn orders_of(&self, seat: Seat, end: u64) -> Vec<Order> {
+        // Ordering: Acquire, paired with the Release in `link`. Read before the chain: an order that
+        // is linked in between is found both ways and not missed.
+        let below = self.linked_below.load(Ordering::Acquire);
+        let mut orders = Vec::new();
+        // Ordering: Acquire, paired with the Release in `link`.
+        let newest = self.newest.get(seat.index()).map(|link| link.load(Ordering::Acquire));
+        let mut link = newest.filter(|link| *link != 0).unwrap_or(FIRST);
+        while link != FIRST {
+            let index = link - 1;
+            let slot = self.slots.get(index as usize).expect("a linked order has its slot");
+            let number = self.first_number + u64::from(index);
+            let order = self.read_slot(slot, number).expect("a linked order is written");
+            if u64::from(index) < below {
+                orders.push(order);
+            }
+            // Ordering: Relaxed, published by the `newest` that led here.
+            link = (slot.owner.load(Ordering::Relaxed) >> 32) as u32;
+        }
+        let tail = (self.first_number + below..end).filter_map(|number| self.read(number));
+        orders.extend(tail.filter(|order| order.seat == seat));
+        orders
     }
 
     /// The order with this number, if this process accepted it.
     #[must_use]
     pub fn read(&self, number: u64) -> Option<Order> {
         let index = usize::try_from(number.checked_sub(self.first_number)?).ok()?;
-        self.read_slot(self.slots.get(index)?, number).map(|(order, _)| order)
-    }
-
-    /// A seat's orders from the one that `link` names back to its first.
-    pub(crate) fn chain(&self, link: u32) -> impl Iterator<Item = Order> + '_ {
-        let mut link = link;
-        std::iter::from_fn(move || {
-            let index = link.checked_sub(1)?;
-            let slot = self.slots.get(index as usize)?;
-            let (order, before) = self.read_slot(slot, self.first_number + u64::from(index))?;
-            link = before;
-            Some(order)
-        })
+        self.read_slot(self.slots.get(index)?, number)
     }
 
     /// Ends the reservation of an order, once: `true` for the one call that did it.
     pub fn settle(&self, number: u64, status: Status, at: Millis) -> bool {
         let Some(order) = self.read(number) else { return false };
-        let slot = self.slots.get_or_grow(self.link_of(number) as usize - 1);
+        let slot = self.slots.get_or_grow(self.index(number));
         let reserved = state(Status::Reserved, order.tier, Millis(0));
         // Ordering: Release, paired with the Acquire in `read`: who reads a verdict also sees all
         // that led to it. Failure needs no ordering, nothing is read after it.
@@ -104,7 +157,7 @@ impl Board {
         slot.state.compare_exchange(reserved, settled, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    fn read_slot(&self, slot: &Slot, number: u64) -> Option<(Order, u32)> {
+    fn read_slot(&self, slot: &Slot, number: u64) -> Option<Order> {
         // Ordering: Acquire, paired with the Release in `place` and `settle`.
         let state = slot.state.load(Ordering::Acquire);
         let status = match state >> STATUS_AT {
@@ -118,7 +171,7 @@ impl Board {
         let owner = slot.owner.load(Ordering::Relaxed);
         let claim = slot.claim.load(Ordering::Relaxed);
         let settled_at = Millis(state & AT_MASK);
-        let order = Order {
+        Some(Order {
             number,
             seat: Seat::new((owner & 0xffff_ffff) as u32),
             tier: Tier::ALL[(state >> TIER_AT & 0xff) as usize],
@@ -126,8 +179,7 @@ impl Board {
             status,
             reserved_at: Millis(claim & AT_MASK),
             settled_at: (status != Status::Reserved).then_some(settled_at),
-        };
-        Some((order, (owner >> 32) as u32))
+        })
     }
 }
 

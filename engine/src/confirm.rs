@@ -104,9 +104,8 @@ impl Confirmer {
 
     fn drain(&mut self) {
         let sale = &self.open.sale;
-        while let Some(queued) = sale.queue().pop() {
-            let order = sale.board().read(queued.number);
-            self.lanes.push(queued, order.expect("an order is on the board before the queue"));
+        while let Some((queued, order)) = sale.take_in() {
+            self.lanes.push(queued, order);
         }
         let units_max = sale.stock().level().total().0 as usize;
         assert!(self.lanes.len() <= units_max, "each queued order holds a unit at least");

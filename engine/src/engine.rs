@@ -102,7 +102,14 @@ impl OpenSale {
         plus(self.released_before, self.sale.meter().released())
     }
 
-    /// Orders by tier that wait for the store.
+    /// Units that wait for the store, this instant.
+    #[must_use]
+    pub fn reserved_units(&self) -> u64 {
+        let sold: u64 = self.confirmed().iter().map(|(_, tally)| tally.units).sum();
+        u64::from(self.sale.stock().level().taken().0).saturating_sub(sold)
+    }
+
+    /// Orders by tier that wait for the store, but for those still on the queue.
     #[must_use]
     pub fn reserved(&self) -> PerTier<Tally> {
         let meter = self.sale.meter();
@@ -315,9 +322,7 @@ impl Engine {
             let before = stored.into_iter().filter(|record| record.number < first_here);
             orders.extend(before.map(Found::Before));
         }
-        let mut here: Vec<Order> = open.sale.orders_of(seat).collect();
-        here.sort_unstable_by_key(|order| order.number);
-        orders.extend(here.into_iter().map(Found::Here));
+        orders.extend(open.sale.orders_of(seat).into_iter().map(Found::Here));
         Ok(orders)
     }
 
@@ -355,7 +360,10 @@ impl Engine {
         if tokio::time::timeout(patience, all_done).await.is_err() {
             confirmers.abort_all();
         }
-        let reserved = |open: &Arc<OpenSale>| open.reserved();
-        self.sales().iter().flat_map(|open| reserved(open).0).map(|tally| tally.orders).sum()
+        let unconfirmed = |open: &Arc<OpenSale>| {
+            let taken_in: u64 = open.reserved().iter().map(|(_, tally)| tally.orders).sum();
+            taken_in + open.sale.queue().len() as u64
+        };
+        self.sales().iter().map(unconfirmed).sum()
     }
 }

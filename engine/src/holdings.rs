@@ -2,17 +2,12 @@
 
 use crate::roster::Seat;
 use crate::stock::Units;
-use crate::sync::{AtomicU16, AtomicU32, Ordering};
+use crate::sync::{AtomicU16, Ordering};
 use crate::table::Table;
 
-/// One row a seat. `held` counts the units of the seat's orders that are reserved or sold, and of
-/// clicks being judged; it never passes the limit that its claims were made under.
-#[derive(Debug, Default)]
-struct Row {
-    held: AtomicU16,
-    /// The seat's newest order of this process, as its board index plus one; 0 for none.
-    newest: AtomicU32,
-}
+/// Units that one seat holds: those of its orders that are reserved or sold, and of clicks being
+/// judged. It never passes the limit that its claims were made under.
+type Row = AtomicU16;
 
 /// Who holds how much of one sale.
 #[derive(Debug)]
@@ -38,7 +33,7 @@ impl Holdings {
     pub fn held(&self, seat: Seat) -> Units {
         // Ordering: Acquire, paired with the Release in `claim`: who sees a claim also sees the
         // idempotency key that its click wrote down before.
-        let held = |row: &Row| row.held.load(Ordering::Acquire);
+        let held = |row: &Row| row.load(Ordering::Acquire);
         Units(self.rows.get(seat.index()).map_or(0, |row| u32::from(held(row))))
     }
 
@@ -50,7 +45,7 @@ impl Holdings {
     pub fn claim(&self, seat: Seat, units: Units, limit: Units) -> Result<Claim<'_>, Units> {
         let row = self.rows.get_or_grow(seat.index());
         // Ordering: Relaxed, the value is only a first guess for the exchange.
-        let mut held = row.held.load(Ordering::Relaxed);
+        let mut held = row.load(Ordering::Relaxed);
         loop {
             let wanted = u32::from(held).checked_add(units.0).filter(|wanted| *wanted <= limit.0);
             let Some(wanted) = wanted.and_then(|wanted| u16::try_from(wanted).ok()) else {
@@ -58,7 +53,7 @@ impl Holdings {
             };
             // Ordering: Release, paired with the Acquire in `held`. The count itself is safe under
             // any ordering: a read-modify-write always sees the newest value of its own word.
-            match row.held.compare_exchange_weak(
+            match row.compare_exchange_weak(
                 held,
                 wanted,
                 Ordering::Release,
@@ -76,32 +71,23 @@ impl Holdings {
     /// When the seat holds fewer: units were given back twice.
     pub(crate) fn give_back(&self, seat: Seat, units: Units) {
         let row = self.rows.get(seat.index()).expect("an order's seat has claimed before");
-        row.give_back(units);
+        give_back(row, units);
     }
 
     /// Sets what a seat held before a restart. Only while nobody buys yet.
     pub(crate) fn restore(&self, seat: Seat, units: Units) {
         let held = u16::try_from(units.0).expect("no limit is over 65,535 units");
         // Ordering: Relaxed, the sale is published to other threads afterwards, by a lock.
-        self.rows.get_or_grow(seat.index()).held.store(held, Ordering::Relaxed);
-    }
-
-    /// The board index plus one of the seat's newest order, 0 for none.
-    pub(crate) fn newest(&self, seat: Seat) -> u32 {
-        // Ordering: Acquire, paired with the Release in `Claim::link`: the order named here, and
-        // those it points back to, are on the board.
-        self.rows.get(seat.index()).map_or(0, |row| row.newest.load(Ordering::Acquire))
+        self.rows.get_or_grow(seat.index()).store(held, Ordering::Relaxed);
     }
 }
 
-impl Row {
-    #[inline]
-    fn give_back(&self, units: Units) {
-        let units = u16::try_from(units.0).expect("a claim fits its row");
-        // Ordering: Relaxed, the count carries no other data; the units travel through the stock.
-        let before = self.held.fetch_sub(units, Ordering::Relaxed);
-        assert!(before >= units, "{units} given back by a seat that held {before}");
-    }
+#[inline]
+fn give_back(row: &Row, units: Units) {
+    let units = u16::try_from(units.0).expect("a claim fits its row");
+    // Ordering: Relaxed, the count carries no other data; the units travel through the stock.
+    let before = row.fetch_sub(units, Ordering::Relaxed);
+    assert!(before >= units, "{units} given back by a seat that held {before}");
 }
 
 /// Some of a member's limit, taken; given back when dropped unless kept.
@@ -113,28 +99,6 @@ pub struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    /// Puts an order at the head of the seat's chain. `place` writes the order's slot, told which
-    /// order it points back to; it runs before the head moves, so that whoever follows the chain
-    /// only meets written slots.
-    #[inline]
-    pub(crate) fn link(&self, newest: u32, mut place: impl FnMut(u32)) {
-        // Ordering: Acquire, paired with the Release below: the order before is written.
-        let mut before = self.row.newest.load(Ordering::Acquire);
-        loop {
-            place(before);
-            // Ordering: Release, paired with the Acquire in `newest`: the slot is written.
-            match self.row.newest.compare_exchange_weak(
-                before,
-                newest,
-                Ordering::Release,
-                Ordering::Acquire, // Ordering: as the load above.
-            ) {
-                Ok(_) => return,
-                Err(now) => before = now,
-            }
-        }
-    }
-
     /// The units now belong to an order.
     #[inline]
     pub fn keep(mut self) {
@@ -146,7 +110,7 @@ impl Drop for Claim<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.units.0 > 0 {
-            self.row.give_back(self.units);
+            give_back(self.row, self.units);
         }
     }
 }

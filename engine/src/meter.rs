@@ -1,13 +1,14 @@
 //! Meter: what was accepted, refused and settled, and how long confirmation took.
 //!
-//! Counters that clicks write are striped over threads, so that counting makes nobody wait.
+//! Refusals are counted on stripes, so that counting makes no thread wait for another; the rest is
+//! counted by the confirmer.
 
 use crate::order::{Order, Status};
 use crate::refusal::Refusal;
 use crate::stock::Units;
 use crate::sync::{AtomicU64, CachePadded, Ordering, STRIPES, stripe};
 use hdrhistogram::Histogram;
-use membership::{PerTier, Tier};
+use membership::PerTier;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -56,7 +57,6 @@ impl std::ops::AddAssign for Tally {
 
 #[derive(Debug, Default)]
 struct Stripe {
-    accepted: [Count; 5],
     refused: [AtomicU64; Refusal::KINDS],
 }
 
@@ -64,6 +64,7 @@ struct Stripe {
 #[derive(Debug)]
 pub struct Meter {
     stripes: Box<[CachePadded<Stripe>]>,
+    accepted: [Count; 5],
     confirmed: [Count; 5],
     released: [Count; 5],
     /// From the click to the store's word, in milliseconds.
@@ -83,17 +84,17 @@ impl Meter {
         let histogram = Histogram::new_with_bounds(1, 3_600_000, 2);
         Self {
             stripes: (0..STRIPES).map(|_| CachePadded::new(Stripe::default())).collect(),
+            accepted: Default::default(),
             confirmed: Default::default(),
             released: Default::default(),
             confirm_ms: Mutex::new(histogram.expect("the bounds are in range")),
         }
     }
 
-    /// Counts an accepted click; before the order is on the queue, so that no order is ever
-    /// settled that was not counted.
-    #[inline]
-    pub(crate) fn accept(&self, tier: Tier, units: Units) {
-        self.stripes[stripe()].accepted[tier as usize].add(units);
+    /// Counts an accepted click, when the confirmer takes its order in: before it is settled, and
+    /// at no cost to the click.
+    pub(crate) fn accept(&self, order: &Order) {
+        self.accepted[order.tier as usize].add(order.units);
     }
 
     /// Counts a refused click. `Sale::buy` leaves that to its caller: a refusal writes nothing.
@@ -121,16 +122,10 @@ impl Meter {
         }
     }
 
-    /// Accepted orders by tier.
+    /// Accepted orders by tier, but for those still on the queue.
     #[must_use]
     pub fn accepted(&self) -> PerTier<Tally> {
-        let mut sum = PerTier::<Tally>::default();
-        for stripe in &self.stripes {
-            for (tally, count) in sum.0.iter_mut().zip(&stripe.accepted) {
-                *tally += count.read();
-            }
-        }
-        sum
+        PerTier(self.accepted.each_ref().map(Count::read))
     }
 
     /// Confirmed orders by tier.

@@ -70,6 +70,13 @@ impl Level {
         self.0 & CLOSED != 0
     }
 
+    /// Neither paused nor closed.
+    #[inline]
+    #[must_use]
+    pub const fn is_selling(self) -> bool {
+        self.0 & (PAUSED | CLOSED) == 0
+    }
+
     /// The store no longer takes this process's orders.
     #[must_use]
     pub const fn is_halted(self) -> bool {

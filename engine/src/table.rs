@@ -7,18 +7,18 @@
 use crate::sync::{CHUNK_CELLS, FAN_OUT};
 use once_cell::race::OnceBox;
 
-type Chunk<T> = Box<[T]>;
-type Page<T> = Box<[OnceBox<Chunk<T>>]>;
+type Chunk<T> = [T; CHUNK_CELLS];
+type Page<T> = [OnceBox<Chunk<T>>; FAN_OUT];
 
 /// Cells numbered from 0; 4,294,967,296 of them outside models.
 #[derive(Debug)]
 pub(crate) struct Table<T> {
-    pages: Box<[OnceBox<Page<T>>]>,
+    pages: Box<[OnceBox<Page<T>>; FAN_OUT]>,
 }
 
 impl<T: Default> Table<T> {
     pub(crate) fn new() -> Self {
-        Self { pages: empty() }
+        Self { pages: boxed(OnceBox::new) }
     }
 
     /// The cell, if its chunk was ever written to. Allocates nothing.
@@ -43,9 +43,8 @@ impl<T: Default> Table<T> {
     #[cold]
     fn grow(&self, index: usize) -> &T {
         let (page, chunk, cell) = place(index);
-        let page = self.pages[page].get_or_init(|| Box::new(empty()));
-        let cells = || Box::new((0..CHUNK_CELLS).map(|_| T::default()).collect());
-        &page[chunk].get_or_init(cells)[cell]
+        let page = self.pages[page].get_or_init(|| boxed(OnceBox::new));
+        &page[chunk].get_or_init(|| boxed(T::default))[cell]
     }
 }
 
@@ -54,8 +53,10 @@ const fn place(index: usize) -> (usize, usize, usize) {
     (index / (CHUNK_CELLS * FAN_OUT), index / CHUNK_CELLS % FAN_OUT, index % CHUNK_CELLS)
 }
 
-fn empty<T>() -> Box<[OnceBox<T>]> {
-    (0..FAN_OUT).map(|_| OnceBox::new()).collect()
+/// Made on the heap: a chunk is too large for some threads' stacks.
+fn boxed<T, const N: usize>(cell: impl Fn() -> T) -> Box<[T; N]> {
+    let cells: Box<[T]> = (0..N).map(|_| cell()).collect();
+    cells.try_into().ok().expect("collected N cells")
 }
 
 #[cfg(all(test, not(flash_loom)))]

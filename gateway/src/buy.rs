@@ -68,7 +68,9 @@ pub(crate) async fn buy(
     let click = Click { seat, tier, units: Units(body.units.0), key };
     let accepted = open.sale.buy(now, click).map_err(|refusal| {
         open.sale.meter().refuse(&refusal);
-        ApiError::Refused { refusal, tier, now, may_return: may_return(&open) }
+        // Orders that are not confirmed yet may still be released.
+        let may_return = open.reserved_units() > 0;
+        ApiError::Refused { refusal, tier, now, may_return }
     })?;
     open.wake();
 
@@ -91,12 +93,6 @@ async fn repeated(app: &App, open: &OpenSale, number: u64) -> Result<OrderView, 
     let found = app.engine.order_numbered(open, number).await?;
     let found: Found = found.ok_or(ApiError::UnknownOrder)?;
     Ok(OrderView::found(&app.engine, open, &found))
-}
-
-/// Orders that are not confirmed yet may still be released.
-fn may_return(open: &OpenSale) -> bool {
-    let confirmed: u64 = open.confirmed().iter().map(|(_, tally)| tally.units).sum();
-    u64::from(open.sale.stock().level().taken().0) > confirmed
 }
 
 fn answer(view: &OrderView, order: Option<&Order>, wait_s: Option<u64>) -> Response {

@@ -230,7 +230,7 @@ impl SaleReport {
             sale: SaleView::of(open, now),
             epoch: open.sale.epoch(),
             pay_within_s: open.sale.terms().pay_within_s,
-            reserved: units(&reserved),
+            reserved: open.reserved_units(),
             confirmed: units(&confirmed),
             paid: 0,
             released: units(&released),

@@ -1,0 +1,175 @@
+//! What a click costs in memory, each case beside the primitives that it cannot do without.
+
+use benches::world::{NOW, click, sale};
+use criterion::{Criterion, criterion_group, criterion_main};
+use crossbeam::queue::{ArrayQueue, SegQueue};
+use crossbeam::utils::CachePadded;
+use engine::clock::Millis;
+use engine::refusal::Refusal;
+use engine::roster::Seat;
+use engine::sale::{Accepted, Click, Sale};
+use engine::stock::Units;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const MEMBERS: u32 = 1_000_000;
+/// Orders between fresh starts: the stock of a sale is finite.
+const ROUND: u64 = 1_000_000;
+
+/// Members in an order that no prefetcher guesses.
+fn strangers() -> Vec<u32> {
+    let mut members: Vec<u32> = (0..MEMBERS).collect();
+    fastrand::Rng::with_seed(7).shuffle(&mut members);
+    members
+}
+
+/// Times `iters` in rounds, each in a fresh world that is made off the clock.
+fn in_rounds<W>(iters: u64, world: impl Fn() -> W, mut round: impl FnMut(&W, u64)) -> Duration {
+    let (mut left, mut spent) = (iters, Duration::ZERO);
+    while left > 0 {
+        let n = left.min(ROUND);
+        let fresh = world();
+        let start = Instant::now();
+        round(&fresh, n);
+        spent += start.elapsed();
+        left -= n;
+    }
+    spent
+}
+
+struct Primitives {
+    members: Vec<AtomicU16>,
+    stock: CachePadded<AtomicU64>,
+    number: CachePadded<AtomicU64>,
+    queue: SegQueue<(u64, u64)>,
+}
+
+impl Primitives {
+    fn new() -> Self {
+        Self {
+            members: (0..MEMBERS).map(|_| AtomicU16::new(0)).collect(),
+            stock: CachePadded::new(AtomicU64::new(u64::MAX)),
+            number: CachePadded::new(AtomicU64::new(0)),
+            queue: SegQueue::new(),
+        }
+    }
+
+    /// One CAS on the member's word, one on the shared word, one fetch-add, one push.
+    fn all(&self, member: u32) {
+        let member = &self.members[member as usize];
+        // Ordering: as the engine's own words: the base must not be cheaper than it could be.
+        let held = member.load(Ordering::Relaxed);
+        let claimed =
+            member.compare_exchange_weak(held, held + 1, Ordering::Release, Ordering::Relaxed);
+        black_box(claimed.is_ok());
+        // Ordering: as above.
+        let left = self.stock.load(Ordering::Acquire);
+        let reserved =
+            self.stock.compare_exchange_weak(left, left - 1, Ordering::AcqRel, Ordering::Acquire);
+        black_box(reserved.is_ok());
+        // Ordering: as above.
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        self.queue.push((number, 0));
+    }
+}
+
+fn accepted(c: &mut Criterion) {
+    let strangers = strangers();
+    let mut group = c.benchmark_group("accepted");
+    group.sample_size(30);
+    group.bench_function("base", |b| {
+        b.iter_custom(|iters| {
+            in_rounds(iters, Primitives::new, |primitives, n| {
+                for member in strangers.iter().cycle().take(usize::try_from(n).expect("a round")) {
+                    primitives.all(black_box(*member));
+                }
+            })
+        });
+    });
+    let fresh = || {
+        let sale = sale(10_000_000, 65_535);
+        for seat in 0..MEMBERS {
+            sale.restore_holding(Seat::new(seat), Units(0));
+        }
+        sale
+    };
+    group.bench_function("buy", |b| {
+        b.iter_custom(|iters| {
+            in_rounds(iters, fresh, |sale, n| {
+                for seat in strangers.iter().cycle().take(usize::try_from(n).expect("a round")) {
+                    let bought = sale.buy(black_box(NOW), black_box(click(*seat)));
+                    assert!(black_box(bought).is_ok());
+                }
+            })
+        });
+    });
+    group.finish();
+}
+
+#[inline(always)]
+fn asked(sale: &Sale, (now, click): &(Millis, Click)) -> Result<Accepted, Refusal> {
+    sale.buy(*now, *click)
+}
+
+fn refused(c: &mut Criterion) {
+    let shared = CachePadded::new(AtomicU64::new(0));
+    let sold_out = sale(1, 1);
+    sold_out.buy(NOW, click(0)).expect("the only unit");
+    let at_limit = sale(10, 1);
+    at_limit.buy(NOW, click(1)).expect("the member's only unit");
+    let open = sale(10, 1);
+    let (now, early) = ((NOW, click(1)), (Millis(0), click(1)));
+    let mut group = c.benchmark_group("refused");
+    group.bench_function("base", |b| {
+        // Ordering: as the engine reads its stock.
+        b.iter(|| black_box(&shared).load(Ordering::Acquire));
+    });
+    group.bench_function("sold_out", |b| {
+        b.iter(|| asked(&sold_out, black_box(&now)));
+    });
+    group.bench_function("at_limit", |b| {
+        b.iter(|| asked(&at_limit, black_box(&now)));
+    });
+    group.bench_function("not_open", |b| {
+        b.iter(|| asked(&open, black_box(&early)));
+    });
+    group.finish();
+}
+
+/// The container of the order queue: one that grows against one as deep as the stock.
+fn queue(c: &mut Criterion) {
+    let mut group = c.benchmark_group("queue");
+    group.sample_size(30);
+    group.bench_function("segmented", |b| {
+        b.iter_custom(|iters| {
+            in_rounds(iters, SegQueue::new, |queue, n| {
+                (0..n).for_each(|number| queue.push((number, number)));
+                while let Some(order) = queue.pop() {
+                    black_box(order);
+                }
+            })
+        });
+    });
+    group.bench_function("ring", |b| {
+        let deep = usize::try_from(ROUND).expect("a round");
+        b.iter_custom(|iters| {
+            in_rounds(
+                iters,
+                || ArrayQueue::new(deep),
+                |queue, n| {
+                    (0..n).for_each(|number| {
+                        black_box(queue.push((number, number)).is_ok());
+                    });
+                    while let Some(order) = queue.pop() {
+                        black_box(order);
+                    }
+                },
+            )
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, accepted, refused, queue);
+criterion_main!(benches);

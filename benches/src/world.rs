@@ -1,0 +1,42 @@
+//! Sales for benches and tests: open to all, for ever.
+
+use engine::clock::Millis;
+use engine::roster::Seat;
+use engine::sale::{Click, Sale};
+use engine::stock::Units;
+use engine::terms::{Cents, Terms};
+use engine::window::Windows;
+use membership::{PerTier, Tier};
+
+/// An instant at which every window of [`terms`] is open.
+pub const NOW: Millis = Millis(1_000);
+
+/// A sale that all tiers may enter from the instant 1 on.
+///
+/// # Panics
+/// When `id` is no sale id.
+#[must_use]
+pub fn terms(id: &str, stock: u32, limit: u32) -> Terms {
+    Terms {
+        id: id.parse().expect("a sale id"),
+        title: "A lamp".into(),
+        price: Cents(19_900),
+        currency: "CNY".into(),
+        stock: Units(stock),
+        windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis::MAX).expect("windows"),
+        limits: PerTier([Units(limit); 5]),
+        pay_within_s: 900,
+    }
+}
+
+/// The same, open in this process.
+#[must_use]
+pub fn sale(stock: u32, limit: u32) -> Sale {
+    Sale::new(terms("bench", stock, limit), 1, Units(stock), Units(stock), 1)
+}
+
+/// One unit for a gold member.
+#[must_use]
+pub fn click(seat: u32) -> Click {
+    Click { seat: Seat::new(seat), tier: Tier::Gold, units: Units(1), key: None }
+}

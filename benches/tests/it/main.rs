@@ -1,0 +1,64 @@
+//! What benches promise that is no speed: a refusal allocates nothing.
+
+use benches::world::{NOW, click, sale};
+use engine::IdempotencyKey;
+use engine::clock::Millis;
+use engine::refusal::Refusal;
+use engine::sale::{Click, Sale};
+use engine::stock::Units;
+use std::num::NonZeroU64;
+
+#[global_allocator]
+static COUNTED: dhat::Alloc = dhat::Alloc;
+
+/// Blocks that the call allocates.
+fn allocated(call: impl FnOnce()) -> u64 {
+    let before = dhat::HeapStats::get().total_blocks;
+    call();
+    dhat::HeapStats::get().total_blocks - before
+}
+
+fn assert_refused(sale: &Sale, now: Millis, click: Click, wanted: impl Fn(&Refusal) -> bool) {
+    // The first call may make what a thread makes once.
+    for _ in 0..2 {
+        let refusal = sale.buy(now, click).expect_err("a refusal");
+        sale.meter().refuse(&refusal);
+        assert!(wanted(&refusal), "{refusal:?}");
+    }
+    let blocks = allocated(|| {
+        for _ in 0..100 {
+            let refusal = sale.buy(now, click).expect_err("a refusal");
+            sale.meter().refuse(&refusal);
+        }
+    });
+    assert_eq!(blocks, 0, "{:?}", sale.buy(now, click));
+}
+
+// One test: the counts are the process's own.
+#[test]
+fn a_refusal_allocates_nothing() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let key = Some(IdempotencyKey(NonZeroU64::MIN));
+    let keyed = |seat| Click { key, ..click(seat) };
+
+    let sold_out = sale(1, 1);
+    assert!(allocated(|| assert!(sold_out.buy(NOW, click(0)).is_ok())) > 0, "it does count");
+    let is_sold_out = |refusal: &Refusal| matches!(refusal, Refusal::SoldOut { .. });
+    assert_refused(&sold_out, NOW, click(1), is_sold_out);
+    assert_refused(&sold_out, NOW, keyed(1), is_sold_out);
+
+    let at_limit = sale(10, 2);
+    assert!(at_limit.buy(NOW, Click { units: Units(2), ..click(0) }).is_ok());
+    let is_at_limit = |refusal: &Refusal| matches!(refusal, Refusal::LimitReached { .. });
+    assert_refused(&at_limit, NOW, click(0), is_at_limit);
+    assert_refused(&at_limit, NOW, keyed(0), is_at_limit);
+
+    let fresh = sale(10, 2);
+    let units = |units| Click { units: Units(units), ..click(5_000) };
+    assert_refused(&fresh, NOW, units(0), |r| matches!(r, Refusal::BadUnits { .. }));
+    assert_refused(&fresh, NOW, units(3), |r| matches!(r, Refusal::BadUnits { .. }));
+    assert_refused(&fresh, Millis(0), units(1), |r| matches!(r, Refusal::NotOpen { .. }));
+    assert_refused(&fresh, Millis::MAX, units(1), |r| matches!(r, Refusal::Closed));
+    fresh.stock().set_paused(true);
+    assert_refused(&fresh, NOW, units(1), |r| matches!(r, Refusal::Paused));
+}
