@@ -7,6 +7,7 @@
 mod real {
     pub(crate) use crossbeam::queue::SegQueue;
     pub(crate) use crossbeam::utils::CachePadded;
+    pub(crate) use once_cell::race::OnceBox;
     use std::sync::atomic::AtomicUsize;
     pub use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
@@ -61,6 +62,35 @@ mod modelled {
 
         fn deref(&self) -> &T {
             &self.0
+        }
+    }
+
+    /// The face of once_cell's lock-free cell. loom must see that what is in it was published.
+    #[derive(Debug)]
+    pub(crate) struct OnceBox<T> {
+        value: once_cell::race::OnceBox<T>,
+        made: AtomicU32,
+        making: loom::sync::Mutex<()>,
+    }
+
+    impl<T> OnceBox<T> {
+        pub(crate) fn new() -> Self {
+            let (made, making) = (AtomicU32::new(0), loom::sync::Mutex::new(()));
+            Self { value: once_cell::race::OnceBox::new(), made, making }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            // Ordering: Acquire, paired with the Release in `get_or_init`.
+            (self.made.load(Ordering::Acquire) == 1).then(|| self.value.get()).flatten()
+        }
+
+        pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
+            let making = self.making.lock().expect("no model panics while making a cell");
+            let value = self.value.get_or_init(make);
+            // Ordering: Release, paired with the Acquire in `get`.
+            self.made.store(1, Ordering::Release);
+            drop(making);
+            value
         }
     }
 
@@ -140,9 +170,11 @@ mod modelled {
 pub use modelled::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 #[cfg(flash_loom)]
 pub(crate) use modelled::{
-    CHUNK_CELLS, CachePadded, FAN_OUT, STRIPES, SegQueue, SharedMap, stripe,
+    CHUNK_CELLS, CachePadded, FAN_OUT, OnceBox, STRIPES, SegQueue, SharedMap, stripe,
 };
 #[cfg(not(flash_loom))]
 pub use real::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 #[cfg(not(flash_loom))]
-pub(crate) use real::{CHUNK_CELLS, CachePadded, FAN_OUT, STRIPES, SegQueue, SharedMap, stripe};
+pub(crate) use real::{
+    CHUNK_CELLS, CachePadded, FAN_OUT, OnceBox, STRIPES, SegQueue, SharedMap, stripe,
+};

@@ -4,8 +4,7 @@
 //! Seats and order numbers are dense, so the hot path indexes instead of hashing. Growing is
 //! lock-free: threads that meet at a missing chunk each make one, and all but one are dropped.
 
-use crate::sync::{CHUNK_CELLS, FAN_OUT};
-use once_cell::race::OnceBox;
+use crate::sync::{CHUNK_CELLS, FAN_OUT, OnceBox};
 
 type Chunk<T> = [T; CHUNK_CELLS];
 type Page<T> = [OnceBox<Chunk<T>>; FAN_OUT];

@@ -1,0 +1,59 @@
+//! Small sales for models.
+
+use engine::clock::Millis;
+use engine::roster::Seat;
+use engine::sale::{Click, Sale};
+use engine::stock::Units;
+use engine::terms::{Cents, Terms};
+use engine::window::Windows;
+use loom::model::Builder;
+use membership::{PerTier, Tier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// An instant at which every window is open.
+pub const NOW: Millis = Millis(10);
+
+/// A sale open to all tiers.
+#[must_use]
+pub fn sale(stock: u32, limit: u32) -> Sale {
+    let terms = Terms {
+        id: "model".parse().expect("a sale id"),
+        title: "A lamp".into(),
+        price: Cents(1),
+        currency: "CNY".into(),
+        stock: Units(stock),
+        windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis(100)).expect("windows"),
+        limits: PerTier([Units(limit); 5]),
+        pay_within_s: 1,
+    };
+    Sale::new(terms, 1, Units(stock), Units(stock), 1)
+}
+
+/// A click of a gold member.
+#[must_use]
+pub fn click(seat: u32, units: u32) -> Click {
+    Click { seat: Seat::new(seat), tier: Tier::Gold, units: Units(units), key: None }
+}
+
+/// Runs a model under every interleaving with at most three preemptions.
+///
+/// loom looks for other orders where an access meets the *last* one to the same word. A thread that
+/// first reads a word and then writes it therefore hides an earlier read by the first thread: let
+/// the first thread of a model be the one that writes.
+///
+/// # Panics
+/// When the model fails, or when there was only one way: then it has tried nothing.
+pub fn every_way(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    let ways = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&ways);
+    builder.check(move || {
+        // Ordering: Relaxed, a count that loom does not see.
+        counted.fetch_add(1, Ordering::Relaxed);
+        model();
+    });
+    // Ordering: Relaxed, as above.
+    assert!(ways.load(Ordering::Relaxed) > 1, "the model was run in one way only");
+}

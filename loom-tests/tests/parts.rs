@@ -1,0 +1,346 @@
+//! Models of the parts: stock, holdings, queue and board, idempotency keys.
+#![cfg(flash_loom)]
+
+use engine::holdings::Holdings;
+use engine::order::{Order, Status};
+use engine::queue::{OrderQueue, Queued};
+use engine::refusal::Refusal;
+use engine::roster::Seat;
+use engine::stock::{Stock, Units};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use loom::thread;
+use loom_tests::world::{NOW, every_way};
+use membership::Tier;
+
+/// What the stock models need of a stock.
+trait Shelf: Send + Sync + 'static {
+    /// Takes one unit, for good.
+    fn take(&self) -> bool;
+    /// Takes one unit and lets it go again.
+    fn touch(&self) -> bool;
+    fn left(&self) -> u32;
+}
+
+impl Shelf for Stock {
+    fn take(&self) -> bool {
+        self.reserve(Units(1)).map(engine::stock::Reservation::keep).is_ok()
+    }
+
+    fn touch(&self) -> bool {
+        self.reserve(Units(1)).is_ok()
+    }
+
+    fn left(&self) -> u32 {
+        self.level().left().0
+    }
+}
+
+/// Looks, then takes: two steps where there must be one.
+struct TwoStepShelf(AtomicU32);
+
+impl Shelf for TwoStepShelf {
+    fn take(&self) -> bool {
+        // Ordering: Acquire and Release, so that only the missing atomicity is the bug.
+        let left = self.0.load(Ordering::Acquire);
+        if left > 0 {
+            self.0.store(left - 1, Ordering::Release);
+        }
+        left > 0
+    }
+
+    fn touch(&self) -> bool {
+        let had = self.take();
+        if had {
+            // Ordering: Release, as above.
+            self.0.fetch_add(1, Ordering::Release);
+        }
+        had
+    }
+
+    fn left(&self) -> u32 {
+        // Ordering: Acquire, as above.
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+fn two_buyers_and_one_unit(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync + 'static) {
+    every_way(move || {
+        let shelf: Arc<Box<dyn Shelf>> = Arc::new(shelf());
+        let other = Arc::clone(&shelf);
+        let other = thread::spawn(move || other.take());
+        let mine = shelf.take();
+        let theirs = other.join().expect("a buyer");
+        assert!(mine ^ theirs, "one unit, sold to {}", u32::from(mine) + u32::from(theirs));
+        assert_eq!(shelf.left(), 0);
+    });
+}
+
+#[test]
+fn one_unit_goes_to_exactly_one_of_two_buyers() {
+    two_buyers_and_one_unit(|| Box::new(Stock::new(Units(1), Units(1))));
+}
+
+#[test]
+#[should_panic]
+fn twin_a_stock_that_looks_before_it_takes_sells_twice() {
+    two_buyers_and_one_unit(|| Box::new(TwoStepShelf(AtomicU32::new(1))));
+}
+
+fn returned_units_are_not_lost(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync + 'static) {
+    every_way(move || {
+        let shelf: Arc<Box<dyn Shelf>> = Arc::new(shelf());
+        let other = Arc::clone(&shelf);
+        let other = thread::spawn(move || other.touch());
+        let sold = shelf.take();
+        other.join().expect("a buyer");
+        assert_eq!(shelf.left(), 2 - u32::from(sold));
+    });
+}
+
+#[test]
+fn a_reservation_that_is_dropped_gives_its_units_back() {
+    returned_units_are_not_lost(|| Box::new(Stock::new(Units(2), Units(2))));
+}
+
+#[test]
+#[should_panic]
+fn twin_a_stock_of_two_steps_loses_a_returned_unit() {
+    returned_units_are_not_lost(|| Box::new(TwoStepShelf(AtomicU32::new(2))));
+}
+
+/// What the last owner wrote must be seen by the next one.
+fn a_unit_changes_hands(give_back: Ordering, real: bool) {
+    every_way(move || {
+        let stock = Arc::new(Stock::new(Units(1), Units(1)));
+        let twin = Arc::new(AtomicU32::new(1));
+        let note = Arc::new(AtomicU32::new(0));
+        let held = if real {
+            None
+        } else {
+            // Ordering: Acquire, as the engine takes.
+            twin.fetch_sub(1, Ordering::Acquire);
+            Some(())
+        };
+        let (s, t, n) = (Arc::clone(&stock), Arc::clone(&twin), Arc::clone(&note));
+        let owner = thread::spawn(move || {
+            if held.is_none() {
+                let reservation = s.reserve(Units(1));
+                if reservation.is_ok() {
+                    // Ordering: Relaxed, published by giving the unit back.
+                    n.store(1, Ordering::Relaxed);
+                }
+            } else {
+                // Ordering: Relaxed, published by giving the unit back.
+                n.store(1, Ordering::Relaxed);
+                // Ordering: the twin's bug, if it is Relaxed.
+                t.fetch_add(1, give_back);
+            }
+        });
+        if real {
+            let first = stock.level().left().0 == 0;
+            if stock.reserve(Units(1)).is_ok() && first {
+                // Ordering: Relaxed, acquired by the reservation.
+                assert_eq!(note.load(Ordering::Relaxed), 1, "the last owner's word");
+            }
+        // Ordering: Acquire, as the engine takes.
+        } else if twin.load(Ordering::Acquire) == 1 {
+            // Ordering: Relaxed, acquired by the load above.
+            assert_eq!(note.load(Ordering::Relaxed), 1, "the last owner's word");
+        }
+        owner.join().expect("the owner");
+    });
+}
+
+#[test]
+fn who_takes_a_returned_unit_sees_what_its_last_owner_wrote() {
+    a_unit_changes_hands(Ordering::Release, true);
+}
+
+#[test]
+#[should_panic]
+fn twin_a_unit_given_back_with_a_relaxed_write_hides_its_past() {
+    a_unit_changes_hands(Ordering::Relaxed, false);
+}
+
+/// What the holdings model needs.
+trait Ledger: Send + Sync + 'static {
+    fn claim_two_of_three(&self) -> bool;
+    fn held(&self) -> u32;
+}
+
+const SEAT: Seat = Seat::new(0);
+
+impl Ledger for Holdings {
+    fn claim_two_of_three(&self) -> bool {
+        self.claim(SEAT, Units(2), Units(3)).map(engine::holdings::Claim::keep).is_ok()
+    }
+
+    fn held(&self) -> u32 {
+        self.held(SEAT).0
+    }
+}
+
+/// Checks the limit outside the step that takes it.
+struct CheckedBefore(AtomicU32);
+
+impl Ledger for CheckedBefore {
+    fn claim_two_of_three(&self) -> bool {
+        // Ordering: AcqRel and Acquire, so that only the missing atomicity is the bug.
+        let fits = self.0.load(Ordering::Acquire) + 2 <= 3;
+        if fits {
+            self.0.fetch_add(2, Ordering::AcqRel);
+        }
+        fits
+    }
+
+    fn held(&self) -> u32 {
+        // Ordering: Acquire, as above.
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+fn one_member_clicks_twice(ledger: impl Fn() -> Box<dyn Ledger> + Send + Sync + 'static) {
+    every_way(move || {
+        let ledger: Arc<Box<dyn Ledger>> = Arc::new(ledger());
+        let other = Arc::clone(&ledger);
+        let other = thread::spawn(move || other.claim_two_of_three());
+        let mine = ledger.claim_two_of_three();
+        let theirs = other.join().expect("the other click");
+        assert!(mine ^ theirs);
+        assert_eq!(ledger.held(), 2, "the limit is 3");
+    });
+}
+
+#[test]
+fn two_clicks_of_one_member_do_not_pass_the_limit() {
+    one_member_clicks_twice(|| Box::new(Holdings::new()));
+}
+
+#[test]
+#[should_panic]
+fn twin_a_limit_checked_outside_the_claim_is_passed() {
+    one_member_clicks_twice(|| Box::new(CheckedBefore(AtomicU32::new(0))));
+}
+
+fn order(number: u64) -> Order {
+    let (seat, tier, units) = (SEAT, Tier::Gold, Units(1));
+    let status = Status::Reserved;
+    Order { number, seat, tier, units, status, reserved_at: NOW, settled_at: None }
+}
+
+/// The click writes the board and pushes; the confirmer pops and reads the board.
+fn the_queue_hands_over(board_first: bool) {
+    every_way(move || {
+        let queue = Arc::new(OrderQueue::new());
+        let board = Arc::new(engine::board::Board::new(1));
+        let (q, b) = (Arc::clone(&queue), Arc::clone(&board));
+        let confirmer = thread::spawn(move || {
+            let popped = q.pop();
+            if let Some(queued) = popped {
+                assert_eq!(b.read(queued.number), Some(order(1)), "popped, and not on the board");
+            }
+            popped.is_some()
+        });
+        if board_first {
+            board.place(&order(1));
+        }
+        queue.push(Queued { number: 1, key: None });
+        if !board_first {
+            board.place(&order(1));
+        }
+        let popped = confirmer.join().expect("the confirmer");
+        assert_eq!(queue.pop().is_some(), !popped, "popped twice, or never");
+    });
+}
+
+#[test]
+fn an_order_taken_from_the_queue_is_whole() {
+    the_queue_hands_over(true);
+}
+
+#[test]
+#[should_panic]
+fn twin_a_push_before_the_board_is_written_hands_over_nothing() {
+    the_queue_hands_over(false);
+}
+
+/// A member asks for the order while the click still writes it.
+fn the_board_is_read_early(publish: Ordering, real: bool) {
+    every_way(move || {
+        let board = Arc::new(engine::board::Board::new(1));
+        let (fact, state) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (b, f, s) = (Arc::clone(&board), Arc::clone(&fact), Arc::clone(&state));
+        let member = thread::spawn(move || {
+            if real {
+                assert!(b.read(1).is_none_or(|read| read == order(1)));
+            // Ordering: Acquire, as the board reads.
+            } else if s.load(Ordering::Acquire) == 1 {
+                // Ordering: Relaxed, published by the state.
+                assert_eq!(f.load(Ordering::Relaxed), 7);
+            }
+        });
+        if real {
+            board.place(&order(1));
+        } else {
+            // Ordering: Relaxed, published by the state.
+            fact.store(7, Ordering::Relaxed);
+            // Ordering: the twin's bug, if it is Relaxed.
+            state.store(1, publish);
+        }
+        member.join().expect("the member");
+    });
+}
+
+#[test]
+fn an_order_on_the_board_is_read_whole_or_not_at_all() {
+    the_board_is_read_early(Ordering::Release, true);
+}
+
+#[test]
+#[should_panic]
+fn twin_a_board_published_with_a_relaxed_write_is_read_in_part() {
+    the_board_is_read_early(Ordering::Relaxed, false);
+}
+
+/// A pause and a reservation meet.
+fn a_closed_sale_takes_nothing(in_one_word: bool) {
+    every_way(move || {
+        let stock = Arc::new(Stock::new(Units(1), Units(1)));
+        let (flag, left) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(1)));
+        let (s, f, l) = (Arc::clone(&stock), Arc::clone(&flag), Arc::clone(&left));
+        let buyer = thread::spawn(move || {
+            if in_one_word {
+                let taken = s.reserve(Units(1)).map(engine::stock::Reservation::keep);
+                assert!(matches!(taken, Ok(()) | Err(Refusal::Closed)));
+            // Ordering: AcqRel and Acquire, so that only the second word is the bug.
+            } else if f.load(Ordering::Acquire) == 0 {
+                l.fetch_sub(1, Ordering::AcqRel);
+            }
+        });
+        stock.close();
+        // Ordering: AcqRel, as above.
+        flag.fetch_or(1, Ordering::AcqRel);
+        // Ordering: Acquire, as above.
+        let at_close = (stock.level().left(), left.load(Ordering::Acquire));
+        buyer.join().expect("the buyer");
+        // Ordering: Acquire, as above.
+        let after = (stock.level().left(), left.load(Ordering::Acquire));
+        if in_one_word {
+            assert_eq!(at_close.0, after.0, "sold after the close");
+        } else {
+            assert_eq!(at_close.1, after.1, "sold after the close");
+        }
+    });
+}
+
+#[test]
+fn nothing_is_reserved_after_close_has_returned() {
+    a_closed_sale_takes_nothing(true);
+}
+
+#[test]
+#[should_panic]
+fn twin_a_close_in_a_word_of_its_own_lets_a_click_through() {
+    a_closed_sale_takes_nothing(false);
+}

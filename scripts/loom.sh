@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Runs the loom models and their twins. They need a build of their own, in target/loom.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export RUSTFLAGS="--cfg flash_loom -C debug-assertions"
+export CARGO_TARGET_DIR=target/loom
+exec cargo test --quiet --release -p loom-tests "$@"
