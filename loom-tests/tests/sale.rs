@@ -261,3 +261,23 @@ fn twin_a_chain_read_before_its_watermark_misses_an_order() {
         member.join().expect("the member");
     });
 }
+
+#[test]
+fn the_confirmer_meets_only_whole_orders_while_clicks_come_in() {
+    every_way(|| {
+        let drop = Arc::new(sale(2, 1));
+        let confirmer = Arc::clone(&drop);
+        let confirmer = thread::spawn(move || {
+            let taken = confirmer.take_in();
+            let released = |order: engine::order::Order| {
+                confirmer.settle(order.number, Status::Released, NOW).is_some()
+            };
+            taken.is_some_and(|(_, order)| released(order))
+        });
+        drop.buy(NOW, click(0, 1)).expect("a unit");
+        drop.buy(NOW, click(1, 1)).expect("a unit");
+        let released = u32::from(confirmer.join().expect("the confirmer"));
+        assert_eq!(drop.stock().level().left(), Units(released));
+        assert_eq!(taken_in(&drop).len(), 2 - released as usize);
+    });
+}
