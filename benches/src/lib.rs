@@ -1,8 +1,10 @@
 //! How fast Flashlane is, and whether it told the truth while it was: the load generator's parts.
 
 pub mod audit;
+pub mod child;
 pub mod client;
 pub mod drive;
+pub mod members;
 pub mod operator;
 pub mod plot;
 pub mod report;

@@ -2,13 +2,12 @@
 
 use anyhow::{Context, bail, ensure};
 use benches::audit::Audit;
-use benches::drive::{Clicker, Plan, Progress, drive};
+use benches::drive::{Plan, Progress, drive};
+use benches::members::clickers;
 use benches::operator::{Operator, SaleReport};
 use benches::report::{Report, Sample};
 use clap::Parser;
 use engine::store::{RedbStore, Store};
-use gateway::{Algorithm, issue_token};
-use hyper::header::HeaderValue;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use membership::Tier;
@@ -86,9 +85,6 @@ struct Options {
     verify_after_stopping: Option<i32>,
 }
 
-/// How many members of each tier take part.
-type Members = BTreeMap<Tier, u64>;
-
 #[derive(Debug, Clone, Copy)]
 struct Rate(Option<u64>);
 
@@ -109,7 +105,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     );
     ensure!((1..=600).contains(&options.seconds), "--seconds takes 1 to 600");
     ensure!((1..=10_000).contains(&options.connections), "--connections takes 1 to 10,000");
-    let (clickers, members) = clickers(&options)?;
+    let (clickers, members) = clickers(&options.data, options.members, &options.mix)?;
     let key = read(&options.data.join("operator.key"))?;
     let mut operator = Operator::new(options.operator, &key)?;
     if let Some(units) = options.make {
@@ -175,32 +171,6 @@ async fn main() -> anyhow::Result<ExitCode> {
         writeln!(std::io::stderr(), "first click without an answer: {error}")?;
     }
     Ok(if report.audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn clickers(options: &Options) -> anyhow::Result<(Arc<[Clicker]>, Members)> {
-    ensure!(options.mix.iter().sum::<usize>() == 100, "--mix must add up to 100");
-    ensure!((1..=2_000_000).contains(&options.members), "--members takes 1 to 2,000,000");
-    let key = read(&options.data.join("token.key"))?;
-    let ttl = Duration::from_secs(3_600);
-    let mut clickers = Vec::with_capacity(options.members);
-    let mut members = BTreeMap::new();
-    for i in 0..options.members {
-        let mut place = i % 100;
-        let tier = options.mix.iter().zip(Tier::ALL).find_map(|(share, tier)| {
-            let found = (place < *share).then_some(tier);
-            place = place.saturating_sub(*share);
-            found
-        });
-        let tier = tier.context("--mix covers every member")?;
-        let member = format!("viewer-{i:06}").parse()?;
-        let token = issue_token(Algorithm::Hs256, key.as_bytes(), None, &member, tier, ttl)?;
-        let authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
-        *members.entry(tier).or_default() += 1;
-        clickers.push(Clicker { member: member.to_string(), tier, authorization });
-    }
-    // A seed of its own: the same members click in the same order in every run.
-    fastrand::Rng::with_seed(1).shuffle(&mut clickers);
-    Ok((clickers.into(), members))
 }
 
 fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Value> {

@@ -1,0 +1,191 @@
+//! `http`: `flashlane serve` beside a bare axum route, in one run, and how fast it confirms.
+//!
+//! Rounds alternate, so that whatever else the machine does hits both alike; ratios are of rounds.
+
+use anyhow::{Context, ensure};
+use benches::child::Server;
+use benches::client::Client;
+use benches::drive::{Clicker, Plan, Progress, drive};
+use benches::members::clickers;
+use benches::operator::Operator;
+use clap::Parser;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Request, header};
+use serde_json::json;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Measures the gateway beside a bare axum route, and durable confirmation
+#[derive(Debug, Parser)]
+struct Options {
+    /// Rounds; medians are reported
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of a round
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Keep-alive connections
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+}
+
+struct World<'a> {
+    options: &'a Options,
+    server: Server,
+    operator: Operator,
+    clickers: Arc<[Clicker]>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let data = tempfile::tempdir()?;
+    let folder = data.path().to_str().context("a plain folder name")?;
+    let free = "127.0.0.1:0";
+    let server = Server::start(
+        "flashlane",
+        &["serve", "--listen", free, "--operator-listen", free, "--data", folder],
+    )?;
+    let mut world = World::new(&options, server, data.path())?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "{} rounds of {} s, {} connections",
+        options.rounds, options.seconds, options.connections
+    )?;
+
+    world.make("gone", 1, 1).await?;
+    world.click("gone").await?;
+    let sold_out = world.beside_bare("gone").await?;
+    writeln!(out, "sold out   {sold_out}")?;
+
+    world.make("deep", 10_000_000, 65_535).await?;
+    let accepted = world.beside_bare("deep").await?;
+    writeln!(out, "accepted   {accepted}")?;
+
+    let mut rates = Vec::new();
+    for round in 0..options.rounds {
+        rates.push(world.confirmed_rate(&format!("disk-{round}")).await?);
+    }
+    writeln!(out, "confirmed on disk {} orders/s", Spread::of(rates, 0))?;
+    Ok(())
+}
+
+impl<'a> World<'a> {
+    fn new(options: &'a Options, server: Server, data: &Path) -> anyhow::Result<Self> {
+        let key = std::fs::read_to_string(data.join("operator.key"))?;
+        let address = server.operator.context("flashlane says where operators connect")?;
+        let operator = Operator::new(address, &key)?;
+        let (clickers, _) = clickers(data, 20_000, &[92, 4, 2, 1, 1])?;
+        Ok(Self { options, server, operator, clickers })
+    }
+
+    async fn make(&mut self, id: &str, stock: u32, limit: u32) -> anyhow::Result<()> {
+        let open = "2020-01-01T00:00:00Z";
+        let tiers = |value: serde_json::Value| json!({"regular": value, "silver": value, "gold": value, "platinum": value, "diamond": value});
+        let sale = json!({
+            "id": id, "title": "A lamp", "price_cents": 19_900, "currency": "CNY",
+            "stock": stock, "windows": tiers(open.into()), "limits": tiers(limit.into()),
+            "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
+        });
+        self.operator.make_sale(&sale).await.map(drop)
+    }
+
+    /// One click, and its whole answer as a bare route can repeat it.
+    async fn click(&self, sale: &str) -> anyhow::Result<Vec<String>> {
+        let body = Full::new(Bytes::from_static(b"{\"units\":1}"));
+        let request = Request::post(format!("/v1/sales/{sale}/orders"))
+            .header(header::HOST, "flashlane")
+            .header(header::AUTHORIZATION, &self.clickers[0].authorization)
+            .body(body)?;
+        let (status, body) = Client::new(self.server.public).send(request).await?;
+        let body = String::from_utf8(body.to_vec())?;
+        let is_accepted = status.is_success();
+        let kind = if is_accepted { "application/json" } else { "application/problem+json" };
+        let mut args = vec!["--status".into(), status.as_u16().to_string(), "--body".into(), body];
+        args.extend(["--content-type".into(), kind.into()]);
+        if is_accepted {
+            args.extend(["--location".into(), format!("/v1/orders/{sale}.1.1000000")]);
+        }
+        Ok(args)
+    }
+
+    async fn beside_bare(&mut self, sale: &str) -> anyhow::Result<String> {
+        let answer = self.click(sale).await?;
+        let answer: Vec<&str> = answer.iter().map(String::as_str).collect();
+        let bare = Server::start("bare", &answer)?;
+        let (mut bare_rates, mut own_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds {
+            let bare_rate = self.answered_rate(bare.public, sale).await?;
+            let own_rate = self.answered_rate(self.server.public, sale).await?;
+            self.operator.settled(sale, Duration::from_secs(60)).await?;
+            ratios.push(own_rate / bare_rate);
+            bare_rates.push(bare_rate);
+            own_rates.push(own_rate);
+        }
+        let (own, bare) = (Spread::of(own_rates, 0), Spread::of(bare_rates, 0));
+        Ok(format!("{own} clicks/s, bare {bare} clicks/s, ratio {}", Spread::of(ratios, 3)))
+    }
+
+    async fn answered_rate(&self, target: SocketAddr, sale: &str) -> anyhow::Result<f64> {
+        let start = Instant::now();
+        let tally = drive(self.plan(target, sale), Arc::new(Progress::default())).await;
+        ensure!(tally.unanswered == 0, "{:?}", tally.first_error);
+        let answered: u64 = tally.latencies.values().map(|latency| latency.0.len()).sum();
+        ensure!(tally.latencies.len() == 1, "one kind of answer, not {:?}", tally.latencies.keys());
+        Ok(answered as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// From the first click until the last accepted order is on disk.
+    async fn confirmed_rate(&mut self, sale: &str) -> anyhow::Result<f64> {
+        self.make(sale, 10_000_000, 65_535).await?;
+        let start = Instant::now();
+        let plan = self.plan(self.server.public, sale);
+        let tally = drive(plan, Arc::new(Progress::default())).await;
+        ensure!(tally.unanswered == 0, "{:?}", tally.first_error);
+        let report = self.operator.settled(sale, Duration::from_secs(60)).await?;
+        Ok(report.confirmed as f64 / start.elapsed().as_secs_f64())
+    }
+
+    fn plan(&self, target: SocketAddr, sale: &str) -> Plan {
+        Plan {
+            target,
+            sale: sale.to_owned(),
+            clickers: Arc::clone(&self.clickers),
+            rate: None,
+            duration: Duration::from_secs(self.options.seconds),
+            connections: self.options.connections,
+            units: 1,
+            wait_percent: 0,
+            keyed: false,
+            receipts: false,
+        }
+    }
+}
+
+/// A median and the range around it.
+struct Spread {
+    median: f64,
+    least: f64,
+    most: f64,
+    digits: usize,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>, digits: usize) -> Self {
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (values[0], values[values.len() - 1]);
+        Self { median: values[values.len() / 2], least, most, digits }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { median, least, most, digits } = self;
+        write!(f, "{median:.digits$} ({least:.digits$} to {most:.digits$})")
+    }
+}

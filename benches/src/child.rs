@@ -1,0 +1,63 @@
+//! A server run as a child process: started on free ports, ended when dropped.
+
+use anyhow::Context;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// Where members connect.
+    pub public: SocketAddr,
+    /// Where operators connect, if it says.
+    pub operator: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Starts a binary that lies beside this one and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// When it cannot be started or ends before it listens.
+    pub fn start(binary: &str, args: &[&str]) -> anyhow::Result<Self> {
+        let path = beside(binary)?;
+        let mut child = Command::new(&path)
+            .args(args)
+            .env("FLASHLANE_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}; build it first", path.display()))?;
+        let stdout = child.stdout.take().context("its standard output is piped")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let mut address = |name: &str| -> anyhow::Result<SocketAddr> {
+            let line = lines.next().with_context(|| format!("{binary} ended at once"))??;
+            let address = line.strip_prefix(name).with_context(|| format!("{binary}: {line}"))?;
+            Ok(address.parse()?)
+        };
+        let public = address("public http://")?;
+        let operator = (binary == "flashlane").then(|| address("operator http://")).transpose()?;
+        Ok(Self { child, public, operator })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; there is nothing to do about either outcome here.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn beside(binary: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("where this program is")?;
+    let folder = own.parent().context("a program lies in a folder")?;
+    Ok(folder.join(binary))
+}

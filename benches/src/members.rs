@@ -1,0 +1,54 @@
+//! Members with tokens, in a mix of tiers.
+
+use crate::drive::Clicker;
+use anyhow::{Context, ensure};
+use gateway::{Algorithm, issue_token};
+use hyper::header::HeaderValue;
+use membership::Tier;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many members of each tier take part.
+pub type Members = BTreeMap<Tier, u64>;
+
+/// `count` members in a fixed random order, `mix` of a hundred in each tier, lowest first; their
+/// tokens are signed by the key in the server's data folder.
+///
+/// # Errors
+/// When the mix does not add up or the key cannot be read.
+pub fn clickers(
+    data: &Path,
+    count: usize,
+    mix: &[usize],
+) -> anyhow::Result<(Arc<[Clicker]>, Members)> {
+    ensure!(mix.iter().sum::<usize>() == 100, "the mix of tiers must add up to 100");
+    ensure!((1..=2_000_000).contains(&count), "1 to 2,000,000 members can take part");
+    let path = data.join("token.key");
+    let key = std::fs::read(&path).with_context(|| {
+        format!("cannot read {}; name the server's data folder", path.display())
+    })?;
+    let ttl = Duration::from_secs(3_600);
+    let mut clickers = Vec::with_capacity(count);
+    let mut members = Members::new();
+    for i in 0..count {
+        let tier = tier_of(i % 100, mix).context("the mix covers every member")?;
+        let member = format!("viewer-{i:06}").parse()?;
+        let token = issue_token(Algorithm::Hs256, &key, None, &member, tier, ttl)?;
+        let authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
+        *members.entry(tier).or_default() += 1;
+        clickers.push(Clicker { member: member.to_string(), tier, authorization });
+    }
+    // A seed of its own: the same members click in the same order in every run.
+    fastrand::Rng::with_seed(1).shuffle(&mut clickers);
+    Ok((clickers.into(), members))
+}
+
+fn tier_of(mut place: usize, mix: &[usize]) -> Option<Tier> {
+    mix.iter().zip(Tier::ALL).find_map(|(share, tier)| {
+        let found = (place < *share).then_some(tier);
+        place = place.saturating_sub(*share);
+        found
+    })
+}
