@@ -1,15 +1,17 @@
 //! A server run as a child process: started on free ports, ended when dropped.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    /// Kept open: what it still says must have somewhere to go.
+    _stdout: Lines<BufReader<ChildStdout>>,
     /// Where members connect.
     pub public: SocketAddr,
     /// Where operators connect, if it says.
@@ -38,13 +40,7 @@ impl Server {
         };
         let public = address("public http://")?;
         let operator = (binary == "flashlane").then(|| address("operator http://")).transpose()?;
-        Ok(Self { child, public, operator })
-    }
-
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+        Ok(Self { child, _stdout: lines, public, operator })
     }
 }
 

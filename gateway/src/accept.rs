@@ -1,20 +1,24 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
-use crate::error::ApiError;
-use crate::metrics::Gates;
+use crate::app::App;
+use crate::error::{ApiError, panicked};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
+use futures_util::FutureExt;
+use futures_util::future::{CatchUnwind, Either, Map, Ready, ready};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use std::any::Any;
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,7 +45,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     connections_max: usize,
-    gates: Arc<Gates>,
+    app: Arc<App>,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(connections_max));
@@ -61,10 +65,10 @@ pub(crate) async fn serve(
             }
         };
         // Ordering: Relaxed, a count that publishes nothing but itself.
-        gates.connections.fetch_add(1, Ordering::Relaxed);
+        app.gates.connections.fetch_add(1, Ordering::Relaxed);
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
             // Ordering: Relaxed, as above.
-            gates.turned_away.fetch_add(1, Ordering::Relaxed);
+            app.gates.turned_away.fetch_add(1, Ordering::Relaxed);
             turn_away(stream);
             continue;
         };
@@ -111,29 +115,38 @@ fn turn_away(mut stream: TcpStream) {
     });
 }
 
-/// The router behind the limits on headers, which hyper alone would answer without a body.
+/// The router behind the limits on headers, which hyper alone would answer without a body, and
+/// before the wall that a handler's panic does not pass.
 #[derive(Debug, Clone)]
 struct Bounded {
     router: Router,
 }
 
+type Guarded = CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>;
+type Caught = Result<Result<Response, Infallible>, Box<dyn Any + Send>>;
+
 impl Service<Request<Incoming>> for Bounded {
     type Response = Response;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Either<
+        Ready<Result<Response, Infallible>>,
+        Map<Guarded, fn(Caught) -> Result<Response, Infallible>>,
+    >;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let headers = request.headers();
-        let bytes = |(name, value): (&hyper::header::HeaderName, &hyper::header::HeaderValue)| {
-            name.as_str().len() + value.len() + 4
-        };
+        let bytes =
+            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
         let fits = headers.len() <= HEADERS_MAX
             && headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
         if !fits {
-            return Box::pin(std::future::ready(Ok(ApiError::HeadersTooLarge.into_response())));
+            return Either::Left(ready(Ok(ApiError::HeadersTooLarge.into_response())));
         }
-        // The router's own `ready` is always at once.
-        Box::pin(self.router.clone().call(request.map(Body::new)))
+        // The router's own `ready` is always at once. A handler shares nothing that a panic could
+        // leave half-written: the engine's words are each whole at any instant.
+        let answer = self.router.clone().call(request.map(Body::new));
+        let caught: fn(Caught) -> _ = |caught| caught.unwrap_or_else(|panic| Ok(panicked(&*panic)));
+        Either::Right(AssertUnwindSafe(answer).catch_unwind().map(caught))
     }
 }
 

@@ -1,33 +1,25 @@
 //! Every route of both listeners, and what handlers share.
 
 use crate::buy::buy;
-use crate::error::{ApiError, panicked};
+use crate::error::ApiError;
 use crate::session::Verifier;
 use crate::{metrics, openapi, operator, orders, sales};
 use axum::Router;
-use axum::extract::FromRef;
 use axum::routing::{get, post};
 use engine::Engine;
 use engine::store::Store;
 use std::sync::Arc;
-use tower_http::catch_panic::CatchPanicLayer;
 
 /// What every handler may use.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) verifier: Arc<Verifier>,
-    pub(crate) gates: Arc<metrics::Gates>,
-}
-
-impl FromRef<App> for Arc<Engine> {
-    fn from_ref(app: &App) -> Self {
-        Self::clone(&app.engine)
-    }
+    pub(crate) engine: Engine,
+    pub(crate) verifier: Verifier,
+    pub(crate) gates: metrics::Gates,
 }
 
 /// What members reach.
-pub(crate) fn public(app: App) -> Router {
+pub(crate) fn public(app: Arc<App>) -> Router {
     Router::new()
         .route("/v1/sales", get(sales::list))
         .route("/v1/sales/{sale}", get(sales::show))
@@ -39,12 +31,11 @@ pub(crate) fn public(app: App) -> Router {
         .route("/openapi.json", get(openapi::serve))
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
-        .layer(CatchPanicLayer::custom(panicked))
         .with_state(app)
 }
 
 /// What the platform's operators reach; never on the public listener.
-pub(crate) fn operator(app: App, guard: operator::Guard) -> Router {
+pub(crate) fn operator(app: Arc<App>, guard: operator::Guard) -> Router {
     Router::new()
         .route("/v1/sales", get(operator::list).post(operator::create))
         .route("/v1/sales/{sale}", get(operator::show))
@@ -57,12 +48,11 @@ pub(crate) fn operator(app: App, guard: operator::Guard) -> Router {
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .layer(axum::middleware::from_fn_with_state(guard, operator::guard))
-        .layer(CatchPanicLayer::custom(panicked))
         .with_state(app)
 }
 
 /// Opens the store's sales behind a [`Verifier`].
-pub(crate) async fn start(store: Arc<dyn Store>, verifier: Verifier) -> anyhow::Result<App> {
+pub(crate) async fn start(store: Arc<dyn Store>, verifier: Verifier) -> anyhow::Result<Arc<App>> {
     let engine = Engine::start(store, engine::clock::Clock::Wall).await?;
-    Ok(App { engine: Arc::new(engine), verifier: Arc::new(verifier), gates: Arc::default() })
+    Ok(Arc::new(App { engine, verifier, gates: metrics::Gates::default() }))
 }

@@ -13,6 +13,7 @@ use engine::sale::{Accepted, Click};
 use engine::stock::Units;
 use engine::{Found, OpenSale};
 use serde::Deserialize;
+use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -52,7 +53,7 @@ pub(crate) struct ClickBody {
     ),
 )]
 pub(crate) async fn buy(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {

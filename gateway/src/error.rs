@@ -7,8 +7,9 @@ use engine::clock::Millis;
 use engine::refusal::Refusal;
 use engine::store::StoreError;
 use membership::Tier;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::any::Any;
+use std::fmt;
 use utoipa::ToSchema;
 
 /// Why a request was not done.
@@ -57,8 +58,9 @@ pub(crate) struct FieldError {
 pub(crate) struct Problem {
     /// `/problems/` and the code with dashes.
     #[serde(rename = "type")]
-    kind: String,
-    title: String,
+    #[schema(value_type = String)]
+    kind: Kind,
+    title: &'static str,
     status: u16,
     /// What to know or to do, for a person.
     detail: String,
@@ -91,6 +93,28 @@ pub(crate) struct Problem {
     /// `invalid_sale`: what to correct.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+}
+
+/// A code as a relative URI.
+#[derive(Debug, Default)]
+struct Kind(&'static str);
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("/problems")?;
+        let mut separator = "/";
+        for word in self.0.split('_') {
+            write!(f, "{separator}{word}")?;
+            separator = "-";
+        }
+        Ok(())
+    }
 }
 
 impl ApiError {
@@ -158,8 +182,8 @@ impl ApiError {
             _ => self.to_string(),
         };
         let problem = Problem {
-            kind: format!("/problems/{}", code.replace('_', "-")),
-            title: status.canonical_reason().unwrap_or("Problem").to_owned(),
+            kind: Kind(code),
+            title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
             detail,
             code,
@@ -224,9 +248,7 @@ impl IntoResponse for ApiError {
 }
 
 /// A handler panicked: the client hears that it was us, and nothing else is affected.
-// By value: the layer that calls it demands this signature.
-#[expect(clippy::needless_pass_by_value)]
-pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("?"), "a handler panicked");

@@ -8,6 +8,7 @@ use engine::OpenSale;
 use engine::refusal::Refusal;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the accept loops count.
@@ -19,7 +20,7 @@ pub(crate) struct Gates {
 
 /// Everything that is counted, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, content_type = "text/plain")))]
-pub(crate) async fn serve(State(app): State<App>) -> Response {
+pub(crate) async fn serve(State(app): State<Arc<App>>) -> Response {
     // A recorder for this one answer: the counts live in the engine, not in it.
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {

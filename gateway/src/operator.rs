@@ -136,7 +136,10 @@ impl NewSale {
         (status = 422, description = "invalid_sale, with errors", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn create(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let new: NewSale = request::json(request.into_body()).await?;
     let terms = new.terms().map_err(ApiError::BadTerms)?;
     let open = app.engine.create(&terms).await?;
@@ -153,7 +156,7 @@ pub(crate) struct Reports {
 
 /// Lists the sales with everything.
 #[utoipa::path(get, path = "/v1/sales", tag = "operator", responses((status = 200, body = Reports)))]
-pub(crate) async fn list(State(app): State<App>) -> Json<Reports> {
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Reports> {
     let now = app.engine.now();
     let sales = app.engine.sales().iter().map(|open| SaleReport::of(open, now)).collect();
     std::future::ready(Json(Reports { sales })).await
@@ -165,7 +168,7 @@ pub(crate) async fn list(State(app): State<App>) -> Json<Reports> {
     responses((status = 200, body = SaleReport), (status = 404, body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn show(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<SaleReport>, ApiError> {
     let report = Ok(Json(SaleReport::of(&*open(&app, &id)?, app.engine.now())));
@@ -178,7 +181,7 @@ pub(crate) async fn show(
     responses((status = 200, body = SaleReport), (status = 404, body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn pause(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<SaleReport>, ApiError> {
     switch(&app, &id, Switch::Pause).await
@@ -190,7 +193,7 @@ pub(crate) async fn pause(
     responses((status = 200, body = SaleReport), (status = 404, body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn resume(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<SaleReport>, ApiError> {
     switch(&app, &id, Switch::Resume).await
@@ -202,7 +205,7 @@ pub(crate) async fn resume(
     responses((status = 200, body = SaleReport), (status = 404, body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn close(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<SaleReport>, ApiError> {
     switch(&app, &id, Switch::Close).await
@@ -236,7 +239,7 @@ pub(crate) struct TopUp {
     ),
 )]
 pub(crate) async fn top_up(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json<SaleReport>, ApiError> {
@@ -279,7 +282,7 @@ impl Page {
     responses((status = 200, body = OrdersView), (status = 404, body = Problem, content_type = "application/problem+json")),
 )]
 pub(crate) async fn orders(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     Path(id): Path<String>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<OrdersView>, ApiError> {

@@ -10,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use engine::Found;
 use engine::order::OrderId;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// One order, to its owner only.
 #[utoipa::path(
@@ -24,7 +25,7 @@ use serde::Deserialize;
     ),
 )]
 pub(crate) async fn show(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     session: Session,
     Path(id): Path<String>,
 ) -> Result<Json<OrderView>, ApiError> {
@@ -34,7 +35,7 @@ pub(crate) async fn show(
     let found = app.engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
     let is_owner = match &found {
         Found::Here(order) => order.seat == session.seat,
-        Found::Before(record) => record.member.as_str() == session.member,
+        Found::Before(record) => record.member.as_str() == &*session.member,
     };
     if !is_owner {
         return Err(ApiError::UnknownOrder);
@@ -62,7 +63,7 @@ pub(crate) struct Of {
     ),
 )]
 pub(crate) async fn list(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     of: Result<Query<Of>, QueryRejection>,
     session: Session,
 ) -> Result<Json<OrdersView>, ApiError> {

@@ -7,7 +7,6 @@ use crate::view::{SaleView, Time, You};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use engine::Engine;
 use engine::stock::Units;
 use serde::Serialize;
 use std::sync::Arc;
@@ -21,9 +20,9 @@ pub(crate) struct SalesView {
 
 /// Lists the sales.
 #[utoipa::path(get, path = "/v1/sales", tag = "members", responses((status = 200, body = SalesView)))]
-pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<SalesView> {
-    let now = engine.now();
-    let sales = engine.sales().iter().map(|open| SaleView::of(open, now)).collect();
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<SalesView> {
+    let now = app.engine.now();
+    let sales = app.engine.sales().iter().map(|open| SaleView::of(open, now)).collect();
     std::future::ready(Json(SalesView { sales })).await
 }
 
@@ -39,7 +38,7 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<SalesView> {
     ),
 )]
 pub(crate) async fn show(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     session: Option<Session>,
     Path(id): Path<String>,
 ) -> Result<Json<SaleView>, ApiError> {
@@ -69,9 +68,9 @@ pub(crate) async fn healthz() -> &'static str {
     get, path = "/readyz", tag = "health",
     responses((status = 200), (status = 503, description = "the reason, a line for each sale", body = String, content_type = "text/plain")),
 )]
-pub(crate) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, String) {
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) {
     let mut reasons = String::new();
-    for open in engine.sales() {
+    for open in app.engine.sales() {
         if let Some(trouble) = open.trouble() {
             reasons.push_str(&format!("{}: {trouble}\n", open.sale.terms().id));
         }

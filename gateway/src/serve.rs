@@ -117,22 +117,18 @@ fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {
 }
 
 async fn run(
-    app: App,
+    app: Arc<App>,
     guard: Guard,
     public: TcpListener,
     operator: TcpListener,
     connections_max: usize,
 ) -> anyhow::Result<()> {
     let (stop, stopping) = watch::channel(false);
-    let gates = Arc::clone(&app.gates);
-    let members = accept::serve(
-        public,
-        app::public(app.clone()),
-        connections_max,
-        Arc::clone(&gates),
-        stopping.clone(),
-    );
-    let operators = accept::serve(operator, app::operator(app.clone(), guard), 64, gates, stopping);
+    let routes = app::public(Arc::clone(&app));
+    let members =
+        accept::serve(public, routes, connections_max, Arc::clone(&app), stopping.clone());
+    let routes = app::operator(Arc::clone(&app), guard);
+    let operators = accept::serve(operator, routes, 64, Arc::clone(&app), stopping);
     let (members, operators) = (tokio::spawn(members), tokio::spawn(operators));
     told_to_stop().await?;
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");

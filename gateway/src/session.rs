@@ -1,4 +1,7 @@
-//! Who is asking: the token is verified once a request, and yields a seat and a tier.
+//! Who is asking: a token yields a seat and a tier.
+//!
+//! A verified token is remembered by its bytes until it expires, so that a member who clicks again
+//! costs no signature. What was not verified is never remembered.
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -6,18 +9,23 @@ use crate::keys::{Algorithm, BadKey};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use engine::Engine;
+use engine::clock::Millis;
 use engine::refusal::Refusal;
 use engine::roster::Seat;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{DecodingKey, Validation};
 use membership::{MemberId, Tier};
+use quick_cache::sync::Cache;
 use serde::Deserialize;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A member whose token was good.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
-    pub(crate) member: String,
+    pub(crate) member: Arc<str>,
     pub(crate) seat: Seat,
     pub(crate) tier: Tier,
 }
@@ -26,6 +34,18 @@ pub(crate) struct Session {
 pub(crate) struct Verifier {
     key: DecodingKey,
     validation: Validation,
+    verified: Cache<Box<str>, Verified>,
+}
+
+/// Tokens remembered; the least used ones make room. About 20 MB when full.
+const VERIFIED_MAX: usize = 65_536;
+/// How far the platform's clock may be from this one, in seconds.
+const LEEWAY_S: u64 = 5;
+
+#[derive(Debug, Clone)]
+struct Verified {
+    session: Session,
+    expires_at: Millis,
 }
 
 impl fmt::Debug for Verifier {
@@ -36,8 +56,9 @@ impl fmt::Debug for Verifier {
 
 #[derive(Deserialize)]
 struct Claims {
-    sub: String,
+    sub: Arc<str>,
     tier: String,
+    exp: f64,
 }
 
 impl Verifier {
@@ -48,7 +69,7 @@ impl Verifier {
         issuer: Option<&str>,
     ) -> Result<Self, BadKey> {
         let mut validation = Validation::new(algorithm.jwt());
-        validation.leeway = 5;
+        validation.leeway = LEEWAY_S;
         validation.validate_nbf = true;
         validation.set_audience(&["flashlane"]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
@@ -56,19 +77,41 @@ impl Verifier {
             validation.set_issuer(&[issuer]);
             validation.required_spec_claims.insert("iss".into());
         }
-        Ok(Self { key: algorithm.decoding_key(key)?, validation })
+        let verified = Cache::new(VERIFIED_MAX);
+        Ok(Self { key: algorithm.decoding_key(key)?, validation, verified })
     }
 
-    fn verify(&self, token: &str) -> Result<(String, Tier), ApiError> {
+    fn session(&self, engine: &Engine, token: &str) -> Result<Session, ApiError> {
+        if let Some(known) = self.verified.get(token) {
+            if engine.now() < known.expires_at {
+                return Ok(known.session);
+            }
+            self.verified.remove(token);
+        }
+        let verified = self.verify(engine, token)?;
+        let session = verified.session.clone();
+        self.verified.insert(token.into(), verified);
+        Ok(session)
+    }
+
+    fn verify(&self, engine: &Engine, token: &str) -> Result<Verified, ApiError> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation);
-        let claims = match token {
+        let Claims { sub: member, tier, exp } = match token {
             Ok(token) => token.claims,
             Err(error) => return Err(ApiError::Unauthenticated(reason(error.kind()))),
         };
         let bad_member = |_| ApiError::Unauthenticated("the token's sub is no member id");
-        MemberId::check(&claims.sub).map_err(bad_member)?;
+        MemberId::check(&member).map_err(bad_member)?;
         let bad_tier = |_| ApiError::Unauthenticated("the token's tier is unknown");
-        Ok((claims.sub, claims.tier.parse().map_err(bad_tier)?))
+        let tier: Tier = tier.parse().map_err(bad_tier)?;
+        let Some(seat) = engine.roster().seat(&member) else {
+            let (refusal, now, may_return) = (Refusal::Busy, engine.now(), false);
+            return Err(ApiError::Refused { refusal, tier, now, may_return });
+        };
+        // Past every date there is, a float becomes the last one: such a token never expires.
+        let valid_for = Duration::try_from_secs_f64(exp + LEEWAY_S as f64);
+        let expires_at = Millis(0) + valid_for.unwrap_or(Duration::MAX);
+        Ok(Verified { session: Session { member, seat, tier }, expires_at })
     }
 }
 
@@ -98,28 +141,26 @@ impl Session {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing);
         }
-        let (member, tier) = app.verifier.verify(token.trim())?;
-        let Some(seat) = app.engine.roster().seat(&member) else {
-            let (refusal, now, may_return) = (Refusal::Busy, app.engine.now(), false);
-            return Err(ApiError::Refused { refusal, tier, now, may_return });
-        };
-        Ok(Self { member, seat, tier })
+        app.verifier.session(&app.engine, token.trim())
     }
 }
 
-impl FromRequestParts<App> for Session {
+impl FromRequestParts<Arc<App>> for Session {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         std::future::ready(Self::of(app, parts)).await
     }
 }
 
 /// A request without an `Authorization` header is anonymous; one with a bad token is refused.
-impl OptionalFromRequestParts<App> for Session {
+impl OptionalFromRequestParts<Arc<App>> for Session {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, ApiError> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<Option<Self>, ApiError> {
         let session = parts.headers.contains_key(AUTHORIZATION).then(|| Self::of(app, parts));
         std::future::ready(session.transpose()).await
     }

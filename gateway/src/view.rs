@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use membership::{PerTier, Tier};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// An instant as RFC 3339 in UTC, with milliseconds.
@@ -30,7 +31,8 @@ pub struct OrderView {
     /// `{sale}.{epoch}.{number}`
     pub order_id: String,
     sale: String,
-    member: String,
+    #[schema(value_type = String)]
+    member: Arc<str>,
     #[schema(value_type = String)]
     tier: Tier,
     units: u32,
@@ -54,15 +56,15 @@ impl OrderView {
         let terms = open.sale.terms();
         match found {
             Found::Here(order) => {
-                let member = engine.roster().member(order.seat).into();
-                Self::here(order, terms, open.sale.epoch(), member)
+                let member = engine.roster().member(order.seat);
+                Self::here(order, terms, open.sale.epoch(), member.as_str().into())
             }
             Found::Before(record) => {
                 let confirmed = record.status == Status::Confirmed;
                 let confirmed_at = confirmed.then_some(record.settled_at);
                 Self {
                     order_id: record.id(&terms.id).to_string(),
-                    member: record.member.to_string(),
+                    member: record.member.as_str().into(),
                     tier: record.tier,
                     units: record.units.0,
                     status: record.status,
@@ -75,7 +77,7 @@ impl OrderView {
     }
 
     /// An order on the board whose member is known.
-    pub(crate) fn here(order: &Order, terms: &Terms, epoch: u64, member: String) -> Self {
+    pub(crate) fn here(order: &Order, terms: &Terms, epoch: u64, member: Arc<str>) -> Self {
         let id = OrderId { sale: terms.id.clone(), epoch, number: order.number };
         let confirmed = order.status == Status::Confirmed;
         Self {
@@ -94,7 +96,7 @@ impl OrderView {
         Self {
             order_id: String::new(),
             sale: terms.id.to_string(),
-            member: String::new(),
+            member: Arc::default(),
             tier: Tier::Regular,
             units: 0,
             status: Status::Reserved,

@@ -1,7 +1,7 @@
 //! The audit: adds every order in a store up again and says what does not fit.
 
 use super::StoreError;
-use super::ledger::{Rows, SaleRow};
+use super::ledger::{Holder, Rows, SaleRow};
 use crate::meter::Tally;
 use crate::order::Status;
 use crate::stock::Units;
@@ -160,7 +160,7 @@ fn audit_holders(
     mut held: HashMap<MemberId, u64>,
     found: &mut SaleAudit,
 ) -> Result<(), StoreError> {
-    rows.each_holder(sale, &mut |(member, units)| {
+    rows.each_holder(sale, &mut |(member, Holder { units, .. })| {
         found.holders += u64::from(units.0 > 0);
         let counted = held.remove(&member).unwrap_or_default();
         found.expect(&format!("units held by {member}"), &u64::from(units.0), &counted);

@@ -25,6 +25,15 @@ pub(super) struct SaleRow {
     pub(super) released: PerTier<Tally>,
 }
 
+/// What a member has in one sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Holder {
+    pub(super) units: Units,
+    /// The number of the member's order that was stored last; 0 for none. Each record names the one
+    /// before it, so a member's orders need no index of their own.
+    pub(super) newest: u64,
+}
+
 /// Units added under one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TopUp {
@@ -40,12 +49,10 @@ pub(super) trait Rows {
     fn sales(&self) -> Kept<Vec<SaleId>>;
     fn sale(&self, sale: &SaleId) -> Kept<Option<SaleRow>>;
     fn order(&self, sale: &SaleId, number: u64) -> Kept<Option<Record>>;
-    fn held(&self, sale: &SaleId, member: &MemberId) -> Kept<Units>;
+    fn holder(&self, sale: &SaleId, member: &MemberId) -> Kept<Holder>;
     fn top_up(&self, sale: &SaleId, key: &str) -> Kept<Option<TopUp>>;
     fn each_order(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, Record>) -> Kept<()>;
-    fn each_order_of(&self, sale: &SaleId, member: &MemberId, see: &mut Visit<'_, u64>)
-    -> Kept<()>;
-    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Units)>) -> Kept<()>;
+    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Holder)>) -> Kept<()>;
     fn each_entry(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, OutboxEntry>) -> Kept<()>;
     fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()>;
 }
@@ -56,7 +63,7 @@ pub(super) type Visit<'a, T> = dyn FnMut(T) -> bool + 'a;
 pub(super) trait RowsMut: Rows {
     fn put_sale(&mut self, row: &SaleRow) -> Kept<()>;
     fn put_order(&mut self, sale: &SaleId, record: &Record) -> Kept<()>;
-    fn put_held(&mut self, sale: &SaleId, member: &MemberId, units: Units) -> Kept<()>;
+    fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Kept<()>;
     fn put_entry(&mut self, sale: &SaleId, entry: &OutboxEntry) -> Kept<()>;
     fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Kept<()>;
 }
@@ -84,8 +91,8 @@ pub(super) fn open(rows: &mut impl RowsMut, sale: &SaleId) -> Kept<Opened> {
     row.epoch += 1;
     rows.put_sale(&row)?;
     let mut held = Vec::new();
-    rows.each_holder(sale, &mut |holder| {
-        held.push(holder);
+    rows.each_holder(sale, &mut |(member, holder)| {
+        held.push((member, holder.units));
         true
     })?;
     let mut keyed = Vec::new();
@@ -112,7 +119,11 @@ pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict
     let mut row = rows.sale(&batch.sale)?.ok_or(StoreError::UnknownSale)?;
     let mut verdicts = Vec::with_capacity(batch.orders.len());
     for placed in batch.orders.iter() {
-        let known = rows.order(&batch.sale, placed.number)?;
+        // Most numbers are higher than any stored one: such an order is not known.
+        let known = match placed.number < row.next_number {
+            true => rows.order(&batch.sale, placed.number)?,
+            false => None,
+        };
         verdicts.push(match known {
             Some(known) if known.epoch == batch.epoch => {
                 Verdict::Stored(known.status, known.settled_at)
@@ -138,16 +149,19 @@ fn decide(
     batch: &Batch,
     placed: &Placed,
 ) -> Kept<Status> {
-    let held = rows.held(&batch.sale, &placed.member)?.0 + placed.units.0;
-    let fits = held <= row.terms.limits[placed.tier].0 && placed.units <= row.left;
-    let status = if fits { Status::Confirmed } else { Status::Released };
+    let holder = rows.holder(&batch.sale, &placed.member)?;
+    let wanted = Units(holder.units.0 + placed.units.0);
+    let fits = wanted <= row.terms.limits[placed.tier] && placed.units <= row.left;
+    let (status, units) =
+        if fits { (Status::Confirmed, wanted) } else { (Status::Released, holder.units) };
     if fits {
         row.left.0 -= placed.units.0;
         row.confirmed[placed.tier].add(placed.units);
-        rows.put_held(&batch.sale, &placed.member, Units(held))?;
     } else {
         row.released[placed.tier].add(placed.units);
     }
+    let newest = placed.number;
+    rows.put_holder(&batch.sale, &placed.member, Holder { units, newest })?;
     row.next_number = row.next_number.max(placed.number + 1);
     row.seq += 1;
     let (number, at) = (placed.number, batch.at);
@@ -164,6 +178,7 @@ fn decide(
             reserved_at: placed.reserved_at,
             settled_at: at,
             key: placed.key,
+            before: holder.newest,
         },
     )?;
     Ok(status)
@@ -214,16 +229,16 @@ fn held_by(rows: &impl Rows, sale: &SaleId, epoch: u64) -> Kept<SaleRow> {
 }
 
 pub(super) fn orders_of(rows: &impl Rows, sale: &SaleId, member: &MemberId) -> Kept<Vec<Record>> {
-    let mut numbers = Vec::new();
-    rows.each_order_of(sale, member, &mut |number| {
-        numbers.push(number);
-        true
-    })?;
-    let records = numbers.into_iter().map(|number| {
+    let mut records = Vec::new();
+    let mut number = rows.holder(sale, member)?.newest;
+    while number > 0 {
         let lost = || StoreError::Damaged(format!("order {number} of {member} has no record"));
-        rows.order(sale, number)?.ok_or_else(lost)
-    });
-    records.collect()
+        let record = rows.order(sale, number)?.ok_or_else(lost)?;
+        number = record.before;
+        records.push(record);
+    }
+    records.sort_unstable_by_key(|record| record.number);
+    Ok(records)
 }
 
 /// At most `most` of what a walk gives.

@@ -1,13 +1,13 @@
 //! The store that forgets everything when the process ends: for trying out and for tests.
 
-use super::ledger::{self, Rows, RowsMut, SaleRow, TopUp, Visit};
+use super::ledger::{self, Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
 use super::{Audit, Batch, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
 use crate::stock::Units;
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
 use membership::MemberId;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Sales in memory, one transaction at a time.
 #[derive(Debug, Default)]
@@ -19,8 +19,7 @@ pub struct MemoryStore {
 struct Kept {
     row: Option<SaleRow>,
     orders: BTreeMap<u64, Record>,
-    held: BTreeMap<MemberId, Units>,
-    orders_of: HashMap<MemberId, Vec<u64>>,
+    holders: BTreeMap<MemberId, Holder>,
     outbox: BTreeMap<u64, OutboxEntry>,
     top_ups: BTreeMap<String, TopUp>,
 }
@@ -48,9 +47,9 @@ impl Rows for Rowset {
         Ok(self.get(sale).and_then(|kept| kept.orders.get(&number).cloned()))
     }
 
-    fn held(&self, sale: &SaleId, member: &MemberId) -> Result<Units, StoreError> {
-        let held = self.get(sale).and_then(|kept| kept.held.get(member).copied());
-        Ok(held.unwrap_or_default())
+    fn holder(&self, sale: &SaleId, member: &MemberId) -> Result<Holder, StoreError> {
+        let holder = self.get(sale).and_then(|kept| kept.holders.get(member).copied());
+        Ok(holder.unwrap_or_default())
     }
 
     fn top_up(&self, sale: &SaleId, key: &str) -> Result<Option<TopUp>, StoreError> {
@@ -69,24 +68,13 @@ impl Rows for Rowset {
         Ok(())
     }
 
-    fn each_order_of(
-        &self,
-        sale: &SaleId,
-        member: &MemberId,
-        see: &mut Visit<'_, u64>,
-    ) -> Result<(), StoreError> {
-        let numbers = self.get(sale).and_then(|kept| kept.orders_of.get(member));
-        walk(numbers.into_iter().flatten().copied(), see);
-        Ok(())
-    }
-
     fn each_holder(
         &self,
         sale: &SaleId,
-        see: &mut Visit<'_, (MemberId, Units)>,
+        see: &mut Visit<'_, (MemberId, Holder)>,
     ) -> Result<(), StoreError> {
         if let Some(kept) = self.get(sale) {
-            walk(kept.held.iter().map(|(member, units)| (member.clone(), *units)), see);
+            walk(kept.holders.iter().map(|(member, holder)| (member.clone(), *holder)), see);
         }
         Ok(())
     }
@@ -122,19 +110,17 @@ impl RowsMut for Rowset {
     }
 
     fn put_order(&mut self, sale: &SaleId, record: &Record) -> Result<(), StoreError> {
-        let kept = kept(self, sale);
-        kept.orders.insert(record.number, record.clone());
-        kept.orders_of.entry(record.member.clone()).or_default().push(record.number);
+        kept(self, sale).orders.insert(record.number, record.clone());
         Ok(())
     }
 
-    fn put_held(
+    fn put_holder(
         &mut self,
         sale: &SaleId,
         member: &MemberId,
-        units: Units,
+        holder: Holder,
     ) -> Result<(), StoreError> {
-        kept(self, sale).held.insert(member.clone(), units);
+        kept(self, sale).holders.insert(member.clone(), holder);
         Ok(())
     }
 

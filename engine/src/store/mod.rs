@@ -85,6 +85,8 @@ pub struct Record {
     pub settled_at: Millis,
     /// The key under which the click may be repeated.
     pub key: Option<IdempotencyKey>,
+    /// The number of the member's order that was stored before this one; 0 for none.
+    pub before: u64,
 }
 
 impl Record {
@@ -225,7 +227,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// An order by its number.
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError>;
 
-    /// A member's orders, oldest first.
+    /// A member's orders, by number.
     async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError>;
 
     /// At most `most` orders with numbers over `after`, by number.

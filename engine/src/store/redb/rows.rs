@@ -3,7 +3,7 @@
 use super::failed;
 use crate::order::Status;
 use crate::stock::Units;
-use crate::store::ledger::{Rows, RowsMut, SaleRow, TopUp, Visit};
+use crate::store::ledger::{Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
 use crate::store::{OutboxEntry, Record, StoreError};
 use crate::terms::SaleId;
 use membership::MemberId;
@@ -15,22 +15,19 @@ use serde::de::DeserializeOwned;
 
 type Numbered = (&'static str, u64);
 type Named = (&'static str, &'static str);
-type Owned = (&'static str, &'static str, u64);
 type Kept<T> = Result<T, StoreError>;
 
 const SALES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sales");
 const ORDERS: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("orders");
-const ORDERS_OF: TableDefinition<'_, Owned, ()> = TableDefinition::new("orders_of");
-const HELD: TableDefinition<'_, Named, u32> = TableDefinition::new("held");
+const HOLDERS: TableDefinition<'_, Named, (u32, u64)> = TableDefinition::new("holders");
 const OUTBOX: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("outbox");
 const TOP_UPS: TableDefinition<'_, Named, &[u8]> = TableDefinition::new("top_ups");
 
 /// The tables, read and written in one transaction, or only read in one snapshot.
-pub(super) struct Set<S, O, W, H, E, T> {
+pub(super) struct Set<S, O, H, E, T> {
     sales: S,
     orders: O,
-    orders_of: W,
-    held: H,
+    holders: H,
     outbox: E,
     top_ups: T,
 }
@@ -38,8 +35,7 @@ pub(super) struct Set<S, O, W, H, E, T> {
 pub(super) type Tables<'t> = Set<
     Table<'t, &'static str, &'static [u8]>,
     Table<'t, Numbered, &'static [u8]>,
-    Table<'t, Owned, ()>,
-    Table<'t, Named, u32>,
+    Table<'t, Named, (u32, u64)>,
     Table<'t, Numbered, &'static [u8]>,
     Table<'t, Named, &'static [u8]>,
 >;
@@ -47,8 +43,7 @@ pub(super) type Tables<'t> = Set<
 pub(super) type Views = Set<
     ReadOnlyTable<&'static str, &'static [u8]>,
     ReadOnlyTable<Numbered, &'static [u8]>,
-    ReadOnlyTable<Owned, ()>,
-    ReadOnlyTable<Named, u32>,
+    ReadOnlyTable<Named, (u32, u64)>,
     ReadOnlyTable<Numbered, &'static [u8]>,
     ReadOnlyTable<Named, &'static [u8]>,
 >;
@@ -58,8 +53,7 @@ impl<'t> Tables<'t> {
         Ok(Self {
             sales: txn.open_table(SALES).map_err(failed)?,
             orders: txn.open_table(ORDERS).map_err(failed)?,
-            orders_of: txn.open_table(ORDERS_OF).map_err(failed)?,
-            held: txn.open_table(HELD).map_err(failed)?,
+            holders: txn.open_table(HOLDERS).map_err(failed)?,
             outbox: txn.open_table(OUTBOX).map_err(failed)?,
             top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
         })
@@ -71,20 +65,18 @@ impl Views {
         Ok(Self {
             sales: txn.open_table(SALES).map_err(failed)?,
             orders: txn.open_table(ORDERS).map_err(failed)?,
-            orders_of: txn.open_table(ORDERS_OF).map_err(failed)?,
-            held: txn.open_table(HELD).map_err(failed)?,
+            holders: txn.open_table(HOLDERS).map_err(failed)?,
             outbox: txn.open_table(OUTBOX).map_err(failed)?,
             top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
         })
     }
 }
 
-impl<S, O, W, H, E, T> Rows for Set<S, O, W, H, E, T>
+impl<S, O, H, E, T> Rows for Set<S, O, H, E, T>
 where
     S: ReadableTable<&'static str, &'static [u8]>,
     O: ReadableTable<Numbered, &'static [u8]>,
-    W: ReadableTable<Owned, ()>,
-    H: ReadableTable<Named, u32>,
+    H: ReadableTable<Named, (u32, u64)>,
     E: ReadableTable<Numbered, &'static [u8]>,
     T: ReadableTable<Named, &'static [u8]>,
 {
@@ -107,9 +99,9 @@ where
         found.map(|bytes| decode(bytes.value())).transpose()
     }
 
-    fn held(&self, sale: &SaleId, member: &MemberId) -> Kept<Units> {
-        let found = self.held.get((sale.as_str(), member.as_str())).map_err(failed)?;
-        Ok(found.map_or(Units(0), |units| Units(units.value())))
+    fn holder(&self, sale: &SaleId, member: &MemberId) -> Kept<Holder> {
+        let found = self.holders.get((sale.as_str(), member.as_str())).map_err(failed)?;
+        Ok(found.map_or_else(Holder::default, |row| holder(row.value())))
     }
 
     fn top_up(&self, sale: &SaleId, key: &str) -> Kept<Option<TopUp>> {
@@ -121,29 +113,12 @@ where
         each_numbered(&self.orders, sale, after, see)
     }
 
-    fn each_order_of(
-        &self,
-        sale: &SaleId,
-        member: &MemberId,
-        see: &mut Visit<'_, u64>,
-    ) -> Kept<()> {
-        let (sale, member) = (sale.as_str(), member.as_str());
-        let range = self.orders_of.range((sale, member, 0)..=(sale, member, u64::MAX));
-        for entry in range.map_err(failed)? {
-            let (key, ()) = entry.map(|(key, unit)| (key, unit.value())).map_err(failed)?;
-            if !see(key.value().2) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Units)>) -> Kept<()> {
-        for entry in self.held.range((sale.as_str(), "")..).map_err(failed)? {
-            let (key, units) = entry.map_err(failed)?;
+    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Holder)>) -> Kept<()> {
+        for entry in self.holders.range((sale.as_str(), "")..).map_err(failed)? {
+            let (key, row) = entry.map_err(failed)?;
             let (of, member) = key.value();
             let member = member.parse().map_err(damaged)?;
-            if of != sale.as_str() || !see((member, Units(units.value()))) {
+            if of != sale.as_str() || !see((member, holder(row.value()))) {
                 break;
             }
         }
@@ -177,12 +152,12 @@ impl RowsMut for Tables<'_> {
         let (sale, number) = (sale.as_str(), record.number);
         let bytes = encode(record)?;
         self.orders.insert((sale, number), &*bytes).map_err(failed)?;
-        self.orders_of.insert((sale, record.member.as_str(), number), ()).map_err(failed)?;
         Ok(())
     }
 
-    fn put_held(&mut self, sale: &SaleId, member: &MemberId, units: Units) -> Kept<()> {
-        self.held.insert((sale.as_str(), member.as_str()), units.0).map_err(failed)?;
+    fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Kept<()> {
+        let key = (sale.as_str(), member.as_str());
+        self.holders.insert(key, (holder.units.0, holder.newest)).map_err(failed)?;
         Ok(())
     }
 
@@ -214,6 +189,10 @@ fn each_numbered<V: DeserializeOwned>(
         }
     }
     Ok(())
+}
+
+const fn holder((units, newest): (u32, u64)) -> Holder {
+    Holder { units: Units(units), newest }
 }
 
 fn encode(value: &impl Serialize) -> Kept<Vec<u8>> {
