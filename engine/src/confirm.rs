@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// A waiting order gains one tier's precedence for each of these, so that no tier starves.
 const AGEING: Duration = Duration::from_millis(100);
+/// After a batch this large, the next one gathers for a moment: larger batches cost less an order.
+const RUSH_ORDERS: usize = 256;
+const GATHER: Duration = Duration::from_millis(20);
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_MOST: Duration = Duration::from_secs(1);
 
@@ -62,6 +65,7 @@ impl Confirmer {
     pub(crate) async fn run(mut self) {
         loop {
             match self.step().await {
+                Step::Settled(orders) if orders >= RUSH_ORDERS => tokio::time::sleep(GATHER).await,
                 Step::Settled(_) | Step::Halted => {}
                 Step::Idle if self.open.is_stopping() => return,
                 Step::Idle => self.open.woken().await,

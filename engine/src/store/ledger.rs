@@ -64,7 +64,8 @@ pub(super) trait RowsMut: Rows {
     fn put_sale(&mut self, row: &SaleRow) -> Kept<()>;
     fn put_order(&mut self, sale: &SaleId, record: &Record) -> Kept<()>;
     fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Kept<()>;
-    fn put_entry(&mut self, sale: &SaleId, entry: &OutboxEntry) -> Kept<()>;
+    /// Entries of one commit, by `seq`; not empty.
+    fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Kept<()>;
     fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Kept<()>;
 }
 
@@ -118,6 +119,7 @@ pub(super) fn open(rows: &mut impl RowsMut, sale: &SaleId) -> Kept<Opened> {
 pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict>> {
     let mut row = rows.sale(&batch.sale)?.ok_or(StoreError::UnknownSale)?;
     let mut verdicts = Vec::with_capacity(batch.orders.len());
+    let mut entries = Vec::with_capacity(batch.orders.len());
     for placed in batch.orders.iter() {
         // Most numbers are higher than any stored one: such an order is not known.
         let known = match placed.number < row.next_number {
@@ -134,15 +136,23 @@ pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict
                 let twice = format!("order {number} was given out by epoch {epoch} and again");
                 return Err(StoreError::Damaged(twice));
             }
-            None => Verdict::Stored(decide(rows, &mut row, batch, placed)?, batch.at),
+            None => {
+                let status = decide(rows, &mut row, batch, placed)?;
+                let (seq, number, at) = (row.seq, placed.number, batch.at);
+                entries.push(OutboxEntry { seq, number, status, at });
+                Verdict::Stored(status, at)
+            }
         });
     }
-    rows.put_sale(&row)?;
+    if !entries.is_empty() {
+        rows.put_entries(&batch.sale, &entries)?;
+        rows.put_sale(&row)?;
+    }
     Ok(verdicts)
 }
 
 /// Confirms an order if the limit and the stock still allow it, else releases it; writes all that
-/// follows from that.
+/// follows from that, but for the outbox entry with the number `row.seq`.
 fn decide(
     rows: &mut impl RowsMut,
     row: &mut SaleRow,
@@ -164,19 +174,17 @@ fn decide(
     rows.put_holder(&batch.sale, &placed.member, Holder { units, newest })?;
     row.next_number = row.next_number.max(placed.number + 1);
     row.seq += 1;
-    let (number, at) = (placed.number, batch.at);
-    rows.put_entry(&batch.sale, &OutboxEntry { seq: row.seq, number, status, at })?;
     rows.put_order(
         &batch.sale,
         &Record {
-            number,
+            number: placed.number,
             epoch: batch.epoch,
             member: placed.member.clone(),
             tier: placed.tier,
             units: placed.units,
             status,
             reserved_at: placed.reserved_at,
-            settled_at: at,
+            settled_at: batch.at,
             key: placed.key,
             before: holder.newest,
         },

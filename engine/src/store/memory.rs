@@ -124,8 +124,8 @@ impl RowsMut for Rowset {
         Ok(())
     }
 
-    fn put_entry(&mut self, sale: &SaleId, entry: &OutboxEntry) -> Result<(), StoreError> {
-        kept(self, sale).outbox.insert(entry.seq, *entry);
+    fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Result<(), StoreError> {
+        kept(self, sale).outbox.extend(entries.iter().map(|entry| (entry.seq, *entry)));
         Ok(())
     }
 

@@ -20,6 +20,7 @@ type Kept<T> = Result<T, StoreError>;
 const SALES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sales");
 const ORDERS: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("orders");
 const HOLDERS: TableDefinition<'_, Named, (u32, u64)> = TableDefinition::new("holders");
+/// The entries of one commit together, under the last one's `seq`.
 const OUTBOX: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("outbox");
 const TOP_UPS: TableDefinition<'_, Named, &[u8]> = TableDefinition::new("top_ups");
 
@@ -126,7 +127,9 @@ where
     }
 
     fn each_entry(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, OutboxEntry>) -> Kept<()> {
-        each_numbered(&self.outbox, sale, after, see)
+        each_numbered(&self.outbox, sale, after, &mut |commit: Vec<OutboxEntry>| {
+            commit.into_iter().filter(|entry| entry.seq > after).all(&mut *see)
+        })
     }
 
     fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()> {
@@ -161,9 +164,10 @@ impl RowsMut for Tables<'_> {
         Ok(())
     }
 
-    fn put_entry(&mut self, sale: &SaleId, entry: &OutboxEntry) -> Kept<()> {
-        let bytes = encode(entry)?;
-        self.outbox.insert((sale.as_str(), entry.seq), &*bytes).map_err(failed)?;
+    fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Kept<()> {
+        let last = entries.last().map_or(0, |entry| entry.seq);
+        let bytes = encode(&entries)?;
+        self.outbox.insert((sale.as_str(), last), &*bytes).map_err(failed)?;
         Ok(())
     }
 
