@@ -337,13 +337,14 @@ impl Engine {
         most: usize,
     ) -> Result<Vec<Found>, StoreError> {
         let (sale, board) = (&open.sale, open.sale.board());
+        let from = after.saturating_add(1);
         let mut orders = Vec::new();
-        if after + 1 < board.first_number() {
+        if from < board.first_number() {
             let stored = self.store.orders_after(&sale.terms().id, after, most).await?;
             let before = stored.into_iter().filter(|record| record.number < board.first_number());
             orders.extend(before.map(Found::Before));
         }
-        let here = (after + 1).max(board.first_number())..sale.next_number();
+        let here = from.max(board.first_number())..sale.next_number();
         // A number whose order is being written this instant ends the page: the next one has it.
         let here = here.map_while(|number| board.read(number)).map(Found::Here);
         let room = most - orders.len();

@@ -160,6 +160,7 @@ fn who_takes_a_returned_unit_sees_what_its_last_owner_wrote() {
 #[test]
 #[should_panic]
 fn twin_a_unit_given_back_with_a_relaxed_write_hides_its_past() {
+    // Ordering: Relaxed is the bug.
     a_unit_changes_hands(Ordering::Relaxed, false);
 }
 
@@ -300,6 +301,7 @@ fn an_order_on_the_board_is_read_whole_or_not_at_all() {
 #[test]
 #[should_panic]
 fn twin_a_board_published_with_a_relaxed_write_is_read_in_part() {
+    // Ordering: Relaxed is the bug.
     the_board_is_read_early(Ordering::Relaxed, false);
 }
 

@@ -29,6 +29,9 @@ pub(super) struct SaleRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Holder {
     pub(super) units: Units,
+    /// The highest limit under which one of the member's orders was taken: a member's tier may change
+    /// during a sale, and orders are not decided in the order of clicks.
+    pub(super) limit: Units,
     /// The number of the member's order that was stored last; 0 for none. Each record names the one
     /// before it, so a member's orders need no index of their own.
     pub(super) newest: u64,
@@ -161,7 +164,8 @@ fn decide(
 ) -> Kept<Status> {
     let holder = rows.holder(&batch.sale, &placed.member)?;
     let wanted = Units(holder.units.0 + placed.units.0);
-    let fits = wanted <= row.terms.limits[placed.tier] && placed.units <= row.left;
+    let limit = row.terms.limits[placed.tier].max(holder.limit);
+    let fits = wanted <= limit && placed.units <= row.left;
     let (status, units) =
         if fits { (Status::Confirmed, wanted) } else { (Status::Released, holder.units) };
     if fits {
@@ -171,7 +175,7 @@ fn decide(
         row.released[placed.tier].add(placed.units);
     }
     let newest = placed.number;
-    rows.put_holder(&batch.sale, &placed.member, Holder { units, newest })?;
+    rows.put_holder(&batch.sale, &placed.member, Holder { units, limit, newest })?;
     row.next_number = row.next_number.max(placed.number + 1);
     row.seq += 1;
     rows.put_order(

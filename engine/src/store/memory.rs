@@ -63,7 +63,7 @@ impl Rows for Rowset {
         see: &mut Visit<'_, Record>,
     ) -> Result<(), StoreError> {
         if let Some(kept) = self.get(sale) {
-            walk(kept.orders.range(after + 1..).map(|(_, record)| record.clone()), see);
+            walk(kept.orders.range(after.saturating_add(1)..).map(|(_, record)| record.clone()), see);
         }
         Ok(())
     }
@@ -86,7 +86,7 @@ impl Rows for Rowset {
         see: &mut Visit<'_, OutboxEntry>,
     ) -> Result<(), StoreError> {
         if let Some(kept) = self.get(sale) {
-            walk(kept.outbox.range(after + 1..).map(|(_, entry)| *entry), see);
+            walk(kept.outbox.range(after.saturating_add(1)..).map(|(_, entry)| *entry), see);
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ type Kept<T> = Result<T, StoreError>;
 
 const SALES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sales");
 const ORDERS: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("orders");
-const HOLDERS: TableDefinition<'_, Named, (u32, u64)> = TableDefinition::new("holders");
+const HOLDERS: TableDefinition<'_, Named, (u32, u32, u64)> = TableDefinition::new("holders");
 /// The entries of one commit together, under the last one's `seq`.
 const OUTBOX: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("outbox");
 const TOP_UPS: TableDefinition<'_, Named, &[u8]> = TableDefinition::new("top_ups");
@@ -36,7 +36,7 @@ pub(super) struct Set<S, O, H, E, T> {
 pub(super) type Tables<'t> = Set<
     Table<'t, &'static str, &'static [u8]>,
     Table<'t, Numbered, &'static [u8]>,
-    Table<'t, Named, (u32, u64)>,
+    Table<'t, Named, (u32, u32, u64)>,
     Table<'t, Numbered, &'static [u8]>,
     Table<'t, Named, &'static [u8]>,
 >;
@@ -44,7 +44,7 @@ pub(super) type Tables<'t> = Set<
 pub(super) type Views = Set<
     ReadOnlyTable<&'static str, &'static [u8]>,
     ReadOnlyTable<Numbered, &'static [u8]>,
-    ReadOnlyTable<Named, (u32, u64)>,
+    ReadOnlyTable<Named, (u32, u32, u64)>,
     ReadOnlyTable<Numbered, &'static [u8]>,
     ReadOnlyTable<Named, &'static [u8]>,
 >;
@@ -77,7 +77,7 @@ impl<S, O, H, E, T> Rows for Set<S, O, H, E, T>
 where
     S: ReadableTable<&'static str, &'static [u8]>,
     O: ReadableTable<Numbered, &'static [u8]>,
-    H: ReadableTable<Named, (u32, u64)>,
+    H: ReadableTable<Named, (u32, u32, u64)>,
     E: ReadableTable<Numbered, &'static [u8]>,
     T: ReadableTable<Named, &'static [u8]>,
 {
@@ -160,7 +160,9 @@ impl RowsMut for Tables<'_> {
 
     fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Kept<()> {
         let key = (sale.as_str(), member.as_str());
-        self.holders.insert(key, (holder.units.0, holder.newest)).map_err(failed)?;
+        self.holders
+            .insert(key, (holder.units.0, holder.limit.0, holder.newest))
+            .map_err(failed)?;
         Ok(())
     }
 
@@ -195,8 +197,8 @@ fn each_numbered<V: DeserializeOwned>(
     Ok(())
 }
 
-const fn holder((units, newest): (u32, u64)) -> Holder {
-    Holder { units: Units(units), newest }
+const fn holder((units, limit, newest): (u32, u32, u64)) -> Holder {
+    Holder { units: Units(units), limit: Units(limit), newest }
 }
 
 fn encode(value: &impl Serialize) -> Kept<Vec<u8>> {

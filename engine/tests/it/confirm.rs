@@ -1,0 +1,139 @@
+//! From the queue to the store and back, driven step by step and by the running engine.
+
+use crate::support::{Fault, FaultyStore, OPEN, World, click, engine, id};
+use engine::clock::{Clock, Millis};
+use engine::confirm::Step;
+use engine::order::Status;
+use engine::refusal::Refusal;
+use engine::sale::Click;
+use engine::stock::Units;
+use engine::store::{MemoryStore, Store, Switch};
+use engine::{Engine, Found};
+use membership::Tier::{Diamond, Gold, Regular};
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn world(stock: u32) -> (Arc<FaultyStore>, World) {
+    let clock = Clock::by_hand(OPEN);
+    let store = FaultyStore::with_sale(stock, &clock).await;
+    let world = World::open(&store, &clock).await;
+    (store, world)
+}
+
+fn by(world: &World, name: &str, tier: membership::Tier, units: u32) -> Click {
+    let seat = world.roster.seat(name).unwrap();
+    Click { seat, ..click(0, tier, units) }
+}
+
+#[tokio::test]
+async fn a_lone_order_is_confirmed_at_once() {
+    let (_, mut world) = world(5).await;
+    world.open.sale.buy(OPEN, by(&world, "ann", Gold, 1)).unwrap();
+    assert_eq!(world.confirmer.step().await, Step::Settled(1));
+    assert_eq!(world.status(1), Some(Status::Confirmed));
+    assert_eq!(world.confirmer.step().await, Step::Idle);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_asked_for_again_and_no_unit_goes_back() {
+    for fault in [Fault::LostBefore, Fault::LostAfter, Fault::Refused] {
+        let (store, mut world) = world(1).await;
+        world.open.sale.buy(OPEN, by(&world, "ann", Gold, 1)).unwrap();
+        store.fail([fault, fault]);
+        for _ in 0..2 {
+            assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
+            assert_eq!(world.status(1), Some(Status::Reserved));
+            assert!(world.open.trouble().is_some());
+            let refusal = world.open.sale.buy(OPEN, by(&world, "bob", Gold, 1));
+            assert_eq!(refusal, Err(Refusal::SoldOut { left: Units(0) }));
+        }
+        assert_eq!(world.confirmer.step().await, Step::Settled(1));
+        assert_eq!(world.status(1), Some(Status::Confirmed));
+        assert_eq!(world.open.trouble(), None);
+        assert_eq!(store.outbox_after(&id(), 0, 9).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_fenced_sale_stops_at_once_and_releases_what_the_store_does_not_have() {
+    let (store, mut world) = world(9).await;
+    for name in ["ann", "bob", "cyd", "dan"] {
+        world.open.sale.buy(OPEN, by(&world, name, Gold, 1)).unwrap();
+    }
+    // The first batch of three gets through, its answer does not, and another process takes over.
+    store.fail([Fault::LostAfter]);
+    assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
+    store.inner.open(&id()).await.unwrap();
+    world.confirmer.step().await;
+    world.confirmer.step().await;
+    world.confirmer.step().await;
+    let statuses = [1, 2, 3, 4].map(|number| world.status(number).unwrap());
+    assert_eq!(statuses[..3], [Status::Confirmed; 3]);
+    assert_eq!(statuses[3], Status::Released);
+    assert_eq!(world.open.sale.buy(OPEN, by(&world, "eve", Gold, 1)), Err(Refusal::Busy));
+    assert!(world.open.trouble().is_some_and(|why| why.contains("another process")));
+}
+
+#[tokio::test]
+async fn a_restart_resumes_stock_holdings_switches_and_keys() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let clock = Clock::by_hand(OPEN);
+    let first = Engine::start(Arc::clone(&store), clock.clone()).await.unwrap();
+    let open = first.create(&crate::support::terms(10)).await.unwrap();
+    let seat = first.roster().seat("ann").unwrap();
+    let key = Some(engine::IdempotencyKey(std::num::NonZeroU64::MIN));
+    let keyed = Click { seat, key, ..click(0, Diamond, 3) };
+    let number = open.sale.buy(OPEN, keyed).unwrap().number;
+    open.wake();
+    let order = open.settled(number, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Status::Confirmed);
+    first.top_up(&open, "k", Units(2)).await.unwrap();
+    first.switch(&open, Switch::Pause).await.unwrap();
+    assert_eq!(first.drain(Duration::from_secs(10)).await, 0);
+
+    let second = Engine::start(store, clock).await.unwrap();
+    let open = second.sale("drop").unwrap();
+    let level = open.sale.stock().level();
+    assert_eq!((level.left(), level.total(), level.is_paused()), (Units(9), Units(12), true));
+    second.switch(&open, Switch::Resume).await.unwrap();
+    let seat = second.roster().find("ann").unwrap();
+    assert_eq!(open.sale.held(seat), Units(3));
+    let again = open.sale.buy(OPEN, Click { seat, key, ..click(0, Diamond, 3) }).unwrap();
+    assert_eq!((again.number, again.is_new), (number, false));
+    let found = second.order_numbered(&open, number).await.unwrap().unwrap();
+    assert!(matches!(found, Found::Before(record) if record.member.as_str() == "ann"));
+    let next = open.sale.buy(OPEN, Click { seat, ..click(0, Diamond, 1) }).unwrap();
+    assert_eq!(next.number, number + 1);
+    let orders = second.orders_of(&open, seat).await.unwrap();
+    assert!(matches!(orders[..], [Found::Before(_), Found::Here(_)]));
+    let listed = second.orders_after(&open, 0, 10).await.unwrap();
+    assert_eq!(listed.len(), 2);
+}
+
+#[tokio::test]
+async fn draining_confirms_everything_that_is_reserved() {
+    let (engine, open) = engine(100).await;
+    for i in 0..100 {
+        let seat = engine.roster().seat(&format!("m{i}")).unwrap();
+        open.sale.buy(OPEN, Click { seat, ..click(0, Regular, 1) }).unwrap();
+    }
+    assert_eq!(engine.drain(Duration::from_secs(10)).await, 0);
+    assert_eq!(open.confirmed()[Regular].orders, 100);
+    assert_eq!(open.reserved_units(), 0);
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_the_verdict_or_when_its_time_is_over() {
+    let (_, mut world) = world(5).await;
+    let number = world.open.sale.buy(OPEN, by(&world, "ann", Gold, 1)).unwrap().number;
+    let short = world.open.settled(number, Duration::from_millis(1)).await.unwrap();
+    assert_eq!(short.status, Status::Reserved);
+    let open = Arc::clone(&world.open);
+    let wait = tokio::spawn(async move { open.settled(number, Duration::from_secs(10)).await });
+    tokio::task::yield_now().await;
+    world.clock.set(Millis(5_007));
+    world.confirmer.step().await;
+    let settled = wait.await.unwrap().unwrap();
+    assert_eq!((settled.status, settled.settled_at), (Status::Confirmed, Some(Millis(5_007))));
+    assert_eq!(world.open.settled(99, Duration::from_secs(10)).await, None);
+}

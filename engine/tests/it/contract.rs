@@ -1,0 +1,262 @@
+//! What every store must keep, run against each adapter.
+
+use crate::support::{batch, id, member, placed, terms};
+use engine::clock::Millis;
+use engine::order::Status::{Confirmed, Released};
+use engine::stock::Units;
+use engine::store::{MemoryStore, RedbStore, Store, StoreError, Switch, Verdict};
+use membership::Tier::{Diamond, Gold, Regular};
+use std::path::Path;
+
+const AT: Millis = Millis(5_001);
+
+async fn memory(_: &Path) -> Box<dyn Store> {
+    Box::new(std::future::ready(MemoryStore::default()).await)
+}
+
+async fn redb(folder: &Path) -> Box<dyn Store> {
+    Box::new(std::future::ready(RedbStore::open(&folder.join("store.redb")).unwrap()).await)
+}
+
+macro_rules! contract {
+    ($($promise:ident),* $(,)?) => {
+        mod memory_keeps {
+            $(#[tokio::test] async fn $promise() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$promise(&*super::memory(folder.path()).await).await;
+            })*
+        }
+        mod redb_keeps {
+            $(#[tokio::test] async fn $promise() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$promise(&*super::redb(folder.path()).await).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    a_sale_is_made_once,
+    each_opening_has_a_higher_epoch,
+    an_order_is_decided_once,
+    a_repeated_batch_gets_the_stored_verdicts_and_their_time,
+    the_limit_holds_over_all_orders_of_a_member,
+    a_change_of_tier_does_not_undo_an_order,
+    the_stock_is_never_exceeded,
+    a_stale_epoch_changes_nothing,
+    a_fenced_resend_still_tells_what_was_stored,
+    a_resumed_sale_is_what_was_stored,
+    switches_last,
+    a_top_up_counts_once,
+    a_top_up_over_the_largest_stock_is_refused,
+    each_change_has_one_outbox_entry,
+    orders_are_paged_by_number,
+    a_members_orders_are_found,
+    what_is_not_there_is_not_found,
+    the_audit_finds_nothing_to_say,
+);
+
+async fn opened(store: &dyn Store, stock: u32) -> u64 {
+    store.create(&terms(stock)).await.unwrap();
+    store.open(&id()).await.unwrap().epoch
+}
+
+const fn stored(status: engine::order::Status) -> Verdict {
+    Verdict::Stored(status, AT)
+}
+
+async fn a_sale_is_made_once(store: &dyn Store) {
+    opened(store, 10).await;
+    assert_eq!(store.create(&terms(99)).await, Err(StoreError::SaleExists));
+    assert_eq!(store.sales().await.unwrap(), [id()]);
+    assert_eq!(store.open(&id()).await.unwrap().stock, Units(10));
+}
+
+async fn each_opening_has_a_higher_epoch(store: &dyn Store) {
+    let first = opened(store, 10).await;
+    let second = store.open(&id()).await.unwrap().epoch;
+    assert!(second > first);
+}
+
+async fn an_order_is_decided_once(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Regular, 1)];
+    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
+    let record = store.order(&id(), 1).await.unwrap().unwrap();
+    assert_eq!((record.status, record.units, record.epoch), (Confirmed, Units(2), epoch));
+}
+
+async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &dyn Store) {
+    let epoch = opened(store, 2).await;
+    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 1)];
+    let first = batch(epoch, orders);
+    let verdicts = store.commit(&first).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
+    let again = engine::store::Batch { at: Millis(8_000), ..first };
+    assert_eq!(store.commit(&again).await.unwrap(), verdicts);
+    assert_eq!(store.open(&id()).await.unwrap().left, Units(0));
+    assert_eq!(store.outbox_after(&id(), 0, 10).await.unwrap().len(), 2);
+}
+
+async fn the_limit_holds_over_all_orders_of_a_member(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "ann", Gold, 2)];
+    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
+    let verdicts = store.commit(&batch(epoch, vec![placed(3, "ann", Gold, 1)])).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed)]);
+}
+
+async fn a_change_of_tier_does_not_undo_an_order(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    // Clicked as regular, then as diamond; the higher tier is decided first.
+    let orders = vec![placed(2, "ann", Diamond, 4), placed(1, "ann", Regular, 1)];
+    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
+}
+
+async fn the_stock_is_never_exceeded(store: &dyn Store) {
+    let epoch = opened(store, 3).await;
+    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 2)];
+    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
+    let verdicts = store.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed)], "the last unit is sold");
+}
+
+async fn a_stale_epoch_changes_nothing(store: &dyn Store) {
+    let stale = opened(store, 10).await;
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    let verdicts = store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    assert_eq!(verdicts, [Verdict::Fenced]);
+    assert_eq!(store.order(&id(), 1).await.unwrap(), None);
+    assert_eq!(store.switch(&id(), stale, Switch::Close).await, Err(StoreError::Fenced));
+    assert_eq!(store.top_up(&id(), stale, "k", Units(1)).await, Err(StoreError::Fenced));
+    let verdicts = store.commit(&batch(epoch, vec![placed(1, "bob", Gold, 1)])).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed)]);
+    // The number now stands for another process's order: to the stale one it is no verdict.
+    let verdicts = store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    assert_eq!(verdicts, [Verdict::Fenced]);
+}
+
+async fn a_fenced_resend_still_tells_what_was_stored(store: &dyn Store) {
+    let stale = opened(store, 10).await;
+    store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.open(&id()).await.unwrap();
+    let resend = batch(stale, vec![placed(1, "ann", Gold, 1), placed(2, "bob", Gold, 1)]);
+    let verdicts = store.commit(&resend).await.unwrap();
+    assert_eq!(verdicts, [stored(Confirmed), Verdict::Fenced]);
+}
+
+async fn a_resumed_sale_is_what_was_stored(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    let key = Some(engine::IdempotencyKey(std::num::NonZeroU64::MIN));
+    let keyed = engine::store::Placed { key, ..placed(7, "bob", Regular, 1) };
+    let orders = vec![placed(3, "ann", Gold, 2), keyed];
+    store.commit(&batch(epoch, orders)).await.unwrap();
+    let opened = store.open(&id()).await.unwrap();
+    assert_eq!((opened.stock, opened.left, opened.next_number), (Units(10), Units(7), 8));
+    assert_eq!(opened.held, [(member("ann"), Units(2)), (member("bob"), Units(1))]);
+    assert_eq!(opened.confirmed[Gold].units, 2);
+    assert_eq!(opened.confirmed[Regular].orders, 1);
+    let keyed: Vec<_> = opened.keyed.iter().map(|record| (record.number, record.key)).collect();
+    assert_eq!(keyed, [(7, key)]);
+    assert_eq!(opened.terms, terms(10));
+}
+
+async fn switches_last(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    let opened = store.open(&id()).await.unwrap();
+    assert!(opened.is_paused && !opened.is_closed);
+    store.switch(&id(), opened.epoch, Switch::Resume).await.unwrap();
+    store.switch(&id(), opened.epoch, Switch::Close).await.unwrap();
+    let opened = store.open(&id()).await.unwrap();
+    assert!(!opened.is_paused && opened.is_closed);
+}
+
+async fn a_top_up_counts_once(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    assert_eq!(store.top_up(&id(), epoch, "monday", Units(5)).await, Ok(Units(15)));
+    assert_eq!(store.top_up(&id(), epoch, "tuesday", Units(5)).await, Ok(Units(20)));
+    assert_eq!(store.top_up(&id(), epoch, "monday", Units(5)).await, Ok(Units(20)));
+    let conflict = store.top_up(&id(), epoch, "monday", Units(6)).await;
+    assert_eq!(conflict, Err(StoreError::TopUpConflict(Units(5))));
+    let opened = store.open(&id()).await.unwrap();
+    assert_eq!((opened.stock, opened.left), (Units(20), Units(20)));
+}
+
+async fn a_top_up_over_the_largest_stock_is_refused(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    for add in [9_999_991, u32::MAX] {
+        let refused = store.top_up(&id(), epoch, "k", Units(add)).await;
+        assert_eq!(refused, Err(StoreError::TooMuchStock(Units(10))));
+    }
+    assert_eq!(store.top_up(&id(), epoch, "k", Units(9_999_990)).await, Ok(Units(10_000_000)));
+}
+
+async fn each_change_has_one_outbox_entry(store: &dyn Store) {
+    let epoch = opened(store, 2).await;
+    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 2)];
+    store.commit(&batch(epoch, orders)).await.unwrap();
+    store.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
+    let entries = store.outbox_after(&id(), 0, 10).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.seq, e.number, e.status)).collect();
+    assert_eq!(told, [(1, 1, Confirmed), (2, 2, Released), (3, 3, Released)]);
+    // A page that begins or ends within one commit's entries.
+    let page = store.outbox_after(&id(), 1, 1).await.unwrap();
+    assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.outbox_after(&id(), 3, 10).await.unwrap(), []);
+}
+
+async fn orders_are_paged_by_number(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    let orders = [5, 2, 9].map(|number| placed(number, &format!("m{number}"), Gold, 1));
+    store.commit(&batch(epoch, orders.into())).await.unwrap();
+    let numbers = |records: Vec<engine::store::Record>| -> Vec<u64> {
+        records.iter().map(|record| record.number).collect()
+    };
+    assert_eq!(numbers(store.orders_after(&id(), 0, 2).await.unwrap()), [2, 5]);
+    assert_eq!(numbers(store.orders_after(&id(), 5, 2).await.unwrap()), [9]);
+    assert_eq!(numbers(store.orders_after(&id(), 0, 0).await.unwrap()), [0; 0]);
+    assert_eq!(numbers(store.orders_after(&id(), u64::MAX, 2).await.unwrap()), [0; 0]);
+}
+
+async fn a_members_orders_are_found(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    let orders = vec![
+        placed(4, "ann", Diamond, 1),
+        placed(5, "bob", Gold, 1),
+        placed(1, "ann", Diamond, 1),
+        placed(6, "ann", Diamond, 9),
+    ];
+    store.commit(&batch(epoch, orders)).await.unwrap();
+    let orders = store.orders_of(&id(), &member("ann")).await.unwrap();
+    let told: Vec<_> = orders.iter().map(|record| (record.number, record.status)).collect();
+    assert_eq!(told, [(1, Confirmed), (4, Confirmed), (6, Released)]);
+}
+
+async fn what_is_not_there_is_not_found(store: &dyn Store) {
+    let nobody = "nobody".parse().unwrap();
+    assert_eq!(store.open(&nobody).await, Err(StoreError::UnknownSale));
+    assert_eq!(store.switch(&nobody, 1, Switch::Pause).await, Err(StoreError::UnknownSale));
+    let unknown = engine::store::Batch { sale: nobody, ..batch(1, Vec::new()) };
+    assert_eq!(store.commit(&unknown).await, Err(StoreError::UnknownSale));
+    assert_eq!(store.order(&id(), 1).await, Ok(None));
+    assert_eq!(store.orders_of(&id(), &member("ann")).await, Ok(Vec::new()));
+    assert_eq!(store.sales().await, Ok(Vec::new()));
+}
+
+async fn the_audit_finds_nothing_to_say(store: &dyn Store) {
+    let epoch = opened(store, 4).await;
+    store.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
+    let orders =
+        vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 3), placed(3, "ann", Gold, 2)];
+    store.commit(&batch(epoch, orders)).await.unwrap();
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    let found = &audit.sales[0];
+    let counts = (found.stock, found.left, found.confirmed.units, found.released.orders);
+    assert_eq!((counts, found.holders), ((Units(5), Units(0), 5, 1), 2));
+}

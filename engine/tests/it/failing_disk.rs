@@ -1,0 +1,135 @@
+//! The embedded store on a disk that fails: nothing confirmed is lost, and it goes on by itself.
+
+use crate::support::{OPEN, batch, id, placed, terms};
+use engine::clock::Clock;
+use engine::engine::Engine;
+use engine::order::Status;
+use engine::sale::Click;
+use engine::store::{RedbStore, Store, StoreError, Verdict};
+use membership::Tier::Gold;
+use redb::backends::FileBackend;
+use redb::{Database, StorageBackend};
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A file whose writes fail while `is_full` says so.
+#[derive(Debug)]
+struct FullDisk {
+    file: FileBackend,
+    is_full: Arc<AtomicBool>,
+}
+
+impl FullDisk {
+    fn check(&self) -> Result<(), Error> {
+        // Ordering: Relaxed, the test moves it between calls.
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Err(Error::from(ErrorKind::StorageFull)),
+            false => Ok(()),
+        }
+    }
+}
+
+impl StorageBackend for FullDisk {
+    fn len(&self) -> Result<u64, Error> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), Error> {
+        self.check()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> Result<(), Error> {
+        self.check()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
+        self.check()?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        self.file.close()
+    }
+}
+
+fn store(folder: &Path) -> (RedbStore, Arc<AtomicBool>) {
+    let (path, is_full) = (folder.join("store.redb"), Arc::new(AtomicBool::new(false)));
+    let full = Arc::clone(&is_full);
+    let open = move || {
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
+        let disk = FullDisk { file: FileBackend::new(file)?, is_full: Arc::clone(&full) };
+        Ok(Database::builder().create_with_backend(disk)?)
+    };
+    (RedbStore::with(Box::new(open)).unwrap(), is_full)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, is_full) = store(folder.path());
+    store.create(&terms(10)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(true, Ordering::Relaxed);
+    let second = batch(epoch, vec![placed(2, "bob", Gold, 1)]);
+    for _ in 0..3 {
+        let error = store.commit(&second).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Unknown(why) if why.contains("free space")),
+            "{error}"
+        );
+    }
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(false, Ordering::Relaxed);
+    let verdicts = store.commit(&second).await.unwrap();
+    assert!(matches!(verdicts[..], [Verdict::Stored(Status::Confirmed, _)]));
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean() && audit.sales[0].confirmed.orders == 2, "{audit:?}");
+}
+
+#[tokio::test]
+async fn orders_reserved_on_a_full_disk_are_confirmed_when_there_is_room_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, is_full) = store(folder.path());
+    let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN)).await.unwrap();
+    let open = engine.create(&terms(10)).await.unwrap();
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(true, Ordering::Relaxed);
+    let seat = engine.roster().seat("ann").unwrap();
+    let number =
+        open.sale.buy(OPEN, Click { seat, ..crate::support::click(0, Gold, 1) }).unwrap().number;
+    open.wake();
+    while open.trouble().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(open.sale.board().read(number).unwrap().status, Status::Reserved);
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(false, Ordering::Relaxed);
+    let order = open.settled(number, Duration::from_secs(30)).await.unwrap();
+    assert_eq!(order.status, Status::Confirmed);
+    assert_eq!(engine.drain(Duration::from_secs(30)).await, 0);
+}
+
+#[tokio::test]
+async fn a_store_in_use_says_who_must_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let _first = RedbStore::open(&path).unwrap();
+    let error = RedbStore::open(&path).unwrap_err().to_string();
+    assert!(error.contains("another process uses the data folder"), "{error}");
+}

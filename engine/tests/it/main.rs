@@ -1,0 +1,12 @@
+//! The engine as a whole: sales, the stores' contract, failing stores, and the sources themselves.
+#![cfg(not(flash_loom))]
+
+mod confirm;
+mod contract;
+mod edges;
+mod failing_disk;
+mod sale;
+mod simulation;
+mod stress;
+mod support;
+mod tidy;

@@ -1,0 +1,171 @@
+//! What a click is told, and what it leaves behind.
+
+use crate::support::{OPEN, click, sale};
+use engine::IdempotencyKey;
+use engine::clock::Millis;
+use engine::order::Status;
+use engine::refusal::Refusal;
+use engine::sale::{Accepted, Click, Phase};
+use engine::stock::Units;
+use membership::Tier::{Diamond, Gold, Regular, Silver};
+use std::num::NonZeroU64;
+
+fn keyed(seat: u32, units: u32, key: u64) -> Click {
+    let key = NonZeroU64::new(key).map(IdempotencyKey);
+    Click { key, ..click(seat, Diamond, units) }
+}
+
+#[test]
+fn a_click_takes_stock_and_limit_and_gets_the_next_number() {
+    let drop = sale(10);
+    for (number, seat) in [(1, 0), (2, 1)] {
+        let accepted = drop.buy(OPEN, click(seat, Gold, 2));
+        assert_eq!(accepted, Ok(Accepted { number, is_new: true }));
+    }
+    assert_eq!(drop.stock().level().left(), Units(6));
+    assert_eq!(drop.held(click(0, Gold, 1).seat), Units(2));
+    let order = drop.board().read(1).unwrap();
+    assert_eq!((order.status, order.units, order.reserved_at), (Status::Reserved, Units(2), OPEN));
+}
+
+#[test]
+fn a_refused_click_leaves_no_trace() {
+    let drop = sale(3);
+    drop.buy(OPEN, click(0, Gold, 2)).unwrap();
+    let before = format!("{:?}", drop.stock().level());
+    let refused = [
+        (OPEN, click(0, Gold, 0)),
+        (OPEN, click(0, Gold, 4)),
+        (Millis(1_199), click(0, Gold, 1)),
+        (Millis(9_000), click(0, Gold, 1)),
+        (OPEN, click(1, Gold, 2)),
+        (OPEN, Click { tier: Silver, ..click(0, Gold, 1) }),
+        (OPEN, keyed(1, 2, 9)),
+    ];
+    for (now, click) in refused {
+        let held = drop.held(click.seat);
+        assert!(drop.buy(now, click).is_err(), "{click:?}");
+        assert_eq!(
+            (format!("{:?}", drop.stock().level()), drop.held(click.seat)),
+            (before.clone(), held)
+        );
+    }
+    assert_eq!((drop.queue().len(), drop.next_number()), (1, 2));
+}
+
+#[test]
+fn the_first_reason_in_the_order_of_checks_is_told() {
+    let drop = sale(1);
+    let early = Millis(0);
+    let limit = Units(3);
+    assert_eq!(drop.buy(early, click(0, Gold, 9)), Err(Refusal::BadUnits { limit }));
+    let opens_at = Millis(1_200);
+    drop.stock().set_paused(true);
+    assert_eq!(drop.buy(early, click(0, Gold, 1)), Err(Refusal::NotOpen { opens_at }));
+    assert_eq!(drop.buy(Millis(9_000), click(0, Gold, 1)), Err(Refusal::Paused));
+    drop.stock().close();
+    assert_eq!(drop.buy(OPEN, click(0, Gold, 1)), Err(Refusal::Paused));
+    drop.stock().set_paused(false);
+    assert_eq!(drop.buy(OPEN, click(0, Gold, 2)), Err(Refusal::Closed));
+}
+
+#[test]
+fn who_is_at_the_limit_of_a_sold_out_sale_hears_sold_out() {
+    let drop = sale(1);
+    drop.buy(OPEN, click(0, Regular, 1)).unwrap();
+    let sold_out = Err(Refusal::SoldOut { left: Units(0) });
+    assert_eq!(drop.buy(OPEN, click(0, Regular, 1)), sold_out);
+}
+
+#[test]
+fn fewer_units_than_asked_for_are_named_and_still_on_sale() {
+    let drop = sale(2);
+    let refusal = drop.buy(OPEN, click(0, Gold, 3));
+    assert_eq!(refusal, Err(Refusal::SoldOut { left: Units(2) }));
+    assert!(drop.buy(OPEN, click(0, Gold, 2)).is_ok());
+}
+
+#[test]
+fn the_limit_counts_all_orders_and_the_tier_at_the_click_decides() {
+    let drop = sale(100);
+    drop.buy(OPEN, click(0, Gold, 2)).unwrap();
+    let (limit, held) = (Units(3), Units(2));
+    assert_eq!(drop.buy(OPEN, click(0, Gold, 2)), Err(Refusal::LimitReached { limit, held }));
+    assert!(drop.buy(OPEN, click(0, Diamond, 3)).is_ok());
+    let (limit, held) = (Units(1), Units(5));
+    assert_eq!(drop.buy(OPEN, click(0, Regular, 1)), Err(Refusal::LimitReached { limit, held }));
+}
+
+#[test]
+fn sold_out_clears_when_units_come_back() {
+    let drop = sale(1);
+    drop.buy(OPEN, click(0, Gold, 1)).unwrap();
+    assert!(drop.buy(OPEN, click(1, Gold, 1)).is_err());
+    assert_eq!(drop.phase(OPEN), Phase::SoldOut);
+    let released = drop.settle(1, Status::Released, OPEN).unwrap();
+    assert_eq!(released.status, Status::Released);
+    assert_eq!(drop.phase(OPEN), Phase::Open);
+    assert!(drop.buy(OPEN, click(1, Gold, 1)).is_ok());
+}
+
+#[test]
+fn a_verdict_counts_once() {
+    let drop = sale(2);
+    drop.buy(OPEN, click(0, Gold, 2)).unwrap();
+    assert!(drop.settle(1, Status::Confirmed, OPEN).is_some());
+    assert!(drop.settle(1, Status::Released, OPEN).is_none());
+    assert!(drop.settle(1, Status::Confirmed, OPEN).is_none());
+    assert_eq!(drop.stock().level().left(), Units(0));
+    assert_eq!(drop.board().read(1).unwrap().status, Status::Confirmed);
+}
+
+#[test]
+fn a_top_up_adds_and_never_resets() {
+    let drop = sale(2);
+    drop.buy(OPEN, click(0, Gold, 2)).unwrap();
+    assert_eq!(drop.stock().grow_to(Units(5)), Units(3));
+    assert_eq!(drop.stock().grow_to(Units(5)), Units(0));
+    assert_eq!(drop.stock().grow_to(Units(1)), Units(0));
+    assert_eq!((drop.stock().level().left(), drop.stock().level().total()), (Units(3), Units(5)));
+}
+
+#[test]
+fn a_key_gives_the_same_order_again() {
+    let drop = sale(10);
+    let first = drop.buy(OPEN, keyed(0, 2, 7)).unwrap();
+    // Even after the close: the answer is the one that was given.
+    for now in [OPEN, Millis(9_000)] {
+        let again = drop.buy(now, keyed(0, 2, 7)).unwrap();
+        assert_eq!((again.number, again.is_new), (first.number, false));
+    }
+    assert_eq!(drop.buy(OPEN, keyed(0, 1, 7)), Err(Refusal::IdempotencyConflict));
+    assert!(drop.buy(OPEN, keyed(1, 2, 7)).unwrap().is_new, "another member's key is another");
+    assert_eq!(drop.stock().level().left(), Units(6));
+}
+
+#[test]
+fn a_refusal_does_not_use_up_its_key() {
+    let drop = sale(10);
+    assert!(drop.buy(Millis(0), keyed(0, 2, 7)).is_err());
+    drop.buy(OPEN, click(0, Diamond, 4)).unwrap();
+    let (limit, held) = (Units(5), Units(4));
+    assert_eq!(drop.buy(OPEN, keyed(0, 2, 7)), Err(Refusal::LimitReached { limit, held }));
+    assert!(drop.buy(OPEN, keyed(0, 1, 7)).unwrap().is_new);
+}
+
+#[test]
+fn a_members_orders_are_listed_by_number_taken_in_or_not() {
+    let drop = sale(10);
+    for _ in 0..3 {
+        drop.buy(OPEN, click(0, Diamond, 1)).unwrap();
+        drop.buy(OPEN, click(1, Diamond, 1)).unwrap();
+    }
+    let numbers = || -> Vec<u64> {
+        drop.orders_of(click(0, Diamond, 1).seat).iter().map(|order| order.number).collect()
+    };
+    assert_eq!(numbers(), [1, 3, 5]);
+    for _ in 0..4 {
+        drop.take_in().unwrap();
+        assert_eq!(numbers(), [1, 3, 5]);
+    }
+}

@@ -1,0 +1,341 @@
+//! Random drops against a plain model. A seed decides everything: members, clicks, the clock, the
+//! operator, the store's failures and crashes; after every step the invariants are checked.
+//!
+//! A failure prints its seed; `FLASHLANE_SEED=n cargo test -p engine --test it simulation` replays
+//! it. `FLASHLANE_SEEDS=n` runs that many.
+
+use crate::support::{Fault, FaultyStore, World, click, id, terms};
+use engine::IdempotencyKey;
+use engine::clock::{Clock, Millis};
+use engine::confirm::Step;
+use engine::order::Status;
+use engine::refusal::Refusal;
+use engine::sale::{Accepted, Click};
+use engine::stock::Units;
+use engine::store::{Store, Switch};
+use engine::terms::Terms;
+use membership::Tier;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+const MEMBERS: usize = 6;
+const STEPS: usize = 120;
+
+/// An order, as the plain model knows it.
+#[derive(Debug, Clone)]
+struct Plain {
+    member: usize,
+    tier: Tier,
+    units: u32,
+    status: Status,
+    at: Millis,
+}
+
+/// The rules, written once more, as plainly as they go.
+#[derive(Debug)]
+struct Model {
+    terms: Terms,
+    total: u32,
+    orders: BTreeMap<u64, Plain>,
+    keys: BTreeMap<(usize, u64), (u32, u64)>,
+    next_number: u64,
+    is_paused: bool,
+    is_closed: bool,
+    is_halted: bool,
+    top_ups: BTreeMap<u64, u32>,
+}
+
+impl Model {
+    fn holds(order: &Plain) -> bool {
+        order.status != Status::Released
+    }
+
+    fn held(&self, member: usize) -> u32 {
+        let of_member = |order: &&Plain| order.member == member && Self::holds(order);
+        self.orders.values().filter(of_member).map(|order| order.units).sum()
+    }
+
+    fn left(&self) -> u32 {
+        let taken: u32 = self.orders.values().filter(|o| Self::holds(o)).map(|o| o.units).sum();
+        self.total - taken
+    }
+
+    fn click(
+        &mut self,
+        now: Millis,
+        member: usize,
+        tier: Tier,
+        units: u32,
+        key: Option<u64>,
+    ) -> Result<Accepted, Refusal> {
+        let limit = self.terms.limits[tier];
+        if !(1..=limit.0).contains(&units) {
+            return Err(Refusal::BadUnits { limit });
+        }
+        if let Some((asked, number)) = key.and_then(|key| self.keys.get(&(member, key)).copied()) {
+            let same = Accepted { number, is_new: false };
+            return if asked == units { Ok(same) } else { Err(Refusal::IdempotencyConflict) };
+        }
+        let opens_at = self.terms.windows.opens_at(tier).ok_or(Refusal::TierNotAdmitted)?;
+        let (left, held) = (Units(self.left()), Units(self.held(member)));
+        let refusal = if now < opens_at {
+            Some(Refusal::NotOpen { opens_at })
+        } else if self.is_paused {
+            Some(Refusal::Paused)
+        } else if self.is_closed || now >= self.terms.windows.closes_at() {
+            Some(Refusal::Closed)
+        } else if left.0 < units {
+            Some(Refusal::SoldOut { left })
+        } else if held.0 + units > limit.0 {
+            Some(Refusal::LimitReached { limit, held })
+        } else {
+            self.is_halted.then_some(Refusal::Busy)
+        };
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        let order = Plain { member, tier, units, status: Status::Reserved, at: now };
+        self.orders.insert(number, order);
+        if let Some(key) = key {
+            self.keys.insert((member, key), (units, number));
+        }
+        Ok(Accepted { number, is_new: true })
+    }
+}
+
+struct Simulation {
+    rng: fastrand::Rng,
+    clock: Clock,
+    store: Arc<FaultyStore>,
+    world: World,
+    model: Model,
+}
+
+fn name(member: usize) -> String {
+    format!("m{member}")
+}
+
+impl Simulation {
+    async fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let stock = rng.u32(1..30);
+        let clock = Clock::by_hand(Millis(rng.u64(900..1_500)));
+        let store = FaultyStore::with_sale(stock, &clock).await;
+        let world = World::open(&store, &clock).await;
+        let model = Model {
+            terms: terms(stock),
+            total: stock,
+            orders: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            next_number: 1,
+            is_paused: false,
+            is_closed: false,
+            is_halted: false,
+            top_ups: BTreeMap::new(),
+        };
+        Self { rng, clock, store, world, model }
+    }
+
+    async fn step(&mut self) {
+        match self.rng.u32(..100) {
+            0..55 => self.click(),
+            55..80 => self.confirm().await,
+            80..88 => {
+                let by = if self.rng.u8(..12) == 0 {
+                    self.rng.u64(..4_000)
+                } else {
+                    self.rng.u64(..120)
+                };
+                self.clock.set(Millis(self.clock.now().0 + by));
+            }
+            88..93 => self.switch().await,
+            93..96 => self.top_up().await,
+            96..98 => self.crash().await,
+            // Another process takes the sale over, and ends without having sold anything.
+            _ => {
+                self.store.inner.open(&id()).await.unwrap();
+            }
+        }
+    }
+
+    fn click(&mut self) {
+        let (member, tier) = (self.rng.usize(..MEMBERS), Tier::ALL[self.rng.usize(..5)]);
+        let units = self.rng.u32(..7);
+        let key = (self.rng.u8(..3) == 0).then(|| self.rng.u64(1..6));
+        let now = self.clock.now();
+        let seat = self.world.roster.seat(&name(member)).unwrap();
+        let made = key.and_then(NonZeroU64::new).map(IdempotencyKey);
+        let asked = Click { seat, key: made, ..click(0, tier, units) };
+        let expected = self.model.click(now, member, tier, units, key);
+        assert_eq!(self.world.open.sale.buy(now, asked), expected, "{now:?} {asked:?}");
+    }
+
+    async fn confirm(&mut self) {
+        let by = self.rng.u64(..300);
+        let kinds = [
+            Fault::None,
+            Fault::None,
+            Fault::Refused,
+            Fault::LostBefore,
+            Fault::LostAfter,
+            Fault::Twice,
+            Fault::Slow(by),
+        ];
+        self.store.fail([kinds[self.rng.usize(..kinds.len())]]);
+        self.world.confirmer.step().await;
+        self.learn_verdicts();
+    }
+
+    /// Takes over what the board says of orders that were reserved; nothing else may have changed.
+    fn learn_verdicts(&mut self) {
+        for (number, order) in &mut self.model.orders {
+            if let Some(status) = self.world.status(*number) {
+                assert!(order.status == Status::Reserved || order.status == status, "I9: {number}");
+                order.status = status;
+            }
+        }
+        self.model.is_halted = self.world.open.sale.stock().level().is_halted();
+    }
+
+    async fn switch(&mut self) {
+        let switch = match self.rng.u8(..12) {
+            0 => Switch::Close,
+            1..6 => Switch::Pause,
+            _ => Switch::Resume,
+        };
+        let sale = &self.world.open.sale;
+        if self.store.switch(&id(), sale.epoch(), switch).await.is_err() {
+            return;
+        }
+        match switch {
+            Switch::Pause => sale.stock().set_paused(true),
+            Switch::Resume => sale.stock().set_paused(false),
+            Switch::Close => sale.stock().close(),
+        }
+        match switch {
+            Switch::Pause => self.model.is_paused = true,
+            Switch::Resume => self.model.is_paused = false,
+            Switch::Close => self.model.is_closed = true,
+        }
+    }
+
+    async fn top_up(&mut self) {
+        let (key, add) = (self.rng.u64(..4), self.rng.u32(1..6));
+        let sale = &self.world.open.sale;
+        let done = self.store.top_up(&id(), sale.epoch(), &key.to_string(), Units(add)).await;
+        let Ok(total) = done else { return };
+        sale.stock().grow_to(total);
+        if *self.model.top_ups.entry(key).or_insert(add) == add {
+            self.model.total = self.model.terms.stock.0 + self.model.top_ups.values().sum::<u32>();
+        }
+    }
+
+    /// The process dies and another one starts: the truth is what the store has.
+    async fn crash(&mut self) {
+        self.world = World::open(&self.store, &self.clock).await;
+        let stored = self.store.orders_after(&id(), 0, usize::MAX).await.unwrap();
+        let stored: BTreeMap<_, _> = stored.iter().map(|r| (r.number, r.status)).collect();
+        for (number, order) in &self.model.orders {
+            let confirmed = order.status == Status::Confirmed;
+            assert!(
+                !confirmed || stored[number] == Status::Confirmed,
+                "I4: order {number} is lost"
+            );
+        }
+        self.model.orders.retain(|number, order| match stored.get(number) {
+            Some(status) => {
+                order.status = *status;
+                true
+            }
+            None => false,
+        });
+        self.model.keys.retain(|_, (_, number)| stored.contains_key(number));
+        self.model.next_number = stored.keys().max().map_or(1, |number| number + 1);
+        self.model.is_halted = false;
+    }
+
+    async fn check(&self) {
+        let (sale, model) = (&self.world.open.sale, &self.model);
+        let level = sale.stock().level();
+        assert_eq!((level.left().0, level.total().0), (model.left(), model.total), "I1");
+        let units = |status: Status| -> u32 {
+            model.orders.values().filter(|o| o.status == status).map(|o| o.units).sum()
+        };
+        assert!(units(Status::Confirmed) <= model.total, "I2");
+        let left = level.left().0;
+        assert_eq!(left + units(Status::Reserved) + units(Status::Confirmed), model.total, "I1");
+        for member in 0..MEMBERS {
+            let seat = self.world.roster.seat(&name(member)).unwrap();
+            let held = sale.held(seat).0;
+            assert_eq!(held, model.held(member), "I10: member {member}");
+            assert!(held <= 5, "I3: member {member} holds {held}");
+        }
+        for (number, order) in &model.orders {
+            let windows = &model.terms.windows;
+            let in_time = windows.enter(order.tier, order.at).is_ok() && !windows.is_over(order.at);
+            assert!(in_time, "I8: order {number}");
+            if order.status == Status::Confirmed {
+                let stored = self.store.order(&id(), *number).await.unwrap();
+                assert_eq!(stored.map(|r| r.status), Some(Status::Confirmed), "I4: order {number}");
+            }
+        }
+        let audit = self.store.audit().await.unwrap();
+        assert!(audit.is_clean(), "I5: {audit:?}");
+    }
+
+    /// The store is well again: everything comes to its end.
+    async fn settle(&mut self) {
+        let mut steps = 0;
+        while self.world.confirmer.step().await != Step::Idle {
+            steps += 1;
+            assert!(steps < 10_000, "I9: the confirmer does not come to rest");
+        }
+        self.learn_verdicts();
+        let reserved = |order: &&Plain| order.status == Status::Reserved;
+        assert_eq!(self.model.orders.values().filter(reserved).count(), 0, "I9");
+        self.check().await;
+        let sold: u32 =
+            self.model.orders.values().filter(|o| Model::holds(o)).map(|o| o.units).sum();
+        assert_eq!(sold + self.world.open.sale.stock().level().left().0, self.model.total, "I7");
+    }
+}
+
+async fn simulate(seed: u64) {
+    let mut simulation = Simulation::new(seed).await;
+    for _ in 0..STEPS {
+        simulation.step().await;
+        simulation.check().await;
+    }
+    simulation.settle().await;
+    simulation.crash().await;
+    simulation.check().await;
+}
+
+/// Says which seed failed, whatever the failure was.
+struct Named(u64);
+
+impl Drop for Named {
+    #[expect(clippy::print_stderr)]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay with FLASHLANE_SEED={}", self.0);
+        }
+    }
+}
+
+#[test]
+fn thousands_of_random_drops_keep_every_invariant() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let seeds = match number("FLASHLANE_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("FLASHLANE_SEEDS").unwrap_or(3_000),
+    };
+    for seed in seeds {
+        let _named = Named(seed);
+        runtime.block_on(simulate(seed));
+    }
+}
