@@ -63,6 +63,7 @@ impl Confirmer {
 
     /// Confirms until the sale is told to stop and nothing is left to confirm.
     pub(crate) async fn run(mut self) {
+        let _mourner = Mourner(Arc::clone(&self.open));
         loop {
             match self.step().await {
                 Step::Settled(orders) if orders >= RUSH_ORDERS => tokio::time::sleep(GATHER).await,
@@ -184,6 +185,18 @@ impl Confirmer {
             tracing::warn!(%sale, %error, "orders wait for the store");
         }
         self.open.set_trouble(Some(error.to_string()));
+    }
+}
+
+/// A sale whose confirmer panicked must not go on taking orders that nobody confirms.
+struct Mourner(Arc<OpenSale>);
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.sale.stock().halt();
+            self.0.set_trouble(Some("its confirmer failed; restart this process".into()));
+        }
     }
 }
 

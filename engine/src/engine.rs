@@ -30,6 +30,7 @@ pub struct OpenSale {
     feed: Feed,
     wake: Notify,
     trouble: Mutex<Option<String>>,
+    switching: tokio::sync::Mutex<()>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -68,6 +69,7 @@ impl OpenSale {
             feed: Feed::default(),
             wake: Notify::new(),
             trouble: Mutex::new(None),
+            switching: tokio::sync::Mutex::new(()),
             stopping,
         })
     }
@@ -79,9 +81,15 @@ impl OpenSale {
 
     /// The order as it ended, or as it stands when `patience` is over.
     pub async fn settled(&self, number: u64, patience: Duration) -> Option<Order> {
+        let order = self.sale.board().read(number)?;
+        if order.status != Status::Reserved {
+            return Some(order);
+        }
         let told = self.feed.wait(number);
         let order = self.sale.board().read(number)?;
         if order.status != Status::Reserved {
+            // Settled in between, perhaps before the feed knew of this wait.
+            self.feed.settled(&[order]);
             return Some(order);
         }
         match tokio::time::timeout(patience, told).await {
@@ -102,11 +110,11 @@ impl OpenSale {
         plus(self.released_before, self.sale.meter().released())
     }
 
-    /// Units that wait for the store, this instant.
+    /// Whether units wait for the store, and so may still come back.
     #[must_use]
-    pub fn reserved_units(&self) -> u64 {
+    pub fn may_return(&self) -> bool {
         let sold: u64 = self.confirmed().iter().map(|(_, tally)| tally.units).sum();
-        u64::from(self.sale.stock().level().taken().0).saturating_sub(sold)
+        u64::from(self.sale.stock().level().taken().0) > sold
     }
 
     /// Orders by tier that wait for the store, but for those still on the queue.
@@ -193,7 +201,7 @@ impl Engine {
             stop: watch::Sender::new(false),
         };
         for sale in engine.store.sales().await? {
-            engine.open(&sale).await?;
+            engine.open(&sale, &mut *engine.confirmers.lock().await).await?;
         }
         Ok(engine)
     }
@@ -203,12 +211,21 @@ impl Engine {
     /// # Errors
     /// [`StoreError::SaleExists`], or whatever keeps the store from writing it down.
     pub async fn create(&self, terms: &Terms) -> Result<Arc<OpenSale>, StoreError> {
-        self.store.create(terms).await?;
-        self.open(&terms.id).await
+        let mut confirmers = self.confirmers.lock().await;
+        match self.store.create(terms).await {
+            // Written down by a call whose answer was lost, or that could not open it then.
+            Err(StoreError::SaleExists) if self.sale(terms.id.as_str()).is_none() => {}
+            created => created?,
+        }
+        let open = self.open(&terms.id, &mut confirmers).await?;
+        if open.sale.terms() == terms { Ok(open) } else { Err(StoreError::SaleExists) }
     }
 
-    async fn open(&self, id: &SaleId) -> Result<Arc<OpenSale>, StoreError> {
-        let mut confirmers = self.confirmers.lock().await;
+    async fn open(
+        &self,
+        id: &SaleId,
+        confirmers: &mut JoinSet<()>,
+    ) -> Result<Arc<OpenSale>, StoreError> {
         if *self.stop.borrow() {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
@@ -255,6 +272,8 @@ impl Engine {
     /// [`StoreError`]; nothing has changed here.
     pub async fn switch(&self, open: &OpenSale, switch: Switch) -> Result<(), StoreError> {
         let sale = &open.sale;
+        // One at a time, so that the last switch on disk is the last one here.
+        let _one_at_a_time = open.switching.lock().await;
         self.store.switch(&sale.terms().id, sale.epoch(), switch).await?;
         match switch {
             Switch::Pause => sale.stock().set_paused(true),

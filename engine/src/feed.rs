@@ -5,15 +5,15 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 
-/// Those who wait, by order number. Bounded by the requests in flight.
+/// Those who wait, by order number. Bounded by the orders that are reserved.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     waiting: Mutex<HashMap<u64, Vec<oneshot::Sender<Order>>>>,
 }
 
 impl Feed {
-    /// Resolves when the order is settled after this call; look at the board once more afterwards,
-    /// for an order that was settled before it.
+    /// Resolves when the order is settled after this call. Look at the board once more afterwards: an
+    /// order that was settled before would never resolve.
     pub(crate) fn wait(&self, number: u64) -> oneshot::Receiver<Order> {
         let (told, wait) = oneshot::channel();
         let mut waiting = self.waiting.lock();

@@ -49,21 +49,11 @@ impl Keys {
         }
     }
 
-    /// Writes a key down as being judged.
-    ///
-    /// # Errors
-    /// [`Refusal::IdempotencyInFlight`] when a twin of the click was faster.
-    pub(crate) fn begin(
-        &self,
-        seat: Seat,
-        key: IdempotencyKey,
-        units: Units,
-    ) -> Result<Begun<'_>, Refusal> {
+    /// Writes a key down as being judged; `None` when a twin of the click was faster.
+    pub(crate) fn begin(&self, seat: Seat, key: IdempotencyKey, units: Units) -> Option<Begun<'_>> {
         let known = Known { units, number: None };
-        match self.map.pin().try_insert((seat, key), known) {
-            Ok(_) => Ok(Begun { keys: self, seat, key, units, number: None }),
-            Err(_) => Err(Refusal::IdempotencyInFlight),
-        }
+        let inserted = self.map.pin().try_insert((seat, key), known).is_ok();
+        inserted.then(|| Begun { keys: self, seat, key, units, number: None })
     }
 
     /// Writes down a key of an order that a former process confirmed.

@@ -129,23 +129,45 @@ impl Sale {
         {
             return Ok(Accepted { number, is_new: false });
         }
+        match self.admit(now, click) {
+            Ok(()) => self.take(now, click, limit),
+            Err(refusal) => self.refuse(click, refusal),
+        }
+    }
+
+    /// Reads only: the window, the switches, the stock.
+    fn admit(&self, now: Millis, click: Click) -> Result<(), Refusal> {
         let windows = &self.terms.windows;
         windows.enter(click.tier, now)?;
-        self.stock.level().admits(click.units, windows.is_over(now))?;
-        self.take(now, click, limit)
+        self.stock.level().admits(click.units, windows.is_over(now))
+    }
+
+    /// Refuses, unless what stands in the way is the work of a twin with the same key: a key is
+    /// written down before its click takes anything, so whoever meets what it took finds it.
+    #[cold]
+    fn refuse(&self, click: Click, refusal: Refusal) -> Result<Accepted, Refusal> {
+        let known = match click.key {
+            None => None,
+            Some(key) => self.keys.look(click.seat, key, click.units)?,
+        };
+        known.map(|number| Accepted { number, is_new: false }).ok_or(refusal)
     }
 
     /// Everything that may fail is taken before anything is written.
     fn take(&self, now: Millis, click: Click, limit: Units) -> Result<Accepted, Refusal> {
         let Click { seat, tier, units, key } = click;
-        // The key is written down before the claim: a twin of this click that meets the claim must
-        // find out that it is its own.
         let begun = match key {
             None => None,
-            Some(key) if self.holdings.held(seat).0 + units.0 > limit.0 => {
-                return self.at_limit(click, key, limit);
+            Some(key) => {
+                let held = self.holdings.held(seat);
+                if held.0 + units.0 > limit.0 {
+                    return self.refuse(click, Refusal::LimitReached { limit, held });
+                }
+                match self.keys.begin(seat, key, units) {
+                    Some(begun) => Some(begun),
+                    None => return self.refuse(click, Refusal::IdempotencyInFlight),
+                }
             }
-            Some(key) => Some(self.keys.begin(seat, key, units)?),
         };
         // A member may click twice at once. Claiming before reserving keeps the loser off the one
         // word that every buyer fights for.
@@ -166,20 +188,6 @@ impl Sale {
             begun.keep(number);
         }
         Ok(Accepted { number, is_new: true })
-    }
-
-    /// The limit may be taken by the twin of this very click: then that is what to say.
-    #[cold]
-    fn at_limit(
-        &self,
-        click: Click,
-        key: IdempotencyKey,
-        limit: Units,
-    ) -> Result<Accepted, Refusal> {
-        match self.keys.look(click.seat, key, click.units)? {
-            Some(number) => Ok(Accepted { number, is_new: false }),
-            None => Err(Refusal::LimitReached { limit, held: self.holdings.held(click.seat) }),
-        }
     }
 
     /// The order that has waited longest, off the queue and into the confirmer's hands. Only the

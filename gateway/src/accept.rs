@@ -6,6 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
+use engine::sync::Ordering;
 use futures_util::FutureExt;
 use futures_util::future::{CatchUnwind, Either, Map, Ready, ready};
 use hyper::Request;
@@ -20,11 +21,11 @@ use std::convert::Infallible;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 use tower::Service as _;
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
@@ -32,11 +33,11 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 const HEADERS_MAX: usize = 32;
 const HEADER_BYTES_MAX: usize = 8 << 10;
 /// How long requests in flight may take to end once the listener has stopped.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(15);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
-    content-length: 132\r\n\r\n\
+    content-length: 131\r\n\r\n\
     {\"type\":\"/problems/busy\",\"title\":\"Service Unavailable\",\"status\":503,\
     \"detail\":\"too many connections; try again soon\",\"code\":\"busy\"}\n";
 
@@ -51,7 +52,9 @@ pub(crate) async fn serve(
     let room = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
     let bounded = Bounded { router };
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // The only change there is, or a closed channel: both are to stop.
@@ -82,7 +85,7 @@ pub(crate) async fn serve(
             .max_header_size(2 * HEADER_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), bounded.clone());
         let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended badly");
             }
@@ -93,6 +96,8 @@ pub(crate) async fn serve(
     if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time and were cut off");
     }
+    // Whatever is still open must not click any more: its order would not be confirmed.
+    connections.shutdown().await;
 }
 
 /// Out of file descriptors or memory: wait for some to come back instead of spinning.
@@ -108,8 +113,14 @@ async fn pause_after(error: &io::Error) {
 /// Says that there is no room, without waiting for the peer.
 fn turn_away(mut stream: TcpStream) {
     tokio::spawn(async move {
-        let told = tokio::time::timeout(Duration::from_secs(1), stream.write_all(FULL)).await;
-        if !matches!(told, Ok(Ok(()))) {
+        let tell = async {
+            stream.write_all(FULL).await?;
+            stream.shutdown().await?;
+            // A request left unread would make the kernel reset the connection, answer and all.
+            tokio::io::copy(&mut stream.take(64 << 10), &mut tokio::io::sink()).await
+        };
+        let told = tokio::time::timeout(Duration::from_secs(1), tell).await;
+        if !matches!(told, Ok(Ok(_))) {
             tracing::debug!("a peer over the cap did not wait for its answer");
         }
     });
@@ -137,8 +148,9 @@ impl Service<Request<Incoming>> for Bounded {
         let headers = request.headers();
         let bytes =
             |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+        let path_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         let fits = headers.len() <= HEADERS_MAX
-            && headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
+            && path_bytes + headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
         if !fits {
             return Either::Left(ready(Ok(ApiError::HeadersTooLarge.into_response())));
         }

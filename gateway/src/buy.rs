@@ -2,13 +2,13 @@
 
 use crate::app::App;
 use crate::error::{ApiError, Problem};
-use crate::request::{self, AnyUnits};
+use crate::request::{self, AnyUnits, Named};
 use crate::session::Session;
 use crate::view::OrderView;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine::order::{Order, Status};
+use engine::order::Status;
 use engine::sale::{Accepted, Click};
 use engine::stock::Units;
 use engine::{Found, OpenSale};
@@ -54,7 +54,7 @@ pub(crate) struct ClickBody {
 )]
 pub(crate) async fn buy(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
@@ -70,7 +70,7 @@ pub(crate) async fn buy(
     let accepted = open.sale.buy(now, click).map_err(|refusal| {
         open.sale.meter().refuse(&refusal);
         // Orders that are not confirmed yet may still be released.
-        let may_return = open.reserved_units() > 0;
+        let may_return = open.may_return();
         ApiError::Refused { refusal, tier, now, may_return }
     })?;
     open.wake();
@@ -86,7 +86,7 @@ pub(crate) async fn buy(
         }
         None => repeated(&app, &open, number).await?,
     };
-    Ok(answer(&view, order.as_ref(), wait_s))
+    Ok(answer(&view, wait_s))
 }
 
 /// The key stands for an order that a former process confirmed.
@@ -96,10 +96,9 @@ async fn repeated(app: &App, open: &OpenSale, number: u64) -> Result<OrderView, 
     Ok(OrderView::found(&app.engine, open, &found))
 }
 
-fn answer(view: &OrderView, order: Option<&Order>, wait_s: Option<u64>) -> Response {
-    let is_confirmed = order.is_none_or(|order| order.status == Status::Confirmed);
+fn answer(view: &OrderView, wait_s: Option<u64>) -> Response {
     let status = match wait_s {
-        Some(_) if is_confirmed => StatusCode::CREATED,
+        Some(_) if view.status == Status::Confirmed => StatusCode::CREATED,
         Some(_) | None => StatusCode::ACCEPTED,
     };
     let location = HeaderValue::try_from(format!("/v1/orders/{}", view.order_id));

@@ -3,13 +3,15 @@
 use anyhow::Context;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
+use engine::clock::Clock;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header};
 use membership::{MemberId, Tier};
 use serde::Serialize;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The one algorithm by which tokens are signed; a token that names another one is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,7 +71,9 @@ impl Algorithm {
 }
 
 fn secret(file: &[u8]) -> Result<&[u8], BadKey> {
-    let secret = file.trim_ascii();
+    // Only the newline that editors add: a secret of random bytes may end in any other.
+    let secret = file.strip_suffix(b"\n").unwrap_or(file);
+    let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
     if secret.len() < 32 { Err(BadKey::TooShort(secret.len())) } else { Ok(secret) }
 }
 
@@ -95,12 +99,12 @@ pub fn issue_token(
     tier: Tier,
     ttl: Duration,
 ) -> Result<String, BadKey> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let until = Clock::Wall.now() + ttl;
     let claims = Claims {
         sub: member.as_str(),
         tier: tier.as_str(),
         aud: "flashlane",
-        exp: (now + ttl).as_secs(),
+        exp: until.0 / 1_000,
         iss: issuer,
     };
     let header = Header::new(algorithm.jwt());
@@ -109,21 +113,22 @@ pub fn issue_token(
 
 /// Reads a secret; makes a random one, readable by its owner alone, where the file is missing.
 pub(crate) fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut random = [0; 32];
-            getrandom::fill(&mut random).context("the system gives no random bytes")?;
-            writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(random))
-                .and_then(|()| file.sync_all())
-                .with_context(|| format!("cannot write the key file {}", path.display()))?;
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
-            return Err(error)
-                .with_context(|| format!("cannot make the key file {}", path.display()));
-        }
+    if !path.exists() {
+        make(path).with_context(|| format!("cannot make the key file {}", path.display()))?;
     }
     read(path)
+}
+
+/// The file gets its name when it is whole: a crash leaves no half key.
+fn make(path: &Path) -> anyhow::Result<()> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).context("the system gives no random bytes")?;
+    let unnamed = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
+    writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(random))?;
+    file.sync_all()?;
+    std::fs::rename(&unnamed, path)?;
+    Ok(())
 }
 
 /// Reads a key file as it is.

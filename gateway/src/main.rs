@@ -36,22 +36,20 @@ enum Command {
 #[derive(Debug, Args)]
 struct TokenOptions {
     /// Whose token
-    #[arg(long)]
+    #[arg(long, env = "FLASHLANE_MEMBER")]
     member: MemberId,
     /// regular, silver, gold, platinum or diamond
-    #[arg(long)]
+    #[arg(long, env = "FLASHLANE_TIER")]
     tier: Tier,
     /// How long it is valid: a number and s, m, h or d
-    #[arg(long, default_value = "1h", value_parser = duration)]
+    #[arg(long, env = "FLASHLANE_TTL", default_value = "1h", value_parser = duration)]
     ttl: Duration,
-    /// The key that signs it, in PEM a private one
-    #[arg(
-        long,
-        env = "FLASHLANE_TOKEN_KEY",
-        value_name = "FILE",
-        default_value = "./flashlane-data/token.key"
-    )]
-    token_key: PathBuf,
+    /// The data folder of `serve`, where it made the key
+    #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
+    data: PathBuf,
+    /// The key that signs it, in PEM a private one; usually the one that `serve` made
+    #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
+    token_key: Option<PathBuf>,
     /// As `serve` is told
     #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
     token_alg: Algorithm,
@@ -82,12 +80,18 @@ fn main() -> ExitCode {
 }
 
 fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(work)
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let done = runtime.block_on(work);
+    // A disk that hangs must not keep the process from ending.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
 }
 
 fn token(options: &TokenOptions) -> anyhow::Result<()> {
-    let path = options.token_key.display();
-    let key = std::fs::read(&options.token_key).with_context(|| {
+    let path = options.token_key.clone().unwrap_or_else(|| options.data.join("token.key"));
+    let key = std::fs::read(&path);
+    let path = path.display();
+    let key = key.with_context(|| {
         format!("cannot read the key file {path}; `serve` makes one, or give --token-key FILE")
     })?;
     let issuer = options.token_issuer.as_deref();

@@ -2,11 +2,11 @@
 
 use crate::app::App;
 use crate::error::{ApiError, FieldError, Problem};
-use crate::request::{self, AnyUnits, Instant};
+use crate::request::{self, AnyUnits, Instant, Named};
 use crate::view::{OrderView, OrdersView, SaleReport};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -169,7 +169,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Reports> {
 )]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
     let report = Ok(Json(SaleReport::of(&*open(&app, &id)?, app.engine.now())));
     std::future::ready(report).await
@@ -182,7 +182,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn pause(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
     switch(&app, &id, Switch::Pause).await
 }
@@ -194,7 +194,7 @@ pub(crate) async fn pause(
 )]
 pub(crate) async fn resume(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
     switch(&app, &id, Switch::Resume).await
 }
@@ -206,7 +206,7 @@ pub(crate) async fn resume(
 )]
 pub(crate) async fn close(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
     switch(&app, &id, Switch::Close).await
 }
@@ -235,12 +235,12 @@ pub(crate) struct TopUp {
         (status = 200, body = SaleReport),
         (status = 400, description = "bad_request", body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "bad_units, too_much_stock, idempotency_conflict", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "too_much_stock, idempotency_conflict", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn top_up(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     request: Request,
 ) -> Result<Json<SaleReport>, ApiError> {
     let (parts, body) = request.into_parts();
@@ -283,7 +283,7 @@ impl Page {
 )]
 pub(crate) async fn orders(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<OrdersView>, ApiError> {
     let Query(page) = page.map_err(|error| ApiError::BadRequest(error.body_text()))?;
@@ -292,10 +292,11 @@ pub(crate) async fn orders(
     }
     let open = open(&app, &id)?;
     let found = app.engine.orders_after(&open, page.after, page.limit).await?;
-    let next = found.last().filter(|_| found.len() == page.limit).map(|last| match last {
+    let last = found.last().map_or(page.after, |last| match last {
         Found::Here(order) => order.number,
         Found::Before(record) => record.number,
     });
+    let next = (last.saturating_add(1) < open.sale.next_number()).then_some(last);
     let view = |found: &Found| OrderView::found(&app.engine, &open, found);
     Ok(Json(OrdersView { orders: found.iter().map(view).collect(), next }))
 }

@@ -2,11 +2,12 @@
 
 use crate::app::App;
 use crate::error::{ApiError, Problem};
+use crate::request::Named;
 use crate::session::Session;
 use crate::view::{OrderView, OrdersView};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use engine::Found;
 use engine::order::OrderId;
 use serde::Deserialize;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     session: Session,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<OrderView>, ApiError> {
     // An id that is none is no order of anybody's.
     let id: OrderId = id.parse().map_err(|_| ApiError::UnknownOrder)?;

@@ -2,7 +2,9 @@
 
 use crate::error::ApiError;
 use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use engine::IdempotencyKey;
 use engine::clock::Millis;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -18,6 +20,20 @@ pub(crate) const BODY_BYTES_MAX: usize = 4 << 10;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(5);
 
+/// The one name in a path.
+#[derive(Debug)]
+pub(crate) struct Named(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let name = Path::from_request_parts(parts, state).await;
+        // What is not even text names nothing.
+        name.map(|Path(name)| Self(name)).map_err(|_| ApiError::NoRoute)
+    }
+}
+
 /// Reads a JSON body. The problem names the field that does not fit.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
     let whole = Limited::new(body, BODY_BYTES_MAX).collect();
@@ -29,6 +45,10 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
         Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::BodyTooLarge),
         Err(error) => return Err(ApiError::BadRequest(format!("the body broke off: {error}"))),
     };
+    // serde would take an array for a struct, field by field.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::BadRequest("the body is an array; an object is needed".into()));
+    }
     serde_json::from_slice(&bytes).map_err(|_| misfit::<T>(&bytes))
 }
 

@@ -2,10 +2,11 @@
 
 use crate::app::App;
 use crate::error::{ApiError, Problem};
+use crate::request::Named;
 use crate::session::Session;
 use crate::view::{SaleView, Time, You};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use engine::stock::Units;
 use serde::Serialize;
@@ -40,7 +41,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<SalesView> {
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     session: Option<Session>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Json<SaleView>, ApiError> {
     let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
     let mut view = SaleView::of(&open, app.engine.now());

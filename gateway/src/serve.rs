@@ -96,10 +96,30 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     }
 
     let connections_max = connections_max(options.connections_max)?;
+    // Before anyone can know that this runs, and end it.
+    let told_to_stop = told_to_stop()?;
     let public = bind(options.listen).await?;
     let operator = bind(options.operator_listen).await?;
     announce(&public, &operator, &token_key, &operator_key_path)?;
-    run(app, Guard::new(&operator_key), public, operator, connections_max).await
+    let members_routes = app::public(Arc::clone(&app));
+    let operators_routes = app::operator(Arc::clone(&app), Guard::new(&operator_key));
+    let (stop, stopping) = watch::channel(false);
+    let members =
+        accept::serve(public, members_routes, connections_max, Arc::clone(&app), stopping.clone());
+    let operators = accept::serve(operator, operators_routes, 64, Arc::clone(&app), stopping);
+    let (members, operators) = (tokio::spawn(members), tokio::spawn(operators));
+    told_to_stop.await;
+    tracing::info!("stopping: answering what is in flight, confirming what is reserved");
+    stop.send_replace(true);
+    members.await?;
+    operators.await?;
+    match app.engine.drain(CONFIRM_DEADLINE).await {
+        0 => Ok(()),
+        orders => bail!(
+            "{orders} reserved orders could not be confirmed; their units are on sale again after \
+             the next start"
+        ),
+    }
 }
 
 fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {
@@ -116,42 +136,16 @@ fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {
     }
 }
 
-async fn run(
-    app: Arc<App>,
-    guard: Guard,
-    public: TcpListener,
-    operator: TcpListener,
-    connections_max: usize,
-) -> anyhow::Result<()> {
-    let (stop, stopping) = watch::channel(false);
-    let routes = app::public(Arc::clone(&app));
-    let members =
-        accept::serve(public, routes, connections_max, Arc::clone(&app), stopping.clone());
-    let routes = app::operator(Arc::clone(&app), guard);
-    let operators = accept::serve(operator, routes, 64, Arc::clone(&app), stopping);
-    let (members, operators) = (tokio::spawn(members), tokio::spawn(operators));
-    told_to_stop().await?;
-    tracing::info!("stopping: answering what is in flight, confirming what is reserved");
-    stop.send_replace(true);
-    members.await?;
-    operators.await?;
-    match app.engine.drain(CONFIRM_DEADLINE).await {
-        0 => Ok(()),
-        orders => bail!(
-            "{orders} reserved orders could not be confirmed; their units are on sale again after \
-             the next start"
-        ),
-    }
-}
-
-async fn told_to_stop() -> anyhow::Result<()> {
+/// Listens for SIGTERM and SIGINT from now on; resolves at the first.
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

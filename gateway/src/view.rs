@@ -4,6 +4,7 @@ use engine::clock::Millis;
 use engine::meter::Tally;
 use engine::order::{Order, OrderId, Status};
 use engine::refusal::Refusal;
+use engine::stock::Level;
 use engine::terms::Terms;
 use engine::{Engine, Found, OpenSale};
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ pub struct OrderView {
     tier: Tier,
     units: u32,
     #[schema(value_type = String)]
-    status: Status,
+    pub(crate) status: Status,
     number: u64,
     #[schema(value_type = String, format = DateTime)]
     reserved_at: Time,
@@ -157,8 +158,11 @@ pub(crate) struct You {
 
 impl SaleView {
     pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
+        Self::at(open, open.sale.stock().level(), now)
+    }
+
+    fn at(open: &OpenSale, level: Level, now: Millis) -> Self {
         let (sale, terms) = (&open.sale, open.sale.terms());
-        let level = sale.stock().level();
         let admitted =
             || Tier::ALL.into_iter().filter_map(|t| Some((t, terms.windows.opens_at(t)?)));
         Self {
@@ -217,7 +221,9 @@ impl SaleReport {
     pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
         let (reserved, confirmed) = (open.reserved(), open.confirmed());
         let released = open.released();
-        let units = |tallies: &PerTier<Tally>| tallies.iter().map(|(_, t)| t.units).sum();
+        let units = |tallies: &PerTier<Tally>| tallies.iter().map(|(_, t)| t.units).sum::<u64>();
+        // One reading of the stock, after the sold units: so the counts add up at any instant.
+        let level = open.sale.stock().level();
         let by_tier = Tier::ALL.into_iter().map(|tier| {
             let (held, sold, back) = (reserved[tier], confirmed[tier], released[tier]);
             let report = TierReport {
@@ -229,10 +235,10 @@ impl SaleReport {
             (tier.as_str(), report)
         });
         Self {
-            sale: SaleView::of(open, now),
+            sale: SaleView::at(open, level, now),
             epoch: open.sale.epoch(),
             pay_within_s: open.sale.terms().pay_within_s,
-            reserved: open.reserved_units(),
+            reserved: u64::from(level.taken().0).saturating_sub(units(&confirmed)),
             confirmed: units(&confirmed),
             paid: 0,
             released: units(&released),

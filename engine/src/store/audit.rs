@@ -78,7 +78,8 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
     };
     let mut confirmed = PerTier::<Tally>::default();
     let mut released = PerTier::<Tally>::default();
-    let mut held: HashMap<MemberId, u64> = HashMap::new();
+    // Units and the highest limit so far: a member's tier may have changed between orders.
+    let mut held: HashMap<MemberId, (u64, Units)> = HashMap::new();
     let mut states: HashMap<u64, Status> = HashMap::new();
     rows.each_order(sale, 0, &mut |record| {
         let number = record.number;
@@ -86,9 +87,9 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
         match record.status {
             Status::Confirmed => {
                 confirmed[record.tier].add(record.units);
-                let units = held.entry(record.member.clone()).or_default();
+                let (units, limit) = held.entry(record.member.clone()).or_default();
                 *units += u64::from(record.units.0);
-                let limit = row.terms.limits[record.tier];
+                *limit = row.terms.limits[record.tier].max(*limit);
                 if *units > u64::from(limit.0) {
                     let (member, tier) = (&record.member, record.tier);
                     found.complain(format!(
@@ -157,16 +158,16 @@ fn audit_outbox(
 fn audit_holders(
     rows: &impl Rows,
     sale: &SaleId,
-    mut held: HashMap<MemberId, u64>,
+    mut held: HashMap<MemberId, (u64, Units)>,
     found: &mut SaleAudit,
 ) -> Result<(), StoreError> {
     rows.each_holder(sale, &mut |(member, Holder { units, .. })| {
         found.holders += u64::from(units.0 > 0);
-        let counted = held.remove(&member).unwrap_or_default();
+        let (counted, _) = held.remove(&member).unwrap_or_default();
         found.expect(&format!("units held by {member}"), &u64::from(units.0), &counted);
         true
     })?;
-    for (member, counted) in held {
+    for (member, (counted, _)) in held {
         found.expect(&format!("units held by {member}"), &0, &counted);
     }
     Ok(())

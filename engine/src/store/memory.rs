@@ -63,7 +63,10 @@ impl Rows for Rowset {
         see: &mut Visit<'_, Record>,
     ) -> Result<(), StoreError> {
         if let Some(kept) = self.get(sale) {
-            walk(kept.orders.range(after.saturating_add(1)..).map(|(_, record)| record.clone()), see);
+            walk(
+                kept.orders.range(after.saturating_add(1)..).map(|(_, record)| record.clone()),
+                see,
+            );
         }
         Ok(())
     }

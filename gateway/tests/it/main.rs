@@ -1,0 +1,10 @@
+//! The real binary, as members, operators and accidents meet it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod buying;
+mod crash;
+mod operating;
+mod serving;
+mod support;
+mod tokens;

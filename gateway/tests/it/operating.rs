@@ -1,0 +1,131 @@
+//! What operators do and see.
+
+use crate::support::{selling, send};
+use serde_json::{Value, json};
+
+const NONE: &Value = &Value::Null;
+
+#[test]
+fn a_top_up_adds_once_while_the_sale_runs() {
+    let (_data, server) = selling(2);
+    server.click("ann", 2, "prefer: wait=10\r\n");
+    let path = "/v1/sales/drop/stock";
+    server.operate("POST", path, &json!({"add": 5})).is_problem(400, "bad_request");
+    for _ in 0..2 {
+        let answer =
+            server.operate_with("POST", path, "idempotency-key: monday\r\n", &json!({"add": 5}));
+        assert_eq!(
+            (answer.status, &answer.json["stock"], &answer.json["left"]),
+            (200, &json!(7), &json!(5))
+        );
+    }
+    let other =
+        server.operate_with("POST", path, "idempotency-key: monday\r\n", &json!({"add": 6}));
+    other.is_problem(422, "idempotency_conflict");
+    let key = "idempotency-key: tuesday\r\n";
+    for (add, status, code) in [
+        (json!(0), 400, "bad_request"),
+        (json!(-5), 400, "bad_request"),
+        (json!(10_000_000), 422, "too_much_stock"),
+        (json!(1e30), 422, "too_much_stock"),
+        (json!("5"), 400, "bad_request"),
+    ] {
+        server.operate_with("POST", path, key, &json!({"add": add})).is_problem(status, code);
+    }
+    assert_eq!(server.click("bob", 3, "").status, 202);
+}
+
+#[test]
+fn a_report_adds_up_and_tells_each_tier() {
+    let (_data, server) = selling(10);
+    server.click("ann", 2, "");
+    server.click("bob", 3, "");
+    server.click("bob", 3, "");
+    let report = server.settled();
+    let units = |field: &str| report[field].as_u64().unwrap();
+    assert_eq!(
+        units("left") + units("reserved") + units("confirmed") + units("paid"),
+        units("stock")
+    );
+    let gold = &report["by_tier"]["gold"];
+    assert_eq!((&gold["orders"], &gold["confirmed"]), (&json!(2), &json!(5)));
+    assert_eq!(report["refused"]["limit_reached"], 1);
+    assert_eq!(server.operate("GET", "/v1/sales", NONE).json["sales"][0]["id"], "drop");
+    server.operate("GET", "/v1/sales/none", NONE).is_problem(404, "unknown_sale");
+    server.operate("POST", "/v1/sales/none/pause", NONE).is_problem(404, "unknown_sale");
+}
+
+#[test]
+fn orders_come_in_pages_by_number_over_restarts() {
+    let (data, server) = selling(10);
+    for member in ["a", "b", "c"] {
+        server.click(member, 1, "prefer: wait=10\r\n");
+    }
+    drop(server);
+    let server = crate::support::Server::start(data.path());
+    for member in ["d", "e"] {
+        server.click(member, 1, "prefer: wait=10\r\n");
+    }
+    let (mut after, mut members) = (0, Vec::new());
+    loop {
+        let path = format!("/v1/sales/drop/orders?after={after}&limit=2");
+        let page = server.operate("GET", &path, NONE).json;
+        let orders = page["orders"].as_array().unwrap().clone();
+        members.extend(orders.iter().map(|o| o["member"].as_str().unwrap().to_owned()));
+        match page["next"].as_u64() {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert_eq!(members, ["a", "b", "c", "d", "e"]);
+    let end = format!("/v1/sales/drop/orders?after={}", u64::MAX);
+    assert_eq!(server.operate("GET", &end, NONE).json["orders"], json!([]));
+    for wrong in ["limit=0", "limit=10001", "after=-1", "after=x", "page=1"] {
+        let path = format!("/v1/sales/drop/orders?{wrong}");
+        server.operate("GET", &path, NONE).is_problem(400, "bad_request");
+    }
+}
+
+#[test]
+fn metrics_tell_what_happened() {
+    let (_data, server) = selling(2);
+    server.click("ann", 2, "prefer: wait=10\r\n");
+    server.click("bob", 1, "");
+    let text = server.operate("GET", "/metrics", NONE).body;
+    for line in [
+        r#"flashlane_accepted_orders_total{sale="drop",tier="gold"} 1"#,
+        r#"flashlane_confirmed_orders_total{sale="drop",tier="gold"} 1"#,
+        r#"flashlane_refused_total{sale="drop",code="sold_out"} 1"#,
+        r#"flashlane_left_units{sale="drop"} 0"#,
+        r#"flashlane_stock_units{sale="drop"} 2"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn the_openapi_document_tells_of_every_route_and_no_other() {
+    let (_data, server) = selling(2);
+    let (public, operator) = gateway::openapi_document();
+    let served = send(server.public, "GET", "/openapi.json", "", b"").json;
+    assert_eq!(served, serde_json::to_value(&public).unwrap());
+    let mut routes = 0;
+    for (document, address) in [(public, server.public), (operator, server.operator)] {
+        let document = serde_json::to_value(document).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                let path = path.replace("{sale}", "none").replace("{order}", "none");
+                let answer = if address == server.operator {
+                    server.operate(&method.to_uppercase(), &path, NONE)
+                } else {
+                    send(address, &method.to_uppercase(), &path, "", b"")
+                };
+                assert!(!["not_found", "method_not_allowed"].contains(&answer.code()), "{path}");
+                routes += 1;
+            }
+        }
+    }
+    let table = include_str!("../../src/app.rs");
+    let in_table: usize = ["get(", "post("].map(|m| table.matches(m).count()).iter().sum();
+    assert_eq!(routes, in_table, "a route without a description, or the reverse");
+}

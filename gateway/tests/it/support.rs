@@ -1,0 +1,228 @@
+//! A running `flashlane serve`, and requests to it written by hand.
+
+use gateway::{Algorithm, issue_token};
+use membership::Tier;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a condition may take to come true before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn flashlane() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashlane"));
+    command.env("FLASHLANE_LOG", "error");
+    command
+}
+
+/// The server; killed when dropped.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) public: SocketAddr,
+    pub(crate) operator: SocketAddr,
+    operator_key: String,
+    token_key: Vec<u8>,
+    _stdout: Lines<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    pub(crate) fn start_with(data: &Path, args: &[&str]) -> Self {
+        let free = "127.0.0.1:0";
+        let mut child = flashlane()
+            .args(["serve", "--listen", free, "--operator-listen", free, "--data"])
+            .arg(data)
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |name: &str| {
+            let line = stdout.next().unwrap().unwrap();
+            line.strip_prefix(name).unwrap_or_else(|| panic!("{line}")).parse().unwrap()
+        };
+        let (public, operator) = (address("public http://"), address("operator http://"));
+        let read = |name: &str| std::fs::read(data.join(name)).unwrap_or_default();
+        let operator_key = String::from_utf8(read("operator.key")).unwrap().trim().to_owned();
+        let token_key = read("token.key");
+        Self { child, public, operator, operator_key, token_key, _stdout: stdout }
+    }
+
+    pub(crate) fn token(&self, member: &str, tier: Tier) -> String {
+        let (member, ttl) = (member.parse().unwrap(), Duration::from_secs(600));
+        issue_token(Algorithm::Hs256, &self.token_key, None, &member, tier, ttl).unwrap()
+    }
+
+    pub(crate) fn token_key(&self) -> &[u8] {
+        self.token_key.trim_ascii()
+    }
+
+    /// A request to the operator listener, with the key.
+    pub(crate) fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.operate_with(method, path, "", body)
+    }
+
+    pub(crate) fn operate_with(
+        &self,
+        method: &str,
+        path: &str,
+        more: &str,
+        body: &Value,
+    ) -> Answer {
+        let headers = format!("authorization: Bearer {}\r\n{more}", self.operator_key);
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        send(self.operator, method, path, &headers, body.as_bytes())
+    }
+
+    /// A request to the public listener by a gold member.
+    pub(crate) fn get(&self, member: &str, path: &str) -> Answer {
+        let headers = format!("authorization: Bearer {}\r\n", self.token(member, Tier::Gold));
+        send(self.public, "GET", path, &headers, b"")
+    }
+
+    /// A click in the sale `drop` by a gold member.
+    pub(crate) fn click(&self, member: &str, units: u32, more: &str) -> Answer {
+        self.click_as(member, Tier::Gold, "drop", &json!({ "units": units }).to_string(), more)
+    }
+
+    pub(crate) fn click_as(
+        &self,
+        member: &str,
+        tier: Tier,
+        sale: &str,
+        body: &str,
+        more: &str,
+    ) -> Answer {
+        let headers = format!("authorization: Bearer {}\r\n{more}", self.token(member, tier));
+        let path = format!("/v1/sales/{sale}/orders");
+        send(self.public, "POST", &path, &headers, body.as_bytes())
+    }
+
+    pub(crate) fn make(&self, sale: &Value) {
+        let answer = self.operate("POST", "/v1/sales", sale);
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+
+    /// The operator's report of `drop` once no order waits for the store.
+    pub(crate) fn settled(&self) -> Value {
+        let mut report = Value::Null;
+        until("every order is settled", || {
+            report = self.operate("GET", "/v1/sales/drop", &Value::Null).json;
+            report["reserved"] == 0
+        });
+        report
+    }
+
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the server has ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Waits for a condition, not for a time.
+pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    /// `Null` where the body is no JSON.
+    pub(crate) json: Value,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let line = |line: &str| line.to_ascii_lowercase().starts_with(&format!("{name}:"));
+        Some(self.head.lines().find(|l| line(l))?.split_once(':')?.1.trim())
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.json["code"].as_str().unwrap_or("")
+    }
+
+    /// It must be a whole problem document with this status and code.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.code()), (status, code), "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(self.json["type"], format!("/problems/{}", code.replace('_', "-")));
+        assert_eq!(self.json["status"], status);
+        let said = |field: &str| self.json[field].as_str().is_some_and(|text| !text.is_empty());
+        assert!(said("title") && said("detail"), "{self:?}");
+        self
+    }
+}
+
+/// Sends a request as it is written and reads the answer to its end.
+pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: flashlane\r\nconnection: close\r\n\
+         content-length: {length}\r\n{headers}\r\n"
+    );
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that has refused the head may have closed already.
+    stream.write_all(body).ok();
+    read(stream)
+}
+
+pub(crate) fn read(mut stream: TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let json = serde_json::from_str(body).unwrap_or(Value::Null);
+    Answer { status, head: head.to_owned(), json, body: body.to_owned() }
+}
+
+/// A sale that is open to all tiers, limits from 1 (regular) to 5 (diamond).
+pub(crate) fn drop_of(stock: u32) -> Value {
+    let open = "2020-01-01T00:00:00Z";
+    json!({
+        "id": "drop", "title": "A lamp", "price_cents": 19_900, "currency": "CNY", "stock": stock,
+        "windows": {"regular": open, "silver": open, "gold": open, "platinum": open, "diamond": open},
+        "limits": {"regular": 1, "silver": 2, "gold": 3, "platinum": 4, "diamond": 5},
+        "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
+    })
+}
+
+/// A server in a folder of its own, selling `stock` units as `drop`.
+pub(crate) fn selling(stock: u32) -> (TempDir, Server) {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    server.make(&drop_of(stock));
+    (data, server)
+}
