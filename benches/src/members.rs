@@ -23,7 +23,8 @@ pub fn clickers(
     count: usize,
     mix: &[usize],
 ) -> anyhow::Result<(Arc<[Clicker]>, Members)> {
-    ensure!(mix.iter().sum::<usize>() == 100, "the mix of tiers must add up to 100");
+    let is_whole = mix.len() == 5 && mix.iter().sum::<usize>() == 100;
+    ensure!(is_whole, "the mix of tiers is five numbers, regular first, that add up to 100");
     ensure!((1..=2_000_000).contains(&count), "1 to 2,000,000 members can take part");
     let path = data.join("token.key");
     let key = std::fs::read(&path).with_context(|| {

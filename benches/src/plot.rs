@@ -41,8 +41,10 @@ pub fn latencies(lines: &[Line]) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
+            .margin_right(32)
             .x_label_area_size(44)
             .y_label_area_size(64)
             .build_cartesian_2d(0.0..5.0, (0.01..top * 1.5).log_scale())
@@ -77,11 +79,13 @@ pub fn over_time(lines: &[Line], what: &str) -> anyhow::Result<String> {
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
+            .margin_right(32)
             .x_label_area_size(44)
             .y_label_area_size(64)
-            .build_cartesian_2d(0.0..end, 0.0..top * 1.05)
+            .build_cartesian_2d(0.0..end, 0.0..top * 1.4)
             .map_err(failed)?;
         chart
             .configure_mesh()

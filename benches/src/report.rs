@@ -129,14 +129,14 @@ impl Report {
 
     fn tiers_text(&self) -> String {
         let mut text = String::from(
-            "\ntier      members  opens   first order  last order  orders  units  too early  sold out  at limit\n",
+            "\ntier      members      opens  first order  last order  orders  units  too early  sold out  at limit\n",
         );
         for story in &self.tiers {
             let refused = |code| story.refused.get(code).copied().unwrap_or(0);
             let seconds = |s: Option<f64>| s.map_or("-".into(), |s| format!("{s:.3} s"));
             writeln!(
                 text,
-                "{:<9} {:>7}  {:>5.1} s  {:>10}  {:>10}  {:>6} {:>6}  {:>9} {:>9} {:>9}",
+                "{:<9} {:>7}  {:>7.3} s  {:>11}  {:>10}  {:>6} {:>6}  {:>9} {:>9} {:>9}",
                 story.tier.as_str(),
                 story.members,
                 story.opens_s,

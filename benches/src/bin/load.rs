@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, value_name = "UNITS")]
     make: Option<u32>,
     /// Limits of a sale to make: regular, silver, gold, platinum, diamond
-    #[arg(long, value_delimiter = ',', num_args = 5, default_value = "1,1,2,2,3")]
+    #[arg(long, value_delimiter = ',', default_value = "1,1,2,2,3")]
     limits: Vec<u32>,
     /// Milliseconds between the windows of a sale to make, diamond first
     #[arg(long, default_value_t = 1_000)]
@@ -54,7 +54,7 @@ struct Options {
     #[arg(long, default_value_t = 20_000)]
     members: usize,
     /// Of a hundred members: regular, silver, gold, platinum, diamond
-    #[arg(long, value_delimiter = ',', num_args = 5, default_value = "70,15,9,4,2")]
+    #[arg(long, value_delimiter = ',', default_value = "70,15,9,4,2")]
     mix: Vec<usize>,
     /// Clicks a second, or `max`: each connection clicks again as soon as it is answered
     #[arg(long, default_value = "5000", value_parser = rate)]
@@ -103,6 +103,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         options.target.ip().is_loopback() && options.operator.ip().is_loopback(),
         "load is sent to loopback addresses only"
     );
+    ensure!(options.limits.len() == 5, "--limits takes five numbers, regular first");
     ensure!((1..=600).contains(&options.seconds), "--seconds takes 1 to 600");
     ensure!((1..=10_000).contains(&options.connections), "--connections takes 1 to 10,000");
     let (clickers, members) = clickers(&options.data, options.members, &options.mix)?;
