@@ -112,7 +112,7 @@ impl Sale {
         // nothing else is wrong finds too few units.
         let (door, level) = (self.doors[click.tier], self.stock.level());
         let is_plain = click.key.is_none() & door.takes(click.units) & door.is_open(now);
-        if is_plain & level.is_selling() & (level.left() < click.units) {
+        if is_plain & level.is_merely_short_of(click.units) {
             return Err(Refusal::SoldOut { left: level.left() });
         }
         self.judge(now, click)

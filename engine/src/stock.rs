@@ -23,14 +23,16 @@ impl fmt::Display for Units {
 
 const COUNT_BITS: u32 = 28;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
-const PAUSED: u64 = 1 << 56;
-const CLOSED: u64 = 1 << 57;
-const HALTED: u64 = 1 << 58;
+const PAUSED: u64 = 1 << 28;
+const CLOSED: u64 = 1 << 29;
+const HALTED: u64 = 1 << 30;
+const TOTAL_AT: u32 = 32;
 
 /// Units nobody holds. Left + units on the queue + units sold is the stock at every instant.
 #[derive(Debug)]
 pub struct Stock {
-    /// Bits 0..28 left, 28..56 total, then the switches.
+    /// Bits 0..28 left, 28..31 the switches, 32..60 total. The switches stand right above what is
+    /// left, so that one comparison of the lower half finds a sale that runs and has too few.
     word: CachePadded<AtomicU64>,
 }
 
@@ -49,7 +51,7 @@ impl Level {
     /// Units there are in all, held or not.
     #[must_use]
     pub const fn total(self) -> Units {
-        Units((self.0 >> COUNT_BITS & COUNT_MASK) as u32)
+        Units((self.0 >> TOTAL_AT & COUNT_MASK) as u32)
     }
 
     /// Units that somebody holds.
@@ -70,11 +72,12 @@ impl Level {
         self.0 & CLOSED != 0
     }
 
-    /// Neither paused nor closed.
+    /// No switch is on, and fewer than `units` are left.
     #[inline]
     #[must_use]
-    pub const fn is_selling(self) -> bool {
-        self.0 & (PAUSED | CLOSED) == 0
+    pub const fn is_merely_short_of(self, units: Units) -> bool {
+        // A switch that is on makes the lower half larger than any count.
+        ((self.0 & 0xffff_ffff) as u32) < units.0
     }
 
     /// The store no longer takes this process's orders.
@@ -120,7 +123,7 @@ impl Stock {
     #[must_use]
     pub fn new(total: Units, left: Units) -> Self {
         assert!(left <= total && total <= Self::UNITS_MAX, "no sale starts with {left} of {total}");
-        let word = u64::from(total.0) << COUNT_BITS | u64::from(left.0);
+        let word = u64::from(total.0) << TOTAL_AT | u64::from(left.0);
         Self { word: CachePadded::new(AtomicU64::new(word)) }
     }
 
@@ -182,7 +185,7 @@ impl Stock {
         let mut level = self.level();
         loop {
             let more = total.0.saturating_sub(level.total().0);
-            let next = level.0 + u64::from(more) + (u64::from(more) << COUNT_BITS);
+            let next = level.0 + u64::from(more) + (u64::from(more) << TOTAL_AT);
             // Ordering: Release, paired with the Acquire in `reserve`, as for returned units.
             match self.word.compare_exchange_weak(
                 level.0,

@@ -74,18 +74,18 @@ fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
     });
 }
 
-#[test]
-fn one_key_clicked_twice_makes_one_order() {
-    every_way(|| {
+/// Twins of one click: each gets the order, or hears that the other is being judged.
+fn one_key_twice(stock: u32, limit: u32) {
+    every_way(move || {
         let key = Some(IdempotencyKey(NonZeroU64::MIN));
         let keyed = Click { key, ..click(0, 1) };
-        let drop = Arc::new(sale(3, 3));
+        let drop = Arc::new(sale(stock, limit));
         let other = Arc::clone(&drop);
         let other = thread::spawn(move || other.buy(NOW, keyed));
         let mine = drop.buy(NOW, keyed);
         let theirs = other.join().expect("a click");
         let number = |answer| match answer {
-            Ok(accepted) => Some(engine::sale::Accepted { is_new: true, ..accepted }.number),
+            Ok(engine::sale::Accepted { number, .. }) => Some(number),
             Err(Refusal::IdempotencyInFlight) => None,
             Err(other) => panic!("{other:?}"),
         };
@@ -94,6 +94,17 @@ fn one_key_clicked_twice_makes_one_order() {
         assert_eq!(taken_in(&drop), [1]);
         assert_eq!(drop.buy(NOW, keyed).map(|accepted| accepted.number), Ok(1));
     });
+}
+
+#[test]
+fn one_key_clicked_twice_makes_one_order() {
+    one_key_twice(3, 3);
+}
+
+#[test]
+fn one_key_clicked_twice_on_the_last_unit_makes_one_order() {
+    one_key_twice(1, 1);
+    one_key_twice(3, 1);
 }
 
 #[test]

@@ -202,7 +202,8 @@ const fn holder((units, limit, newest): (u32, u32, u64)) -> Holder {
 }
 
 fn encode(value: &impl Serialize) -> Kept<Vec<u8>> {
-    postcard::to_stdvec(value).map_err(damaged)
+    // A record fits at once; entries of a commit grow as they need.
+    postcard::to_extend(value, Vec::with_capacity(128)).map_err(damaged)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Kept<T> {
