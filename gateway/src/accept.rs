@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tower::Service as _;
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
-const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 const HEADERS_MAX: usize = 32;
 const HEADER_BYTES_MAX: usize = 8 << 10;
 /// How long requests in flight may take to end once the listener has stopped.

@@ -144,7 +144,9 @@ fn audit_outbox(
                 status.as_str(),
                 entry.status.as_str()
             )),
-            None => found.complain(format!("outbox entry {last} tells of order {number} again")),
+            None => found.complain(format!(
+                "outbox entry {last} tells of order {number}, which is unknown or was told of before"
+            )),
         }
         true
     })?;

@@ -8,7 +8,7 @@ use engine::sale::Click;
 use engine::store::{RedbStore, Store, StoreError, Verdict};
 use membership::Tier::Gold;
 use redb::backends::FileBackend;
-use redb::{Database, StorageBackend};
+use redb::{Database, StorageBackend, TableDefinition};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -123,6 +123,47 @@ async fn orders_reserved_on_a_full_disk_are_confirmed_when_there_is_room_again()
     let order = open.settled(number, Duration::from_secs(30)).await.unwrap();
     assert_eq!(order.status, Status::Confirmed);
     assert_eq!(engine.drain(Duration::from_secs(30)).await, 0);
+}
+
+#[tokio::test]
+async fn the_audit_names_everything_that_does_not_add_up() {
+    const HOLDERS: TableDefinition<'_, (&str, &str), (u32, u32, u64)> =
+        TableDefinition::new("holders");
+    const ORDERS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("orders");
+    const OUTBOX: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("outbox");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = RedbStore::open(&path).unwrap();
+    store.create(&terms(10)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    for (number, name) in [(1, "ann"), (2, "bob"), (3, "cyd")] {
+        store.commit(&batch(epoch, vec![placed(number, name, Gold, 2)])).await.unwrap();
+    }
+    assert!(store.audit().await.unwrap().is_clean());
+    drop(store);
+
+    let database = Database::open(&path).unwrap();
+    let txn = database.begin_write().unwrap();
+    txn.open_table(HOLDERS).unwrap().insert(("drop", "ann"), (3, 3, 1)).unwrap();
+    txn.open_table(ORDERS).unwrap().remove(("drop", 2)).unwrap();
+    txn.open_table(OUTBOX).unwrap().remove(("drop", 3)).unwrap();
+    txn.commit().unwrap();
+    drop(database);
+
+    let audit = RedbStore::open(&path).unwrap().audit().await.unwrap();
+    assert!(!audit.is_clean());
+    let said = audit.sales[0].differences.join("\n");
+    for difference in [
+        "units held by ann: the store says 3, its orders say 2",
+        "units held by bob: the store says 2, its orders say 0",
+        "outbox entry 2 tells of order 2, which is unknown or was told of before",
+        "order 3 has no outbox entry",
+        "newest outbox entry: the store says 3, its orders say 2",
+        "units left: the store says 4, its orders say 6",
+        "confirmed by tier",
+    ] {
+        assert!(said.contains(difference), "{difference}\nis not in\n{said}");
+    }
 }
 
 #[tokio::test]

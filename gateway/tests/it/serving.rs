@@ -63,6 +63,33 @@ fn a_request_in_flight_is_answered_before_the_end() {
 }
 
 #[test]
+fn a_client_that_trickles_its_headers_is_cut_off() {
+    let (_data, server) = selling(5);
+    let mut stream = TcpStream::connect(server.public).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ").unwrap();
+    let mut rest = Vec::new();
+    // Ends when the server closes; a server that waits for ever runs into the read time-out.
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[test]
+fn a_client_that_trickles_its_body_is_told_and_buys_nothing() {
+    let (_data, server) = selling(5);
+    let token = server.token("ann", membership::Tier::Gold);
+    let mut stream = TcpStream::connect(server.public).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST /v1/sales/drop/orders HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         authorization: Bearer {token}\r\ncontent-length: 11\r\n\r\n{{\"units"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    read(stream).is_problem(408, "body_too_slow");
+    assert_eq!(server.settled()["left"], 5);
+}
+
+#[test]
 fn a_connection_over_the_cap_is_told_so() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start_with(data.path(), &["--connections-max", "2"]);
