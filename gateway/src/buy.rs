@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::order::Status;
+use engine::refusal::Refusal;
 use engine::sale::{Accepted, Click};
 use engine::stock::Units;
 use engine::{Found, OpenSale};
@@ -70,7 +71,7 @@ pub(crate) async fn buy(
     let accepted = open.sale.buy(now, click).map_err(|refusal| {
         open.sale.meter().refuse(&refusal);
         // Orders that are not confirmed yet may still be released.
-        let may_return = open.may_return();
+        let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
         ApiError::Refused { refusal, tier, now, may_return }
     })?;
     open.wake();
