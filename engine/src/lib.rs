@@ -41,6 +41,8 @@ pub mod confirm;
 #[cfg(not(flash_loom))]
 pub mod engine;
 #[cfg(not(flash_loom))]
+pub mod fault;
+#[cfg(not(flash_loom))]
 mod feed;
 pub mod holdings;
 mod keys;

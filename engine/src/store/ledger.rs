@@ -1,7 +1,7 @@
 //! The transactions, written once over rows. The adapters keep rows and make what happens here
 //! atomic and durable.
 
-use super::{Batch, Opened, OutboxEntry, Placed, Record, StoreError, Switch, Verdict};
+use super::{Batch, Head, Opened, OutboxEntry, Record, StoreError, Switch, Verdict};
 use crate::meter::Tally;
 use crate::order::Status;
 use crate::stock::{Stock, Units};
@@ -23,6 +23,16 @@ pub(super) struct SaleRow {
     pub(super) seq: u64,
     pub(super) confirmed: PerTier<Tally>,
     pub(super) released: PerTier<Tally>,
+    /// Outbox entries that there are none of, because a history was lost and taken up after it.
+    #[serde(skip)]
+    pub(super) gaps: Vec<Gap>,
+}
+
+/// The entries over `after`, up to and with `to`, are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) after: u64,
+    pub(super) to: u64,
 }
 
 /// What a member has in one sale.
@@ -73,8 +83,11 @@ pub(super) trait RowsMut: Rows {
 }
 
 pub(super) fn create(rows: &mut impl RowsMut, terms: &Terms) -> Kept<()> {
-    if rows.sale(&terms.id)?.is_some() {
-        return Err(StoreError::SaleExists);
+    match rows.sale(&terms.id)? {
+        // The same call again, before anyone has opened the sale.
+        Some(row) if row.epoch == 0 && row.terms == *terms => return Ok(()),
+        Some(_) => return Err(StoreError::SaleExists),
+        None => {}
     }
     rows.put_sale(&SaleRow {
         terms: terms.clone(),
@@ -87,6 +100,7 @@ pub(super) fn create(rows: &mut impl RowsMut, terms: &Terms) -> Kept<()> {
         seq: 0,
         confirmed: PerTier::default(),
         released: PerTier::default(),
+        gaps: Vec::new(),
     })
 }
 
@@ -140,10 +154,14 @@ pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict
                 return Err(StoreError::Damaged(twice));
             }
             None => {
-                let status = decide(rows, &mut row, batch, placed)?;
-                let (seq, number, at) = (row.seq, placed.number, batch.at);
-                entries.push(OutboxEntry { seq, number, status, at });
-                Verdict::Stored(status, at)
+                let holder = rows.holder(&batch.sale, &placed.member)?;
+                let wanted = Units(holder.units.0 + placed.units.0);
+                let limit = row.terms.limits[placed.tier].max(holder.limit);
+                let fits = wanted <= limit && placed.units <= row.left;
+                let status = if fits { Status::Confirmed } else { Status::Released };
+                let record = placed.settled(batch.epoch, status, batch.at);
+                entries.push(put(rows, &mut row, &holder, record)?);
+                Verdict::Stored(status, batch.at)
             }
         });
     }
@@ -154,46 +172,77 @@ pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict
     Ok(verdicts)
 }
 
-/// Confirms an order if the limit and the stock still allow it, else releases it; writes all that
-/// follows from that, but for the outbox entry with the number `row.seq`.
-fn decide(
+/// Writes an order down and all that follows from it, but for its outbox entry, which it gives.
+fn put(
     rows: &mut impl RowsMut,
     row: &mut SaleRow,
-    batch: &Batch,
-    placed: &Placed,
-) -> Kept<Status> {
-    let holder = rows.holder(&batch.sale, &placed.member)?;
-    let wanted = Units(holder.units.0 + placed.units.0);
-    let limit = row.terms.limits[placed.tier].max(holder.limit);
-    let fits = wanted <= limit && placed.units <= row.left;
-    let (status, units) =
-        if fits { (Status::Confirmed, wanted) } else { (Status::Released, holder.units) };
-    if fits {
-        row.left.0 -= placed.units.0;
-        row.confirmed[placed.tier].add(placed.units);
+    holder: &Holder,
+    record: Record,
+) -> Kept<OutboxEntry> {
+    let Record { number, tier, status, .. } = record;
+    let mut units = holder.units;
+    if status == Status::Confirmed {
+        units.0 += record.units.0;
+        row.left.0 -= record.units.0;
+        row.confirmed[tier].add(record.units);
     } else {
-        row.released[placed.tier].add(placed.units);
+        row.released[tier].add(record.units);
     }
-    let newest = placed.number;
-    rows.put_holder(&batch.sale, &placed.member, Holder { units, limit, newest })?;
-    row.next_number = row.next_number.max(placed.number + 1);
+    let limit = row.terms.limits[tier].max(holder.limit);
+    let sale = &row.terms.id;
+    rows.put_holder(sale, &record.member, Holder { units, limit, newest: number })?;
+    row.next_number = row.next_number.max(number + 1);
     row.seq += 1;
-    rows.put_order(
-        &batch.sale,
-        &Record {
-            number: placed.number,
-            epoch: batch.epoch,
-            member: placed.member.clone(),
-            tier: placed.tier,
-            units: placed.units,
-            status,
-            reserved_at: placed.reserved_at,
-            settled_at: batch.at,
-            key: placed.key,
-            before: holder.newest,
-        },
-    )?;
-    Ok(status)
+    let at = record.settled_at;
+    rows.put_order(sale, &Record { before: holder.newest, ..record })?;
+    Ok(OutboxEntry { seq: row.seq, number, status, at })
+}
+
+/// Puts back what the caller knows to have been stored; units only from those that are left.
+pub(super) fn restore(
+    rows: &mut impl RowsMut,
+    sale: &SaleId,
+    epoch: u64,
+    records: &[Record],
+) -> Kept<Head> {
+    let mut row = held_by(rows, sale, epoch)?;
+    let mut lost = Vec::new();
+    let mut units = 0;
+    for record in records {
+        match rows.order(sale, record.number)? {
+            None => {
+                units += u64::from(record.confirmed_units().0);
+                lost.push(record);
+            }
+            Some(known) => {
+                if (Record { before: record.before, ..known }) == *record {
+                    continue;
+                }
+                let number = record.number;
+                let other = format!("order {number} is another one in the store");
+                return Err(StoreError::Damaged(other));
+            }
+        }
+    }
+    if units > u64::from(row.left.0) {
+        return Err(StoreError::TooLittleStock(row.left));
+    }
+    let mut entries = Vec::with_capacity(lost.len());
+    for record in lost {
+        let holder = rows.holder(sale, &record.member)?;
+        entries.push(put(rows, &mut row, &holder, record.clone())?);
+    }
+    if !entries.is_empty() {
+        rows.put_entries(sale, &entries)?;
+        rows.put_sale(&row)?;
+    }
+    let SaleRow { stock, left, confirmed, released, .. } = row;
+    Ok(Head { stock, left, confirmed, released })
+}
+
+/// Whether `epoch` still sells the sale.
+pub(super) fn hold(rows: &impl Rows, sale: &SaleId, epoch: u64) -> Kept<()> {
+    held_by(rows, sale, epoch).map(drop)
 }
 
 pub(super) fn switch(

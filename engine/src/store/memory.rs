@@ -1,7 +1,7 @@
 //! The store that forgets everything when the process ends: for trying out and for tests.
 
 use super::ledger::{self, Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
-use super::{Audit, Batch, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
+use super::{Audit, Batch, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
 use crate::stock::Units;
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
@@ -16,15 +16,15 @@ pub struct MemoryStore {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    row: Option<SaleRow>,
-    orders: BTreeMap<u64, Record>,
-    holders: BTreeMap<MemberId, Holder>,
-    outbox: BTreeMap<u64, OutboxEntry>,
-    top_ups: BTreeMap<String, TopUp>,
+pub(super) struct Kept {
+    pub(super) row: Option<SaleRow>,
+    pub(super) orders: BTreeMap<u64, Record>,
+    pub(super) holders: BTreeMap<MemberId, Holder>,
+    pub(super) outbox: BTreeMap<u64, OutboxEntry>,
+    pub(super) top_ups: BTreeMap<String, TopUp>,
 }
 
-type Rowset = BTreeMap<SaleId, Kept>;
+pub(super) type Rowset = BTreeMap<SaleId, Kept>;
 
 fn walk<T>(items: impl IntoIterator<Item = T>, see: &mut Visit<'_, T>) {
     for item in items {
@@ -155,6 +155,19 @@ impl Store for MemoryStore {
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
         ledger::open(&mut *self.sales.lock(), sale)
+    }
+
+    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        ledger::hold(&*self.sales.lock(), sale, epoch)
+    }
+
+    async fn restore(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        orders: &[Record],
+    ) -> Result<Head, StoreError> {
+        ledger::restore(&mut *self.sales.lock(), sale, epoch, orders)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {

@@ -8,10 +8,12 @@ mod audit;
 mod ledger;
 mod memory;
 mod redb;
+mod redis;
 
 pub use audit::{Audit, SaleAudit};
 pub use memory::MemoryStore;
 pub use redb::{Disk, RedbStore};
+pub use redis::{RedisOptions, RedisStore};
 
 use crate::clock::Millis;
 use crate::keys::IdempotencyKey;
@@ -40,6 +42,26 @@ pub struct Placed {
     pub reserved_at: Millis,
     /// The key under which the click may be repeated.
     pub key: Option<IdempotencyKey>,
+}
+
+impl Placed {
+    /// The record of this order once it is decided, but for the one before it.
+    fn settled(&self, epoch: u64, status: Status, settled_at: Millis) -> Record {
+        let Self { number, ref member, tier, units, reserved_at, key } = *self;
+        let member = member.clone();
+        Record {
+            number,
+            epoch,
+            member,
+            tier,
+            units,
+            status,
+            reserved_at,
+            settled_at,
+            key,
+            before: 0,
+        }
+    }
 }
 
 /// Orders of one sale to commit together. Cheap to clone: a resend is the same batch.
@@ -95,6 +117,11 @@ impl Record {
     pub fn id(&self, sale: &SaleId) -> OrderId {
         OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
     }
+
+    /// Units that it takes from the stock.
+    fn confirmed_units(&self) -> Units {
+        if self.status == Status::Confirmed { self.units } else { Units(0) }
+    }
 }
 
 /// One entry of a sale's outbox: a state change that others may read, in order of `seq`.
@@ -137,6 +164,19 @@ pub struct Opened {
     pub keyed: Vec<Record>,
 }
 
+/// A sale's counters, as the store has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Units in all, top-ups included.
+    pub stock: Units,
+    /// Units that no stored order holds.
+    pub left: Units,
+    /// Confirmed orders by tier.
+    pub confirmed: PerTier<Tally>,
+    /// Released orders by tier.
+    pub released: PerTier<Tally>,
+}
+
 /// The operator's switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
@@ -163,6 +203,9 @@ pub enum StoreError {
     /// The sale would have more units than a sale may have.
     #[error("a sale has at most 10,000,000 units; this one has {0}")]
     TooMuchStock(Units),
+    /// Orders that were confirmed hold more units than the store has left.
+    #[error("the store has only {0} units left, fewer than the orders that it lost")]
+    TooLittleStock(Units),
     /// The idempotency key stands for a top-up by another amount.
     #[error("this idempotency key was used for a top-up by {0} units")]
     TopUpConflict(Units),
@@ -172,6 +215,15 @@ pub enum StoreError {
     /// No answer: it may have been done. Ask again with the same ids until there is one.
     #[error("the store did not answer: {0}")]
     Unknown(String),
+    /// The store answers with a state that is older than what it told before, up to this entry.
+    #[error(
+        "the store has lost what was written after entry {0}; see to it that it has its newest data, \
+         then resume the sale"
+    )]
+    HistoryLost(String),
+    /// The store is not one that may be used, with what to do about it.
+    #[error("{0}")]
+    Unusable(String),
     /// What the store holds is not what Flashlane wrote. Nothing may be sold on top of that.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -187,6 +239,9 @@ impl StoreError {
             | Self::UnknownSale
             | Self::Fenced
             | Self::TooMuchStock(_)
+            | Self::TooLittleStock(_)
+            | Self::HistoryLost(_)
+            | Self::Unusable(_)
             | Self::TopUpConflict(_)
             | Self::Damaged(_) => false,
         }
@@ -199,7 +254,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The most orders that one [`Store::commit`] may carry.
     fn batch_orders_max(&self) -> usize;
 
-    /// Writes a new sale down.
+    /// Writes a new sale down. Repeated before anyone has opened the sale, it changes nothing.
     async fn create(&self, terms: &Terms) -> Result<(), StoreError>;
 
     /// The ids of all sales.
@@ -208,9 +263,21 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Takes a sale over: a fresh epoch, and the state to go on from.
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError>;
 
-    /// Decides orders; gives one verdict each, in their order. Idempotent: an order that is known
-    /// gets the verdict that is stored.
+    /// Says that `epoch` still sells the sale, and that the store's history is whole.
+    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError>;
+
+    /// Decides orders; gives one verdict each, in their order. Each order is decided as a whole or
+    /// not at all. Idempotent: an order that is known gets the verdict that is stored.
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
+
+    /// Puts settled orders back that the store has lost; those that it has stay as they are. Units
+    /// come from those that are left, never from nothing.
+    async fn restore(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        orders: &[Record],
+    ) -> Result<Head, StoreError>;
 
     /// Turns one of the operator's switches. Closing is for good: a closed sale stays closed.
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError>;

@@ -6,7 +6,7 @@
 mod rows;
 
 use super::ledger::{self, Rows};
-use super::{Audit, Batch, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
+use super::{Audit, Batch, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
 use crate::stock::Units;
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
@@ -145,6 +145,21 @@ impl Store for RedbStore {
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
         let sale = sale.clone();
         self.run(move |file| file.write(|rows| ledger::open(rows, &sale))).await
+    }
+
+    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        let sale = sale.clone();
+        self.run(move |file| file.read(|rows| ledger::hold(rows, &sale, epoch))).await
+    }
+
+    async fn restore(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        orders: &[Record],
+    ) -> Result<Head, StoreError> {
+        let (sale, orders) = (sale.clone(), orders.to_vec());
+        self.run(move |file| file.write(|rows| ledger::restore(rows, &sale, epoch, &orders))).await
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {

@@ -1,10 +1,13 @@
 //! What every store must keep, run against each adapter.
 
+use crate::redis_server::RedisServer;
 use crate::support::{batch, id, member, placed, terms};
 use engine::clock::Millis;
-use engine::order::Status::{Confirmed, Released};
+use engine::order::Status::{self, Confirmed, Released};
 use engine::stock::Units;
-use engine::store::{MemoryStore, RedbStore, Store, StoreError, Switch, Verdict};
+use engine::store::{
+    MemoryStore, Record, RedbStore, RedisOptions, RedisStore, Store, StoreError, Switch, Verdict,
+};
 use membership::Tier::{Diamond, Gold, Regular};
 use std::path::Path;
 
@@ -16,6 +19,12 @@ async fn memory(_: &Path) -> Box<dyn Store> {
 
 async fn redb(folder: &Path) -> Box<dyn Store> {
     Box::new(std::future::ready(RedbStore::open(&folder.join("store.redb")).unwrap()).await)
+}
+
+async fn redis(server: &RedisServer) -> Box<dyn Store> {
+    let (store, warnings) = RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap();
+    assert_eq!(warnings, [""; 0]);
+    Box::new(store)
 }
 
 macro_rules! contract {
@@ -32,6 +41,13 @@ macro_rules! contract {
                 super::$promise(&*super::redb(folder.path()).await).await;
             })*
         }
+        mod redis_keeps {
+            $(#[tokio::test] async fn $promise() {
+                let folder = tempfile::tempdir().unwrap();
+                let server = crate::redis_server::RedisServer::start(folder.path());
+                super::$promise(&*super::redis(&server).await).await;
+            })*
+        }
     };
 }
 
@@ -44,6 +60,10 @@ contract!(
     a_change_of_tier_does_not_undo_an_order,
     the_stock_is_never_exceeded,
     a_stale_epoch_changes_nothing,
+    only_the_newest_opening_holds_the_sale,
+    what_was_lost_is_put_back_once,
+    what_is_put_back_takes_units_that_are_left,
+    a_large_batch_is_decided_as_one,
     a_fenced_resend_still_tells_what_was_stored,
     a_resumed_sale_is_what_was_stored,
     switches_last,
@@ -68,6 +88,7 @@ const fn stored(status: engine::order::Status) -> Verdict {
 async fn a_sale_is_made_once(store: &dyn Store) {
     opened(store, 10).await;
     assert_eq!(store.create(&terms(99)).await, Err(StoreError::SaleExists));
+    assert_eq!(store.create(&terms(10)).await, Err(StoreError::SaleExists));
     assert_eq!(store.sales().await.unwrap(), [id()]);
     assert_eq!(store.open(&id()).await.unwrap().stock, Units(10));
 }
@@ -138,6 +159,72 @@ async fn a_stale_epoch_changes_nothing(store: &dyn Store) {
     // The number now stands for another process's order: to the stale one it is no verdict.
     let verdicts = store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Fenced]);
+}
+
+async fn only_the_newest_opening_holds_the_sale(store: &dyn Store) {
+    store.create(&terms(10)).await.unwrap();
+    assert_eq!(store.create(&terms(10)).await, Ok(()), "nobody has opened it yet");
+    let stale = store.open(&id()).await.unwrap().epoch;
+    assert_eq!(store.hold(&id(), stale).await, Ok(()));
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    assert_eq!(store.hold(&id(), stale).await, Err(StoreError::Fenced));
+    assert_eq!(store.restore(&id(), stale, &[]).await, Err(StoreError::Fenced));
+    assert_eq!(store.hold(&id(), epoch).await, Ok(()));
+}
+
+/// A settled order as the process that took it knows it.
+fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
+    let engine::store::Placed { number, member, tier, units, reserved_at, key } =
+        placed(number, name, Gold, units);
+    let settled_at = AT;
+    Record { number, epoch, member, tier, units, status, reserved_at, settled_at, key, before: 0 }
+}
+
+async fn what_was_lost_is_put_back_once(store: &dyn Store) {
+    let epoch = opened(store, 10).await;
+    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
+    let orders = [
+        known(1, "ann", 2, Confirmed, epoch),
+        known(2, "bob", 3, Confirmed, epoch),
+        known(4, "ann", 2, Released, epoch),
+    ];
+    for _ in 0..2 {
+        let head = store.restore(&id(), epoch, &orders).await.unwrap();
+        assert_eq!((head.stock, head.left), (Units(10), Units(5)));
+        assert_eq!((head.confirmed[Gold].orders, head.released[Gold].orders), (2, 1));
+    }
+    assert_eq!(store.outbox_after(&id(), 0, 10).await.unwrap().len(), 3);
+    let limited = vec![placed(5, "bob", Gold, 1), placed(6, "ann", Gold, 1)];
+    let verdicts = store.commit(&batch(epoch, limited)).await.unwrap();
+    assert_eq!(verdicts, [stored(Released), stored(Confirmed)], "holdings came back, too");
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    let another = [known(2, "cyd", 3, Confirmed, epoch)];
+    let refused = store.restore(&id(), epoch, &another).await;
+    assert!(matches!(refused, Err(StoreError::Damaged(_))), "{refused:?}");
+}
+
+async fn what_is_put_back_takes_units_that_are_left(store: &dyn Store) {
+    let epoch = opened(store, 3).await;
+    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
+    let orders = [known(2, "bob", 1, Confirmed, epoch), known(3, "cyd", 1, Confirmed, epoch)];
+    let short = store.restore(&id(), epoch, &orders).await;
+    assert!(matches!(short, Err(StoreError::TooLittleStock(_))), "{short:?}");
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!(store.order(&id(), 3).await.unwrap(), None);
+}
+
+async fn a_large_batch_is_decided_as_one(store: &dyn Store) {
+    let epoch = opened(store, 10_000).await;
+    let most = store.batch_orders_max().min(1_000);
+    let orders = (1..=most as u64).map(|n| placed(n, &format!("m{}", n % 300), Diamond, 1));
+    let verdicts = store.commit(&batch(epoch, orders.collect())).await.unwrap();
+    assert_eq!(verdicts, vec![stored(Confirmed); most]);
+    let page = store.orders_after(&id(), 100, most).await.unwrap();
+    assert_eq!(page.len(), most - 100);
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
 }
 
 async fn a_fenced_resend_still_tells_what_was_stored(store: &dyn Store) {

@@ -6,6 +6,8 @@ mod confirm;
 mod contract;
 mod edges;
 mod failing_disk;
+mod redis;
+mod redis_server;
 mod sale;
 mod simulation;
 mod stress;

@@ -8,8 +8,8 @@ use engine::roster::{Roster, Seat};
 use engine::sale::{Click, Sale};
 use engine::stock::Units;
 use engine::store::{
-    Audit, Batch, MemoryStore, Opened, OutboxEntry, Placed, Record, Store, StoreError, Switch,
-    Verdict,
+    Audit, Batch, Head, MemoryStore, Opened, OutboxEntry, Placed, Record, Store, StoreError,
+    Switch, Verdict,
 };
 use engine::terms::{Cents, SaleId, Terms};
 use engine::window::Windows;
@@ -179,6 +179,19 @@ impl Store for FaultyStore {
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
         self.inner.open(sale).await
+    }
+
+    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        self.inner.hold(sale, epoch).await
+    }
+
+    async fn restore(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        orders: &[Record],
+    ) -> Result<Head, StoreError> {
+        self.inner.restore(sale, epoch, orders).await
     }
 
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {

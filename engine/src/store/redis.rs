@@ -1,0 +1,403 @@
+//! Redis as the authority: one function call decides a batch, written to disk before it is answered.
+//!
+//! The transactions are in `redis/library.lua`. This file says what is sent and what the answers
+//! mean; `redis/link.rs` gets them there.
+
+mod check;
+mod library;
+mod link;
+mod rows;
+
+pub use link::RedisOptions;
+
+use super::ledger::{Holder, SaleRow};
+use super::memory::{Kept, Rowset};
+use super::{
+    Audit, Batch, Head, Opened, OutboxEntry, Placed, Record, Store, StoreError, Switch, Verdict,
+    audit,
+};
+use crate::clock::Millis;
+use crate::stock::{Stock, Units};
+use crate::terms::{SaleId, Terms};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use link::Link;
+use membership::MemberId;
+use parking_lot::Mutex;
+use redis::Cmd;
+use std::collections::{BTreeMap, HashMap};
+
+/// Orders a function call. A call that has begun to write cannot be interrupted, so it is short.
+const CALL_ORDERS: usize = 128;
+/// Calls on their way at once: Redis puts those that it finds together on disk together.
+const CALLS_IN_FLIGHT: usize = 4;
+/// Rows a read.
+const PAGE: usize = 1_000;
+/// An audit begins anew when the sale changes under it, this often.
+const AUDIT_TRIES: usize = 3;
+
+/// Sales in Redis, which other processes may share.
+#[derive(Debug)]
+pub struct RedisStore {
+    link: Link,
+    /// The highest sequence number that Redis has told of each sale. A lower one later is a history
+    /// that was lost.
+    seen: Mutex<HashMap<SaleId, u64>>,
+}
+
+impl RedisStore {
+    /// Connects, looks at what must be right before anything is sold, and loads the functions.
+    /// Gives what should be right and is not, a sentence each.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] with what to do about it.
+    pub async fn connect(options: &RedisOptions) -> Result<(Self, Vec<String>), StoreError> {
+        let link = Link::new(options)?;
+        let warnings = check::settings(&link).await?;
+        check::functions(&link).await?;
+        Ok((Self { link, seen: Mutex::default() }, warnings))
+    }
+
+    fn seen(&self, sale: &SaleId) -> u64 {
+        self.seen.lock().get(sale).copied().unwrap_or(0)
+    }
+
+    /// One function call; gives what follows OK and the sequence number.
+    async fn call(&self, sale: &SaleId, call: &Cmd) -> Result<Vec<String>, StoreError> {
+        let answer: Vec<String> = self.link.ask(call).await?;
+        crate::fault::crash_point("answered");
+        let mut words = answer.into_iter();
+        let (kind, next) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        match kind.as_str() {
+            "OK" => {
+                let seq: u64 = rows::word("the sequence number", &next)?;
+                let mut seen = self.seen.lock();
+                let seen = seen.entry(sale.clone()).or_default();
+                *seen = seq.max(*seen);
+                Ok(words.collect())
+            }
+            "EXISTS" => Err(StoreError::SaleExists),
+            "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
+            "FENCED" => Err(StoreError::Fenced),
+            "LOST" => Err(StoreError::HistoryLost(next)),
+            "SHORT" => Err(StoreError::TooLittleStock(Units(rows::word("units left", &next)?))),
+            "CONFLICT" => Err(StoreError::TopUpConflict(Units(rows::word("a top-up", &next)?))),
+            "TOO_MUCH" => Err(StoreError::TooMuchStock(Units(rows::word("the stock", &next)?))),
+            _ => Err(StoreError::Damaged(next)),
+        }
+    }
+
+    /// A call of this sale's holder: its epoch and what it has seen come first.
+    fn held(&self, function: &str, sale: &SaleId, epoch: u64) -> Cmd {
+        let mut call = library::call(function, &rows::keys(sale));
+        call.arg(epoch).arg(self.seen(sale));
+        call
+    }
+
+    async fn commit_call(
+        &self,
+        batch: &Batch,
+        orders: &[Placed],
+    ) -> Result<Vec<Verdict>, StoreError> {
+        let mut call = self.held("commit", &batch.sale, batch.epoch);
+        call.arg(batch.at.0);
+        for placed in orders {
+            let rest = rows::rest(placed.reserved_at, placed.key);
+            call.arg(placed.number).arg(placed.member.as_str()).arg(placed.tier.as_str());
+            call.arg(placed.units.0).arg(rest);
+        }
+        let verdict = |word: &String| {
+            if word == "fenced" {
+                return Ok(Verdict::Fenced);
+            }
+            let stored = word.split_once(' ').and_then(|(status, at)| {
+                Some(Verdict::Stored(rows::status(status)?, Millis(at.parse().ok()?)))
+            });
+            stored.ok_or_else(|| rows::unreadable("a verdict", word))
+        };
+        self.call(&batch.sale, &call).await?.iter().map(verdict).collect()
+    }
+
+    async fn row(&self, sale: &SaleId) -> Result<Option<SaleRow>, StoreError> {
+        let mut read = redis::cmd("HGETALL");
+        let row: HashMap<String, String> = self.link.ask(read.arg(&rows::keys(sale)[0])).await?;
+        if row.is_empty() { Ok(None) } else { rows::sale(sale, &row).map(Some) }
+    }
+
+    /// Every member's holdings. A member may come twice while others are written.
+    async fn holders(&self, sale: &SaleId) -> Result<Vec<(MemberId, Holder)>, StoreError> {
+        let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(&rows::keys(sale)[2]).arg(&cursor).arg("COUNT").arg(PAGE);
+            let (next, page): (String, Vec<(String, String)>) = self.link.ask(&scan).await?;
+            for (member, text) in page {
+                let holder = rows::holder(&member, &text)?;
+                let member: MemberId = rows::word("a member", &member)?;
+                holders.push((member, holder));
+            }
+            if next == "0" {
+                holders.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                holders.dedup_by(|(a, _), (b, _)| a == b);
+                return Ok(holders);
+            }
+            cursor = next;
+        }
+    }
+
+    async fn snapshot(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
+        let Some(row) = self.row(sale).await? else { return Ok(None) };
+        let orders = self.orders_after(sale, 0, usize::MAX).await?;
+        let outbox = self.outbox_after(sale, 0, usize::MAX).await?;
+        let mut read = redis::cmd("HGETALL");
+        let top_ups: Vec<(String, String)> = self.link.ask(read.arg(&rows::keys(sale)[4])).await?;
+        let top_up = |(key, text): (String, String)| rows::top_up(&key, &text).map(|t| (key, t));
+        Ok(Some(Kept {
+            row: Some(row),
+            orders: orders.into_iter().map(|record| (record.number, record)).collect(),
+            holders: self.holders(sale).await?.into_iter().collect(),
+            outbox: outbox.into_iter().map(|entry| (entry.seq, entry)).collect(),
+            top_ups: top_ups.into_iter().map(top_up).collect::<Result<_, _>>()?,
+        }))
+    }
+
+    /// All rows of a sale at one instant.
+    async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
+        for _ in 0..AUDIT_TRIES {
+            let kept = self.snapshot(sale).await?;
+            let after = self.row(sale).await?;
+            if kept.as_ref().and_then(|kept| kept.row.as_ref()) == after.as_ref() {
+                return Ok(kept);
+            }
+        }
+        Err(StoreError::Refused(format!("{sale} changes while it is read; pause it first")))
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn batch_orders_max(&self) -> usize {
+        CALL_ORDERS * CALLS_IN_FLIGHT
+    }
+
+    async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
+        let mut index = redis::cmd("SADD");
+        self.link.ask::<()>(index.arg(rows::SALES).arg(terms.id.as_str())).await?;
+        crate::fault::crash_point("indexed");
+        let limits: Vec<String> = terms.limits.iter().map(|(_, limit)| limit.to_string()).collect();
+        let mut create = library::call("create", &rows::keys(&terms.id));
+        let text = serde_json::to_string(terms).expect("terms are plain data");
+        create.arg(text).arg(terms.stock.0).arg(limits.join(" "));
+        self.call(&terms.id, &create).await.map(drop)
+    }
+
+    async fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
+        let mut read = redis::cmd("SMEMBERS");
+        let named: Vec<String> = self.link.ask(read.arg(rows::SALES)).await?;
+        let mut sales = Vec::new();
+        for name in named {
+            let sale: SaleId = name.parse().map_err(|_| rows::unreadable(rows::SALES, &name))?;
+            let mut exists = redis::cmd("EXISTS");
+            if self.link.ask(exists.arg(&rows::keys(&sale)[0])).await? {
+                sales.push(sale);
+            }
+        }
+        sales.sort();
+        Ok(sales)
+    }
+
+    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
+        let opener = format!("{:032x}", fastrand::u128(..));
+        let mut open = library::call("open", &rows::keys(sale));
+        open.arg(opener);
+        // What this process saw before is no measure for the state that it takes up now.
+        self.seen.lock().remove(sale);
+        let mut answer = self.call(sale, &open).await;
+        if let Err(StoreError::Unknown(_)) = answer {
+            // The same opener again, so that a call that was done is not done twice.
+            answer = self.call(sale, &open).await;
+        }
+        let epoch = answer?.first().map(|epoch| rows::word("the epoch", epoch));
+        let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
+        crate::fault::crash_point("opened");
+        // Nobody else changes the sale from here on.
+        let row = self.row(sale).await?.ok_or(StoreError::UnknownSale)?;
+        let orders = self.orders_after(sale, 0, usize::MAX).await?;
+        let held = self.holders(sale).await?.into_iter();
+        Ok(Opened {
+            terms: row.terms,
+            epoch,
+            stock: row.stock,
+            left: row.left,
+            is_paused: row.is_paused,
+            is_closed: row.is_closed,
+            next_number: row.next_number,
+            confirmed: row.confirmed,
+            released: row.released,
+            held: held.map(|(member, holder)| (member, holder.units)).collect(),
+            keyed: orders.into_iter().filter(|record| record.key.is_some()).collect(),
+        })
+    }
+
+    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        self.call(sale, &self.held("hold", sale, epoch)).await.map(drop)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        let calls = batch.orders.chunks(CALL_ORDERS).map(|part| self.commit_call(batch, part));
+        let mut verdicts = Vec::with_capacity(batch.orders.len());
+        let mut failure = None;
+        for answer in join_all(calls).await {
+            match answer {
+                Ok(part) => verdicts.extend(part),
+                // What stops the sale weighs more than what is tried again.
+                Err(error) if failure.as_ref().is_none_or(StoreError::is_transient) => {
+                    failure = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None if batch.orders.is_empty() => self.commit_call(batch, &[]).await,
+            None => Ok(verdicts),
+        }
+    }
+
+    async fn restore(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        orders: &[Record],
+    ) -> Result<Head, StoreError> {
+        let mut head = None;
+        // In the end once without orders: for a sale of which nothing was lost, and to read it.
+        for part in orders.chunks(CALL_ORDERS).chain([&[][..]]) {
+            let mut call = self.held("restore", sale, epoch);
+            for record in part {
+                let rest = rows::rest(record.reserved_at, record.key);
+                call.arg(record.number).arg(record.member.as_str()).arg(record.tier.as_str());
+                call.arg(record.units.0).arg(rest).arg(record.epoch);
+                call.arg(record.status.as_str()).arg(record.settled_at.0);
+            }
+            head = Some(self.call(sale, &call).await?);
+        }
+        let words = head.unwrap_or_default();
+        let [stock, left, confirmed, released] = &words[..] else {
+            return Err(rows::unreadable("the sale", &words.join(" ")));
+        };
+        Ok(Head {
+            stock: Units(rows::word("the stock", stock)?),
+            left: Units(rows::word("units left", left)?),
+            confirmed: rows::tallies("the confirmed tallies", confirmed)?,
+            released: rows::tallies("the released tallies", released)?,
+        })
+    }
+
+    async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
+        let (field, value) = match switch {
+            Switch::Pause => ("paused", 1),
+            Switch::Resume => ("paused", 0),
+            Switch::Close => ("closed", 1),
+        };
+        let mut call = self.held("switch", sale, epoch);
+        self.call(sale, call.arg(field).arg(value)).await.map(drop)
+    }
+
+    async fn top_up(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        key: &str,
+        add: Units,
+    ) -> Result<Units, StoreError> {
+        let mut call = self.held("top_up", sale, epoch);
+        call.arg(key).arg(add.0).arg(Stock::UNITS_MAX.0);
+        let total = self.call(sale, &call).await?;
+        rows::word("the stock", total.first().map_or("", String::as_str)).map(Units)
+    }
+
+    async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
+        let mut read = redis::cmd("HGET");
+        read.arg(&rows::keys(sale)[1]).arg(number);
+        let text: Option<String> = self.link.ask(&read).await?;
+        text.map(|text| rows::record(number, &text)).transpose()
+    }
+
+    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
+        let mut read = redis::cmd("HGET");
+        read.arg(&rows::keys(sale)[2]).arg(member.as_str());
+        let text: Option<String> = self.link.ask(&read).await?;
+        let holder = text.map(|text| rows::holder(member.as_str(), &text)).transpose()?;
+        let mut number = holder.unwrap_or_default().newest;
+        let mut orders = Vec::new();
+        while number > 0 {
+            let lost = || StoreError::Damaged(format!("order {number} of {member} has no record"));
+            let record = self.order(sale, number).await?.ok_or_else(lost)?;
+            number = record.before;
+            orders.push(record);
+        }
+        orders.sort_unstable_by_key(|record| record.number);
+        Ok(orders)
+    }
+
+    async fn orders_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let key = &rows::keys(sale)[1];
+        let next = self.row(sale).await?.map_or(0, |row| row.next_number);
+        let mut from = after.saturating_add(1);
+        let mut orders = Vec::new();
+        while orders.len() < most && from < next {
+            let page = from..next.min(from + PAGE as u64);
+            from = page.end;
+            let mut read = redis::cmd("HMGET");
+            read.arg(key).arg(page.clone().collect::<Vec<_>>());
+            let texts: Vec<Option<String>> = self.link.ask(&read).await?;
+            for (number, text) in page.zip(texts) {
+                orders.extend(text.map(|text| rows::record(number, &text)).transpose()?);
+            }
+        }
+        orders.truncate(most);
+        Ok(orders)
+    }
+
+    async fn outbox_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<OutboxEntry>, StoreError> {
+        let (key, mut last) = (&rows::keys(sale)[3], after);
+        let mut entries = Vec::new();
+        while entries.len() < most {
+            let mut read = redis::cmd("XRANGE");
+            read.arg(key).arg(format!("({last}-0")).arg("+");
+            read.arg("COUNT").arg(PAGE.min(most - entries.len()));
+            let page: Vec<(String, HashMap<String, String>)> = self.link.ask(&read).await?;
+            if page.is_empty() {
+                break;
+            }
+            for (id, fields) in page {
+                let entry = rows::entry(&id, &fields)?;
+                last = entry.seq;
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn audit(&self) -> Result<Audit, StoreError> {
+        let mut found = Audit::default();
+        for sale in self.sales().await? {
+            if let Some(kept) = self.snapshot_at_rest(&sale).await? {
+                let rows: Rowset = BTreeMap::from([(sale, kept)]);
+                found.sales.extend(audit::audit(&rows)?.sales);
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,181 @@
+//! Link: the connection to Redis, with a deadline for each call, and made anew after any failure.
+//!
+//! Waiting between tries is the caller's: it knows what waits for the answer.
+
+use super::library;
+use crate::store::StoreError;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue,
+    IntoConnectionInfo, RedisError, TlsCertificates,
+};
+use std::fmt;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// Where Redis is, and how long it may take.
+#[derive(Clone)]
+pub struct RedisOptions {
+    /// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS.
+    pub url: String,
+    /// As `url`, with a user who may load functions; `None` if the user of `url` may.
+    pub loader_url: Option<String>,
+    /// Certificates in PEM that TLS trusts instead of the system's.
+    pub tls_roots: Option<Vec<u8>>,
+    /// After this long without an answer a call's outcome is unknown, and the connection given up.
+    pub deadline: Duration,
+}
+
+impl RedisOptions {
+    /// With a deadline of 2 s.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        let deadline = Duration::from_secs(2);
+        Self { url: url.into(), loader_url: None, tls_roots: None, deadline }
+    }
+}
+
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The addresses may hold passwords.
+        f.debug_struct("RedisOptions").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// Given up by the kernel after this long without an acknowledgement.
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+pub(super) struct Link {
+    client: Client,
+    loader: Option<Client>,
+    deadline: Duration,
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(super) fn new(options: &RedisOptions) -> Result<Self, StoreError> {
+        let roots = options.tls_roots.as_deref();
+        let loader = options.loader_url.as_deref().map(|url| client("--redis-loader", url, roots));
+        Ok(Self {
+            client: client("--redis", &options.url, roots)?,
+            loader: loader.transpose()?,
+            deadline: options.deadline,
+            connection: Mutex::new(None),
+        })
+    }
+
+    /// One command and its answer. A missing function is loaded and asked for again.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        match self.ask_once(command).await {
+            Err(StoreError::Refused(why)) if library::is_missing(&why) => {
+                self.load().await?;
+                self.ask_once(command).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask_once<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let mut connection = self.connected().await?;
+        crate::fault::crash_point("sending");
+        let asked = command.query_async(&mut connection);
+        let answer = match tokio::time::timeout(self.deadline, asked).await {
+            Ok(answer) => answer.map_err(|error| meaning(&error)),
+            Err(_) => Err(StoreError::Unknown(format!("no answer within {:?}", self.deadline))),
+        };
+        if answer.is_err() {
+            // Also after a refusal: behind the same address there may be another Redis by now.
+            *self.connection.lock().await = None;
+        }
+        answer
+    }
+
+    async fn connected(&self) -> Result<MultiplexedConnection, StoreError> {
+        let mut kept = self.connection.lock().await;
+        if let Some(connection) = &*kept {
+            return Ok(connection.clone());
+        }
+        let connection = self.connect(&self.client).await?;
+        *kept = Some(connection.clone());
+        Ok(connection)
+    }
+
+    async fn connect(&self, client: &Client) -> Result<MultiplexedConnection, StoreError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.deadline))
+            // Ours is the only deadline: it also gives the connection up.
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        // Nothing was asked yet, so nothing can have happened.
+        connection.map_err(|error| match meaning(&error) {
+            StoreError::Unknown(why) => StoreError::Refused(format!("no connection: {why}")),
+            refused => refused,
+        })
+    }
+
+    /// Loads the function library; one that is there already is left as it is.
+    pub(super) async fn load(&self) -> Result<(), StoreError> {
+        let mut connection = match &self.loader {
+            Some(loader) => self.connect(loader).await?,
+            None => self.connected().await?,
+        };
+        let mut load = redis::cmd("FUNCTION");
+        load.arg("LOAD").arg(library::SOURCE.as_str());
+        let loaded = load.query_async::<()>(&mut connection);
+        match tokio::time::timeout(self.deadline, loaded).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.to_string().contains("already exists") => Ok(()),
+            Ok(Err(error)) => Err(meaning(&error)),
+            Err(_) => Err(StoreError::Refused("the function library could not be loaded".into())),
+        }
+    }
+}
+
+fn client(flag: &str, url: &str, tls_roots: Option<&[u8]>) -> Result<Client, StoreError> {
+    // The address may hold a password: no message repeats it.
+    let wrong = |why: &dyn fmt::Display| {
+        StoreError::Unusable(format!(
+            "{flag} takes redis://[user:password@]host[:port][/db], or rediss:// for TLS: {why}"
+        ))
+    };
+    let info: ConnectionInfo = match url.split_once("://") {
+        Some(("redis" | "rediss", _)) => url.into_connection_info().map_err(|e| wrong(&e))?,
+        _ => return Err(wrong(&"it does not begin like this")),
+    };
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    let tcp = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
+        .set_user_timeout(USER_TIMEOUT);
+    let info = info.set_tcp_settings(tcp);
+    if url.starts_with("rediss") {
+        // Fails only if it was chosen before.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let root_cert = tls_roots.map(<[u8]>::to_vec);
+        let certificates = TlsCertificates { client_tls: None, root_cert };
+        return Client::build_with_tls(info, certificates).map_err(|error| wrong(&error));
+    }
+    Client::open(info).map_err(|error| wrong(&error))
+}
+
+/// What an error of Redis or of the way to it says of the call's outcome.
+fn meaning(error: &RedisError) -> StoreError {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => StoreError::Refused(format!("wrong password: {text}")),
+        // An error that a function ran into may have come after its first write.
+        _ if text.contains("script:") || text.contains("on @user_function") => {
+            StoreError::Damaged(text)
+        }
+        ErrorKind::Server(_) | ErrorKind::Extension => StoreError::Refused(text),
+        _ => StoreError::Unknown(text),
+    }
+}

@@ -1,0 +1,145 @@
+//! A sale's keys, and how its rows are written in them.
+
+use crate::clock::Millis;
+use crate::keys::IdempotencyKey;
+use crate::meter::Tally;
+use crate::order::Status;
+use crate::stock::Units;
+use crate::store::ledger::{Gap, Holder, SaleRow, TopUp};
+use crate::store::{OutboxEntry, Record, StoreError};
+use crate::terms::{SaleId, Terms};
+use membership::PerTier;
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+/// Every sale that was ever meant to be made. Written before the sale is, so it may name more.
+pub(super) const SALES: &str = "flashlane:sales";
+
+/// The keys of a sale, all in one slot: sale, orders, holders, outbox, top-ups.
+pub(super) fn keys(sale: &SaleId) -> [String; 5] {
+    ["sale", "orders", "holders", "outbox", "top_ups"]
+        .map(|rows| format!("flashlane:{{{sale}}}:{rows}"))
+}
+
+/// What a record keeps for the caller, and the functions do not look into.
+pub(super) fn rest(reserved_at: Millis, key: Option<IdempotencyKey>) -> String {
+    match key {
+        None => format!("{} -", reserved_at.0),
+        Some(IdempotencyKey(key)) => format!("{} {key:x}", reserved_at.0),
+    }
+}
+
+pub(super) fn unreadable(what: &str, text: &str) -> StoreError {
+    StoreError::Damaged(format!("{what} reads `{text}`"))
+}
+
+/// A word of a row; `what` names the row.
+pub(super) fn word<T: FromStr>(what: &str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| unreadable(what, text))
+}
+
+pub(super) fn status(text: &str) -> Option<Status> {
+    [Status::Confirmed, Status::Released].into_iter().find(|status| status.as_str() == text)
+}
+
+pub(super) fn record(number: u64, text: &str) -> Result<Record, StoreError> {
+    let read = || {
+        let words: Vec<&str> = text.split(' ').collect();
+        let [epoch, member, tier, units, status_word, settled_at, before, reserved_at, key] =
+            words[..]
+        else {
+            return None;
+        };
+        let key = match key {
+            "-" => None,
+            key => Some(IdempotencyKey(NonZeroU64::new(u64::from_str_radix(key, 16).ok()?)?)),
+        };
+        Some(Record {
+            number,
+            epoch: epoch.parse().ok()?,
+            member: member.parse().ok()?,
+            tier: tier.parse().ok()?,
+            units: Units(units.parse().ok()?),
+            status: status(status_word)?,
+            settled_at: Millis(settled_at.parse().ok()?),
+            before: before.parse().ok()?,
+            reserved_at: Millis(reserved_at.parse().ok()?),
+            key,
+        })
+    };
+    read().ok_or_else(|| unreadable(&format!("order {number}"), text))
+}
+
+pub(super) fn holder(member: &str, text: &str) -> Result<Holder, StoreError> {
+    let what = format!("the holdings of {member}");
+    let words: Vec<&str> = text.split(' ').collect();
+    let [units, limit, newest] = words[..] else { return Err(unreadable(&what, text)) };
+    Ok(Holder {
+        units: Units(word(&what, units)?),
+        limit: Units(word(&what, limit)?),
+        newest: word(&what, newest)?,
+    })
+}
+
+pub(super) fn top_up(key: &str, text: &str) -> Result<TopUp, StoreError> {
+    let what = format!("top-up {key}");
+    let (add, total) = text.split_once(' ').ok_or_else(|| unreadable(&what, text))?;
+    Ok(TopUp { add: Units(word(&what, add)?), total: Units(word(&what, total)?) })
+}
+
+/// Orders and units by tier, regular first.
+pub(super) fn tallies(what: &str, text: &str) -> Result<PerTier<Tally>, StoreError> {
+    let mut counts = text.split(' ').map(|count| word(what, count));
+    let mut tallies = PerTier::<Tally>::default();
+    for tally in &mut tallies.0 {
+        let mut next = || counts.next().unwrap_or_else(|| Err(unreadable(what, text)));
+        *tally = Tally { orders: next()?, units: next()? };
+    }
+    Ok(tallies)
+}
+
+pub(super) fn terms(sale: &SaleId, text: &str) -> Result<Terms, StoreError> {
+    let terms: Option<Terms> = serde_json::from_str(text).ok();
+    let terms = terms.filter(|terms| terms.id == *sale && terms.faults().is_empty());
+    terms.ok_or_else(|| unreadable(&format!("the terms of {sale}"), text))
+}
+
+pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleRow, StoreError> {
+    let text = |field: &str| row.get(field).map_or("", String::as_str);
+    let count = |field: &str| word::<u64>(&format!("{field} of {sale}"), text(field));
+    let units = |field: &str| word(&format!("{field} of {sale}"), text(field)).map(Units);
+    let mut gaps = Vec::new();
+    for gap in text("gaps").split_terminator(' ') {
+        let what = format!("gaps of {sale}");
+        let (after, to) = gap.split_once('-').ok_or_else(|| unreadable(&what, gap))?;
+        gaps.push(Gap { after: word(&what, after)?, to: word(&what, to)? });
+    }
+    Ok(SaleRow {
+        terms: terms(sale, text("terms"))?,
+        epoch: count("epoch")?,
+        stock: units("stock")?,
+        left: units("left")?,
+        is_paused: text("paused") == "1",
+        is_closed: text("closed") == "1",
+        next_number: count("next")?,
+        seq: count("seq")?,
+        confirmed: tallies("the confirmed tallies", text("confirmed"))?,
+        released: tallies("the released tallies", text("released"))?,
+        gaps,
+    })
+}
+
+/// One entry of the outbox stream: its id and its fields.
+pub(super) fn entry(id: &str, fields: &HashMap<String, String>) -> Result<OutboxEntry, StoreError> {
+    let read = || {
+        let (_, number) = fields.get("order")?.split_once('.')?;
+        Some(OutboxEntry {
+            seq: id.strip_suffix("-0")?.parse().ok()?,
+            number: number.parse().ok()?,
+            status: status(fields.get("status")?)?,
+            at: Millis(fields.get("at")?.parse().ok()?),
+        })
+    };
+    read().ok_or_else(|| unreadable(&format!("outbox entry {id}"), &format!("{fields:?}")))
+}

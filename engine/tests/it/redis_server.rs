@@ -1,0 +1,118 @@
+//! A real redis-server in a temporary folder, for one test.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends with the test.
+#[derive(Debug)]
+pub struct RedisServer {
+    folder: PathBuf,
+    address: SocketAddr,
+    settings: Vec<String>,
+    process: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts one that puts every write on disk before it answers.
+    pub fn start(folder: &Path) -> Self {
+        Self::with(folder, &[])
+    }
+
+    /// Starts one with settings of its own, as on the command line.
+    pub fn with(folder: &Path, settings: &[&str]) -> Self {
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut server =
+            Self { folder: folder.to_owned(), address: free_address(), settings, process: None };
+        server.start_again();
+        server
+    }
+
+    /// Starts it on the same port and the same data.
+    pub fn start_again(&mut self) {
+        self.spawn();
+        let start = Instant::now();
+        // LOADING and the like are answers, too.
+        while self.ask("PING").is_none_or(|answer| answer.is_empty()) {
+            assert!(start.elapsed() < PATIENCE, "redis-server does not answer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn spawn(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string()]);
+        command.arg("--dir").arg(&self.folder).args(["--appendonly", "yes", "--save", ""]);
+        command.args(["--appendfsync", "always", "--enable-debug-command", "yes"]);
+        command.args(&self.settings);
+        let log = std::fs::File::create(self.folder.join("redis.log")).expect("a log");
+        let process = command.stdout(log).stderr(Stdio::null()).spawn();
+        self.process = Some(process.expect("redis-server is installed (Debian: redis-server)"));
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What `--redis` is given.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Child::id)
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(Some(_))))
+    }
+
+    /// The raw answer to an inline command; `None` if there is none.
+    pub fn ask(&self, command: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+        // The answer is complete when the other one is, too.
+        stream.write_all(b"ECHO the-end\r\n").ok()?;
+        let (mut answer, mut part) = (Vec::new(), [0; 4_096]);
+        while !answer.ends_with(b"the-end\r\n") && !answer.starts_with(b"-LOADING") {
+            let n = stream.read(&mut part).ok().filter(|n| *n > 0)?;
+            answer.extend_from_slice(&part[..n]);
+        }
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        Some(text.trim_end_matches("$7\r\nthe-end\r\n").trim_end().to_owned())
+    }
+
+    /// As `ask`; the command must succeed.
+    pub fn must(&self, command: &str) -> String {
+        let answer = self.ask(command).unwrap_or_else(|| panic!("no answer to {command}"));
+        assert!(!answer.starts_with('-'), "{command}: {answer}");
+        answer
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    listener.local_addr().expect("it is bound")
+}
