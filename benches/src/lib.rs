@@ -7,6 +7,7 @@ pub mod drive;
 pub mod members;
 pub mod operator;
 pub mod plot;
+pub mod redis_server;
 pub mod report;
 pub mod tally;
 pub mod world;

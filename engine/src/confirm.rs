@@ -5,7 +5,8 @@
 //! again: a unit is never given back because an answer did not come.
 
 use crate::clock::{Clock, Millis};
-use crate::engine::OpenSale;
+use crate::fault::crash_point;
+use crate::open_sale::OpenSale;
 use crate::order::{Order, Status};
 use crate::queue::Queued;
 use crate::roster::Roster;
@@ -46,6 +47,8 @@ pub struct Confirmer {
     lanes: Lanes,
     in_flight: Option<Batch>,
     failures: u32,
+    /// The longest that an order may wait for its verdict before new clicks are told `busy`.
+    patience: Duration,
 }
 
 impl Confirmer {
@@ -56,22 +59,43 @@ impl Confirmer {
         roster: Arc<Roster>,
         store: Arc<dyn Store>,
         clock: Clock,
+        patience: Duration,
     ) -> Self {
         let lanes = Lanes::default();
-        Self { open, roster, store, clock, lanes, in_flight: None, failures: 0 }
+        Self { open, roster, store, clock, lanes, in_flight: None, failures: 0, patience }
     }
 
     /// Confirms until the sale is told to stop and nothing is left to confirm.
     pub(crate) async fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.open));
+        self.vouch(self.clock.now());
         loop {
             match self.step().await {
                 Step::Settled(orders) if orders >= RUSH_ORDERS => tokio::time::sleep(GATHER).await,
                 Step::Settled(_) | Step::Halted => {}
                 Step::Idle if self.open.is_stopping() => return,
-                Step::Idle => self.open.woken().await,
+                Step::Idle => {
+                    let calm = self.patience / 3;
+                    let pause = if self.failures > 0 { back_off(self.failures) } else { calm };
+                    if tokio::time::timeout(pause.min(calm), self.open.woken()).await.is_err() {
+                        self.look().await;
+                    }
+                }
                 Step::Retry(wait) => tokio::time::sleep(wait).await,
             }
+        }
+    }
+
+    /// Asks the store whether this process still sells the sale, so that it notices without clicks.
+    pub async fn look(&mut self) {
+        if self.open.sale.stock().level().is_halted() {
+            return;
+        }
+        let (id, asked_at) = (&self.open.sale.terms().id, self.clock.now());
+        match self.store.hold(id, self.open.sale.epoch()).await {
+            Ok(()) => self.is_well(asked_at),
+            Err(error) if error.is_transient() => self.is_troubled(&error),
+            Err(error) => self.halt(error),
         }
     }
 
@@ -79,32 +103,69 @@ impl Confirmer {
     pub async fn step(&mut self) -> Step {
         self.drain();
         if self.open.sale.stock().level().is_halted() {
-            return self.release_all();
+            // What a lost history means for them is not known before the sale is resumed.
+            return if self.open.has_lost_history() { Step::Idle } else { self.release_all() };
         }
         let Some(batch) = self.in_flight.take().or_else(|| self.gather()) else {
             return Step::Idle;
         };
+        let sent_at = self.clock.now();
+        crash_point("gathered");
         match self.store.commit(&batch).await {
             Ok(verdicts) => {
                 assert_eq!(verdicts.len(), batch.orders.len(), "the store answers for each order");
-                self.failures = 0;
-                self.open.set_trouble(None);
-                self.settle(&batch, &verdicts)
-            }
-            Err(error) if error.is_transient() => {
-                self.in_flight = Some(batch);
-                self.failures += 1;
-                self.trouble(&error);
-                Step::Retry(back_off(self.failures))
+                let step = self.settle(&batch, &verdicts);
+                if step != Step::Halted {
+                    self.is_well(sent_at);
+                }
+                step
             }
             Err(error) => {
                 // What the store did with the batch is not known, so its orders stay reserved.
                 self.in_flight = Some(batch);
-                self.trouble(&error);
-                self.open.sale.stock().halt();
+                if error.is_transient() {
+                    self.is_troubled(&error);
+                    return Step::Retry(back_off(self.failures));
+                }
+                self.halt(error);
                 Step::Halted
             }
         }
+    }
+
+    /// The store has answered: it is vouched for from `asked_at` on, or from when the oldest order
+    /// came that still waits.
+    fn is_well(&mut self, asked_at: Millis) {
+        self.failures = 0;
+        self.open.set_trouble(None);
+        self.vouch(self.lanes.oldest().unwrap_or(asked_at).min(asked_at));
+    }
+
+    fn vouch(&self, from: Millis) {
+        self.open.sale.vouch(from + self.patience);
+    }
+
+    fn is_troubled(&mut self, error: &StoreError) {
+        self.failures += 1;
+        if self.failures == 1 {
+            let sale = &self.open.sale.terms().id;
+            tracing::warn!(%sale, %error, "orders wait for the store");
+        }
+        self.open.set_trouble(Some(error.clone()));
+    }
+
+    /// The store takes no more orders of this process, or none at all.
+    fn halt(&self, error: StoreError) {
+        let sale = &self.open.sale;
+        let error = match error {
+            StoreError::UnknownSale => {
+                StoreError::HistoryLost("the sale is not there; restore Redis, then resume".into())
+            }
+            error => error,
+        };
+        tracing::error!(sale = %sale.terms().id, %error, "the sale is halted");
+        self.open.set_trouble(Some(error));
+        sale.stock().halt();
     }
 
     fn drain(&mut self) {
@@ -155,14 +216,18 @@ impl Confirmer {
                 sale.stock().halt();
             }
             settled.extend(sale.settle(placed.number, status, at));
+            crash_point("settling");
         }
         let now = self.clock.now();
         let waits = settled.iter().map(|order| now.since(order.reserved_at));
         sale.meter().confirmed_after(waits);
+        crash_point("settled");
         self.open.feed().settled(&settled);
+        crash_point("told");
         if is_fenced {
-            self.trouble(&StoreError::Fenced);
-            return self.release_all();
+            self.halt(StoreError::Fenced);
+            self.release_all();
+            return Step::Halted;
         }
         Step::Settled(settled.len())
     }
@@ -178,14 +243,6 @@ impl Confirmer {
         self.open.feed().settled(&released);
         if released.is_empty() { Step::Idle } else { Step::Halted }
     }
-
-    fn trouble(&self, error: &StoreError) {
-        let sale = &self.open.sale.terms().id;
-        if self.failures <= 1 {
-            tracing::warn!(%sale, %error, "orders wait for the store");
-        }
-        self.open.set_trouble(Some(error.to_string()));
-    }
 }
 
 /// A sale whose confirmer panicked must not go on taking orders that nobody confirms.
@@ -195,7 +252,8 @@ impl Drop for Mourner {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.sale.stock().halt();
-            self.0.set_trouble(Some("its confirmer failed; restart this process".into()));
+            let why = "the sale's confirmer failed; restart this process";
+            self.0.set_trouble(Some(StoreError::Unusable(why.into())));
         }
     }
 }
@@ -219,6 +277,11 @@ impl Lanes {
 
     fn push(&mut self, queued: Queued, order: Order) {
         self.lanes[order.tier as usize].push_back((queued, order));
+    }
+
+    /// When the order came that has waited longest.
+    fn oldest(&self) -> Option<Millis> {
+        self.lanes.iter().filter_map(VecDeque::front).map(|(_, order)| order.reserved_at).min()
     }
 
     /// The order whose tier, raised by its age, is highest; the older of two equals.

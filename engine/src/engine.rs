@@ -2,168 +2,21 @@
 
 use crate::clock::{Clock, Millis};
 use crate::confirm::Confirmer;
-use crate::feed::Feed;
+use crate::fault::crash_point;
 use crate::meter::Tally;
-use crate::order::{Order, OrderId, Status};
+use crate::open_sale::OpenSale;
+use crate::order::{Order, OrderId};
 use crate::roster::{Roster, Seat};
-use crate::sale::Sale;
 use crate::stock::Units;
-use crate::store::{Opened, Record, Store, StoreError, Switch};
+use crate::store::{Record, Store, StoreError, Switch};
 use crate::terms::{SaleId, Terms};
 use arc_swap::ArcSwap;
-use membership::{MemberId, PerTier};
-use parking_lot::Mutex;
+use membership::PerTier;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-/// A sale that this process sells, and what surrounds it.
-#[derive(Debug)]
-pub struct OpenSale {
-    /// Where clicks are judged.
-    pub sale: Sale,
-    /// What former processes confirmed, by tier.
-    before: PerTier<Tally>,
-    released_before: PerTier<Tally>,
-    feed: Feed,
-    wake: Notify,
-    trouble: Mutex<Option<String>>,
-    switching: tokio::sync::Mutex<()>,
-    stopping: watch::Receiver<bool>,
-}
-
-impl OpenSale {
-    /// Takes a sale up where the store left it.
-    ///
-    /// # Errors
-    /// [`StoreError::Refused`] when the roster has no seat for everyone who holds something.
-    pub fn resume(
-        opened: Opened,
-        roster: &Roster,
-        stopping: watch::Receiver<bool>,
-    ) -> Result<Self, StoreError> {
-        let Opened { terms, epoch, stock, left, next_number, .. } = opened;
-        let sale = Sale::new(terms, epoch, stock, left, next_number);
-        let seat = |member: &MemberId| {
-            let full = || StoreError::Refused("more members than this process has seats".into());
-            roster.seat(member.as_str()).ok_or_else(full)
-        };
-        for (member, units) in &opened.held {
-            sale.restore_holding(seat(member)?, *units);
-        }
-        for record in &opened.keyed {
-            if let Some(key) = record.key {
-                sale.restore_key(seat(&record.member)?, key, record.units, record.number);
-            }
-        }
-        sale.stock().set_paused(opened.is_paused);
-        if opened.is_closed {
-            sale.stock().close();
-        }
-        Ok(Self {
-            sale,
-            before: opened.confirmed,
-            released_before: opened.released,
-            feed: Feed::default(),
-            wake: Notify::new(),
-            trouble: Mutex::new(None),
-            switching: tokio::sync::Mutex::new(()),
-            stopping,
-        })
-    }
-
-    /// Tells the confirmer that an order waits. Cheap, and harmless when repeated.
-    pub fn wake(&self) {
-        self.wake.notify_one();
-    }
-
-    /// The order as it ended, or as it stands when `patience` is over.
-    pub async fn settled(&self, number: u64, patience: Duration) -> Option<Order> {
-        let order = self.sale.board().read(number)?;
-        if order.status != Status::Reserved {
-            return Some(order);
-        }
-        let told = self.feed.wait(number);
-        let order = self.sale.board().read(number)?;
-        if order.status != Status::Reserved {
-            // Settled in between, perhaps before the feed knew of this wait.
-            self.feed.settled(&[order]);
-            return Some(order);
-        }
-        match tokio::time::timeout(patience, told).await {
-            Ok(Ok(order)) => Some(order),
-            Ok(Err(_)) | Err(_) => self.sale.board().read(number),
-        }
-    }
-
-    /// Confirmed orders by tier, over all processes.
-    #[must_use]
-    pub fn confirmed(&self) -> PerTier<Tally> {
-        plus(self.before, self.sale.meter().confirmed())
-    }
-
-    /// Released orders by tier, over all processes.
-    #[must_use]
-    pub fn released(&self) -> PerTier<Tally> {
-        plus(self.released_before, self.sale.meter().released())
-    }
-
-    /// Whether units wait for the store, and so may still come back.
-    #[must_use]
-    pub fn may_return(&self) -> bool {
-        let sold: u64 = self.confirmed().iter().map(|(_, tally)| tally.units).sum();
-        u64::from(self.sale.stock().level().taken().0) > sold
-    }
-
-    /// Orders by tier that wait for the store, but for those still on the queue.
-    #[must_use]
-    pub fn reserved(&self) -> PerTier<Tally> {
-        let meter = self.sale.meter();
-        // What is settled was accepted before: read in this order, the difference is negative
-        // only where another core's counts arrive late, and then nothing is reserved.
-        let settled = plus(meter.confirmed(), meter.released());
-        let mut reserved = meter.accepted();
-        for (tally, done) in reserved.0.iter_mut().zip(settled.0) {
-            tally.orders = tally.orders.saturating_sub(done.orders);
-            tally.units = tally.units.saturating_sub(done.units);
-        }
-        reserved
-    }
-
-    /// Why orders wait for the store, if they do.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
-    }
-
-    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
-        *self.trouble.lock() = trouble;
-    }
-
-    pub(crate) fn feed(&self) -> &Feed {
-        &self.feed
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    pub(crate) async fn woken(&self) {
-        let mut stopping = self.stopping.clone();
-        tokio::select! {
-            () = self.wake.notified() => {}
-            // A closed channel is an engine that was dropped: that is to stop, too.
-            _ = stopping.wait_for(|stopping| *stopping) => {}
-        }
-    }
-}
-
-fn plus(mut a: PerTier<Tally>, b: PerTier<Tally>) -> PerTier<Tally> {
-    a.0.iter_mut().zip(b.0).for_each(|(sum, more)| *sum += more);
-    a
-}
 
 /// An order as the engine knows it: on its board, or from before in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +27,13 @@ pub enum Found {
     Before(Record),
 }
 
+/// The tasks that confirm, and sales that were made and could not be opened yet.
+#[derive(Debug, Default)]
+struct Confirmers {
+    running: JoinSet<()>,
+    unopened: BTreeMap<SaleId, Terms>,
+}
+
 /// The sales that this process sells.
 #[derive(Debug)]
 pub struct Engine {
@@ -182,22 +42,29 @@ pub struct Engine {
     roster: Arc<Roster>,
     sales: ArcSwap<BTreeMap<SaleId, Arc<OpenSale>>>,
     /// Creating and opening sales is one at a time, and ends when the engine drains.
-    confirmers: tokio::sync::Mutex<JoinSet<()>>,
+    confirmers: tokio::sync::Mutex<Confirmers>,
+    confirm_within: Duration,
     stop: watch::Sender<bool>,
 }
 
 impl Engine {
-    /// Opens every sale of the store and begins to confirm. Needs a tokio runtime.
+    /// Opens every sale of the store and begins to confirm. When an order has waited longer than
+    /// `confirm_within`, new clicks are told `busy`. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read or a sale cannot be opened.
-    pub async fn start(store: Arc<dyn Store>, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn start(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        confirm_within: Duration,
+    ) -> Result<Self, StoreError> {
         let engine = Self {
             store,
             clock,
             roster: Arc::new(Roster::new()),
             sales: ArcSwap::default(),
-            confirmers: tokio::sync::Mutex::new(JoinSet::new()),
+            confirmers: tokio::sync::Mutex::default(),
+            confirm_within,
             stop: watch::Sender::new(false),
         };
         for sale in engine.store.sales().await? {
@@ -212,19 +79,26 @@ impl Engine {
     /// [`StoreError::SaleExists`], or whatever keeps the store from writing it down.
     pub async fn create(&self, terms: &Terms) -> Result<Arc<OpenSale>, StoreError> {
         let mut confirmers = self.confirmers.lock().await;
+        // Asked here first: a store that has lost the sale must not get it anew.
+        if self.sale(terms.id.as_str()).is_some() {
+            return Err(StoreError::SaleExists);
+        }
         match self.store.create(terms).await {
-            // Written down by a call whose answer was lost, or that could not open it then.
-            Err(StoreError::SaleExists) if self.sale(terms.id.as_str()).is_none() => {}
+            // Written down by a former call that could not open it.
+            Err(StoreError::SaleExists) if confirmers.unopened.get(&terms.id) == Some(terms) => {}
             created => created?,
         }
+        crash_point("created");
+        confirmers.unopened.insert(terms.id.clone(), terms.clone());
         let open = self.open(&terms.id, &mut confirmers).await?;
-        if open.sale.terms() == terms { Ok(open) } else { Err(StoreError::SaleExists) }
+        confirmers.unopened.remove(&terms.id);
+        Ok(open)
     }
 
     async fn open(
         &self,
         id: &SaleId,
-        confirmers: &mut JoinSet<()>,
+        confirmers: &mut Confirmers,
     ) -> Result<Arc<OpenSale>, StoreError> {
         if *self.stop.borrow() {
             return Err(StoreError::Refused("this process is stopping".into()));
@@ -232,8 +106,9 @@ impl Engine {
         let opened = self.store.open(id).await?;
         let open = Arc::new(OpenSale::resume(opened, &self.roster, self.stop.subscribe())?);
         let (roster, store) = (Arc::clone(&self.roster), Arc::clone(&self.store));
-        let confirmer = Confirmer::new(Arc::clone(&open), roster, store, self.clock.clone());
-        confirmers.spawn(confirmer.run());
+        let (clock, patience) = (self.clock.clone(), self.confirm_within);
+        let confirmer = Confirmer::new(Arc::clone(&open), roster, store, clock, patience);
+        confirmers.running.spawn(confirmer.run());
         self.sales.rcu(|sales| {
             let mut sales = BTreeMap::clone(sales);
             sales.insert(id.clone(), Arc::clone(&open));
@@ -274,12 +149,58 @@ impl Engine {
         let sale = &open.sale;
         // One at a time, so that the last switch on disk is the last one here.
         let _one_at_a_time = open.switching.lock().await;
+        if switch == Switch::Resume && open.has_lost_history() {
+            self.put_back(open).await?;
+        }
         self.store.switch(&sale.terms().id, sale.epoch(), switch).await?;
+        crash_point("switched");
         match switch {
             Switch::Pause => sale.stock().set_paused(true),
             Switch::Resume => sale.stock().set_paused(false),
             Switch::Close => sale.stock().close(),
         }
+        Ok(())
+    }
+
+    /// Gives the store back what it lost of this process's orders, and goes on selling if it then
+    /// knows of as many units and sold as many as this process does.
+    async fn put_back(&self, open: &OpenSale) -> Result<(), StoreError> {
+        let sale = &open.sale;
+        let keys = sale.keys_by_number();
+        let settled = |number| {
+            let order = sale.board().read(number)?;
+            Some(Record {
+                number,
+                epoch: sale.epoch(),
+                member: self.roster.member(order.seat),
+                tier: order.tier,
+                units: order.units,
+                status: order.status,
+                reserved_at: order.reserved_at,
+                settled_at: order.settled_at?,
+                key: keys.get(&number).copied(),
+                before: 0,
+            })
+        };
+        let numbers = sale.board().first_number()..sale.next_number();
+        let records: Vec<_> = numbers.filter_map(settled).collect();
+        let head = self.store.restore(&sale.terms().id, sale.epoch(), &records).await?;
+        crash_point("put_back");
+        let (known, total) = (open.confirmed(), sale.stock().level().total());
+        if (head.stock, head.confirmed) != (total, known) {
+            let sold = |tallies: PerTier<Tally>| -> u64 { tallies.0.iter().map(|t| t.units).sum() };
+            let (has, knows) = (sold(head.confirmed), sold(known));
+            return Err(StoreError::HistoryLost(format!(
+                "it has {has} units sold of {}, and this process knows of {knows} of {total}; restore \
+                 a newer state of it, or repeat the top-ups that it lacks, then resume",
+                head.stock
+            )));
+        }
+        tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
+        sale.vouch(self.clock.now() + self.confirm_within);
+        open.set_trouble(None);
+        sale.stock().go_on();
+        open.wake();
         Ok(())
     }
 
@@ -295,6 +216,7 @@ impl Engine {
     ) -> Result<Units, StoreError> {
         let sale = &open.sale;
         let total = self.store.top_up(&sale.terms().id, sale.epoch(), key, add).await?;
+        crash_point("topped_up");
         // The store's total and not the amount: a repeated call finds it done and adds nothing.
         sale.stock().grow_to(total);
         Ok(total)
@@ -376,9 +298,10 @@ impl Engine {
     pub async fn drain(&self, patience: Duration) -> u64 {
         self.stop.send_replace(true);
         let mut confirmers = self.confirmers.lock().await;
-        let all_done = async { while confirmers.join_next().await.is_some() {} };
+        let running = &mut confirmers.running;
+        let all_done = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all_done).await.is_err() {
-            confirmers.abort_all();
+            running.abort_all();
         }
         let unconfirmed = |open: &Arc<OpenSale>| {
             let taken_in: u64 = open.reserved().iter().map(|(_, tally)| tally.orders).sum();

@@ -8,6 +8,8 @@ use crate::roster::Seat;
 use crate::stock::Units;
 use crate::sync::SharedMap;
 use serde::{Deserialize, Serialize};
+#[cfg(not(flash_loom))]
+use std::collections::HashMap;
 use std::num::NonZeroU64;
 
 /// A digest of the key that a member's client chose. It is only ever compared with other keys of
@@ -54,6 +56,13 @@ impl Keys {
         let known = Known { units, number: None };
         let inserted = self.map.pin().try_insert((seat, key), known).is_ok();
         inserted.then(|| Begun { keys: self, seat, key, units, number: None })
+    }
+
+    /// The keys that stand for an order, by its number.
+    #[cfg(not(flash_loom))]
+    pub(crate) fn by_number(&self) -> HashMap<u64, IdempotencyKey> {
+        let map = self.map.pin();
+        map.iter().filter_map(|((_, key), known)| Some((known.number?, *key))).collect()
     }
 
     /// Writes down a key of an order that a former process confirmed.

@@ -47,6 +47,8 @@ mod feed;
 pub mod holdings;
 mod keys;
 pub mod meter;
+#[cfg(not(flash_loom))]
+mod open_sale;
 pub mod order;
 pub mod queue;
 pub mod refusal;
@@ -61,5 +63,7 @@ pub mod terms;
 pub mod window;
 
 #[cfg(not(flash_loom))]
-pub use engine::{Engine, Found, OpenSale};
+pub use engine::{Engine, Found};
 pub use keys::IdempotencyKey;
+#[cfg(not(flash_loom))]
+pub use open_sale::OpenSale;

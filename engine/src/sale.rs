@@ -15,6 +15,8 @@ use crate::stock::{Level, Stock, Units};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use crate::terms::Terms;
 use membership::{PerTier, Tier};
+#[cfg(not(flash_loom))]
+use std::collections::HashMap;
 
 /// A member's wish to buy, the member and the tier vouched for.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +80,9 @@ pub struct Sale {
     holdings: Holdings,
     keys: Keys,
     next_number: CachePadded<AtomicU64>,
+    /// Until this instant, in milliseconds, the confirmer vouches that the store takes the orders of
+    /// this process, and soon enough.
+    vouched_until: AtomicU64,
     queue: OrderQueue,
     board: Board,
     meter: Meter,
@@ -96,6 +101,7 @@ impl Sale {
             holdings: Holdings::new(),
             keys: Keys::default(),
             next_number: CachePadded::new(AtomicU64::new(next_number)),
+            vouched_until: AtomicU64::new(Millis::MAX.0),
             queue: OrderQueue::new(),
             board: Board::new(next_number),
             meter: Meter::new(),
@@ -175,6 +181,10 @@ impl Sale {
             Ok(claim) => claim,
             Err(held) => return Err(Refusal::LimitReached { limit, held }),
         };
+        // Ordering: Relaxed, an instant publishes nothing but itself.
+        if now.0 > self.vouched_until.load(Ordering::Relaxed) {
+            return Err(Refusal::Busy);
+        }
         let reservation = self.stock.reserve(units)?;
         // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
@@ -218,6 +228,19 @@ impl Sale {
             self.stock.give_back(order.units);
         }
         Some(Order { status, settled_at: Some(at), ..order })
+    }
+
+    /// Clicks after `until` are told to come back later, until this is called again. A process that
+    /// was held up beyond that instant must not promise anything when it goes on.
+    pub fn vouch(&self, until: Millis) {
+        // Ordering: Relaxed, as in `take`.
+        self.vouched_until.store(until.0, Ordering::Relaxed);
+    }
+
+    /// The keys of accepted clicks, by the number of their order.
+    #[cfg(not(flash_loom))]
+    pub(crate) fn keys_by_number(&self) -> HashMap<u64, IdempotencyKey> {
+        self.keys.by_number()
     }
 
     /// Takes up what a former process left: units held, and orders that keys stand for. Only before

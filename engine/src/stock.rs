@@ -214,6 +214,12 @@ impl Stock {
         self.set(HALTED, true);
     }
 
+    /// Takes orders again: the store confirms them for this process after all.
+    #[cfg(not(flash_loom))]
+    pub(crate) fn go_on(&self) {
+        self.set(HALTED, false);
+    }
+
     fn set(&self, switch: u64, on: bool) {
         // Ordering: AcqRel, so that who has switched sees every reservation that came before, and
         // who reads the switch sees what led to it.

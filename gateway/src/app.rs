@@ -7,8 +7,10 @@ use crate::{metrics, openapi, operator, orders, sales};
 use axum::Router;
 use axum::routing::{get, post};
 use engine::Engine;
+use engine::clock::Clock;
 use engine::store::Store;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What every handler may use.
 #[derive(Debug)]
@@ -52,7 +54,11 @@ pub(crate) fn operator(app: Arc<App>, guard: operator::Guard) -> Router {
 }
 
 /// Opens the store's sales behind a [`Verifier`].
-pub(crate) async fn start(store: Arc<dyn Store>, verifier: Verifier) -> anyhow::Result<Arc<App>> {
-    let engine = Engine::start(store, engine::clock::Clock::Wall).await?;
+pub(crate) async fn start(
+    store: Arc<dyn Store>,
+    verifier: Verifier,
+    confirm_within: Duration,
+) -> anyhow::Result<Arc<App>> {
+    let engine = Engine::start(store, Clock::Wall, confirm_within).await?;
     Ok(Arc::new(App { engine, verifier, gates: metrics::Gates::default() }))
 }

@@ -166,9 +166,15 @@ impl ApiError {
             Self::Store(StoreError::TopUpConflict(_)) => {
                 (S::UNPROCESSABLE_ENTITY, "idempotency_conflict", None)
             }
-            Self::Store(StoreError::Fenced | StoreError::Refused(_) | StoreError::Unknown(_)) => {
-                (S::SERVICE_UNAVAILABLE, "busy", Some("1"))
+            Self::Store(StoreError::HistoryLost(_) | StoreError::TooLittleStock(_)) => {
+                (S::CONFLICT, "history_lost", None)
             }
+            Self::Store(
+                StoreError::Fenced
+                | StoreError::Refused(_)
+                | StoreError::Unknown(_)
+                | StoreError::Unusable(_),
+            ) => (S::SERVICE_UNAVAILABLE, "busy", Some("1")),
             Self::Store(StoreError::Damaged(_)) | Self::Internal => {
                 (S::INTERNAL_SERVER_ERROR, "internal", None)
             }

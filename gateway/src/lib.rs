@@ -9,6 +9,7 @@ mod keys;
 mod metrics;
 mod openapi;
 mod operator;
+mod options;
 mod orders;
 mod request;
 mod sales;
@@ -18,5 +19,6 @@ mod view;
 
 pub use keys::{Algorithm, BadKey, issue_token};
 pub use openapi::document as openapi_document;
-pub use serve::{ServeOptions, serve};
+pub use options::{RedisArgs, duration};
+pub use serve::{ServeOptions, serve, store};
 pub use view::OrderView;

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use engine::store::{Audit, RedbStore, Store};
-use gateway::{Algorithm, ServeOptions, issue_token};
+use engine::store::Audit;
+use gateway::{Algorithm, RedisArgs, ServeOptions, duration, issue_token};
 use membership::{MemberId, Tier};
 use std::io::Write;
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ struct VerifyOptions {
     /// Folder of the embedded store; stop `serve` first
     #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
     data: PathBuf,
+    #[command(flatten)]
+    redis: RedisArgs,
 }
 
 fn main() -> ExitCode {
@@ -105,11 +107,11 @@ fn token(options: &TokenOptions) -> anyhow::Result<()> {
 async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let path = options.data.join("store.redb");
     anyhow::ensure!(
-        path.exists(),
-        "there is no store at {}; name its folder with --data",
+        path.exists() || options.redis.is_given(),
+        "there is no store at {}; name its folder with --data, or a Redis with --redis",
         path.display()
     );
-    let store = RedbStore::open(&path).context("cannot open the store")?;
+    let store = gateway::store(&options.data, &options.redis).await?;
     let audit = store.audit().await.context("cannot read the store")?;
     report(&audit)?;
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -130,25 +132,13 @@ fn report(audit: &Audit) -> std::io::Result<()> {
             sale.holders,
             released.orders
         )?;
+        if sale.trimmed_to > 0 {
+            writeln!(out, "{}: outbox entries up to {} were trimmed", sale.sale, sale.trimmed_to)?;
+        }
         for difference in &sale.differences {
             writeln!(out, "{}: DIFFERS: {difference}", sale.sale)?;
         }
     }
     let verdict = if audit.is_clean() { "everything adds up" } else { "the store does not add up" };
     writeln!(out, "{} sales, {verdict}", audit.sales.len())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration: a number from 1 and one of s, m, h, d");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let count: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    let total = count.checked_mul(seconds).filter(|total| (1..=3_153_600_000).contains(total));
-    total.map(Duration::from_secs).ok_or_else(wrong)
 }

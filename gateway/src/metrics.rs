@@ -49,6 +49,8 @@ fn describe() {
     describe_gauge!("flashlane_left_units", "Units nobody holds");
     describe_gauge!("flashlane_reserved_orders", "Orders that wait for the store");
     describe_gauge!("flashlane_store_trouble", "1 while the store does not confirm");
+    describe_gauge!("flashlane_history_lost", "Alarm: 1 while the store lacks what it had told of");
+    describe_gauge!("flashlane_halted", "1 while this process sells nothing for this store");
     describe_gauge!("flashlane_confirm_ms", "Click to verdict in milliseconds, by quantile");
     describe_gauge!("flashlane_members_seen", "Members this process has given a seat");
     describe_counter!("flashlane_connections_total", "Connections accepted");
@@ -63,6 +65,9 @@ fn sale(open: &OpenSale) {
     gauge!("flashlane_left_units", "sale" => id.clone()).set(f64::from(level.left().0));
     let trouble = f64::from(u8::from(open.trouble().is_some()));
     gauge!("flashlane_store_trouble", "sale" => id.clone()).set(trouble);
+    let lost = f64::from(u8::from(open.has_lost_history()));
+    gauge!("flashlane_history_lost", "sale" => id.clone()).set(lost);
+    gauge!("flashlane_halted", "sale" => id.clone()).set(f64::from(u8::from(level.is_halted())));
     for (tier, tally) in meter.accepted().iter() {
         let labels = [("sale", id.clone()), ("tier", tier.to_string())];
         counter!("flashlane_accepted_orders_total", &labels).absolute(tally.orders);

@@ -187,10 +187,15 @@ pub(crate) async fn pause(
     switch(&app, &id, Switch::Pause).await
 }
 
-/// Lets a paused sale go on.
+/// Lets a paused sale go on; also one whose store had lost its history, if all of it is back.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/resume", tag = "operator", params(("sale" = String, Path)),
-    responses((status = 200, body = SaleReport), (status = 404, body = Problem, content_type = "application/problem+json")),
+    responses(
+        (status = 200, body = SaleReport),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "history_lost", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn resume(
     State(app): State<Arc<App>>,

@@ -5,9 +5,10 @@ use crate::app::{self, App};
 use crate::error::FieldError;
 use crate::keys::{self, Algorithm};
 use crate::operator::{Guard, NewSale};
+use crate::options::{RedisArgs, duration};
 use crate::session::Verifier;
 use anyhow::{Context, bail};
-use engine::store::{RedbStore, StoreError};
+use engine::store::{RedbStore, RedisStore, Store, StoreError};
 use serde::Deserialize;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -35,6 +36,12 @@ pub struct ServeOptions {
     /// Folder of the embedded store and of keys that are made here
     #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
     pub data: PathBuf,
+    /// Redis in the place of the embedded store.
+    #[command(flatten)]
+    pub redis: RedisArgs,
+    /// When an order has waited longer than this for the store, new clicks are told `busy`
+    #[arg(long, env = "FLASHLANE_CONFIRM_WITHIN", default_value = "5s", value_parser = duration)]
+    pub confirm_within: Duration,
     /// Key that verifies members' tokens; made under the data folder if not given (HS256 only)
     #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
     pub token_key: Option<PathBuf>,
@@ -88,9 +95,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         Verifier::new(options.token_alg, &keys::read(&token_key)?, options.token_issuer.as_deref())
             .with_context(|| format!("the token key {} cannot be used", token_key.display()))?;
 
-    let store = RedbStore::open(&data.join("store.redb"))
-        .with_context(|| format!("cannot open the store under {}", data.display()))?;
-    let app = app::start(Arc::new(store), verifier).await?;
+    let store = store(data, &options.redis).await?;
+    let app = app::start(store, verifier, options.confirm_within).await?;
     if let Some(file) = &options.sales {
         make_sales(&app, file).await?;
     }
@@ -120,6 +126,23 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
              the next start"
         ),
     }
+}
+
+/// The store that the options name, ready to be used.
+///
+/// # Errors
+/// One sentence on why it cannot be, and what to do.
+pub async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Store>> {
+    let Some(options) = redis.options()? else {
+        let store = RedbStore::open(&data.join("store.redb"))
+            .with_context(|| format!("cannot open the store under {}", data.display()))?;
+        return Ok(engine::fault::planted(Arc::new(store)));
+    };
+    let (store, warnings) = RedisStore::connect(&options).await?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(engine::fault::planted(Arc::new(store)))
 }
 
 fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {

@@ -248,7 +248,7 @@ impl SaleReport {
             queued: open.sale.queue().len(),
             by_tier: by_tier.collect(),
             refused: Refusal::CODES.into_iter().zip(open.sale.meter().refused()).collect(),
-            trouble: open.trouble(),
+            trouble: open.trouble().map(|trouble| trouble.to_string()),
         }
     }
 }

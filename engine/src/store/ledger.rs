@@ -26,6 +26,9 @@ pub(super) struct SaleRow {
     /// Outbox entries that there are none of, because a history was lost and taken up after it.
     #[serde(skip)]
     pub(super) gaps: Vec<Gap>,
+    /// Outbox entries up to and with this one were read by all who need them, and deleted.
+    #[serde(skip)]
+    pub(super) trimmed_to: u64,
 }
 
 /// The entries over `after`, up to and with `to`, are gone.
@@ -101,6 +104,7 @@ pub(super) fn create(rows: &mut impl RowsMut, terms: &Terms) -> Kept<()> {
         confirmed: PerTier::default(),
         released: PerTier::default(),
         gaps: Vec::new(),
+        trimmed_to: 0,
     })
 }
 

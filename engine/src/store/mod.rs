@@ -215,11 +215,8 @@ pub enum StoreError {
     /// No answer: it may have been done. Ask again with the same ids until there is one.
     #[error("the store did not answer: {0}")]
     Unknown(String),
-    /// The store answers with a state that is older than what it told before, up to this entry.
-    #[error(
-        "the store has lost what was written after entry {0}; see to it that it has its newest data, \
-         then resume the sale"
-    )]
+    /// The store's state is older than what it told before.
+    #[error("the store has lost part of its history: {0}")]
     HistoryLost(String),
     /// The store is not one that may be used, with what to do about it.
     #[error("{0}")]

@@ -6,12 +6,12 @@
 mod check;
 mod library;
 mod link;
+mod read;
 mod rows;
 
 pub use link::RedisOptions;
 
-use super::ledger::{Holder, SaleRow};
-use super::memory::{Kept, Rowset};
+use super::memory::Rowset;
 use super::{
     Audit, Batch, Head, Opened, OutboxEntry, Placed, Record, Store, StoreError, Switch, Verdict,
     audit,
@@ -33,8 +33,6 @@ const CALL_ORDERS: usize = 128;
 const CALLS_IN_FLIGHT: usize = 4;
 /// Rows a read.
 const PAGE: usize = 1_000;
-/// An audit begins anew when the sale changes under it, this often.
-const AUDIT_TRIES: usize = 3;
 
 /// Sales in Redis, which other processes may share.
 #[derive(Debug)]
@@ -79,7 +77,10 @@ impl RedisStore {
             "EXISTS" => Err(StoreError::SaleExists),
             "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
             "FENCED" => Err(StoreError::Fenced),
-            "LOST" => Err(StoreError::HistoryLost(next)),
+            "LOST" => Err(StoreError::HistoryLost(format!(
+                "its outbox ends at {next}, and was at {} before; resume the sale to put orders back",
+                self.seen(sale)
+            ))),
             "SHORT" => Err(StoreError::TooLittleStock(Units(rows::word("units left", &next)?))),
             "CONFLICT" => Err(StoreError::TopUpConflict(Units(rows::word("a top-up", &next)?))),
             "TOO_MUCH" => Err(StoreError::TooMuchStock(Units(rows::word("the stock", &next)?))),
@@ -116,61 +117,6 @@ impl RedisStore {
             stored.ok_or_else(|| rows::unreadable("a verdict", word))
         };
         self.call(&batch.sale, &call).await?.iter().map(verdict).collect()
-    }
-
-    async fn row(&self, sale: &SaleId) -> Result<Option<SaleRow>, StoreError> {
-        let mut read = redis::cmd("HGETALL");
-        let row: HashMap<String, String> = self.link.ask(read.arg(&rows::keys(sale)[0])).await?;
-        if row.is_empty() { Ok(None) } else { rows::sale(sale, &row).map(Some) }
-    }
-
-    /// Every member's holdings. A member may come twice while others are written.
-    async fn holders(&self, sale: &SaleId) -> Result<Vec<(MemberId, Holder)>, StoreError> {
-        let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(&rows::keys(sale)[2]).arg(&cursor).arg("COUNT").arg(PAGE);
-            let (next, page): (String, Vec<(String, String)>) = self.link.ask(&scan).await?;
-            for (member, text) in page {
-                let holder = rows::holder(&member, &text)?;
-                let member: MemberId = rows::word("a member", &member)?;
-                holders.push((member, holder));
-            }
-            if next == "0" {
-                holders.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-                holders.dedup_by(|(a, _), (b, _)| a == b);
-                return Ok(holders);
-            }
-            cursor = next;
-        }
-    }
-
-    async fn snapshot(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
-        let Some(row) = self.row(sale).await? else { return Ok(None) };
-        let orders = self.orders_after(sale, 0, usize::MAX).await?;
-        let outbox = self.outbox_after(sale, 0, usize::MAX).await?;
-        let mut read = redis::cmd("HGETALL");
-        let top_ups: Vec<(String, String)> = self.link.ask(read.arg(&rows::keys(sale)[4])).await?;
-        let top_up = |(key, text): (String, String)| rows::top_up(&key, &text).map(|t| (key, t));
-        Ok(Some(Kept {
-            row: Some(row),
-            orders: orders.into_iter().map(|record| (record.number, record)).collect(),
-            holders: self.holders(sale).await?.into_iter().collect(),
-            outbox: outbox.into_iter().map(|entry| (entry.seq, entry)).collect(),
-            top_ups: top_ups.into_iter().map(top_up).collect::<Result<_, _>>()?,
-        }))
-    }
-
-    /// All rows of a sale at one instant.
-    async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
-        for _ in 0..AUDIT_TRIES {
-            let kept = self.snapshot(sale).await?;
-            let after = self.row(sale).await?;
-            if kept.as_ref().and_then(|kept| kept.row.as_ref()) == after.as_ref() {
-                return Ok(kept);
-            }
-        }
-        Err(StoreError::Refused(format!("{sale} changes while it is read; pause it first")))
     }
 }
 

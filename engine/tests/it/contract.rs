@@ -81,7 +81,7 @@ async fn opened(store: &dyn Store, stock: u32) -> u64 {
     store.open(&id()).await.unwrap().epoch
 }
 
-const fn stored(status: engine::order::Status) -> Verdict {
+const fn stored(status: Status) -> Verdict {
     Verdict::Stored(status, AT)
 }
 
@@ -301,9 +301,8 @@ async fn orders_are_paged_by_number(store: &dyn Store) {
     let epoch = opened(store, 10).await;
     let orders = [5, 2, 9].map(|number| placed(number, &format!("m{number}"), Gold, 1));
     store.commit(&batch(epoch, orders.into())).await.unwrap();
-    let numbers = |records: Vec<engine::store::Record>| -> Vec<u64> {
-        records.iter().map(|record| record.number).collect()
-    };
+    let numbers =
+        |records: Vec<Record>| -> Vec<u64> { records.iter().map(|record| record.number).collect() };
     assert_eq!(numbers(store.orders_after(&id(), 0, 2).await.unwrap()), [2, 5]);
     assert_eq!(numbers(store.orders_after(&id(), 5, 2).await.unwrap()), [9]);
     assert_eq!(numbers(store.orders_after(&id(), 0, 0).await.unwrap()), [0; 0]);

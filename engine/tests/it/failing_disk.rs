@@ -106,7 +106,8 @@ async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
 async fn orders_reserved_on_a_full_disk_are_confirmed_when_there_is_room_again() {
     let folder = tempfile::tempdir().unwrap();
     let (store, is_full) = store(folder.path());
-    let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN)).await.unwrap();
+    let engine =
+        Engine::start(Arc::new(store), Clock::by_hand(OPEN), crate::support::CALM).await.unwrap();
     let open = engine.create(&terms(10)).await.unwrap();
     // Ordering: Relaxed, as in `check`.
     is_full.store(true, Ordering::Relaxed);

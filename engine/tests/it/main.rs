@@ -7,6 +7,8 @@ mod contract;
 mod edges;
 mod failing_disk;
 mod redis;
+#[path = "../../../benches/src/redis_server.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;
 mod sale;
 mod simulation;

@@ -1,1 +1,412 @@
-//! What only the Redis store can get wrong.
+//! What only the Redis store can get wrong: settings, rights, functions that are gone, lost history.
+
+use crate::redis_server::RedisServer;
+use crate::support::{CALM, OPEN, batch, click, id, placed, terms};
+use engine::Engine;
+use engine::clock::Clock;
+use engine::order::Status::{self, Confirmed};
+use engine::refusal::Refusal;
+use engine::sale::Click;
+use engine::stock::Units;
+use engine::store::{RedisOptions, RedisStore, Store, StoreError, Switch, Verdict};
+use membership::Tier::{self, Diamond, Gold};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn started(settings: &[&str]) -> (TempDir, RedisServer) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = RedisServer::with(folder.path(), settings);
+    (folder, server)
+}
+
+async fn connect(server: &RedisServer) -> RedisStore {
+    RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap().0
+}
+
+/// Why this Redis may not be used.
+async fn unusable(options: &RedisOptions) -> String {
+    match RedisStore::connect(options).await {
+        Err(StoreError::Unusable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn bad_settings_are_refused_in_a_sentence_that_says_what_to_do() {
+    let (_folder, server) = started(&[]);
+    let cases = [
+        ("appendonly no", "appendonly yes", "appendonly"),
+        ("maxmemory-policy allkeys-lru", "maxmemory-policy noeviction", "noeviction"),
+    ];
+    for (bad, good, said) in cases {
+        server.must(&format!("CONFIG SET {bad}"));
+        let why = unusable(&RedisOptions::new(server.url())).await;
+        assert!(why.contains(said), "{why}");
+        server.must(&format!("CONFIG SET {good}"));
+    }
+    server.must("CONFIG SET appendfsync everysec");
+    let (_, warnings) = RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap();
+    assert!(warnings[0].contains("appendfsync always"), "{warnings:?}");
+    server.must("REPLICAOF 127.0.0.1 1");
+    let why = unusable(&RedisOptions::new(server.url())).await;
+    assert!(why.contains("primary"), "{why}");
+}
+
+#[tokio::test]
+async fn a_wrong_address_or_password_is_refused_and_never_repeated() {
+    let (_folder, server) = started(&["--requirepass", "right-canary"]);
+    for url in
+        ["http://canary@x", "redis:/canary", "canary", "rediss://canary@", "redis://canary@:x"]
+    {
+        let why = unusable(&RedisOptions::new(url)).await;
+        assert!(why.contains("redis://[user") && !why.contains("canary"), "{why}");
+    }
+    for user in ["", ":wrong-canary@", "nobody:wrong-canary@"] {
+        let url = format!("redis://{user}{}", server.address());
+        let why = unusable(&RedisOptions::new(url)).await;
+        assert!(why.contains("password") && !why.contains("canary"), "{why}");
+    }
+    let gone = unusable(&RedisOptions::new("redis://127.0.0.1:1")).await;
+    assert!(gone.contains("cannot reach Redis"), "{gone}");
+    let url = format!("redis://:right-canary@{}", server.address());
+    RedisStore::connect(&RedisOptions::new(url)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_is_too_old_is_refused() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = [0; 4_096];
+        loop {
+            let n = stream.read(&mut bytes).await.unwrap();
+            let asked = String::from_utf8_lossy(&bytes[..n]).into_owned();
+            let text = "redis_version:6.2.14\r\naof_enabled:1\r\nrole:master\r\n";
+            // One answer for each command of a pipeline; each begins with its count of words.
+            let answer = match asked.contains("\r\nINFO\r\n") {
+                true => format!("${}\r\n{text}\r\n", text.len()),
+                false => "+OK\r\n".repeat(asked.matches('*').count()),
+            };
+            if n == 0 || stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    let why = unusable(&RedisOptions::new(url)).await;
+    assert!(why.contains("6.2.14") && why.contains("7.0"), "{why}");
+}
+
+/// The documented rights: see docs/redis.md.
+const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
+     +hscan +xadd +xrange +xrevrange +type +exists +time +sadd +smembers +ping +info +config|get";
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_and_not_more() {
+    let documented = include_str!("../../../docs/redis.md");
+    assert!(documented.contains(&RIGHTS.split_whitespace().collect::<Vec<_>>().join(" ")));
+    let (_folder, server) = started(&[]);
+    server.must(&format!("ACL SETUSER seller >s3cret {RIGHTS}"));
+    server.must("ACL SETUSER loader >l0ad on -@all +function|load");
+    let url = |user: &str| format!("redis://{user}@{}", server.address());
+    let alone = RedisOptions::new(url("seller:s3cret"));
+    let why = unusable(&alone).await;
+    assert!(why.contains("--redis-loader"), "{why}");
+    let both = RedisOptions { loader_url: Some(url("loader:l0ad")), ..alone.clone() };
+    let (store, warnings) = RedisStore::connect(&both).await.unwrap();
+    assert_eq!(warnings, [""; 0]);
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
+    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    store.hold(&id(), epoch).await.unwrap();
+    store.restore(&id(), epoch, &[]).await.unwrap();
+    let orders = vec![placed(1, "ann", Gold, 1), placed(2, "bob", Tier::Regular, 9)];
+    store.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(store.orders_of(&id(), &"ann".parse().unwrap()).await.unwrap().len(), 1);
+    assert!(store.audit().await.unwrap().is_clean());
+    // What another has loaded may be used by who may not load.
+    RedisStore::connect(&alone).await.unwrap();
+    for word in RIGHTS.split_whitespace().filter(|word| word.starts_with('+')) {
+        server.must(&format!("ACL SETUSER seller {}", word.replacen('+', "-", 1)));
+    }
+    assert!(store.hold(&id(), epoch).await.is_err(), "nothing else let it through");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_to_a_server_with_a_certificate_that_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let port = RedisServer::free_port().to_string();
+    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    let tls = [
+        ["--tls-port", &port],
+        ["--tls-cert-file", &path(&cert)],
+        ["--tls-key-file", &path(&key)],
+        ["--tls-auth-clients", "no"],
+    ];
+    let _server = RedisServer::with(folder.path(), &tls.concat());
+    let strange = RedisOptions::new(format!("rediss://localhost:{port}"));
+    let why = unusable(&strange).await;
+    assert!(why.contains("certificate") || why.contains("UnknownIssuer"), "{why}");
+    let trusted = RedisOptions { tls_roots: Some(std::fs::read(&cert).unwrap()), ..strange };
+    let (store, _) = RedisStore::connect(&trusted).await.unwrap();
+    store.create(&terms(9)).await.unwrap();
+    assert_eq!(store.sales().await.unwrap(), [id()]);
+}
+
+#[tokio::test]
+async fn functions_that_are_gone_are_loaded_again() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    server.must("FUNCTION FLUSH SYNC");
+    let verdicts = store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+    assert!(matches!(verdicts.unwrap()[..], [Verdict::Stored(Confirmed, _)]));
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_changes_nothing_and_is_named() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    for rows in ["sale", "orders", "holders", "outbox", "top_ups"] {
+        let key = format!("flashlane:{{drop}}:{rows}");
+        server.must(&format!("COPY {key} kept REPLACE"));
+        server.must(&format!("SET {key} junk"));
+        let damaged = store.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await;
+        let named = |why: &str| why.contains(rows);
+        assert!(matches!(&damaged, Err(StoreError::Damaged(why)) if named(why)), "{damaged:?}");
+        server.must(&format!("DEL {key}"));
+        // Only top-ups there may be none of.
+        if rows != "top_ups" {
+            server.must(&format!("COPY kept {key} REPLACE"));
+        }
+    }
+    assert!(store.audit().await.unwrap().is_clean(), "nothing was written by halves");
+    assert_eq!(store.order(&id(), 2).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    for (harm, heal) in [
+        ("XADD flashlane:{drop}:outbox 7-0 order x", "XDEL flashlane:{drop}:outbox 7-0"),
+        ("HSET flashlane:{drop}:orders 9 junk", "HDEL flashlane:{drop}:orders 9"),
+    ] {
+        server.must(harm);
+        let damaged = store.hold(&id(), epoch).await;
+        assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+        server.must(heal);
+        assert_eq!(store.hold(&id(), epoch).await, Ok(()));
+    }
+}
+
+/// An engine on this Redis with one sale, all of whose clicks are made by hand.
+struct Selling {
+    engine: Engine,
+    open: Arc<engine::OpenSale>,
+    clicks: u64,
+}
+
+impl Selling {
+    async fn start(server: &RedisServer, stock: u32, patience: Duration) -> Self {
+        let store = Arc::new(connect(server).await);
+        let engine = Engine::start(store, Clock::by_hand(OPEN), patience).await.unwrap();
+        let open = engine.create(&terms(stock)).await.unwrap();
+        Self { engine, open, clicks: 0 }
+    }
+
+    fn click(&mut self) -> Result<u64, Refusal> {
+        self.clicks += 1;
+        let seat = self.engine.roster().seat(&format!("m{}", self.clicks)).unwrap();
+        let key = std::num::NonZeroU64::new(self.clicks).map(engine::IdempotencyKey);
+        let click = Click { seat, key, ..click(0, Diamond, 1) };
+        let number = self.open.sale.buy(self.engine.now(), click)?.number;
+        self.open.wake();
+        Ok(number)
+    }
+
+    async fn confirmed(&mut self) {
+        let number = self.click().unwrap();
+        let order = self.open.settled(number, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(order.status, Confirmed);
+    }
+
+    async fn halted(&self) {
+        until(|| self.open.sale.stock().level().is_halted()).await;
+    }
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to pass");
+}
+
+const ROWS: [&str; 5] = ["sale", "orders", "holders", "outbox", "top_ups"];
+
+/// Puts a sale's keys aside, or back.
+fn copy(server: &RedisServer, from: &str, to: &str) {
+    for rows in ROWS {
+        let (from, to) = (format!("{from}:{{drop}}:{rows}"), format!("{to}:{{drop}}:{rows}"));
+        server.must(&format!("DEL {to}"));
+        server.must(&format!("COPY {from} {to}"));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 10, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.confirmed().await;
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    // Accepted before anyone could know; it waits for the end of this.
+    let waiting = world.click().unwrap();
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    assert_eq!(world.click(), Err(Refusal::Busy));
+    assert_eq!(world.open.sale.board().read(waiting).unwrap().status, Status::Reserved);
+
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    assert!(!world.open.has_lost_history());
+    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Confirmed);
+    world.confirmed().await;
+    let store = connect(&server).await;
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!(audit.sales[0].confirmed.orders, 5);
+    let again = store.open(&id()).await.unwrap();
+    let keys: Vec<u64> = again.keyed.iter().filter_map(|r| r.key).map(|key| key.0.get()).collect();
+    assert_eq!(keys.len(), 5, "the keys came back, too");
+    // Who had read the outbox to its end misses nothing of what came after.
+    let later = store.outbox_after(&id(), 3, 10).await.unwrap();
+    assert_eq!(later.len(), 4);
+}
+
+#[tokio::test]
+async fn a_sale_that_is_gone_is_not_made_anew() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 10, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    for rows in ROWS {
+        server.must(&format!("DEL flashlane:{{drop}}:{rows}"));
+    }
+    world.click().unwrap();
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert_eq!(refused, Err(StoreError::UnknownSale));
+    assert_eq!(world.engine.create(&terms(10)).await.unwrap_err(), StoreError::SaleExists);
+    copy(&server, "backup", "flashlane");
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    world.confirmed().await;
+    let audit = connect(&server).await.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!(audit.sales[0].confirmed.orders, 3);
+}
+
+#[tokio::test]
+async fn a_lost_top_up_is_asked_for_and_not_made_up() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 1, CALM).await;
+    copy(&server, "flashlane", "backup");
+    world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
+    world.confirmed().await;
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    world.click().unwrap();
+    world.halted().await;
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert!(matches!(refused, Err(StoreError::TooLittleStock(_))), "{refused:?}");
+    assert!(world.open.sale.stock().level().is_halted());
+}
+
+#[tokio::test]
+async fn what_a_former_process_sold_and_the_store_lost_keeps_the_sale_stopped() {
+    let (_folder, server) = started(&[]);
+    let mut first = Selling::start(&server, 9, CALM).await;
+    copy(&server, "flashlane", "backup");
+    first.confirmed().await;
+    let store = Arc::new(connect(&server).await);
+    let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
+    let open = engine.sale("drop").unwrap();
+    let mut second = Selling { engine, open, clicks: 100 };
+    second.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    second.click().unwrap();
+    second.halted().await;
+    let refused = second.engine.switch(&second.open, Switch::Resume).await;
+    assert!(matches!(&refused, Err(StoreError::HistoryLost(why)) if why.contains("newer state")));
+    assert_eq!(second.click(), Err(Refusal::Busy));
+}
+
+#[tokio::test]
+async fn a_process_that_another_one_replaced_notices_without_a_click() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, Duration::from_millis(60)).await;
+    connect(&server).await.open(&id()).await.unwrap();
+    world.halted().await;
+    assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
+    assert_eq!(world.click(), Err(Refusal::Busy));
+}
+
+#[tokio::test]
+async fn clicks_are_accepted_while_redis_is_away_for_a_short_time_only() {
+    let (_folder, mut server) = started(&[]);
+    let patience = Duration::from_secs(2);
+    let mut world = Selling::start(&server, 9, patience).await;
+    world.confirmed().await;
+    server.kill();
+    let waiting = world.click().unwrap();
+    until(|| world.open.trouble().is_some()).await;
+    assert!(world.click().is_ok(), "orders wait in the queue");
+    let late = OPEN + patience + Duration::from_millis(1);
+    let seat = world.engine.roster().seat("late").unwrap();
+    let refused = world.open.sale.buy(late, Click { seat, ..click(0, Gold, 1) });
+    assert_eq!(refused, Err(Refusal::Busy), "the oldest order waits too long");
+    assert_eq!(world.open.sale.held(seat), Units(0), "a refusal consumes nothing");
+    server.start_again();
+    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Confirmed);
+    until(|| world.open.trouble().is_none()).await;
+    world.confirmed().await;
+}
+
+#[tokio::test]
+async fn an_outbox_that_was_trimmed_adds_up_and_says_so() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, CALM).await;
+    for _ in 0..5 {
+        world.confirmed().await;
+    }
+    server.must("XTRIM flashlane:{drop}:outbox MINID 4-0");
+    world.confirmed().await;
+    let store = connect(&server).await;
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!(audit.sales[0].trimmed_to, 3);
+    server.must("XDEL flashlane:{drop}:outbox 5-0");
+    let audit = store.audit().await.unwrap();
+    assert!(audit.sales[0].differences[0].contains("entry 5 is missing"), "{audit:?}");
+}

@@ -17,6 +17,7 @@ use engine::{Engine, OpenSale};
 use membership::{MemberId, PerTier, Tier};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Diamond enters at 1,000, each lower tier 100 ms later, regular at 1,400; closed at 9,000.
@@ -24,6 +25,9 @@ pub(crate) fn windows() -> Windows {
     let opens_at = PerTier([1_400, 1_300, 1_200, 1_100, 1_000].map(|at| Some(Millis(at))));
     Windows::new(opens_at, Millis(9_000)).unwrap()
 }
+
+/// So long that no order waits too long.
+pub(crate) const CALM: Duration = Duration::from_secs(3_600);
 
 /// An instant at which every tier may buy.
 pub(crate) const OPEN: Millis = Millis(5_000);
@@ -83,7 +87,7 @@ impl World {
         let open = Arc::new(OpenSale::resume(opened, &roster, stopping).unwrap());
         let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
         let confirmer =
-            Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock.clone());
+            Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock.clone(), CALM);
         Self { open, roster, clock: clock.clone(), confirmer, _running: running }
     }
 
@@ -95,7 +99,7 @@ impl World {
 /// An engine over a memory store, with one sale, at [`OPEN`].
 pub(crate) async fn engine(stock: u32) -> (Engine, Arc<OpenSale>) {
     let store = Arc::new(MemoryStore::default());
-    let engine = Engine::start(store, Clock::by_hand(OPEN)).await.unwrap();
+    let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
     let open = engine.create(&terms(stock)).await.unwrap();
     (engine, open)
 }

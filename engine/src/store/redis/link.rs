@@ -155,7 +155,9 @@ fn client(flag: &str, url: &str, tls_roots: Option<&[u8]>) -> Result<Client, Sto
         .set_nodelay(true)
         .set_keepalive(keepalive)
         .set_user_timeout(USER_TIMEOUT);
-    let info = info.set_tcp_settings(tcp);
+    // Its name would need a right more, and a newer Redis.
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    let info = info.set_tcp_settings(tcp).set_redis_settings(settings);
     if url.starts_with("rediss") {
         // Fails only if it was chosen before.
         rustls::crypto::ring::default_provider().install_default().ok();

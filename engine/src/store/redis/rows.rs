@@ -127,6 +127,7 @@ pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleR
         confirmed: tallies("the confirmed tallies", text("confirmed"))?,
         released: tallies("the released tallies", text("released"))?,
         gaps,
+        trimmed_to: 0,
     })
 }
 

@@ -1,4 +1,4 @@
-//! A real redis-server in a temporary folder, for one test.
+//! A real redis-server in a folder of its own, for tests and benches.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// Whoever hears one of these hears nothing else.
+const ENDS: [&[u8]; 2] = [b"-LOADING", b"-NOAUTH"];
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ends with the test.
@@ -54,6 +56,11 @@ impl RedisServer {
         self.process = Some(process.expect("redis-server is installed (Debian: redis-server)"));
     }
 
+    /// A port that nobody uses at this moment.
+    pub fn free_port() -> u16 {
+        free_address().port()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -90,7 +97,8 @@ impl RedisServer {
         // The answer is complete when the other one is, too.
         stream.write_all(b"ECHO the-end\r\n").ok()?;
         let (mut answer, mut part) = (Vec::new(), [0; 4_096]);
-        while !answer.ends_with(b"the-end\r\n") && !answer.starts_with(b"-LOADING") {
+        while !answer.ends_with(b"the-end\r\n") && !ENDS.iter().any(|word| answer.starts_with(word))
+        {
             let n = stream.read(&mut part).ok().filter(|n| *n > 0)?;
             answer.extend_from_slice(&part[..n]);
         }
