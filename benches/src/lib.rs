@@ -4,6 +4,7 @@ pub mod audit;
 pub mod child;
 pub mod client;
 pub mod drive;
+pub mod faults;
 pub mod members;
 pub mod operator;
 pub mod plot;

@@ -92,20 +92,61 @@ impl Operator {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<T> {
+        let body = self.ask(method, path, body, "").await?;
+        serde_json::from_slice(&body)
+            .with_context(|| format!("{path} answered {}", String::from_utf8_lossy(&body)))
+    }
+
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        key: &str,
+    ) -> anyhow::Result<Bytes> {
         let bytes = body.map(Value::to_string).unwrap_or_default();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(&method)
             .uri(path)
             .header(header::HOST, "flashlane")
-            .header(header::AUTHORIZATION, &self.authorization)
-            .body(Full::new(Bytes::from(bytes)))?;
+            .header(header::AUTHORIZATION, &self.authorization);
+        if !key.is_empty() {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(Full::new(Bytes::from(bytes)))?;
         let (status, body) = self.client.send(request).await?;
         let text = String::from_utf8_lossy(&body);
         ensure!(
             matches!(status, StatusCode::OK | StatusCode::CREATED),
             "{method} {path} was answered with {status}: {text}"
         );
-        serde_json::from_slice(&body).with_context(|| format!("{path} answered {text}"))
+        Ok(body)
+    }
+
+    /// Turns a switch: `pause`, `resume` or `close`.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub async fn switch(&mut self, sale: &str, switch: &str) -> anyhow::Result<SaleReport> {
+        self.call(Method::POST, &format!("/v1/sales/{sale}/{switch}"), None).await
+    }
+
+    /// Adds stock, once for each key.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub async fn top_up(&mut self, sale: &str, key: &str, add: u32) -> anyhow::Result<()> {
+        let (path, body) = (format!("/v1/sales/{sale}/stock"), serde_json::json!({"add": add}));
+        self.ask(Method::POST, &path, Some(&body), key).await.map(drop)
+    }
+
+    /// Everything that is counted, as Prometheus reads it.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn metrics(&mut self) -> anyhow::Result<String> {
+        let body = self.ask(Method::GET, "/metrics", None, "").await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
     /// Makes a sale.

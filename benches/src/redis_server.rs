@@ -61,6 +61,11 @@ impl RedisServer {
         free_address().port()
     }
 
+    /// Where its data is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

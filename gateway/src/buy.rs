@@ -8,6 +8,7 @@ use crate::view::OrderView;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use engine::fault::crash_point;
 use engine::order::Status;
 use engine::refusal::Refusal;
 use engine::sale::{Accepted, Click};
@@ -74,6 +75,7 @@ pub(crate) async fn buy(
         let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
         ApiError::Refused { refusal, tier, now, may_return }
     })?;
+    crash_point("judged");
     open.wake();
 
     let Accepted { number, .. } = accepted;
@@ -87,6 +89,7 @@ pub(crate) async fn buy(
         }
         None => repeated(&app, &open, number).await?,
     };
+    crash_point("answering");
     Ok(answer(&view, wait_s))
 }
 

@@ -119,6 +119,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     stop.send_replace(true);
     members.await?;
     operators.await?;
+    engine::fault::crash_point("draining");
     match app.engine.drain(CONFIRM_DEADLINE).await {
         0 => Ok(()),
         orders => bail!(

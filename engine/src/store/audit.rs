@@ -157,11 +157,10 @@ fn audit_outbox(
     let gone = row.gaps.iter().filter(|gap| gap.to <= row.trimmed_to);
     let trimmed = row.trimmed_to - gone.map(|gap| gap.to - gap.after).sum::<u64>();
     if states.len() as u64 != trimmed {
-        let numbers: Vec<_> = states.keys().take(10).collect();
-        found.complain(format!(
-            "{} orders have no outbox entry, {trimmed} entries were trimmed; among them {numbers:?}",
-            states.len()
-        ));
+        // Which of them lost theirs by trimming is not known.
+        for number in states.keys() {
+            found.complain(format!("order {number} has no outbox entry"));
+        }
     }
     found.expect("newest outbox entry", &row.seq, &last);
     Ok(())

@@ -76,6 +76,7 @@ pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
 /// Loads the library, or finds it loaded.
 pub(super) async fn functions(link: &Link) -> Result<(), StoreError> {
     let loaded = link.load().await;
+    crate::fault::crash_point("loaded");
     let Err(StoreError::Refused(why)) = loaded else { return loaded };
     // A user who may not load can still call what another has loaded. No sale has this name.
     let nothing = ["sale", "orders", "holders", "outbox", "top_ups"]

@@ -1,0 +1,257 @@
+//! Processes that end or stand still: at named points, at random, and with another one taking over.
+
+use super::shop::{LARGE, SMALL, Shop};
+use super::site::{PATIENCE, Site, signal_to, until};
+use super::views::{Allowed, Views};
+use super::{Outcome, Suite};
+use crate::operator::Operator;
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// Where a click, a batch, a sale's making and the operator's calls can be cut in two, and how often
+/// each is passed before the process ends there.
+const POINTS: [(&str, u64); 15] = [
+    ("loaded", 1),
+    ("indexed", 1),
+    ("created", 2),
+    ("opened", 1),
+    ("judged", 60),
+    ("answering", 60),
+    ("gathered", 40),
+    ("sending", 40),
+    ("answered", 40),
+    ("settling", 60),
+    ("settled", 40),
+    ("told", 40),
+    ("switched", 3),
+    ("topped_up", 3),
+    ("draining", 1),
+];
+
+/// The process ends at a point, is started again, and everything goes on.
+pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for round in 0..suite.times(1, 5) {
+        for (point, nth) in POINTS {
+            let nth = if nth > 3 { nth + round * 37 } else { nth };
+            let done = at_point(&suite, point, nth).await.with_context(|| point)?;
+            outcome.times += 1;
+            outcome.views.merge(done.views);
+            outcome.recovery = outcome.recovery.max(done.recovery);
+        }
+    }
+    Ok(outcome)
+}
+
+async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcome> {
+    let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
+    // Those that are passed before the first order end the process while the site is opened.
+    let mut site = Site::open(&suite.armed, &[], &crash).await?;
+    let start = Instant::now();
+    let mut calls = 0;
+    if !["loaded", "indexed", "created", "opened"].contains(&point) {
+        if point == "draining" {
+            site.process.signal(Signal::TERM)?;
+        }
+        while !site.process.has_ended() {
+            ensure!(start.elapsed() < PATIENCE, "this point was never passed");
+            // What is called in vain is called again below.
+            operate(&mut site.process.operator()?, calls).await.ok();
+            calls += 1;
+        }
+        site.restart().await?;
+    }
+    site.recovered().await?;
+    let mut operator = site.process.operator()?;
+    for call in 0..=calls {
+        operate(&mut operator, call).await?;
+    }
+    let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
+    let views = site.close(allowed).await?;
+    let report = site.process.operator()?.report(LARGE).await?;
+    let added = report.stock - 5_000_000;
+    ensure!(added == calls + 1, "{} top-ups added {added} units", calls + 1);
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+/// An operator who has a lot to do.
+async fn operate(operator: &mut Operator, call: u64) -> anyhow::Result<()> {
+    operator.switch(SMALL, "pause").await?;
+    operator.switch(SMALL, "resume").await?;
+    operator.top_up(LARGE, &format!("top-up-{call}"), 1).await
+}
+
+pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let mut rng = fastrand::Rng::with_seed(7);
+    let times = suite.times(15, 200);
+    for _ in 0..times {
+        site.until_orders(rng.u64(1..60)).await?;
+        site.restart().await?;
+        site.recovered().await?;
+    }
+    let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
+    let views = site.close(allowed).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+pub(super) async fn redis_kills(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let mut rng = fastrand::Rng::with_seed(8);
+    let times = suite.times(10, 100);
+    for _ in 0..times {
+        // A commit has passed the proxy, and its answer may not have.
+        let commits = site.proxy.commits() + rng.u64(1..40);
+        until("commits go on", || site.proxy.commits() >= commits).await?;
+        site.redis.kill();
+        site.redis.start_again();
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+pub(super) async fn redis_stopped(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(1, 5);
+    for _ in 0..times {
+        signal_to(site.redis.pid(), Signal::STOP)?;
+        stand_still(Duration::from_secs(3)).await;
+        signal_to(site.redis.pid(), Signal::CONT)?;
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(1, 5);
+    for _ in 0..times {
+        site.process.signal(Signal::STOP)?;
+        stand_still(Duration::from_secs(4)).await;
+        site.process.signal(Signal::CONT)?;
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+/// How long a fault lasts.
+async fn stand_still(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// Both sell at first, as they think; the store takes the orders of one.
+pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for _ in 0..suite.times(2, 10) {
+        let mut site = Site::open(&suite.binary, &[], &[]).await?;
+        let rival = site.rival().await?;
+        let at_rival = Shop::open(site.counter_at(&rival, "r")?);
+        fenced(&site).await?;
+        let first = site.shop.take().context("the first shop")?;
+        site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
+        site.process.operator()?.settled(LARGE, PATIENCE).await?;
+        site.process.operator()?.settled(SMALL, PATIENCE).await?;
+        outcome.views.merge(hand_over(&mut site, rival, at_rival).await?);
+        outcome.times += 1;
+        outcome.recovery = outcome.recovery.max(site.recovery);
+    }
+    Ok(outcome)
+}
+
+/// Waits until the first process says that another one sells.
+async fn fenced(site: &Site) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        if let Err(why) = site.process.ready().await?
+            && why.contains("another process")
+        {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < PATIENCE, "the first process does not notice");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The first process is done with: the rest of the scenario is the rival's.
+async fn hand_over(
+    site: &mut Site,
+    rival: super::site::Process,
+    at_rival: Shop,
+) -> anyhow::Result<Views> {
+    let mut first = std::mem::replace(&mut site.process, rival);
+    site.shop = Some(at_rival);
+    site.until_orders(50).await?;
+    site.recovered().await?;
+    ensure!(!first.has_ended(), "a process that is replaced goes on answering");
+    let allowed = Allowed { released: true, ..Allowed::default() };
+    site.close(allowed).await
+}
+
+/// Nobody clicks: the first process finds out by itself.
+pub(super) async fn rival_idle(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let shop = site.shop.take().context("a shop")?;
+    site.receipts.merge(shop.close().await);
+    let rival = site.rival().await?;
+    fenced(&site).await?;
+    let at_rival = Shop::open(site.counter_at(&rival, "r")?);
+    let views = hand_over(&mut site, rival, at_rival).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+/// A process is stopped in the middle of selling, another one sells, and the first one goes on.
+pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for _ in 0..suite.times(1, 5) {
+        let mut site = Site::open(&suite.binary, &[], &[]).await?;
+        site.process.signal(Signal::STOP)?;
+        let rival = site.rival().await?;
+        let at_rival = Shop::open(site.counter_at(&rival, "r")?);
+        stand_still(super::site::CONFIRM_WITHIN + Duration::from_millis(500)).await;
+        let before = site.shop.as_ref().map(Shop::orders);
+        site.process.signal(Signal::CONT)?;
+        fenced(&site).await?;
+        let first = site.shop.take().context("the first shop")?;
+        // Answers that were on their way when it was stopped: at most one for each shopper.
+        let after = first.orders();
+        ensure!(after <= before.unwrap_or(0) + 8, "it sold on: {before:?} to {after} orders");
+        site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
+        outcome.views.merge(hand_over(&mut site, rival, at_rival).await?);
+        outcome.times += 1;
+        outcome.recovery = outcome.recovery.max(site.recovery);
+    }
+    Ok(outcome)
+}
+
+/// Clicks go on, then they are told `busy`, and when Redis is back everything is confirmed.
+pub(super) async fn away(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(1, 3);
+    for _ in 0..times {
+        site.redis.kill();
+        site.until_orders(20).await.context("clicks are still answered")?;
+        let start = Instant::now();
+        loop {
+            let not_ready = site.process.ready().await?.is_err();
+            let metrics = site.process.operator()?.metrics().await?;
+            let refused = metrics.lines().find_map(|line| {
+                line.strip_prefix("flashlane_refused_total{sale=\"large\",code=\"busy\"} ")
+            });
+            let is_busy = refused.and_then(|count| count.parse::<u64>().ok()).unwrap_or(0) > 0;
+            let is_told = metrics.contains("flashlane_store_trouble{sale=\"large\"} 1");
+            if not_ready && is_busy && is_told {
+                break;
+            }
+            ensure!(start.elapsed() < PATIENCE, "it does not say that Redis is away");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        site.redis.start_again();
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}

@@ -1,0 +1,122 @@
+//! A Redis that comes back with less than it had told of: a replica that had fallen behind, a backup,
+//! nothing at all.
+
+use super::proxy::{Proxy, Weather};
+use super::shop::{LARGE, SMALL};
+use super::site::{PATIENCE, Site, until};
+use super::views::Allowed;
+use super::{Outcome, Suite};
+use crate::redis_server::RedisServer;
+use anyhow::ensure;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub(super) async fn lost(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for _ in 0..suite.times(1, 3) {
+        for scene in [frozen_replica(&suite).await?, backups(&suite).await?] {
+            outcome.times += scene.times;
+            outcome.views.merge(scene.views);
+            outcome.recovery = outcome.recovery.max(scene.recovery);
+        }
+    }
+    Ok(outcome)
+}
+
+const ALLOWED: Allowed = Allowed { reserved_gone: false, released: false, gaps: true };
+
+/// The primary fails, and the replica that takes its place had not heard of the last orders.
+async fn frozen_replica(suite: &Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &["--repl-diskless-sync-delay", "0"], &[]).await?;
+    let link = Proxy::start(site.redis.address()).await?;
+    let folder = tempfile::tempdir()?;
+    let port = link.address.port().to_string();
+    let mut replica = RedisServer::with(folder.path(), &["--replicaof", "127.0.0.1", &port]);
+    until("the replica follows", || {
+        replica.must("INFO replication").contains("master_link_status:up")
+    })
+    .await?;
+    site.until_orders(50).await?;
+    link.weather(Weather::Swallowed);
+    site.until_orders(200).await?;
+    site.redis.kill();
+    replica.must("REPLICAOF NO ONE");
+    std::mem::swap(&mut site.redis, &mut replica);
+    site.proxy.lead_to(site.redis.address());
+    alarmed(&site).await?;
+    resume(&site).await?;
+    site.recovered().await?;
+    let views = site.close(ALLOWED).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+/// A copy of the data from before is put in its place; then everything is deleted, and the copy is
+/// put in its place again.
+async fn backups(suite: &Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let (log, copy) = (site.redis.folder().join("appendonlydir"), site.redis.folder().join("copy"));
+    copy_folder(&log, &copy)?;
+    site.until_orders(200).await?;
+    put_in_place(&mut site, &copy, &log)?;
+    alarmed(&site).await?;
+    resume(&site).await?;
+    site.recovered().await?;
+
+    copy_folder(&log, &copy)?;
+    site.until_orders(100).await?;
+    site.redis.must("FLUSHALL");
+    alarmed(&site).await?;
+    let refused = site.process.operator()?.switch(LARGE, "resume").await;
+    ensure!(refused.is_err(), "a sale that is gone was resumed");
+    put_in_place(&mut site, &copy, &log)?;
+    resume(&site).await?;
+    site.recovered().await?;
+    let views = site.close(ALLOWED).await?;
+    Ok(Outcome { times: 2, views, recovery: site.recovery })
+}
+
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::remove_dir_all(to).ok();
+    fs::create_dir(to)?;
+    for file in fs::read_dir(from)? {
+        let file = file?;
+        fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
+}
+
+fn put_in_place(site: &mut Site, copy: &Path, log: &Path) -> anyhow::Result<()> {
+    site.redis.kill();
+    copy_folder(copy, log)?;
+    site.redis.start_again();
+    Ok(())
+}
+
+/// Waits for the alarm; the sale is stopped.
+async fn alarmed(site: &Site) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while !site
+        .process
+        .operator()?
+        .metrics()
+        .await?
+        .contains(&format!("flashlane_history_lost{{sale=\"{LARGE}\"}} 1"))
+    {
+        ensure!(start.elapsed() < PATIENCE, "nothing alarms the operator");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// The operator has seen to it, and lets the sales go on. Of one or the other nothing was lost.
+async fn resume(site: &Site) -> anyhow::Result<()> {
+    let start = Instant::now();
+    for sale in [LARGE, SMALL] {
+        while let Err(why) = site.process.operator()?.switch(sale, "resume").await {
+            ensure!(start.elapsed() < PATIENCE, "{sale} cannot be resumed: {why}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! A proxy on loopback between Flashlane and Redis: it can cut a connection after any byte of a
+//! commit or of its reply, delay, slice, throttle, swallow everything, turn connections away, lead
+//! elsewhere, and put other bytes in the place of a commit.
+
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What a commit is known by.
+const COMMIT: &[u8] = b"_commit\r\n";
+
+/// What happens to what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// Everything passes at once.
+    Fair,
+    /// Everything comes this much later.
+    Slow(Duration),
+    /// In pieces of so many bytes.
+    Sliced(usize),
+    /// So many bytes each millisecond.
+    Throttled(usize),
+    /// Nothing passes, and nobody is told.
+    Swallowed,
+    /// No connection is kept.
+    Refused,
+}
+
+/// What is done to the next commit, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trick {
+    /// The connection is cut after this byte of the request.
+    CutRequest(usize),
+    /// The connection is cut after this byte of what Redis answers to it.
+    CutReply(usize),
+    /// These bytes are sent in its place.
+    Replace(Vec<u8>),
+}
+
+#[derive(Debug)]
+struct State {
+    target: SocketAddr,
+    trick: Option<Trick>,
+    played: u64,
+    errors: BTreeSet<String>,
+    commits: u64,
+    longest_request: usize,
+    longest_reply: usize,
+}
+
+/// A running proxy; connections end with it.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    weather: watch::Sender<Weather>,
+    /// Raised to end every connection there is.
+    era: watch::Sender<u64>,
+}
+
+impl Proxy {
+    /// Listens on a free port and leads to `target`.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub async fn start(target: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let state = Arc::new(Mutex::new(State {
+            target,
+            trick: None,
+            played: 0,
+            errors: BTreeSet::new(),
+            commits: 0,
+            longest_request: 0,
+            longest_reply: 0,
+        }));
+        let address = listener.local_addr()?;
+        let (weather, _) = watch::channel(Weather::Fair);
+        let (era, _) = watch::channel(0);
+        let line = Line { state: Arc::clone(&state), weather: weather.subscribe() };
+        let eras = era.subscribe();
+        tokio::spawn(accept(listener, line, eras));
+        Ok(Self { address, state, weather, era })
+    }
+
+    /// Changes what happens to everything from now on.
+    pub fn weather(&self, weather: Weather) {
+        self.weather.send_replace(weather);
+        if weather == Weather::Refused {
+            self.cut();
+        }
+    }
+
+    /// Leads new connections to another Redis, and ends the old ones.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.state.lock().target = target;
+        self.cut();
+    }
+
+    /// Ends every connection.
+    pub fn cut(&self) {
+        self.era.send_modify(|era| *era += 1);
+    }
+
+    /// Plays this with the next commit.
+    pub fn play(&self, trick: Trick) {
+        self.state.lock().trick = Some(trick);
+    }
+
+    /// How many tricks were played.
+    #[must_use]
+    pub fn played(&self) -> u64 {
+        self.state.lock().played
+    }
+
+    /// Forgets a trick that was not played.
+    pub fn be_honest(&self) {
+        self.state.lock().trick = None;
+    }
+
+    /// Commits that have passed or were tampered with.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.state.lock().commits
+    }
+
+    /// The codes of errors that Redis has answered with.
+    #[must_use]
+    pub fn errors(&self) -> BTreeSet<String> {
+        self.state.lock().errors.clone()
+    }
+
+    /// Bytes of the longest commit and of the longest reply to one.
+    #[must_use]
+    pub fn longest(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.longest_request, state.longest_reply)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Line {
+    state: Arc<Mutex<State>>,
+    weather: watch::Receiver<Weather>,
+}
+
+async fn accept(listener: TcpListener, line: Line, eras: watch::Receiver<u64>) {
+    while let Ok((client, _)) = listener.accept().await {
+        if *line.weather.borrow() == Weather::Refused {
+            continue;
+        }
+        let (line, mut eras) = (line.clone(), eras.clone());
+        eras.mark_unchanged();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = carry(client, line) => {}
+                _ = eras.changed() => {}
+            }
+        });
+    }
+}
+
+/// Both directions of one connection, until one of them ends.
+async fn carry(client: TcpStream, line: Line) {
+    let target = line.state.lock().target;
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    client.set_nodelay(true).ok();
+    server.set_nodelay(true).ok();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    // Bytes of replies that still pass: set when a commit is let through to have its reply cut.
+    let reply_left = Arc::new(Mutex::new(None::<usize>));
+    let requests = async {
+        let mut bytes = vec![0; 1 << 18];
+        while let Some(chunk) = read(&mut from_client, &mut bytes).await {
+            let (chunk, is_last) = line.tamper(chunk, &mut reply_left.lock());
+            if !line.pass(&mut to_server, &chunk).await || is_last {
+                return;
+            }
+        }
+    };
+    let replies = async {
+        let mut bytes = vec![0; 1 << 18];
+        while let Some(chunk) = read(&mut from_server, &mut bytes).await {
+            line.note(chunk);
+            let left = reply_left.lock().take();
+            let kept = left.map_or(chunk.len(), |left| left.min(chunk.len()));
+            if let Some(left) = left.filter(|left| *left >= chunk.len()) {
+                *reply_left.lock() = Some(left - chunk.len());
+            }
+            if !line.pass(&mut to_client, &chunk[..kept]).await || left.is_some_and(|l| l <= kept) {
+                return;
+            }
+        }
+    };
+    tokio::select! { () = requests => {} () = replies => {} }
+}
+
+async fn read<'a>(from: &mut (impl AsyncReadExt + Unpin), bytes: &'a mut [u8]) -> Option<&'a [u8]> {
+    let n = from.read(bytes).await.ok().filter(|n| *n > 0)?;
+    Some(&bytes[..n])
+}
+
+impl Line {
+    /// What is sent in the place of these bytes, and whether it is the last of this connection.
+    fn tamper(&self, chunk: &[u8], reply_left: &mut Option<usize>) -> (Vec<u8>, bool) {
+        if !chunk.windows(COMMIT.len()).any(|window| window == COMMIT) {
+            return (chunk.to_vec(), false);
+        }
+        let mut state = self.state.lock();
+        state.commits += 1;
+        state.longest_request = state.longest_request.max(chunk.len());
+        let Some(trick) = state.trick.take() else { return (chunk.to_vec(), false) };
+        state.played += 1;
+        match trick {
+            Trick::CutRequest(after) => (chunk[..after.min(chunk.len())].to_vec(), true),
+            Trick::CutReply(after) => {
+                *reply_left = Some(after);
+                (chunk.to_vec(), false)
+            }
+            Trick::Replace(bytes) => (bytes, false),
+        }
+    }
+
+    fn note(&self, reply: &[u8]) {
+        let mut state = self.state.lock();
+        if reply.starts_with(b"*") {
+            state.longest_reply = state.longest_reply.max(reply.len());
+        }
+        if let Some(error) = reply.strip_prefix(b"-") {
+            let line = error.split(|byte| *byte == b'\r').next().unwrap_or_default();
+            let line = String::from_utf8_lossy(line).into_owned();
+            let code = match line.strip_prefix("ERR ") {
+                Some(rest) => rest.to_owned(),
+                None => line.split(' ').next().unwrap_or_default().to_owned(),
+            };
+            state.errors.insert(code);
+        }
+    }
+
+    /// Sends bytes on as the weather allows; false when the connection is over.
+    async fn pass(&self, to: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> bool {
+        let weather = *self.weather.borrow();
+        let pieces = match weather {
+            Weather::Sliced(bytes) | Weather::Throttled(bytes) => bytes,
+            Weather::Fair | Weather::Slow(_) | Weather::Swallowed | Weather::Refused => usize::MAX,
+        };
+        match weather {
+            Weather::Swallowed => return true,
+            Weather::Slow(by) => tokio::time::sleep(by).await,
+            Weather::Fair | Weather::Sliced(_) | Weather::Throttled(_) | Weather::Refused => {}
+        }
+        for piece in bytes.chunks(pieces) {
+            if to.write_all(piece).await.is_err() || to.flush().await.is_err() {
+                return false;
+            }
+            if matches!(weather, Weather::Throttled(_)) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,176 @@
+//! Every error reply that changes nothing, made by a real Redis under load.
+
+use super::proxy::Trick;
+use super::shop::LARGE;
+use super::site::{Site, until};
+use super::views::Allowed;
+use super::{Outcome, Suite};
+use crate::redis_server::RedisServer;
+use std::io::Write;
+use std::net::TcpStream;
+
+/// One command makes the error, another one mends it.
+async fn by(suite: Suite, code: &str, make: &[&str], mend: &[&str]) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(1, 3);
+    for _ in 0..times {
+        make.iter().for_each(|command| drop(site.redis.must(command)));
+        site.until_error(code).await?;
+        mend.iter().for_each(|command| drop(site.redis.must(command)));
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+pub(super) async fn readonly(suite: Suite) -> anyhow::Result<Outcome> {
+    by(suite, "READONLY", &["REPLICAOF 127.0.0.1 1"], &["REPLICAOF NO ONE"]).await
+}
+
+pub(super) async fn masterdown(suite: Suite) -> anyhow::Result<Outcome> {
+    let make = [
+        "CONFIG SET replica-read-only no",
+        "CONFIG SET replica-serve-stale-data no",
+        "REPLICAOF 127.0.0.1 1",
+    ];
+    by(suite, "MASTERDOWN", &make, &["REPLICAOF NO ONE"]).await
+}
+
+pub(super) async fn noreplicas(suite: Suite) -> anyhow::Result<Outcome> {
+    let (make, mend) =
+        (["CONFIG SET min-replicas-to-write 1"], ["CONFIG SET min-replicas-to-write 0"]);
+    by(suite, "NOREPLICAS", &make, &mend).await
+}
+
+pub(super) async fn oom(suite: Suite) -> anyhow::Result<Outcome> {
+    by(suite, "OOM", &["CONFIG SET maxmemory 1"], &["CONFIG SET maxmemory 0"]).await
+}
+
+pub(super) async fn noperm(suite: Suite) -> anyhow::Result<Outcome> {
+    by(suite, "NOPERM", &["ACL SETUSER default -fcall"], &["ACL SETUSER default +fcall"]).await
+}
+
+pub(super) async fn flush(suite: Suite) -> anyhow::Result<Outcome> {
+    by(suite, "Function not found", &["FUNCTION FLUSH SYNC"], &[]).await
+}
+
+/// Snapshots fail because a folder stands where the file is to be.
+pub(super) async fn misconf(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let dump = site.redis.folder().join("dump.rdb");
+    std::fs::create_dir(&dump)?;
+    site.redis.must("CONFIG SET save \"3600 1\"");
+    site.redis.must("BGSAVE");
+    site.until_error("MISCONF").await?;
+    std::fs::remove_dir(&dump)?;
+    site.redis.must("CONFIG SET save \"\"");
+    site.recovered().await?;
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+/// A script that runs for ever, until it is told not to.
+pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &["--busy-reply-threshold", "50"], &[]).await?;
+    let times = suite.times(1, 3);
+    for _ in 0..times {
+        let mut stream = TcpStream::connect(site.redis.address())?;
+        stream.write_all(b"EVAL \"while true do end\" 0\r\n")?;
+        site.until_error("BUSY").await?;
+        site.redis.must("SCRIPT KILL");
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+/// Redis comes up and takes its time to read its log.
+pub(super) async fn loading(suite: Suite) -> anyhow::Result<Outcome> {
+    let slowly = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"];
+    let mut site = Site::open(&suite.binary, &slowly, &[]).await?;
+    let times = suite.times(1, 3);
+    for _ in 0..times {
+        site.until_orders(300).await?;
+        site.redis.kill();
+        site.redis.start_again();
+        site.until_error("LOADING").await?;
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+/// No call of ours is answered so: one is put in the place of a commit.
+pub(super) async fn noscript(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let digest = "0".repeat(40);
+    let call = format!("*3\r\n$7\r\nEVALSHA\r\n$40\r\n{digest}\r\n$1\r\n0\r\n");
+    site.proxy.play(Trick::Replace(call.into_bytes()));
+    site.until_error("NOSCRIPT").await?;
+    site.recovered().await?;
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+/// A slot is taken away, given back, moved by halves, moved as a whole, and served elsewhere.
+pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
+    let settings = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"];
+    let mut site = Site::with_sales(&suite.binary, &settings, &[], &[LARGE]).await?;
+    let folder = tempfile::tempdir()?;
+    let mut other = RedisServer::with(folder.path(), &settings);
+    let slot = slot_of(&site.redis, "{large}");
+    site.redis.must(&format!("CLUSTER DELSLOTS {slot}"));
+    site.until_error("CLUSTERDOWN").await?;
+    site.redis.must(&format!("CLUSTER ADDSLOTS {slot}"));
+    site.recovered().await?;
+
+    let (from, to) = (last_line(&site.redis, "CLUSTER MYID"), last_line(&other, "CLUSTER MYID"));
+    let port = other.address().port();
+    site.redis.must(&format!("CLUSTER MEET 127.0.0.1 {port}"));
+    until("the nodes know each other", || {
+        site.redis.must("CLUSTER NODES").contains(&to)
+            && other.must("CLUSTER NODES").contains(&from)
+    })
+    .await?;
+    begin_move(&site.redis, &other, &slot);
+    // The sale has no top-ups, so one of its keys is nowhere.
+    site.until_error("TRYAGAIN").await?;
+    let rows =
+        ["sale", "orders", "holders", "outbox"].map(|row| format!("flashlane:{{large}}:{row}"));
+    let keys = rows.join(" ");
+    site.redis.must(&format!("MIGRATE 127.0.0.1 {port} \"\" 0 5000 KEYS {keys}"));
+    site.until_error("ASK").await?;
+    end_move(&site.redis, &other, &slot);
+    site.until_error("MOVED").await?;
+    site.proxy.lead_to(other.address());
+    site.until_error("Function not found").await?;
+    site.recovered().await?;
+    // The list of sales follows, so that everything can be added up at one place.
+    let slot = slot_of(&site.redis, "flashlane:sales");
+    begin_move(&site.redis, &other, &slot);
+    site.redis.must(&format!("MIGRATE 127.0.0.1 {port} flashlane:sales 0 5000"));
+    end_move(&site.redis, &other, &slot);
+    std::mem::swap(&mut site.redis, &mut other);
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+fn last_line(node: &RedisServer, command: &str) -> String {
+    node.must(command).lines().last().unwrap_or_default().to_owned()
+}
+
+fn slot_of(node: &RedisServer, key: &str) -> String {
+    last_line(node, &format!("CLUSTER KEYSLOT {key}")).replace(':', "")
+}
+
+fn begin_move(from: &RedisServer, to: &RedisServer, slot: &str) {
+    let (from_id, to_id) = (last_line(from, "CLUSTER MYID"), last_line(to, "CLUSTER MYID"));
+    to.must(&format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"));
+    from.must(&format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"));
+}
+
+fn end_move(from: &RedisServer, to: &RedisServer, slot: &str) {
+    let to_id = last_line(to, "CLUSTER MYID");
+    to.must(&format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
+    from.must(&format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
+}

@@ -1,0 +1,369 @@
+//! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
+
+use super::proxy::Proxy;
+use super::shop::{Counter, LARGE, Receipts, SMALL, SMALL_MEMBERS, Shop, probe};
+use super::views::{Allowed, Views, compare, limit};
+use crate::client::Client;
+use crate::operator::Operator;
+use crate::redis_server::RedisServer;
+use anyhow::{Context, bail, ensure};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Request, header};
+use membership::Tier;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Nothing in a site takes longer than this, or it is broken.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// What `--confirm-within` is given: short, so that a scenario sees both sides of it.
+pub const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
+
+/// One flashlane process of a site.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Its data folder, with the operator's key.
+    data: PathBuf,
+    public: SocketAddr,
+    operator: SocketAddr,
+}
+
+impl Process {
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
+    /// Stops it for now, or lets it go on.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        signal_to(self.child.id(), signal)
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// The operator's side.
+    ///
+    /// # Errors
+    /// When its key cannot be read.
+    pub fn operator(&self) -> anyhow::Result<Operator> {
+        let key = std::fs::read_to_string(self.data.join("operator.key"))?;
+        Operator::new(self.operator, &key)
+    }
+
+    /// What `/readyz` says: well, or why not.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ready(&self) -> anyhow::Result<Result<(), String>> {
+        let request = Request::get("/readyz").header(header::HOST, "flashlane");
+        let request = request.body(Full::new(Bytes::new()))?;
+        let (status, body) = Client::new(self.public).send(request).await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(if status.is_success() { Ok(()) } else { Err(text) })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends a signal to a process that this one started.
+///
+/// # Errors
+/// When there is no such process.
+pub fn signal_to(pid: u32, signal: Signal) -> anyhow::Result<()> {
+    let pid = Pid::from_raw(i32::try_from(pid)?).context("a process id")?;
+    kill_process(pid, signal).context("a process that this one started")
+}
+
+/// Everything of one scenario, gone with it.
+#[derive(Debug)]
+pub struct Site {
+    /// Ends last: the others write into it.
+    folder: TempDir,
+    /// The binary that is run.
+    binary: PathBuf,
+    /// The Redis behind the proxy.
+    pub redis: RedisServer,
+    /// Between flashlane and Redis.
+    pub proxy: Proxy,
+    /// The process that sells.
+    pub process: Process,
+    /// Who clicks there.
+    pub shop: Option<Shop>,
+    /// What shoppers and probes of former shops were told.
+    pub receipts: Receipts,
+    probes: u64,
+    /// The longest that it took until an order was confirmed again.
+    pub recovery: Duration,
+}
+
+impl Site {
+    /// A site whose Redis has these settings, and whose process has these variables.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn open(
+        binary: &Path,
+        settings: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        Self::with_sales(binary, settings, variables, &[LARGE, SMALL]).await
+    }
+
+    /// As `open`, with only some of the sales.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn with_sales(
+        binary: &Path,
+        settings: &[&str],
+        variables: &[(&str, &str)],
+        sales: &[&str],
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let redis_folder = folder.path().join("redis");
+        std::fs::create_dir(&redis_folder)?;
+        let redis = RedisServer::with(&redis_folder, settings);
+        if settings.contains(&"--cluster-enabled") {
+            redis.must("CLUSTER ADDSLOTSRANGE 0 16383");
+            until("the cluster is well", || {
+                redis.must("CLUSTER INFO").contains("cluster_state:ok")
+            })
+            .await?;
+        }
+        let proxy = Proxy::start(redis.address()).await?;
+        let data = folder.path().join("flashlane");
+        let process = start(binary, &data, proxy.address, variables).await?;
+        let mut site = Self {
+            folder,
+            binary: binary.to_owned(),
+            redis,
+            proxy,
+            process,
+            shop: None,
+            receipts: Receipts::default(),
+            probes: 0,
+            recovery: Duration::ZERO,
+        };
+        for sale in sales {
+            site.make(sale).await?;
+        }
+        site.shop = Some(Shop::open(site.counter("a")?));
+        site.until_orders(50).await?;
+        Ok(site)
+    }
+
+    /// Makes a sale; a process that ends meanwhile is started again and asked again.
+    async fn make(&mut self, sale: &str) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            let made = self.process.operator()?.make_sale(&terms(sale)).await;
+            match made {
+                Ok(_) => return Ok(()),
+                Err(error) if error.to_string().contains("sale_exists") => return Ok(()),
+                Err(error) if start.elapsed() > PATIENCE => return Err(error),
+                Err(_) if self.process.has_ended() => self.restart().await?,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    /// Where shoppers of this site click.
+    ///
+    /// # Errors
+    /// When the token key cannot be read.
+    pub fn counter(&self, name: &str) -> anyhow::Result<Counter> {
+        let key = std::fs::read(self.process.data.join("token.key"))?;
+        Ok(Counter { public: self.process.public, key: key.into(), name: name.into() })
+    }
+
+    /// Starts the process anew, at the same addresses, whether it has ended or not.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.process.kill();
+        let (public, operator) = (self.process.public, self.process.operator);
+        let (data, redis) = (self.process.data.clone(), self.proxy.address);
+        self.process = start_at(&self.binary, &data, redis, &[], public, operator).await?;
+        Ok(())
+    }
+
+    /// Another process on the same Redis, not through the proxy.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn rival(&self) -> anyhow::Result<Process> {
+        let data = self.folder.path().join("rival");
+        std::fs::create_dir_all(&data)?;
+        // The same members' tokens are good there.
+        std::fs::copy(self.process.data.join("token.key"), data.join("token.key"))?;
+        start(&self.binary, &data, self.redis.address(), &[]).await
+    }
+
+    /// A counter at another process of this site.
+    ///
+    /// # Errors
+    /// When the token key cannot be read.
+    pub fn counter_at(&self, process: &Process, name: &str) -> anyhow::Result<Counter> {
+        Ok(Counter { public: process.public, ..self.counter(name)? })
+    }
+
+    /// Waits until so many more orders were told of.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn until_orders(&self, more: u64) -> anyhow::Result<()> {
+        let shop = self.shop.as_ref().context("the shop is open")?;
+        let enough = shop.orders() + more;
+        until("the shoppers get orders", || shop.orders() >= enough).await
+    }
+
+    /// Waits until Redis has answered with this error.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn until_error(&self, code: &str) -> anyhow::Result<()> {
+        let seen = || self.proxy.errors().iter().any(|error| error.starts_with(code));
+        until(&format!("Redis answers with {code}"), seen).await
+    }
+
+    /// The fault is over: how long until a new order is confirmed?
+    ///
+    /// # Errors
+    /// When none is.
+    pub async fn recovered(&mut self) -> anyhow::Result<()> {
+        self.probes += 1;
+        let counter = self.counter("p")?;
+        let took = probe(&counter, self.probes, &mut self.receipts).await;
+        let took = took.context("no new order was confirmed after the fault")?;
+        self.recovery = self.recovery.max(took);
+        Ok(())
+    }
+
+    /// Closes the shop, waits until every order has its end, and compares the three views.
+    ///
+    /// # Errors
+    /// When something does not come to an end, or cannot be read.
+    pub async fn close(&mut self, allowed: Allowed) -> anyhow::Result<Views> {
+        if let Some(shop) = self.shop.take() {
+            self.receipts.merge(shop.close().await);
+        }
+        let mut operator = self.process.operator()?;
+        let mut reports = BTreeMap::new();
+        for sale in [LARGE, SMALL] {
+            if let Ok(report) = operator.report(sale).await {
+                let settled = operator.settled(sale, PATIENCE).await;
+                settled.with_context(|| format!("{report:?}"))?;
+                reports.insert(sale, operator.report(sale).await?);
+            }
+        }
+        let mut views = compare(&self.redis, &self.receipts, allowed).await?;
+        let sold: u64 = reports.values().map(|report| report.confirmed).sum();
+        let sum: u64 = reports.values().map(|report| report.stock - report.left).sum();
+        if sold != sum {
+            views.problems.push(format!("the operator is told of {sold} units sold, and of {sum}"));
+        }
+        if let Err(why) = self.process.ready().await? {
+            views.problems.push(format!("it is not ready in the end: {why}"));
+        }
+        Ok(views)
+    }
+}
+
+/// A sale that every tier may buy in. Of the small one everyone wants all that there is.
+fn terms(sale: &str) -> Value {
+    let open = "2020-01-01T00:00:00Z";
+    let for_all = |value: Value| -> BTreeMap<_, _> {
+        Tier::ALL.iter().map(|tier| (tier.as_str(), value.clone())).collect()
+    };
+    let stock = if sale == SMALL { SMALL_MEMBERS * 2 } else { 5_000_000 };
+    json!({
+        "id": sale, "title": sale, "price_cents": 100, "currency": "CNY", "stock": stock,
+        "windows": for_all(json!(open)), "limits": for_all(json!(limit(sale))),
+        "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
+    })
+}
+
+async fn start(
+    binary: &Path,
+    data: &Path,
+    redis: SocketAddr,
+    variables: &[(&str, &str)],
+) -> anyhow::Result<Process> {
+    let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
+    start_at(binary, data, redis, variables, free(), free()).await
+}
+
+async fn start_at(
+    binary: &Path,
+    data: &Path,
+    redis: SocketAddr,
+    variables: &[(&str, &str)],
+    public: SocketAddr,
+    operator: SocketAddr,
+) -> anyhow::Result<Process> {
+    let start = Instant::now();
+    loop {
+        std::fs::create_dir_all(data)?;
+        let log = std::fs::File::options().create(true).append(true).open(data.join("log"))?;
+        let child = Command::new(binary)
+            .arg("serve")
+            .args(["--listen", &public.to_string(), "--operator-listen", &operator.to_string()])
+            .arg("--data")
+            .arg(data)
+            .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
+            .env("FLASHLANE_REDIS", format!("redis://{redis}"))
+            .env("FLASHLANE_LOG", "warn")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let data = data.to_owned();
+        let mut process = Process { child, data, public, operator };
+        let up = until("it listens", || {
+            std::net::TcpStream::connect(public).is_ok() || process.has_ended()
+        });
+        up.await?;
+        if !process.has_ended() {
+            return Ok(process);
+        }
+        // Redis may not be ready for it yet: whoever runs it starts it again.
+        if start.elapsed() > PATIENCE {
+            let log = std::fs::read_to_string(process.data.join("log")).unwrap_or_default();
+            bail!("it ends again and again: {}", log.lines().last().unwrap_or_default());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits for a condition.
+///
+/// # Errors
+/// When it does not come to pass in time.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while !holds() {
+        ensure!(start.elapsed() < PATIENCE, "in {PATIENCE:?} it did not come to this: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}

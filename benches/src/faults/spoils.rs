@@ -1,0 +1,149 @@
+//! A Redis that others spoil: its disk is full, its keys are overwritten, and somebody commits what
+//! no click led to.
+
+use super::shop::LARGE;
+use super::site::{PATIENCE, Site, until};
+use super::views::Allowed;
+use super::{Outcome, Suite};
+use crate::world::{NOW, terms};
+use anyhow::{Context, ensure};
+use engine::order::Status::{Confirmed, Released};
+use engine::stock::Units;
+use engine::store::{Batch, Placed, Record, RedisOptions, RedisStore, Store, StoreError, Verdict};
+use engine::terms::SaleId;
+use membership::Tier;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+/// A folder on a disk of its own, as small as it is told.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> anyhow::Result<Self> {
+        let disk = Self(tempfile::tempdir()?);
+        disk.mount(&format!("size={size}"))?;
+        Ok(disk)
+    }
+
+    fn mount(&self, options: &str) -> anyhow::Result<()> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
+        let status = mount.status().context("mount")?;
+        ensure!(status.success(), "a small disk needs the right to mount one; run this as root");
+        Ok(())
+    }
+
+    fn grow(&self, size: &str) -> anyhow::Result<()> {
+        self.mount(&format!("remount,size={size}"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.0.path()).status().ok();
+    }
+}
+
+pub(super) async fn disk_full(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for _ in 0..suite.times(1, 3) {
+        let disk = SmallDisk::new("640k")?;
+        let path = disk.path().to_str().context("a folder's name")?;
+        let mut site = Site::open(&suite.binary, &["--dir", path], &[]).await?;
+        until("Redis ends because its disk is full", || site.redis.has_ended()).await?;
+        site.until_orders(20).await.context("clicks are still answered")?;
+        disk.grow("256m")?;
+        site.redis.start_again();
+        site.recovered().await?;
+        outcome.times += 1;
+        outcome.views.merge(site.close(Allowed::default()).await?);
+        outcome.recovery = outcome.recovery.max(site.recovery);
+    }
+    Ok(outcome)
+}
+
+/// The sale stops and says why; when the key is gone, a restart goes on with what is stored.
+pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(1, 5);
+    for _ in 0..times {
+        let key = format!("flashlane:{{{LARGE}}}:top_ups");
+        site.redis.must(&format!("SET {key} planted"));
+        let start = Instant::now();
+        while !matches!(site.process.ready().await?, Err(why) if why.contains(&key)) {
+            ensure!(start.elapsed() < PATIENCE, "it does not name the key");
+        }
+        site.redis.must(&format!("DEL {key}"));
+        site.restart().await?;
+        site.recovered().await?;
+    }
+    let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
+    let views = site.close(allowed).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+/// A process that has forgotten everything commits what it likes: the store has the last word.
+pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let (store, _) = RedisStore::connect(&RedisOptions::new(site.redis.url())).await?;
+    let sale: SaleId = "impostor".parse()?;
+    store.create(&terms(sale.as_str(), 4, 2)).await?;
+    let stale = store.open(&sale).await?.epoch;
+    let commit = |epoch, orders: Vec<Placed>| {
+        let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders: orders.into() };
+        let store = &store;
+        async move { store.commit(&batch).await }
+    };
+    let stored = |status| Verdict::Stored(status, NOW);
+
+    let greedy = vec![placed(1, "ann", 2), placed(2, "ann", 1), placed(3, "bob", 1)];
+    let verdicts = [stored(Confirmed), stored(Released), stored(Confirmed)];
+    for _ in 0..2 {
+        let said = commit(stale, greedy.clone()).await?;
+        ensure!(said == verdicts, "over the limit, and sent twice: {said:?}");
+    }
+    let said = commit(stale, vec![placed(4, "cyd", 2), placed(5, "dan", 1)]).await?;
+    ensure!(said == [stored(Released), stored(Confirmed)], "more than there is: {said:?}");
+    let (epoch, put_back) = (store.open(&sale).await?.epoch, record(6, "eve", 1));
+    let said = commit(stale, vec![placed(6, "eve", 1)]).await?;
+    ensure!(said == [Verdict::Fenced], "after another process took over: {said:?}");
+    let said = store.restore(&sale, epoch, &[put_back]).await;
+    ensure!(matches!(said, Err(StoreError::TooLittleStock(_))), "from nothing: {said:?}");
+    for _ in 0..2 {
+        ensure!(store.top_up(&sale, epoch, "once", Units(1)).await? == Units(5), "topped up twice");
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+fn placed(number: u64, member: &str, units: u32) -> Placed {
+    Placed {
+        number,
+        member: member.parse().expect("a member id"),
+        tier: Tier::Gold,
+        units: Units(units),
+        reserved_at: NOW,
+        key: None,
+    }
+}
+
+fn record(number: u64, member: &str, units: u32) -> Record {
+    let Placed { member, tier, units, reserved_at, key, .. } = placed(number, member, units);
+    Record {
+        number,
+        epoch: 1,
+        member,
+        tier,
+        units,
+        status: Confirmed,
+        reserved_at,
+        settled_at: NOW,
+        key,
+        before: 0,
+    }
+}
