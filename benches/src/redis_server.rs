@@ -102,7 +102,10 @@ impl RedisServer {
         // The answer is complete when the other one is, too.
         stream.write_all(b"ECHO the-end\r\n").ok()?;
         let (mut answer, mut part) = (Vec::new(), [0; 4_096]);
-        while !answer.ends_with(b"the-end\r\n") && !ENDS.iter().any(|word| answer.starts_with(word))
+        let is_busy = |answer: &[u8]| answer.windows(5).any(|part| part == b"-BUSY");
+        while !answer.ends_with(b"the-end\r\n")
+            && !is_busy(&answer)
+            && !ENDS.iter().any(|word| answer.starts_with(word))
         {
             let n = stream.read(&mut part).ok().filter(|n| *n > 0)?;
             answer.extend_from_slice(&part[..n]);

@@ -1,7 +1,7 @@
 //! Processes that end or stand still: at named points, at random, and with another one taking over.
 
-use super::shop::{LARGE, SMALL, Shop};
-use super::site::{PATIENCE, Site, signal_to, until};
+use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
+use super::site::{Site, patience, signal_to, until};
 use super::views::{Allowed, Views};
 use super::{Outcome, Suite};
 use crate::operator::Operator;
@@ -16,14 +16,14 @@ const POINTS: [(&str, u64); 15] = [
     ("indexed", 1),
     ("created", 2),
     ("opened", 1),
-    ("judged", 60),
-    ("answering", 60),
-    ("gathered", 40),
-    ("sending", 40),
-    ("answered", 40),
-    ("settling", 60),
-    ("settled", 40),
-    ("told", 40),
+    ("judged", 200),
+    ("answering", 200),
+    ("gathered", 200),
+    ("sending", 200),
+    ("answered", 200),
+    ("settling", 200),
+    ("settled", 200),
+    ("told", 200),
     ("switched", 3),
     ("topped_up", 3),
     ("draining", 1),
@@ -55,7 +55,7 @@ async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcom
             site.process.signal(Signal::TERM)?;
         }
         while !site.process.has_ended() {
-            ensure!(start.elapsed() < PATIENCE, "this point was never passed");
+            ensure!(start.elapsed() < patience(), "this point was never passed");
             // What is called in vain is called again below.
             operate(&mut site.process.operator()?, calls).await.ok();
             calls += 1;
@@ -86,10 +86,12 @@ pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let mut rng = fastrand::Rng::with_seed(7);
     let times = suite.times(15, 200);
-    for _ in 0..times {
+    for round in 0..times {
         site.until_orders(rng.u64(1..60)).await?;
         site.restart().await?;
         site.recovered().await?;
+        // Something for those who have what they may have, and want more.
+        site.process.operator()?.top_up(SMALL, &format!("round-{round}"), 2).await?;
     }
     let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
     let views = site.close(allowed).await?;
@@ -153,8 +155,8 @@ pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
         fenced(&site).await?;
         let first = site.shop.take().context("the first shop")?;
         site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
-        site.process.operator()?.settled(LARGE, PATIENCE).await?;
-        site.process.operator()?.settled(SMALL, PATIENCE).await?;
+        site.process.operator()?.settled(LARGE, patience()).await?;
+        site.process.operator()?.settled(SMALL, patience()).await?;
         outcome.views.merge(hand_over(&mut site, rival, at_rival).await?);
         outcome.times += 1;
         outcome.recovery = outcome.recovery.max(site.recovery);
@@ -171,7 +173,7 @@ async fn fenced(site: &Site) -> anyhow::Result<()> {
         {
             return Ok(());
         }
-        ensure!(start.elapsed() < PATIENCE, "the first process does not notice");
+        ensure!(start.elapsed() < patience(), "the first process does not notice");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -218,7 +220,10 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
         let first = site.shop.take().context("the first shop")?;
         // Answers that were on their way when it was stopped: at most one for each shopper.
         let after = first.orders();
-        ensure!(after <= before.unwrap_or(0) + 8, "it sold on: {before:?} to {after} orders");
+        ensure!(
+            after <= before.unwrap_or(0) + SHOPPERS,
+            "it sold on: {before:?} to {after} orders"
+        );
         site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
         outcome.views.merge(hand_over(&mut site, rival, at_rival).await?);
         outcome.times += 1;
@@ -246,7 +251,7 @@ pub(super) async fn away(suite: Suite) -> anyhow::Result<Outcome> {
             if not_ready && is_busy && is_told {
                 break;
             }
-            ensure!(start.elapsed() < PATIENCE, "it does not say that Redis is away");
+            ensure!(start.elapsed() < patience(), "it does not say that Redis is away");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         site.redis.start_again();

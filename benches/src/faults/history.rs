@@ -3,7 +3,7 @@
 
 use super::proxy::{Proxy, Weather};
 use super::shop::{LARGE, SMALL};
-use super::site::{PATIENCE, Site, until};
+use super::site::{Site, patience, until};
 use super::views::Allowed;
 use super::{Outcome, Suite};
 use crate::redis_server::RedisServer;
@@ -103,7 +103,7 @@ async fn alarmed(site: &Site) -> anyhow::Result<()> {
         .await?
         .contains(&format!("flashlane_history_lost{{sale=\"{LARGE}\"}} 1"))
     {
-        ensure!(start.elapsed() < PATIENCE, "nothing alarms the operator");
+        ensure!(start.elapsed() < patience(), "nothing alarms the operator");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
@@ -114,7 +114,7 @@ async fn resume(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     for sale in [LARGE, SMALL] {
         while let Err(why) = site.process.operator()?.switch(sale, "resume").await {
-            ensure!(start.elapsed() < PATIENCE, "{sale} cannot be resumed: {why}");
+            ensure!(start.elapsed() < patience(), "{sale} cannot be resumed: {why}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -86,11 +86,12 @@ pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
 
 /// Redis comes up and takes its time to read its log.
 pub(super) async fn loading(suite: Suite) -> anyhow::Result<Outcome> {
-    let slowly = ["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"];
+    let slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
     let mut site = Site::open(&suite.binary, &slowly, &[]).await?;
     let times = suite.times(1, 3);
     for _ in 0..times {
-        site.until_orders(300).await?;
+        // While it reads, Redis looks up once in 1,024 commands.
+        site.until_orders(2_000).await?;
         site.redis.kill();
         site.redis.start_again();
         site.until_error("LOADING").await?;
@@ -127,11 +128,11 @@ pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
     let (from, to) = (last_line(&site.redis, "CLUSTER MYID"), last_line(&other, "CLUSTER MYID"));
     let port = other.address().port();
     site.redis.must(&format!("CLUSTER MEET 127.0.0.1 {port}"));
-    until("the nodes know each other", || {
-        site.redis.must("CLUSTER NODES").contains(&to)
-            && other.must("CLUSTER NODES").contains(&from)
-    })
-    .await?;
+    let knows = |node: &RedisServer, id: &str| {
+        node.must("CLUSTER NODES").contains(id)
+            && node.must("CLUSTER INFO").contains("cluster_state:ok")
+    };
+    until("the nodes know each other", || knows(&site.redis, &to) && knows(&other, &from)).await?;
     begin_move(&site.redis, &other, &slot);
     // The sale has no top-ups, so one of its keys is nowhere.
     site.until_error("TRYAGAIN").await?;

@@ -1,6 +1,7 @@
 //! Shoppers: members who click without a pause, and click again with the same key until they have an
 //! answer. They keep a receipt for each order they are told of.
 
+use super::site::patience;
 use crate::client::Client;
 use gateway::{Algorithm, issue_token};
 use http_body_util::Full;
@@ -15,12 +16,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-const SHOPPERS: u64 = 8;
+/// At work at the same time.
+pub const SHOPPERS: u64 = 24;
 /// Between two clicks of a shopper: enough load to be in the middle of something at any instant,
 /// and few enough orders to add up afterwards.
-const PAUSE: Duration = Duration::from_millis(2);
-/// A shopper who hears nothing gives up after this long; nobody should have to.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The sale that never sells out.
 pub const LARGE: &str = "large";
@@ -85,6 +85,8 @@ pub struct Counter {
     pub key: Arc<[u8]>,
     /// What makes the keys of this shop its own.
     pub name: String,
+    /// Whether there is the sale of a few units, too.
+    pub sells_few: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -129,7 +131,7 @@ impl Shop {
 
     /// No new clicks; every click that was begun gets its answer.
     pub async fn close(self) -> Receipts {
-        self.close_within(PATIENCE).await
+        self.close_within(patience()).await
     }
 
     /// No new clicks; who has no order after this long gives up.
@@ -156,7 +158,7 @@ async fn shop(
         if closing.borrow().is_some() {
             break;
         }
-        let is_small = rng.u8(..4) == 0;
+        let is_small = counter.sells_few && rng.u8(..4) == 0;
         let wish = Wish {
             sale: if is_small { SMALL } else { LARGE },
             member: match is_small {
@@ -208,9 +210,9 @@ async fn insist(
             }
             None => may_be_accepted = true,
         }
-        let patience = *closing.borrow();
-        if let Some(patience) = patience
-            && closing_since.get_or_insert_with(Instant::now).elapsed() >= patience
+        let still = *closing.borrow();
+        if let Some(still) = still
+            && closing_since.get_or_insert_with(Instant::now).elapsed() >= still
         {
             receipts.open_ended += u64::from(may_be_accepted);
             receipts.refused += u64::from(!may_be_accepted);
@@ -258,12 +260,12 @@ pub async fn probe(counter: &Counter, nth: u64, receipts: &mut Receipts) -> Opti
         };
         let before = receipts.orders.len();
         // As if the shop closed: a probe does not wait for ever.
-        let (_, closing) = watch::channel(Some(PATIENCE));
+        let (_, closing) = watch::channel(Some(patience()));
         insist(counter, &mut client, &wish, &closing, receipts).await;
         if receipts.orders.get(before).is_some_and(|order| order.was_confirmed) {
             return Some(start.elapsed());
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > patience() {
             return None;
         }
     }

@@ -2,7 +2,7 @@
 //! no click led to.
 
 use super::shop::LARGE;
-use super::site::{PATIENCE, Site, until};
+use super::site::{Site, patience, until};
 use super::views::Allowed;
 use super::{Outcome, Suite};
 use crate::world::{NOW, terms};
@@ -76,7 +76,7 @@ pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
         site.redis.must(&format!("SET {key} planted"));
         let start = Instant::now();
         while !matches!(site.process.ready().await?, Err(why) if why.contains(&key)) {
-            ensure!(start.elapsed() < PATIENCE, "it does not name the key");
+            ensure!(start.elapsed() < patience(), "it does not name the key");
         }
         site.redis.must(&format!("DEL {key}"));
         site.restart().await?;

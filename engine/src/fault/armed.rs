@@ -50,7 +50,7 @@ const MUTATIONS: [(&str, &str, &str); 9] = [
         "if status == 'confirmed' and order.units > sale.left then",
         "if false then",
     ),
-    ("top-up-twice", "if done_add == args[4] then", "if false then"),
+    ("top-up-twice", "local done = redis.call('HGET', keys[5], args[3])", "local done = false"),
 ];
 
 pub(crate) fn mutated(text: &str) -> String {

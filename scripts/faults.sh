@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The fault suite: breaks the real flashlane and a real redis-server under load, and compares what
+# clients were told with what the store and its outbox hold. All of it, some 15 minutes; --short
+# makes each fault a few times, in about one. Prints the table of the README.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v redis-server >/dev/null || { echo "faults: redis-server is missing; on Debian: apt-get install redis-server" >&2; exit 1; }
+armed=target/faults/faults
+RUSTFLAGS="--cfg flash_faults" CARGO_TARGET_DIR=target/faults \
+  cargo build --quiet --locked --profile faults -p gateway -p benches --bin flashlane --bin faults
+case "${1:-}" in
+  --build-armed) exit ;;
+  --short) shift; length=() ;;
+  *) length=(--long) ;;
+esac
+cargo build --release --locked --quiet -p gateway -p benches
+bin=${CARGO_TARGET_DIR:-target}/release
+exec "$bin/faults" --binary "$bin/flashlane" --armed "$armed/flashlane" "${length[@]}" "$@"
