@@ -1,16 +1,26 @@
 //! What confirmation costs: durable commits by batch size, beside one order a commit, and the same
 //! without a disk.
 
+use benches::redis_server::RedisServer;
 use benches::world::{NOW, terms};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use engine::OpenSale;
+use engine::clock::Clock;
+use engine::confirm::{Confirmer, Step};
+use engine::roster::Roster;
+use engine::sale::Click;
 use engine::stock::Units;
-use engine::store::{Batch, MemoryStore, Placed, RedbStore, Store};
+use engine::store::{Batch, MemoryStore, Placed, RedbStore, RedisOptions, RedisStore, Store};
+use engine::terms::SaleId;
 use membership::Tier;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
-fn batch(first: u64, orders: u64) -> Batch {
+fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
     let placed = |number: u64| Placed {
         number,
         member: format!("viewer-{:06}", number % 1_000_000).parse().expect("a member id"),
@@ -20,14 +30,20 @@ fn batch(first: u64, orders: u64) -> Batch {
         key: None,
     };
     let orders: Arc<[Placed]> = (first..first + orders).map(placed).collect();
-    Batch { sale: "bench".parse().expect("a sale id"), epoch: 1, at: NOW, orders }
+    Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, orders }
 }
 
 /// Commits `iters` batches, off the clock made, one after the other.
-async fn commit(store: &dyn Store, next: &mut u64, orders: u64, iters: u64) -> Duration {
+async fn commit(
+    store: &dyn Store,
+    epoch: u64,
+    next: &mut u64,
+    orders: u64,
+    iters: u64,
+) -> Duration {
     let mut spent = Duration::ZERO;
     for _ in 0..iters {
-        let batch = batch(*next, orders);
+        let batch = batch(epoch, *next, orders);
         *next += orders;
         let start = Instant::now();
         store.commit(&batch).await.expect("the store takes all");
@@ -54,12 +70,118 @@ fn confirm(c: &mut Criterion) {
         for (case, orders) in [("base", 1), ("64", 64), ("512", 512), ("4096", 4_096)] {
             group.throughput(Throughput::Elements(orders));
             group.bench_function(BenchmarkId::new(name, case), |b| {
-                b.iter_custom(|iters| runtime.block_on(commit(store, &mut next, orders, iters)));
+                b.iter_custom(|iters| runtime.block_on(commit(store, 1, &mut next, orders, iters)));
             });
         }
     }
     group.finish();
 }
 
-criterion_group!(benches, confirm);
+/// Against a real redis-server that puts every write on disk before it answers: one order a call on
+/// one connection, batches with nothing of ours around them, and the confirmer of a sale.
+fn confirm_redis(c: &mut Criterion) {
+    let runtime = Runtime::new().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = RedisServer::start(folder.path());
+    let options = RedisOptions::new(server.url());
+    let (store, _) = runtime.block_on(RedisStore::connect(&options)).expect("a store");
+    let id: SaleId = "bench".parse().expect("a sale id");
+    let epoch = runtime.block_on(async {
+        store.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
+        store.open(&id).await.expect("an epoch").epoch
+    });
+    let mut next = 1;
+    let mut group = c.benchmark_group("redis");
+    group.sample_size(20).measurement_time(Duration::from_secs(4));
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("base: one order a call", |b| {
+        b.iter_custom(|iters| runtime.block_on(commit(&store, epoch, &mut next, 1, iters)));
+    });
+    let orders = store.batch_orders_max() as u64;
+    group.throughput(Throughput::Elements(orders));
+    group.bench_function("raw batches", |b| {
+        b.iter_custom(|iters| {
+            runtime.block_on(raw(&server, &store, epoch, &mut next, orders, iters))
+        });
+    });
+    let mut selling = runtime.block_on(Selling::open(Arc::new(store), &id));
+    group.bench_function("confirmer", |b| {
+        b.iter_custom(|iters| runtime.block_on(selling.confirm(orders * iters)));
+    });
+    group.finish();
+}
+
+/// The same calls as the store's, written to a socket as bytes that were made before, as many at a
+/// time as the store has on their way; the answers are counted and thrown away.
+async fn raw(
+    server: &RedisServer,
+    store: &RedisStore,
+    epoch: u64,
+    next: &mut u64,
+    orders: u64,
+    iters: u64,
+) -> Duration {
+    let mut stream = TcpStream::connect(server.address()).await.expect("redis-server");
+    stream.set_nodelay(true).expect("a socket");
+    let mut spent = Duration::ZERO;
+    for _ in 0..iters {
+        let batch = batch(epoch, *next, orders);
+        *next += orders;
+        let bytes = store.commit_bytes(&batch);
+        let start = Instant::now();
+        stream.write_all(&bytes).await.expect("a socket");
+        let (mut confirmed, mut part) = (0, vec![0; 1 << 18]);
+        let mut tail = Vec::new();
+        while confirmed < orders {
+            let n = stream.read(&mut part).await.expect("a socket");
+            tail.extend_from_slice(&part[..n]);
+            assert!(n > 0 && !tail.starts_with(b"-"), "{}", String::from_utf8_lossy(&tail));
+            confirmed = tail.windows(9).filter(|word| *word == b"confirmed").count() as u64;
+        }
+        spent += start.elapsed();
+    }
+    spent
+}
+
+/// A sale and its confirmer, with clicks made by hand.
+struct Selling {
+    open: Arc<OpenSale>,
+    roster: Arc<Roster>,
+    confirmer: Confirmer,
+    clicks: u64,
+    _running: watch::Sender<bool>,
+}
+
+impl Selling {
+    async fn open(store: Arc<dyn Store>, id: &SaleId) -> Self {
+        let opened = store.open(id).await.expect("an epoch");
+        let (running, stopping) = watch::channel(false);
+        let roster = Arc::new(Roster::new());
+        let open = Arc::new(OpenSale::resume(opened, &roster, stopping).expect("room for all"));
+        let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
+        let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);
+        Self { open, roster, confirmer, clicks: 0, _running: running }
+    }
+
+    /// From clicks on the queue to verdicts on the board.
+    async fn confirm(&mut self, orders: u64) -> Duration {
+        for _ in 0..orders {
+            self.clicks += 1;
+            let name = format!("viewer-{:06}", self.clicks % 1_000_000);
+            let seat = self.roster.seat(&name).expect("a seat");
+            let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
+            self.open.sale.buy(NOW, click).expect("there is enough");
+        }
+        let start = Instant::now();
+        let mut settled = 0;
+        while settled < orders {
+            let step = self.confirmer.step().await;
+            let Step::Settled(more) = step else { panic!("the store takes all") };
+            settled += more as u64;
+        }
+        start.elapsed()
+    }
+}
+
+criterion_group!(benches, confirm, confirm_redis);
 criterion_main!(benches);
