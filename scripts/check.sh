@@ -13,6 +13,14 @@ if ! command -v cc >/dev/null; then
     exit 1
   fi
 fi
+if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq && apt-get install -y -qq redis-server redis-tools
+  else
+    echo "check: redis-server is missing (Debian: redis-server)" >&2
+    exit 1
+  fi
+fi
 for tool in cargo rustfmt cargo-clippy; do
   command -v "$tool" >/dev/null || { echo "check: $tool is missing; install Rust 1.95 or later with rustfmt and clippy" >&2; exit 1; }
 done
@@ -29,4 +37,8 @@ step "loom models and their twins"
 scripts/loom.sh
 step "a member drop, audited"
 scripts/demo.sh
+step "every fault, a few times"
+scripts/faults.sh --short
+step "planted bugs, each noticed"
+scripts/mutations.sh
 step "all passed"

@@ -1,4 +1,5 @@
-//! `http`: `flashlane serve` beside a bare axum route, in one run, and how fast it confirms.
+//! `http`: `flashlane serve` beside a bare axum route, in one run, and how fast it confirms to its
+//! own disk and to Redis.
 //!
 //! Rounds alternate, so that whatever else the machine does hits both alike; ratios are of rounds.
 
@@ -8,6 +9,7 @@ use benches::client::Client;
 use benches::drive::{Clicker, Plan, Progress, drive};
 use benches::members::clickers;
 use benches::operator::Operator;
+use benches::redis_server::RedisServer;
 use clap::Parser;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -19,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Measures the gateway beside a bare axum route, and durable confirmation
+/// Measures the gateway beside a bare axum route, and durable confirmation to disk and to Redis
 #[derive(Debug, Parser)]
 struct Options {
     /// Rounds; medians are reported
@@ -67,11 +69,18 @@ async fn main() -> anyhow::Result<()> {
     let accepted = world.beside_bare("deep").await?;
     writeln!(out, "accepted   {accepted}")?;
 
-    let mut rates = Vec::new();
-    for round in 0..options.rounds {
-        rates.push(world.confirmed_rate(&format!("disk-{round}")).await?);
-    }
-    writeln!(out, "confirmed on disk {} orders/s", Spread::of(rates, 0))?;
+    writeln!(out, "confirmed on disk {} orders/s", world.confirmed_rates().await?)?;
+    drop(world);
+
+    let redis_folder = tempfile::tempdir()?;
+    let redis = RedisServer::start(redis_folder.path());
+    let url = redis.url();
+    let server = Server::start(
+        "flashlane",
+        &["serve", "--listen", free, "--operator-listen", free, "--data", folder, "--redis", &url],
+    )?;
+    let mut world = World::new(&options, server, data.path())?;
+    writeln!(out, "confirmed to Redis {} orders/s", world.confirmed_rates().await?)?;
     Ok(())
 }
 
@@ -138,6 +147,14 @@ impl<'a> World<'a> {
         let answered: u64 = tally.latencies.values().map(|latency| latency.0.len()).sum();
         ensure!(tally.latencies.len() == 1, "one kind of answer, not {:?}", tally.latencies.keys());
         Ok(answered as f64 / start.elapsed().as_secs_f64())
+    }
+
+    async fn confirmed_rates(&mut self) -> anyhow::Result<Spread> {
+        let mut rates = Vec::new();
+        for round in 0..self.options.rounds {
+            rates.push(self.confirmed_rate(&format!("disk-{round}")).await?);
+        }
+        Ok(Spread::of(rates, 0))
     }
 
     /// From the first click until the last accepted order is on disk.

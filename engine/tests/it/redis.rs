@@ -410,3 +410,43 @@ async fn an_outbox_that_was_trimmed_adds_up_and_says_so() {
     let audit = store.audit().await.unwrap();
     assert!(audit.sales[0].differences[0].contains("entry 5 is missing"), "{audit:?}");
 }
+
+/// The shell blocks of docs/redis.md that begin with this line.
+fn documented(first: &str) -> String {
+    let page = include_str!("../../../docs/redis.md");
+    let (_, block) = page.split_once(&format!("```sh\n{first}")).expect("the block is there");
+    block.split("```").next().unwrap().split_once('\n').unwrap().1.to_owned()
+}
+
+fn run(script: &str, server: &RedisServer) -> String {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-ec", script]).env("REDIS", server.url());
+    let output = shell.env("STREAM", "flashlane:{drop}:outbox").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn the_documented_consumer_reads_each_change_and_the_documented_trim_spares_the_rest() {
+    let consume = documented("# One pass of a consumer");
+    let trim = documented("# What the group still has to do");
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, CALM).await;
+    for _ in 0..3 {
+        world.confirmed().await;
+    }
+    let said = run(&consume, &server);
+    let epoch = world.open.sale.epoch();
+    let expected: String =
+        (1..=3).map(|n| format!("{epoch}.{n} confirmed m{n} diamond 1\n")).collect();
+    assert_eq!(said, expected);
+    assert_eq!(run(&consume, &server), "", "each change once");
+    world.confirmed().await;
+    world.confirmed().await;
+    // Delivered to a consumer that ended before it had done anything.
+    server.must("XREADGROUP GROUP ledger gone COUNT 1 STREAMS flashlane:{drop}:outbox >");
+    run(&trim, &server);
+    let kept = connect(&server).await.outbox_after(&id(), 0, 10).await.unwrap();
+    assert_eq!(kept.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [4, 5]);
+    assert!(connect(&server).await.audit().await.unwrap().is_clean());
+}

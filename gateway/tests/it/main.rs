@@ -5,6 +5,10 @@ mod bad_input;
 mod buying;
 mod crash;
 mod operating;
+mod redis;
+#[path = "../../../benches/src/redis_server.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
+mod redis_server;
 mod serving;
 mod support;
 mod tokens;

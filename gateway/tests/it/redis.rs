@@ -1,0 +1,85 @@
+//! `serve --redis` and `verify --redis`, as their user meets them.
+
+use crate::redis_server::RedisServer;
+use crate::support::{Server, drop_of, flashlane, send};
+use std::path::Path;
+
+fn verify(server: &RedisServer) -> (bool, String) {
+    let output = flashlane().args(["verify", "--redis", &server.url()]).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_drop_confirms_to_redis_and_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(folder.path());
+    let args = ["--redis", &redis.url()];
+    let mut server = Server::start_with(folder.path(), &args);
+    server.make(&drop_of(5));
+    let headers = "prefer: wait=10\r\nidempotency-key: once\r\n";
+    let bought = server.click("ann", 2, headers);
+    assert_eq!((bought.status, bought.json["status"].as_str()), (201, Some("confirmed")));
+    server.terminate();
+    assert!(server.ended().success());
+
+    let server = Server::start_with(folder.path(), &args);
+    let again = server.click("ann", 2, headers);
+    assert_eq!((again.status, &again.json["order_id"]), (201, &bought.json["order_id"]));
+    assert_eq!(send(server.public, "GET", "/v1/sales/drop", "", b"").json["left"], 3);
+    let (is_clean, said) = verify(&redis);
+    assert!(is_clean && said.contains("5 units = 3 left + 2 confirmed in 1 orders"), "{said}");
+    // Somebody helps themselves.
+    redis.must("HSET flashlane:{drop}:sale left 5");
+    let (is_clean, said) = verify(&redis);
+    assert!(!is_clean && said.contains("DIFFERS: units left"), "{said}");
+}
+
+/// Starting like this must fail with one sentence that holds `said`, and no password.
+#[track_caller]
+fn refused(folder: &Path, url: &str, said: &str) {
+    for command in ["serve", "verify"] {
+        let mut process = flashlane();
+        process.arg(command).arg("--data").arg(folder).env("FLASHLANE_REDIS", url);
+        let output = process.output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!output.status.success(), "{text}");
+        assert!(text.contains(said) && !text.contains("canary"), "{text}");
+        assert_eq!(text.trim().lines().count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_redis_that_cannot_be_used_is_refused_at_the_start_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::with(folder.path(), &["--requirepass", "right"]);
+    let at = |user: &str| format!("redis://{user}{}", redis.address());
+    refused(folder.path(), "postgres://canary@x", "--redis takes redis://");
+    refused(folder.path(), &at(":canary@"), "does not accept the user or the password");
+    refused(folder.path(), "redis://127.0.0.1:1", "cannot reach Redis");
+    let well = at(":right@");
+    let ask = |command: &str| {
+        let port = redis.address().port().to_string();
+        let mut cli = std::process::Command::new("redis-cli");
+        cli.args(["-p", &port, "-a", "right", "--no-auth-warning"]).args(command.split(' '));
+        assert!(cli.output().unwrap().status.success());
+    };
+    ask("CONFIG SET appendonly no");
+    refused(folder.path(), &well, "appendonly yes");
+    ask("CONFIG SET appendonly yes");
+    ask("CONFIG SET maxmemory-policy allkeys-lfu");
+    refused(folder.path(), &well, "maxmemory-policy noeviction");
+}
+
+#[test]
+fn options_for_redis_without_redis_are_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("none.pem");
+    let mut serve = flashlane();
+    serve.arg("serve").arg("--data").arg(folder.path()).arg("--redis-roots").arg(&roots);
+    let output = serve.output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("go with --redis URL"));
+    let mut serve = flashlane();
+    serve.arg("serve").arg("--data").arg(folder.path()).arg("--redis-roots").arg(&roots);
+    let output = serve.args(["--redis", "rediss://127.0.0.1:1"]).output().unwrap();
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot read the certificates"));
+}
