@@ -19,6 +19,7 @@ use std::time::Duration;
 /// A waiting order gains one tier's precedence for each of these, so that no tier starves.
 const AGEING: Duration = Duration::from_millis(100);
 /// After a batch this large, the next one gathers for a moment: larger batches cost less an order.
+/// After a full one, the next is full already.
 const RUSH_ORDERS: usize = 256;
 const GATHER: Duration = Duration::from_millis(20);
 const RETRY_FIRST: Duration = Duration::from_millis(5);
@@ -69,9 +70,10 @@ impl Confirmer {
     pub(crate) async fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.open));
         self.vouch(self.clock.now());
+        let rush = RUSH_ORDERS..self.store.batch_orders_max();
         loop {
             match self.step().await {
-                Step::Settled(orders) if orders >= RUSH_ORDERS => tokio::time::sleep(GATHER).await,
+                Step::Settled(orders) if rush.contains(&orders) => tokio::time::sleep(GATHER).await,
                 Step::Settled(_) | Step::Halted => {}
                 Step::Idle if self.open.is_stopping() => return,
                 Step::Idle => {
