@@ -108,7 +108,9 @@ impl Confirmer {
             // What a lost history means for them is not known before the sale is resumed.
             return if self.open.has_lost_history() { Step::Idle } else { self.release_all() };
         }
-        let Some(batch) = self.in_flight.take().or_else(|| self.gather()) else {
+        let resend = self.in_flight.take();
+        let is_resend = resend.is_some();
+        let Some(batch) = resend.or_else(|| self.gather()) else {
             return Step::Idle;
         };
         let sent_at = self.clock.now();
@@ -117,8 +119,11 @@ impl Confirmer {
             Ok(verdicts) => {
                 assert_eq!(verdicts.len(), batch.orders.len(), "the store answers for each order");
                 let step = self.settle(&batch, &verdicts);
-                if step != Step::Halted {
-                    self.is_well(sent_at);
+                match step {
+                    Step::Halted => {}
+                    // Orders that were stored before tell nothing of who sells the sale by now.
+                    _ if is_resend => self.look().await,
+                    _ => self.is_well(sent_at),
                 }
                 step
             }

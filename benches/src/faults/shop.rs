@@ -245,6 +245,21 @@ async fn click(counter: &Counter, client: &mut Client, wish: &Wish) -> Option<(S
     answer.ok()?.ok()
 }
 
+/// One click that waits for nothing; true if it was accepted. Its receipt is one of the shop's.
+pub async fn click_once(counter: &Counter, nth: u64, receipts: &mut Receipts) -> bool {
+    let wish = Wish {
+        sale: LARGE,
+        member: "many-0".into(),
+        units: 1,
+        key: format!("{}-once-{nth}", counter.name),
+        wait: false,
+    };
+    let (_, closing) = watch::channel(Some(Duration::ZERO));
+    let before = receipts.orders.len();
+    insist(counter, &mut Client::new(counter.public), &wish, &closing, receipts).await;
+    receipts.orders.len() > before
+}
+
 /// One click that waits for its confirmation, again and again until it has it; gives how long that
 /// took. Its receipt is one of the shop's.
 pub async fn probe(counter: &Counter, nth: u64, receipts: &mut Receipts) -> Option<Duration> {

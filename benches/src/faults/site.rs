@@ -1,7 +1,7 @@
 //! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
 
 use super::proxy::Proxy;
-use super::shop::{Counter, LARGE, Receipts, SMALL, SMALL_MEMBERS, Shop, probe};
+use super::shop::{Counter, LARGE, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe};
 use super::views::{Allowed, Views, compare, limit};
 use crate::client::Client;
 use crate::operator::Operator;
@@ -263,6 +263,28 @@ impl Site {
         let took = probe(&counter, self.probes, &mut self.receipts).await;
         let took = took.context("no new order was confirmed after the fault")?;
         self.recovery = self.recovery.max(took);
+        self.until_ready().await
+    }
+
+    /// A click is accepted at once, confirmed or not.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn accepts(&mut self) -> anyhow::Result<()> {
+        self.probes += 1;
+        let counter = self.counter("p")?;
+        let is_accepted = click_once(&counter, self.probes, &mut self.receipts).await;
+        ensure!(is_accepted, "a click was not accepted");
+        Ok(())
+    }
+
+    /// Waits until every sale is confirmed to again.
+    async fn until_ready(&self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while let Err(why) = self.process.ready().await? {
+            ensure!(start.elapsed() < patience(), "it is not ready in the end: {why}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ok(())
     }
 
@@ -289,11 +311,7 @@ impl Site {
         if sold != sum {
             views.problems.push(format!("the operator is told of {sold} units sold, and of {sum}"));
         }
-        let start = Instant::now();
-        while let Err(why) = self.process.ready().await? {
-            ensure!(start.elapsed() < patience(), "it is not ready in the end: {why}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        self.until_ready().await?;
         Ok(views)
     }
 }
