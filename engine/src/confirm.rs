@@ -71,18 +71,22 @@ impl Confirmer {
         let _mourner = Mourner(Arc::clone(&self.open));
         self.vouch(self.clock.now());
         let rush = RUSH_ORDERS..self.store.batch_orders_max();
+        // Whatever wakes this task: a sale of which nothing new is asked is looked at all the same.
+        let mut looks = tokio::time::interval(self.patience / 3);
         loop {
             match self.step().await {
                 Step::Settled(orders) if rush.contains(&orders) => tokio::time::sleep(GATHER).await,
                 Step::Settled(_) | Step::Halted => {}
                 Step::Idle if self.open.is_stopping() => return,
-                Step::Idle => {
-                    let calm = self.patience / 3;
-                    let pause = if self.failures > 0 { back_off(self.failures) } else { calm };
-                    if tokio::time::timeout(pause.min(calm), self.open.woken()).await.is_err() {
-                        self.look().await;
-                    }
-                }
+                Step::Idle if self.failures > 0 => tokio::select! {
+                    () = tokio::time::sleep(back_off(self.failures)) => self.look().await,
+                    () = self.open.woken() => {}
+                },
+                Step::Idle => tokio::select! {
+                    biased;
+                    _ = looks.tick() => self.look().await,
+                    () = self.open.woken() => {}
+                },
                 Step::Retry(wait) => tokio::time::sleep(wait).await,
             }
         }
@@ -105,8 +109,13 @@ impl Confirmer {
     pub async fn step(&mut self) -> Step {
         self.drain();
         if self.open.sale.stock().level().is_halted() {
-            // What a lost history means for them is not known before the sale is resumed.
-            return if self.open.has_lost_history() { Step::Idle } else { self.release_all() };
+            match self.open.trouble() {
+                // What it means for them is not known before the sale is resumed.
+                Some(StoreError::HistoryLost(_)) => return Step::Idle,
+                // Some of these may have been stored before.
+                Some(StoreError::Fenced) if self.in_flight.is_some() => {}
+                _ => return self.release_all(),
+            }
         }
         let resend = self.in_flight.take();
         let is_resend = resend.is_some();

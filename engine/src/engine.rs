@@ -5,13 +5,14 @@ use crate::confirm::Confirmer;
 use crate::fault::crash_point;
 use crate::meter::Tally;
 use crate::open_sale::OpenSale;
-use crate::order::{Order, OrderId};
+use crate::order::{Order, OrderId, Status};
 use crate::roster::{Roster, Seat};
 use crate::stock::Units;
 use crate::store::{Record, Store, StoreError, Switch};
 use crate::terms::{SaleId, Terms};
 use arc_swap::ArcSwap;
 use membership::PerTier;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub struct Engine {
     /// Creating and opening sales is one at a time, and ends when the engine drains.
     confirmers: tokio::sync::Mutex<Confirmers>,
     confirm_within: Duration,
+    damaged: Mutex<BTreeMap<SaleId, StoreError>>,
     stop: watch::Sender<bool>,
 }
 
@@ -65,10 +67,18 @@ impl Engine {
             sales: ArcSwap::default(),
             confirmers: tokio::sync::Mutex::default(),
             confirm_within,
+            damaged: Mutex::default(),
             stop: watch::Sender::new(false),
         };
         for sale in engine.store.sales().await? {
-            engine.open(&sale, &mut *engine.confirmers.lock().await).await?;
+            match engine.open(&sale, &mut *engine.confirmers.lock().await).await {
+                // The others can be sold.
+                Err(error @ StoreError::Damaged(_)) => {
+                    tracing::error!(%sale, %error, "this sale is not opened");
+                    engine.damaged.lock().insert(sale, error);
+                }
+                opened => drop(opened?),
+            }
         }
         Ok(engine)
     }
@@ -129,6 +139,12 @@ impl Engine {
         self.sales.load().values().cloned().collect()
     }
 
+    /// Sales of the store that could not be opened, and why.
+    #[must_use]
+    pub fn damaged(&self) -> BTreeMap<SaleId, StoreError> {
+        self.damaged.lock().clone()
+    }
+
     /// Who has which seat.
     #[must_use]
     pub fn roster(&self) -> &Roster {
@@ -184,22 +200,56 @@ impl Engine {
         };
         let numbers = sale.board().first_number()..sale.next_number();
         let records: Vec<_> = numbers.filter_map(settled).collect();
-        let head = self.store.restore(&sale.terms().id, sale.epoch(), &records).await?;
+        let head = match self.store.restore(&sale.terms().id, sale.epoch(), &records).await {
+            Err(StoreError::Fenced) => {
+                self.leave(open, &records).await?;
+                return Err(StoreError::Fenced);
+            }
+            head => head?,
+        };
         crash_point("put_back");
         let (known, total) = (open.confirmed(), sale.stock().level().total());
         if (head.stock, head.confirmed) != (total, known) {
             let sold = |tallies: PerTier<Tally>| -> u64 { tallies.0.iter().map(|t| t.units).sum() };
             let (has, knows) = (sold(head.confirmed), sold(known));
+            let advice = match (head.stock, has) <= (total, knows) {
+                true => {
+                    "restore a newer state of it, or repeat the top-ups that it lacks, then resume"
+                }
+                false => "it knows more than this process: restart this process",
+            };
             return Err(StoreError::HistoryLost(format!(
-                "it has {has} units sold of {}, and this process knows of {knows} of {total}; restore \
-                 a newer state of it, or repeat the top-ups that it lacks, then resume",
+                "it has {has} units sold of {}, and this process knows of {knows} of {total}; {advice}",
                 head.stock
             )));
+        }
+        if sale.stock().level().is_closed() {
+            self.store.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
         }
         tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
         sale.vouch(self.clock.now() + self.confirm_within);
         open.set_trouble(None);
         sale.stock().go_on();
+        open.wake();
+        Ok(())
+    }
+
+    /// Another process sells what this one cannot put back: says which orders are lost by that, and
+    /// lets the others come to their end.
+    async fn leave(&self, open: &OpenSale, records: &[Record]) -> Result<(), StoreError> {
+        let id = &open.sale.terms().id;
+        let mut lost = Vec::new();
+        for record in records.iter().filter(|record| record.status == Status::Confirmed) {
+            let stored = self.store.order(id, record.number).await?;
+            if stored.is_none_or(|stored| stored.epoch != record.epoch) {
+                lost.push(record.id(id).to_string());
+            }
+        }
+        if !lost.is_empty() {
+            let orders = lost.join(" ");
+            tracing::error!(sale = %id, orders, "these confirmed orders are lost for good");
+        }
+        open.set_trouble(Some(StoreError::Fenced));
         open.wake();
         Ok(())
     }

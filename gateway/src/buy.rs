@@ -76,9 +76,10 @@ pub(crate) async fn buy(
         ApiError::Refused { refusal, tier, now, may_return }
     })?;
     crash_point("judged");
-    open.wake();
-
-    let Accepted { number, .. } = accepted;
+    let Accepted { number, is_new } = accepted;
+    if is_new {
+        open.wake();
+    }
     let order = match wait_s {
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
         None => open.sale.board().read(number),

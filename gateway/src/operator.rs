@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::stock::Units;
-use engine::store::Switch;
+use engine::store::{StoreError, Switch};
 use engine::terms::{BadTerms, Cents, Terms};
 use engine::window::Windows;
 use engine::{Found, OpenSale};
@@ -142,8 +142,10 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let new: NewSale = request::json(request.into_body()).await?;
     let terms = new.terms().map_err(ApiError::BadTerms)?;
-    let open = app.engine.create(&terms).await?;
-    tracing::info!(sale = %terms.id, stock = terms.stock.0, "sale made");
+    let (id, stock) = (terms.id.clone(), terms.stock.0);
+    let making = Arc::clone(&app);
+    let open = to_the_end(async move { making.engine.create(&terms).await }).await?;
+    tracing::info!(sale = %id, stock, "sale made");
     let report = Json(SaleReport::of(&open, app.engine.now()));
     Ok((StatusCode::CREATED, report).into_response())
 }
@@ -216,9 +218,19 @@ pub(crate) async fn close(
     switch(&app, &id, Switch::Close).await
 }
 
-async fn switch(app: &App, id: &str, switch: Switch) -> Result<Json<SaleReport>, ApiError> {
+/// What a call has begun is done also if its client is gone by then: else the store would know of
+/// it and this process would not.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::spawn(work).await.map_err(|_| ApiError::Internal)?;
+    Ok(done?)
+}
+
+async fn switch(app: &Arc<App>, id: &str, switch: Switch) -> Result<Json<SaleReport>, ApiError> {
     let open = open(app, id)?;
-    app.engine.switch(&open, switch).await?;
+    let (turning, turned) = (Arc::clone(app), Arc::clone(&open));
+    to_the_end(async move { turning.engine.switch(&turned, switch).await }).await?;
     tracing::info!(sale = id, ?switch, "sale switched");
     Ok(Json(SaleReport::of(&open, app.engine.now())))
 }
@@ -256,7 +268,9 @@ pub(crate) async fn top_up(
     if add.0 == 0 {
         return Err(ApiError::BadRequest("add: 1 or more".into()));
     }
-    let total = app.engine.top_up(&open, key, Units(add.0)).await?;
+    let (adding, added, key) = (Arc::clone(&app), Arc::clone(&open), key.to_owned());
+    let topped_up = async move { adding.engine.top_up(&added, &key, Units(add.0)).await };
+    let total = to_the_end(topped_up).await?;
     tracing::info!(sale = id, add = add.0, total = total.0, "stock added");
     Ok(Json(SaleReport::of(&open, app.engine.now())))
 }

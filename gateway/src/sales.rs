@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::stock::Units;
+use engine::store::StoreError;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -73,12 +74,32 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> (StatusCode, String) 
     let mut reasons = String::new();
     for open in app.engine.sales() {
         if let Some(trouble) = open.trouble() {
-            reasons.push_str(&format!("{}: {trouble}\n", open.sale.terms().id));
+            reasons.push_str(&format!("{}: {}\n", open.sale.terms().id, for_everyone(&trouble)));
         }
+    }
+    for (sale, error) in app.engine.damaged() {
+        reasons.push_str(&format!("{sale}: {}\n", for_everyone(&error)));
     }
     let answer = match reasons.as_str() {
         "" => (StatusCode::OK, "ready\n".to_owned()),
         _ => (StatusCode::SERVICE_UNAVAILABLE, reasons),
     };
     std::future::ready(answer).await
+}
+
+/// The operator's report has the rest: it may name members and machines.
+fn for_everyone(trouble: &StoreError) -> &'static str {
+    match trouble {
+        StoreError::Fenced => "another process sells this sale",
+        StoreError::HistoryLost(_) => "the store has lost part of its history; see the report",
+        StoreError::Damaged(_) => "the store is damaged; see the report",
+        StoreError::Unusable(_) => "the sale's confirmer failed; restart this process",
+        StoreError::Refused(_)
+        | StoreError::Unknown(_)
+        | StoreError::SaleExists
+        | StoreError::UnknownSale
+        | StoreError::TooMuchStock(_)
+        | StoreError::TooLittleStock(_)
+        | StoreError::TopUpConflict(_) => "orders wait for the store; see the report",
+    }
 }

@@ -8,7 +8,8 @@ use crate::operator::{Guard, NewSale};
 use crate::options::{RedisArgs, duration};
 use crate::session::Verifier;
 use anyhow::{Context, bail};
-use engine::store::{RedbStore, RedisStore, Store, StoreError};
+use engine::store::{RedbStore, RedisStore, Store};
+use engine::terms::Terms;
 use serde::Deserialize;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -95,17 +96,17 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         Verifier::new(options.token_alg, &keys::read(&token_key)?, options.token_issuer.as_deref())
             .with_context(|| format!("the token key {} cannot be used", token_key.display()))?;
 
-    let store = store(data, &options.redis).await?;
-    let app = app::start(store, verifier, options.confirm_within).await?;
-    if let Some(file) = &options.sales {
-        make_sales(&app, file).await?;
-    }
-
+    // Opening a sale takes it from whoever sells it: all that may fail comes before.
+    let sales = options.sales.as_deref().map(read_sales).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
-    // Before anyone can know that this runs, and end it.
-    let told_to_stop = told_to_stop()?;
     let public = bind(options.listen).await?;
     let operator = bind(options.operator_listen).await?;
+    let store = store(data, &options.redis).await?;
+    let app = app::start(store, verifier, options.confirm_within).await?;
+    make_sales(&app, &sales, &data.join("sales.made")).await?;
+
+    // Before anyone can know that this runs, and end it.
+    let told_to_stop = told_to_stop()?;
     announce(&public, &operator, &token_key, &operator_key_path)?;
     let members_routes = app::public(Arc::clone(&app));
     let operators_routes = app::operator(Arc::clone(&app), Guard::new(&operator_key));
@@ -120,7 +121,12 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     members.await?;
     operators.await?;
     engine::fault::crash_point("draining");
-    match app.engine.drain(CONFIRM_DEADLINE).await {
+    let unconfirmed = app.engine.drain(CONFIRM_DEADLINE).await;
+    for open in app.engine.sales().iter().filter(|open| open.has_lost_history()) {
+        let sale = &open.sale.terms().id;
+        bail!("the store has lost part of the history of {sale}; only this process knew of it");
+    }
+    match unconfirmed {
         0 => Ok(()),
         orders => bail!(
             "{orders} reserved orders could not be confirmed; their units are on sale again after \
@@ -212,23 +218,42 @@ struct SalesFile {
     sale: Vec<NewSale>,
 }
 
-/// Makes the sales of the file that are not there yet; those that are go on as they are.
-async fn make_sales(app: &App, path: &Path) -> anyhow::Result<()> {
+fn read_sales(path: &Path) -> anyhow::Result<Vec<Terms>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let file: SalesFile =
         toml::from_str(&text).with_context(|| format!("{shown} does not describe sales"))?;
-    for new in file.sale {
-        let terms = new.terms().map_err(|errors| {
+    let terms = |new: NewSale| {
+        new.terms().map_err(|errors| {
             let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
             let errors: Vec<String> = errors.iter().map(say).collect();
             anyhow::anyhow!("a sale in {shown} cannot be made: {}", errors.join("; "))
-        })?;
-        match app.engine.create(&terms).await {
-            Ok(_) => tracing::info!(sale = %terms.id, "sale made"),
-            Err(StoreError::SaleExists) => tracing::info!(sale = %terms.id, "sale goes on"),
-            Err(error) => return Err(error).with_context(|| format!("sale {}", terms.id)),
+        })
+    };
+    file.sale.into_iter().map(terms).collect()
+}
+
+/// Makes the sales that are not there yet; those that are go on as they are. Those that were made
+/// from here before are written down in `made`: a store that has lost one must not get it anew.
+async fn make_sales(app: &App, sales: &[Terms], made: &Path) -> anyhow::Result<()> {
+    let before = std::fs::read_to_string(made).unwrap_or_default();
+    for terms in sales {
+        let id = &terms.id;
+        if app.engine.sale(id.as_str()).is_some() || app.engine.damaged().contains_key(id) {
+            tracing::info!(sale = %id, "sale goes on");
+            continue;
         }
+        if before.lines().any(|line| line == id.as_str()) {
+            let made = made.display();
+            bail!(
+                "sale {id} was made before, and the store has lost it; restore the store, or take \
+                 the name out of {made} to sell it anew"
+            );
+        }
+        app.engine.create(terms).await.with_context(|| format!("sale {id}"))?;
+        let mut file = std::fs::File::options().create(true).append(true).open(made)?;
+        writeln!(file, "{id}").with_context(|| format!("cannot write {}", made.display()))?;
+        tracing::info!(sale = %id, "sale made");
     }
     Ok(())
 }

@@ -36,21 +36,22 @@ pub fn crash_point(name: &str) {
 const MUTATIONS: [(&str, &str, &str); 9] = [
     (
         "no-fence",
-        "return nil\nend\n\n-- What is kept",
-        "return nil\nend\nheld_by = function() end\n\n-- What is kept",
+        "if sale.epoch > epoch then return reply('FENCED', sale) end
+  return nil",
+        "return nil",
     ),
     ("no-deduplication", "if known_epoch == args[1] then", "if false then"),
     ("no-limit", "holder.units + order.units <= holder.limit and", ""),
     ("no-stock", "and order.units <= sale.left", ""),
     ("no-outbox", "for _, entry in ipairs(change.entries)", "for _, entry in ipairs({})"),
-    ("no-sequence", "or sale.seq < seen", ""),
+    ("no-sequence", "or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3])", ""),
     ("no-holdings", "redis.call('HSET', keys[3], unpack(holders))", ""),
     (
         "put-back-from-nothing",
         "if status == 'confirmed' and order.units > sale.left then",
         "if false then",
     ),
-    ("top-up-twice", "local done = redis.call('HGET', keys[5], args[3])", "local done = false"),
+    ("top-up-twice", "local done = redis.call('HGET', keys[5], args[4])", "local done = false"),
 ];
 
 pub(crate) fn mutated(text: &str) -> String {

@@ -52,7 +52,21 @@ impl SaleAudit {
         }
     }
 
-    fn complain(&mut self, difference: String) {
+    /// A sale of which nothing can be said but this.
+    pub(super) fn unreadable(sale: &SaleId, why: String) -> Self {
+        Self {
+            sale: sale.clone(),
+            stock: Units(0),
+            left: Units(0),
+            confirmed: Tally::default(),
+            released: Tally::default(),
+            holders: 0,
+            trimmed_to: 0,
+            differences: vec![why],
+        }
+    }
+
+    pub(super) fn complain(&mut self, difference: String) {
         if self.differences.len() < 100 {
             self.differences.push(difference);
         }

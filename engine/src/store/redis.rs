@@ -11,10 +11,8 @@ mod rows;
 
 pub use link::RedisOptions;
 
-use super::memory::Rowset;
 use super::{
     Audit, Batch, Head, Opened, OutboxEntry, Placed, Record, Store, StoreError, Switch, Verdict,
-    audit,
 };
 use crate::clock::Millis;
 use crate::stock::{Stock, Units};
@@ -25,7 +23,7 @@ use link::Link;
 use membership::MemberId;
 use parking_lot::Mutex;
 use redis::Cmd;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Orders a function call. A call that has begun to write cannot be interrupted, so it is short.
 const CALL_ORDERS: usize = 128;
@@ -38,9 +36,18 @@ const PAGE: usize = 1_000;
 #[derive(Debug)]
 pub struct RedisStore {
     link: Link,
-    /// The highest sequence number that Redis has told of each sale. A lower one later is a history
-    /// that was lost.
-    seen: Mutex<HashMap<SaleId, u64>>,
+    seen: Mutex<HashMap<SaleId, Seen>>,
+    /// Who opens a sale, until it is known to be open: the same opener may call again.
+    openers: Mutex<HashMap<SaleId, String>>,
+}
+
+/// How far a sale has come, as Redis has told: less later on is a history that was lost.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// Changes of orders.
+    seq: u64,
+    /// Switches and top-ups.
+    turns: u64,
 }
 
 impl RedisStore {
@@ -53,11 +60,19 @@ impl RedisStore {
         let link = Link::new(options)?;
         let warnings = check::settings(&link).await?;
         check::functions(&link).await?;
-        Ok((Self { link, seen: Mutex::default() }, warnings))
+        Ok((Self { link, seen: Mutex::default(), openers: Mutex::default() }, warnings))
     }
 
-    fn seen(&self, sale: &SaleId) -> u64 {
-        self.seen.lock().get(sale).copied().unwrap_or(0)
+    fn seen(&self, sale: &SaleId) -> Seen {
+        self.seen.lock().get(sale).copied().unwrap_or_default()
+    }
+
+    fn has_come_to(&self, sale: &SaleId, seq: &str, turns: &str) -> Result<(), StoreError> {
+        let (seq, turns) = (rows::word("a count", seq)?, rows::word("a count", turns)?);
+        let mut seen = self.seen.lock();
+        let seen = seen.entry(sale.clone()).or_default();
+        *seen = Seen { seq: seen.seq.max(seq), turns: seen.turns.max(turns) };
+        Ok(())
     }
 
     /// One function call; gives what follows OK and the sequence number.
@@ -68,18 +83,21 @@ impl RedisStore {
         let (kind, next) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         match kind.as_str() {
             "OK" => {
-                let seq: u64 = rows::word("the sequence number", &next)?;
-                let mut seen = self.seen.lock();
-                let seen = seen.entry(sale.clone()).or_default();
-                *seen = seq.max(*seen);
+                self.has_come_to(sale, &next, &words.next().unwrap_or_default())?;
                 Ok(words.collect())
             }
+            "STALE" => {
+                self.has_come_to(sale, &next, &words.next().unwrap_or_default())?;
+                Err(StoreError::Refused("another switch was turned in between".into()))
+            }
+            "DENIED" => Err(StoreError::Refused(format!("NOPERM: {next} was withdrawn"))),
             "EXISTS" => Err(StoreError::SaleExists),
             "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
             "FENCED" => Err(StoreError::Fenced),
             "LOST" => Err(StoreError::HistoryLost(format!(
-                "its outbox ends at {next}, and was at {} before; resume the sale to put orders back",
-                self.seen(sale)
+                "its outbox ends at {next} and had been told to end at {}, or a switch or a top-up is \
+                 gone; resume the sale to put back what this process knows",
+                self.seen(sale).seq
             ))),
             "SHORT" => Err(StoreError::TooLittleStock(Units(rows::word("units left", &next)?))),
             "CONFLICT" => Err(StoreError::TopUpConflict(Units(rows::word("a top-up", &next)?))),
@@ -91,7 +109,8 @@ impl RedisStore {
     /// A call of this sale's holder: its epoch and what it has seen come first.
     fn held(&self, function: &str, sale: &SaleId, epoch: u64) -> Cmd {
         let mut call = library::call(function, &rows::keys(sale));
-        call.arg(epoch).arg(self.seen(sale));
+        let seen = self.seen(sale);
+        call.arg(epoch).arg(seen.seq).arg(seen.turns);
         call
     }
 
@@ -150,22 +169,19 @@ impl Store for RedisStore {
     }
 
     async fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
-        let mut read = redis::cmd("SMEMBERS");
-        let named: Vec<String> = self.link.ask(read.arg(rows::SALES)).await?;
         let mut sales = Vec::new();
-        for name in named {
-            let sale: SaleId = name.parse().map_err(|_| rows::unreadable(rows::SALES, &name))?;
+        for sale in self.named().await? {
             let mut exists = redis::cmd("EXISTS");
             if self.link.ask(exists.arg(&rows::keys(&sale)[0])).await? {
                 sales.push(sale);
             }
         }
-        sales.sort();
         Ok(sales)
     }
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
-        let opener = format!("{:032x}", fastrand::u128(..));
+        let opener = || format!("{:032x}", fastrand::u128(..));
+        let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
         let mut open = library::call("open", &rows::keys(sale));
         open.arg(opener);
         // What this process saw before is no measure for the state that it takes up now.
@@ -175,7 +191,9 @@ impl Store for RedisStore {
             // The same opener again, so that a call that was done is not done twice.
             answer = self.call(sale, &open).await;
         }
-        let epoch = answer?.first().map(|epoch| rows::word("the epoch", epoch));
+        let answer = answer?;
+        self.openers.lock().remove(sale);
+        let epoch = answer.first().map(|epoch| rows::word("the epoch", epoch));
         let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
         crate::fault::crash_point("opened");
         // Nobody else changes the sale from here on.
@@ -238,7 +256,12 @@ impl Store for RedisStore {
                 call.arg(record.units.0).arg(rest).arg(record.epoch);
                 call.arg(record.status.as_str()).arg(record.settled_at.0);
             }
-            head = Some(self.call(sale, &call).await?);
+            let answer = self.call(sale, &call).await;
+            if answer == Err(StoreError::Fenced) {
+                // It is another process's now, with whatever it has.
+                self.seen.lock().remove(sale);
+            }
+            head = Some(answer?);
         }
         let words = head.unwrap_or_default();
         let [stock, left, confirmed, released] = &words[..] else {
@@ -258,8 +281,12 @@ impl Store for RedisStore {
             Switch::Resume => ("paused", 0),
             Switch::Close => ("closed", 1),
         };
-        let mut call = self.held("switch", sale, epoch);
-        self.call(sale, call.arg(field).arg(value)).await.map(drop)
+        let turn = || self.held("switch", sale, epoch).arg(field).arg(value).clone();
+        match self.call(sale, &turn()).await {
+            // Perhaps by this very call, whose answer was lost before.
+            Err(StoreError::Refused(_)) => self.call(sale, &turn()).await.map(drop),
+            turned => turned.map(drop),
+        }
     }
 
     async fn top_up(
@@ -350,11 +377,8 @@ impl Store for RedisStore {
 
     async fn audit(&self) -> Result<Audit, StoreError> {
         let mut found = Audit::default();
-        for sale in self.sales().await? {
-            if let Some(kept) = self.snapshot_at_rest(&sale).await? {
-                let rows: Rowset = BTreeMap::from([(sale, kept)]);
-                found.sales.extend(audit::audit(&rows)?.sales);
-            }
+        for sale in self.named().await? {
+            found.sales.extend(self.audit_sale(&sale).await?);
         }
         Ok(found)
     }

@@ -85,10 +85,9 @@ async fn a_redis_that_is_too_old_is_refused() {
             let n = stream.read(&mut bytes).await.unwrap();
             let asked = String::from_utf8_lossy(&bytes[..n]).into_owned();
             let text = "redis_version:6.2.14\r\naof_enabled:1\r\nrole:master\r\n";
-            // One answer for each command of a pipeline; each begins with its count of words.
-            let answer = match asked.contains("\r\nINFO\r\n") {
-                true => format!("${}\r\n{text}\r\n", text.len()),
-                false => "+OK\r\n".repeat(asked.matches('*').count()),
+            let answer = match asked.as_str() {
+                "*1\r\n$4\r\nINFO\r\n" => format!("${}\r\n{text}\r\n", text.len()),
+                _ => "-ERR syntax error\r\n".to_owned(),
             };
             if n == 0 || stream.write_all(answer.as_bytes()).await.is_err() {
                 return;
@@ -101,7 +100,7 @@ async fn a_redis_that_is_too_old_is_refused() {
 
 /// The documented rights: see docs/redis.md.
 const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
-     +hscan +xadd +xrange +xrevrange +type +exists +time +sadd +smembers +ping +info +config|get";
+     +hscan +xadd +xrange +xinfo|stream +type +exists +time +sadd +smembers +info +config|get";
 
 #[tokio::test]
 async fn the_documented_rights_are_enough_and_not_more() {
@@ -129,10 +128,34 @@ async fn the_documented_rights_are_enough_and_not_more() {
     assert!(store.audit().await.unwrap().is_clean());
     // What another has loaded may be used by who may not load.
     RedisStore::connect(&alone).await.unwrap();
-    for word in RIGHTS.split_whitespace().filter(|word| word.starts_with('+')) {
-        server.must(&format!("ACL SETUSER seller {}", word.replacen('+', "-", 1)));
+    for right in RIGHTS.split_whitespace().filter(|word| word.starts_with('+')) {
+        server.must(&format!("ACL SETUSER seller {}", right.replacen('+', "-", 1)));
+        let connected = RedisStore::connect(&alone).await.map(|(_, warnings)| warnings);
+        let told = match connected {
+            Err(StoreError::Unusable(why)) => why,
+            Ok(warnings) => warnings.join(""),
+            Err(other) => panic!("{right}: {other}"),
+        };
+        assert!(!told.is_empty(), "nobody misses {right}");
+        server.must(&format!("ACL SETUSER seller {right}"));
     }
-    assert!(store.hold(&id(), epoch).await.is_err(), "nothing else let it through");
+}
+
+#[tokio::test]
+async fn a_right_that_is_withdrawn_while_selling_changes_nothing() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    for right in ["hset", "xadd", "hmget", "fcall"] {
+        server.must(&format!("ACL SETUSER default -{right}"));
+        let refused = store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+        assert!(refused.is_err(), "{right}");
+        server.must(&format!("ACL SETUSER default +{right}"));
+        assert!(store.audit().await.unwrap().is_clean(), "{right}: written by halves");
+    }
+    let verdicts = store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+    assert!(matches!(verdicts.unwrap()[..], [Verdict::Stored(Confirmed, _)]));
 }
 
 #[tokio::test]
@@ -203,12 +226,18 @@ async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
     let epoch = store.open(&id()).await.unwrap().epoch;
     store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     for (harm, heal) in [
-        ("XADD flashlane:{drop}:outbox 7-0 order x", "XDEL flashlane:{drop}:outbox 7-0"),
+        (
+            "XADD flashlane:{drop}:outbox 7-0 order x",
+            "EVAL \"redis.call('XDEL', KEYS[1], '7-0') return redis.call('XSETID', KEYS[1], '1-0')\" \
+             1 flashlane:{drop}:outbox",
+        ),
+        ("HSET flashlane:{drop}:sale left 9", "HSET flashlane:{drop}:sale left 8"),
         ("HSET flashlane:{drop}:orders 9 junk", "HDEL flashlane:{drop}:orders 9"),
     ] {
         server.must(harm);
         let damaged = store.hold(&id(), epoch).await;
         assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+        assert!(!store.audit().await.unwrap().is_clean(), "{harm}");
         server.must(heal);
         assert_eq!(store.hold(&id(), epoch).await, Ok(()));
     }
@@ -340,6 +369,90 @@ async fn a_lost_top_up_is_asked_for_and_not_made_up() {
     let refused = world.engine.switch(&world.open, Switch::Resume).await;
     assert!(matches!(refused, Err(StoreError::TooLittleStock(_))), "{refused:?}");
     assert!(world.open.sale.stock().level().is_halted());
+    world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    until(|| world.open.confirmed()[Diamond].orders == 3).await;
+    let audit = connect(&server).await.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!((audit.sales[0].stock, audit.sales[0].left), (Units(3), Units(0)));
+}
+
+#[tokio::test]
+async fn lost_turns_of_the_operator_are_noticed_and_a_closed_sale_stays_closed() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 5, Duration::from_millis(60)).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.engine.switch(&world.open, Switch::Close).await.unwrap();
+    copy(&server, "backup", "flashlane");
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    assert!(connect(&server).await.open(&id()).await.unwrap().is_closed);
+}
+
+#[tokio::test]
+async fn a_history_that_another_process_sold_on_is_told_and_ends_what_waits() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    connect(&server).await.open(&id()).await.unwrap();
+    let waiting = world.click().unwrap();
+    world.halted().await;
+    assert!(world.open.has_lost_history(), "not only fenced");
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert_eq!(refused, Err(StoreError::Fenced));
+    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Status::Released);
+    assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
+}
+
+#[tokio::test]
+async fn a_sale_that_is_damaged_does_not_keep_the_others_from_opening() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    store.create(&engine::terms::Terms { id: "zz".parse().unwrap(), ..terms(9) }).await.unwrap();
+    server.must("SET flashlane:{zz}:orders junk");
+    let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN), CALM).await.unwrap();
+    assert!(engine.sale("drop").is_some() && engine.sale("zz").is_none());
+    assert!(engine.damaged().keys().eq([&"zz".parse().unwrap()]));
+    let audit = connect(&server).await.audit().await.unwrap();
+    assert!(audit.sales[1].differences[0].contains("flashlane:{zz}:orders"), "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    // What a call before that one looked like, with what it had seen.
+    let function = server.must("FUNCTION LIST");
+    let name = function.lines().find(|line| line.ends_with("_switch")).unwrap();
+    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
+    let stale = server.must(&format!("FCALL {name} 5 {keys} {epoch} 0 0 paused 0"));
+    assert!(stale.contains("STALE"), "{stale}");
+    store.switch(&id(), epoch, Switch::Close).await.unwrap();
+    let opened = store.open(&id()).await.unwrap();
+    assert!(opened.is_paused && opened.is_closed);
+}
+
+#[tokio::test]
+async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
+    let (_folder, server) = started(&[]);
+    let world = Selling::start(&server, 9, Duration::from_millis(60)).await;
+    connect(&server).await.open(&id()).await.unwrap();
+    // As if somebody woke the confirmer without a pause.
+    until(|| {
+        world.open.wake();
+        world.open.sale.stock().level().is_halted()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ fn a_drop_confirms_to_redis_and_goes_on_after_a_restart() {
     assert_eq!(send(server.public, "GET", "/v1/sales/drop", "", b"").json["left"], 3);
     let (is_clean, said) = verify(&redis);
     assert!(is_clean && said.contains("5 units = 3 left + 2 confirmed in 1 orders"), "{said}");
+    drop(server);
     // Somebody helps themselves.
     redis.must("HSET flashlane:{drop}:sale left 5");
     let (is_clean, said) = verify(&redis);
@@ -82,4 +83,53 @@ fn options_for_redis_without_redis_are_a_mistake() {
     serve.arg("serve").arg("--data").arg(folder.path()).arg("--redis-roots").arg(&roots);
     let output = serve.args(["--redis", "rediss://127.0.0.1:1"]).output().unwrap();
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot read the certificates"));
+}
+
+#[test]
+fn a_start_that_fails_takes_no_sale_from_who_sells_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(folder.path());
+    let server = Server::start_with(folder.path(), &["--redis", &redis.url()]);
+    server.make(&drop_of(5));
+    let second = |args: &[&str]| {
+        let mut serve = flashlane();
+        serve.args(["serve", "--redis", &redis.url(), "--operator-listen", "127.0.0.1:0"]);
+        let output = serve.arg("--data").arg(folder.path()).args(args).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(second(&["--listen", &server.public.to_string()]).contains("cannot listen"));
+    assert!(second(&["--listen", "127.0.0.1:0", "--sales", "/none.toml"]).contains("cannot read"));
+    let bought = server.click("ann", 1, "prefer: wait=10\r\n");
+    assert_eq!((bought.status, bought.json["status"].as_str()), (201, Some("confirmed")));
+}
+
+#[test]
+fn a_sale_of_the_file_that_the_store_has_lost_is_not_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(folder.path());
+    let file = folder.path().join("sales.toml");
+    let open = "2020-01-01T00:00:00Z";
+    let text = format!(
+        "[[sale]]\nid = \"drop\"\ntitle = \"A lamp\"\nprice_cents = 1\ncurrency = \"CNY\"\n\
+         stock = 2\nwindows = {{ gold = \"{open}\", platinum = \"{open}\", diamond = \"{open}\" }}\n\
+         limits = {{ gold = 1, platinum = 1, diamond = 1 }}\n\
+         closes_at = \"2999-01-01T00:00:00Z\"\npay_within_s = 900\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let args = ["--redis", &redis.url(), "--sales", file.to_str().unwrap()];
+    let mut server = Server::start_with(folder.path(), &args);
+    assert_eq!(server.click("ann", 1, "prefer: wait=10\r\n").status, 201);
+    redis.must("FLUSHALL");
+    crate::support::until("the sale is stopped", || {
+        send(server.public, "GET", "/readyz", "", b"").body.contains("history")
+    });
+    server.terminate();
+    assert!(!server.ended().success(), "what only this process knew is lost with it");
+    let mut serve = flashlane();
+    serve.args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
+    let output = serve.arg("--data").arg(folder.path()).args(args).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the store has lost it"), "{said}");
 }

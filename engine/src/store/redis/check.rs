@@ -1,8 +1,9 @@
 //! What must be right about a Redis before anything is confirmed to it.
 
 use super::library;
-use super::link::Link;
+use super::link::{Link, meaning};
 use crate::store::StoreError;
+use redis::aio::MultiplexedConnection;
 use std::collections::HashMap;
 
 /// Functions, and with them transactions that replicas and the log see whole.
@@ -12,39 +13,62 @@ fn unusable(sentence: impl Into<String>) -> StoreError {
     StoreError::Unusable(sentence.into())
 }
 
+/// What Redis says of itself.
+struct Facts(String);
+
+impl Facts {
+    async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, StoreError> {
+        // Without sections: older versions do not take several.
+        let info = redis::cmd("INFO").query_async(connection).await;
+        info.map(Self).map_err(|error| meaning(&error))
+    }
+
+    fn get(&self, name: &str) -> &str {
+        let facts = self.0.lines().filter_map(|line| line.split_once(':'));
+        facts.into_iter().find(|(fact, _)| *fact == name).map_or("", |(_, value)| value)
+    }
+
+    /// Why a confirmed order could be lost, or not be confirmed at all.
+    fn fault(&self) -> Option<String> {
+        let version = self.get("redis_version");
+        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+        let (major, minor): (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+        let policy = self.get("maxmemory_policy");
+        if (major, minor) < OLDEST {
+            Some(format!("Redis is version {version}; 7.0 or later is needed, for functions"))
+        } else if self.get("aof_enabled") != "1" {
+            Some(
+                "Redis keeps no append-only file, so a confirmed order could be lost; set \
+                 `appendonly yes` and `appendfsync always`"
+                    .into(),
+            )
+        } else if policy.starts_with("allkeys") {
+            Some(format!(
+                "Redis evicts orders when its memory is full (maxmemory-policy {policy}); set \
+                 `maxmemory-policy noeviction`"
+            ))
+        } else {
+            None
+        }
+    }
+}
+
+/// Refuses a Redis that does not keep what it confirms.
+pub(super) async fn keeps_orders(connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
+    match Facts::ask(connection).await?.fault() {
+        None => Ok(()),
+        Some(fault) => Err(StoreError::Refused(fault)),
+    }
+}
+
 /// Refuses settings under which a confirmed order would be lost; gives the rest as sentences.
 pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("server").arg("persistence").arg("memory").arg("cluster").arg("replication");
-    let text: String = link.ask(&info).await.map_err(|error| match error {
-        StoreError::Refused(why) | StoreError::Unknown(why) => unusable(advice(&why)),
-        error => error,
-    })?;
-    let facts: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once(':')).collect();
-    let fact = |name: &str| facts.get(name).copied().unwrap_or("");
-
-    let version = fact("redis_version");
-    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    let (major, minor): (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if (major, minor) < OLDEST {
-        return Err(unusable(format!(
-            "Redis is version {version}; 7.0 or later is needed, for functions"
-        )));
+    let mut connection = link.unchecked().await.map_err(explained)?;
+    let facts = Facts::ask(&mut connection).await.map_err(explained)?;
+    if let Some(fault) = facts.fault() {
+        return Err(unusable(fault));
     }
-    if fact("aof_enabled") != "1" {
-        return Err(unusable(
-            "Redis keeps no append-only file, so a confirmed order could be lost; set \
-             `appendonly yes` and `appendfsync always`",
-        ));
-    }
-    let policy = fact("maxmemory_policy");
-    if policy.starts_with("allkeys") {
-        return Err(unusable(format!(
-            "Redis evicts orders when its memory is full (maxmemory-policy {policy}); set \
-             `maxmemory-policy noeviction`"
-        )));
-    }
-    if fact("role") != "master" {
+    if facts.get("role") != "master" {
         return Err(unusable("this Redis is a replica; give the address of its primary"));
     }
 
@@ -64,7 +88,7 @@ pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
                 .into(),
         ),
     }
-    if fact("cluster_enabled") == "1" {
+    if facts.get("cluster_enabled") == "1" {
         warnings.push(
             "this Redis is a node of a cluster; sales whose slots other nodes serve cannot be sold"
                 .into(),
@@ -73,21 +97,37 @@ pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
     Ok(warnings)
 }
 
-/// Loads the library, or finds it loaded.
+/// Loads the library, or finds it loaded; and sees that its user may do what it does.
 pub(super) async fn functions(link: &Link) -> Result<(), StoreError> {
     let loaded = link.load().await;
     crate::fault::crash_point("loaded");
-    let Err(StoreError::Refused(why)) = loaded else { return loaded };
     // A user who may not load can still call what another has loaded. No sale has this name.
     let nothing = ["sale", "orders", "holders", "outbox", "top_ups"]
         .map(|key| format!("flashlane:{{_}}:{key}"));
-    let call = library::call("hold", &nothing);
-    match link.ask::<Vec<String>>(&call).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(unusable(format!(
-            "the function library is not in Redis and could not be loaded ({why}); name a user who \
-             may run FUNCTION LOAD with --redis-loader"
+    let call = library::call("lacks", &nothing);
+    let lacking: Vec<String> = match (link.ask(&call).await, loaded) {
+        (Ok(lacking), _) => lacking,
+        (Err(_), Err(StoreError::Refused(why))) => {
+            return Err(unusable(format!(
+                "the function library is not in Redis and could not be loaded ({why}); name a user \
+                 who may run FUNCTION LOAD with --redis-loader"
+            )));
+        }
+        (Err(error), _) => return Err(explained(error)),
+    };
+    match &lacking[3..] {
+        [] => Ok(()),
+        rights => Err(unusable(format!(
+            "the user of --redis may not run {}; docs/redis.md names the rights it needs",
+            rights.join(", ")
         ))),
+    }
+}
+
+fn explained(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Refused(why) | StoreError::Unknown(why) => unusable(advice(&why)),
+        error => error,
     }
 }
 

@@ -4,13 +4,15 @@
 -- all or nothing.
 --
 -- Keys, all with the hash tag of the sale:
---   1 sale      hash    terms limits epoch opener stock left paused closed next seq confirmed
+--   1 sale      hash    terms limits epoch opener stock left paused closed next seq turns confirmed
 --                       released gaps
 --   2 orders    hash    number -> "epoch member tier units status settled_at before reserved_at key"
 --   3 holders   hash    member -> "units limit newest"
 --   4 outbox    stream  id seq-0, one entry for each change of an order
 --   5 top_ups   hash    key -> "add total"
--- Replies begin with a word; after OK, FENCED and LOST comes the sale's sequence number.
+-- Replies begin with a word. After OK, FENCED, LOST and STALE come two numbers that only ever grow:
+-- of changes to orders (`seq`), and of turns of the operator: switches and top-ups (`turns`). A caller
+-- says how far it has seen both; a store that has less has lost something.
 
 local KINDS = {'hash', 'hash', 'hash', 'stream', 'hash'}
 local TIERS = {regular = 1, silver = 2, gold = 3, platinum = 4, diamond = 5}
@@ -54,19 +56,29 @@ local function head(keys)
       return damaged(keys[i] .. ' is a ' .. found .. ' and not a ' .. kind)
     end
   end
+  for _, call in ipairs({{'XADD', keys[4], '*', 'x', 'x'}, {'HSET', keys[1], 'x', 'x'}}) do
+    if not redis.acl_check_cmd(unpack(call)) then return nil, {'DENIED', call[1]} end
+  end
   local row = redis.call('HMGET', keys[1], 'epoch', 'stock', 'left', 'next', 'seq', 'confirmed',
-    'released', 'limits')
+    'released', 'limits', 'turns')
   if not row[1] then return nil, {'UNKNOWN_SALE'} end
   local confirmed, confirmed_orders = tallies(row[6])
   local released, released_orders = tallies(row[7])
   local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
-    next = tonumber(row[4]), seq = tonumber(row[5]), confirmed = confirmed, released = released, limits = {}}
+    next = tonumber(row[4]), seq = tonumber(row[5]), confirmed = confirmed, released = released,
+    limits = {}, turns = tonumber(row[9])}
   for limit in string.gmatch(row[8] or '', '%d+') do
     sale.limits[#sale.limits + 1] = tonumber(limit)
   end
   if not (sale.epoch and sale.stock and sale.left and sale.next and sale.seq and confirmed
-      and released and #sale.limits == 5) then
+      and sale.turns and released and #sale.limits == 5) then
     return damaged(keys[1] .. ' lacks a number')
+  end
+  local sold = 0
+  for i = 2, #confirmed, 2 do sold = sold + confirmed[i] end
+  if sale.stock - sale.left ~= sold then
+    return damaged(keys[1] .. ' has ' .. int(sale.left) .. ' units left of ' .. int(sale.stock) ..
+      ' and ' .. int(sold) .. ' sold')
   end
   local orders = confirmed_orders + released_orders
   local kept = redis.call('HLEN', keys[2])
@@ -76,17 +88,29 @@ local function head(keys)
   if orders > 0 and redis.call('EXISTS', keys[3]) == 0 then
     return damaged(keys[3] .. ' is gone')
   end
-  local newest = redis.call('XREVRANGE', keys[4], '+', '-', 'COUNT', 1)[1]
-  if newest and newest[1] ~= int(sale.seq) .. '-0' then
-    return damaged(keys[4] .. ' ends with ' .. newest[1] .. ' and not ' .. int(sale.seq) .. '-0')
+  if redis.call('EXISTS', keys[4]) == 1 then
+    local facts = redis.call('XINFO', 'STREAM', keys[4])
+    for i = 1, #facts, 2 do
+      if facts[i] == 'last-generated-id' and facts[i + 1] ~= int(sale.seq) .. '-0' then
+        return damaged(keys[4] .. ' ends with ' .. facts[i + 1] .. ' and not ' .. int(sale.seq) ..
+          '-0')
+      end
+    end
   end
   return sale
 end
 
--- Refuses who does not sell this sale, and who knows of a later change than there is here.
-local function held_by(sale, epoch, seen)
-  if sale.epoch > epoch then return {'FENCED', int(sale.seq)} end
-  if sale.epoch < epoch or sale.seq < seen then return {'LOST', int(sale.seq)} end
+local function reply(word, sale, ...)
+  return {word, int(sale.seq), int(sale.turns), ...}
+end
+
+-- Refuses who knows of a later change than there is here, and who does not sell this sale.
+local function held_by(sale, args)
+  local epoch = tonumber(args[1])
+  if sale.epoch < epoch or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3]) then
+    return reply('LOST', sale)
+  end
+  if sale.epoch > epoch then return reply('FENCED', sale) end
   return nil
 end
 
@@ -168,17 +192,17 @@ local function write(keys, sale, change)
     'confirmed', tally_text(sale.confirmed), 'released', tally_text(sale.released))
 end
 
--- epoch seen at, then for each order: number member tier units rest
+-- epoch seq turns at, then for each order: number member tier units rest
 local function commit(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  local epoch, at = tonumber(args[1]), args[3]
-  local stale = held_by(sale, epoch, tonumber(args[2]))
+  local at = args[4]
+  local stale = held_by(sale, args)
   if stale and stale[1] == 'LOST' then return stale end
-  local was, unreadable = stored(keys, sale, args, 4, 5)
+  local was, unreadable = stored(keys, sale, args, 5, 5)
   if not was then return unreadable end
   local change, verdicts = changes(), {}
-  for i = 4, #args, 5 do
+  for i = 5, #args, 5 do
     local order = {epoch = args[1], number = args[i], member = args[i + 1], tier = args[i + 2],
       units = tonumber(args[i + 3]), rest = args[i + 4]}
     local known = was.orders[order.number]
@@ -203,22 +227,22 @@ local function commit(keys, args)
     end
   end
   write(keys, sale, change)
-  return {'OK', int(sale.seq), unpack(verdicts)}
+  return reply('OK', sale, unpack(verdicts))
 end
 
--- epoch seen, then for each order: number member tier units rest epoch status settled_at
+-- epoch seq turns, then for each order: number member tier units rest epoch status settled_at
 -- Puts back what the caller knows to have been stored. Takes units only from those that are left.
 local function restore(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   local epoch, seen = tonumber(args[1]), tonumber(args[2])
-  if sale.epoch > epoch then return {'FENCED', int(sale.seq)} end
-  local was, unreadable = stored(keys, sale, args, 3, 8)
+  if sale.epoch > epoch then return reply('FENCED', sale) end
+  local was, unreadable = stored(keys, sale, args, 4, 8)
   if not was then return unreadable end
   local change, had = changes(), sale.seq
   -- Entries up to `seen` were told to others: what is put back comes after them.
   sale.seq = math.max(sale.seq, seen)
-  for i = 3, #args, 8 do
+  for i = 4, #args, 8 do
     local order = {epoch = args[i + 5], number = args[i], member = args[i + 1],
       tier = args[i + 2], units = tonumber(args[i + 3]), rest = args[i + 4]}
     local status, known = args[i + 6], was.orders[order.number]
@@ -238,9 +262,12 @@ local function restore(keys, args)
     local gaps = redis.call('HGET', keys[1], 'gaps') or ''
     redis.call('HSET', keys[1], 'gaps', gaps .. int(had) .. '-' .. int(seen) .. ' ')
   end
-  if sale.epoch < epoch then redis.call('HSET', keys[1], 'epoch', args[1]) end
-  local row = redis.call('HMGET', keys[1], 'stock', 'left', 'seq', 'confirmed', 'released')
-  return {'OK', row[3], row[1], row[2], row[4], row[5]}
+  if #change.entries == 0 then sale.seq = had end
+  sale.epoch = math.max(sale.epoch, epoch)
+  sale.turns = math.max(sale.turns, tonumber(args[3]))
+  redis.call('HSET', keys[1], 'epoch', int(sale.epoch), 'turns', int(sale.turns))
+  return reply('OK', sale, int(sale.stock), int(sale.left), tally_text(sale.confirmed),
+    tally_text(sale.released))
 end
 
 -- terms stock limits
@@ -257,13 +284,13 @@ local function create(keys, args)
   local row = redis.call('HMGET', keys[1], 'terms', 'epoch')
   if row[1] then
     -- The same call again, before anyone has opened the sale.
-    return (row[1] == args[1] and row[2] == '0') and {'OK', '0'} or {'EXISTS'}
+    return (row[1] == args[1] and row[2] == '0') and {'OK', '0', '0'} or {'EXISTS'}
   end
   local none = '0 0 0 0 0 0 0 0 0 0'
   redis.call('HSET', keys[1], 'terms', args[1], 'epoch', '0', 'opener', '', 'stock', args[2],
-    'limits', args[3], 'left', args[2], 'paused', '0', 'closed', '0', 'next', '1', 'seq', '0', 'confirmed', none,
-    'released', none)
-  return {'OK', '0'}
+    'limits', args[3], 'left', args[2], 'paused', '0', 'closed', '0', 'next', '1', 'seq', '0', 'turns', '0',
+    'confirmed', none, 'released', none)
+  return {'OK', '0', '0'}
 end
 
 -- opener: the same opener's repeated call gives the same epoch
@@ -277,45 +304,63 @@ local function open(keys, args)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
     redis.call('HSET', keys[1], 'epoch', int(sale.epoch), 'opener', args[1])
   end
-  local row = redis.call('HMGET', keys[1], 'terms', 'stock', 'left', 'paused', 'closed', 'next',
-    'confirmed', 'released')
-  return {'OK', int(sale.seq), int(sale.epoch), unpack(row)}
+  return reply('OK', sale, int(sale.epoch))
 end
 
--- epoch seen
+-- epoch seq turns
 local function hold(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  return held_by(sale, tonumber(args[1]), tonumber(args[2])) or {'OK', int(sale.seq)}
+  return held_by(sale, args) or reply('OK', sale)
 end
 
--- epoch seen field value
+-- epoch seq turns field value
 local function switch(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  refusal = held_by(sale, tonumber(args[1]), tonumber(args[2]))
+  refusal = held_by(sale, args)
   if refusal then return refusal end
-  redis.call('HSET', keys[1], args[3], args[4])
-  return {'OK', int(sale.seq)}
+  -- A call that was held up on its way must not undo one that was made after it.
+  if sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
+  sale.turns = sale.turns + 1
+  redis.call('HSET', keys[1], args[4], args[5], 'turns', int(sale.turns))
+  return reply('OK', sale)
 end
 
--- epoch seen key add most
+-- epoch seq turns key add most
+-- Also for who has seen more than there is here: a top-up that was lost must be made again before the
+-- orders that took its units can be put back.
 local function top_up(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  refusal = held_by(sale, tonumber(args[1]), tonumber(args[2]))
-  if refusal then return refusal end
-  local done = redis.call('HGET', keys[5], args[3])
+  if sale.epoch > tonumber(args[1]) then return reply('FENCED', sale) end
+  local done = redis.call('HGET', keys[5], args[4])
   local done_add = done and string.match(done, '^(%d+) ')
   -- The sale's own total, not the one of back then: other top-ups may have come since.
-  if done_add == args[4] then return {'OK', int(sale.seq), int(sale.stock)} end
+  if done_add == args[5] then return reply('OK', sale, int(sale.stock)) end
   if done then return {'CONFLICT', done_add or '0'} end
-  local add = tonumber(args[4])
+  local add = tonumber(args[5])
   local total = sale.stock + add
-  if total > tonumber(args[5]) then return {'TOO_MUCH', int(sale.stock)} end
-  redis.call('HSET', keys[5], args[3], args[4] .. ' ' .. int(total))
-  redis.call('HSET', keys[1], 'stock', int(total), 'left', int(sale.left + add))
-  return {'OK', int(sale.seq), int(total)}
+  if total > tonumber(args[6]) then return {'TOO_MUCH', int(sale.stock)} end
+  sale.turns = sale.turns + 1
+  redis.call('HSET', keys[5], args[4], args[5] .. ' ' .. int(total))
+  redis.call('HSET', keys[1], 'stock', int(total), 'left', int(sale.left + add), 'turns',
+    int(sale.turns))
+  return reply('OK', sale, int(total))
+end
+
+-- Which of the rights that Flashlane needs on these keys the caller lacks.
+local function lacks(keys)
+  local needed = {{'HGET', keys[2], 'x'}, {'HGETALL', keys[1]}, {'HMGET', keys[2], 'x'},
+    {'HSET', keys[1], 'x', 'x'}, {'HLEN', keys[2]}, {'HSCAN', keys[3], '0'},
+    {'XADD', keys[4], '*', 'x', 'x'}, {'XRANGE', keys[4], '-', '+'}, {'XINFO', 'STREAM', keys[4]},
+    {'TYPE', keys[1]}, {'EXISTS', keys[1]}, {'TIME'}, {'SADD', 'flashlane:sales', 'x'},
+    {'SMEMBERS', 'flashlane:sales'}}
+  local lacking = {'OK', '0', '0'}
+  for _, call in ipairs(needed) do
+    if not redis.acl_check_cmd(unpack(call)) then lacking[#lacking + 1] = call[1] end
+  end
+  return lacking
 end
 
 redis.register_function('@LIBRARY@_create', create)
@@ -325,3 +370,4 @@ redis.register_function('@LIBRARY@_commit', commit)
 redis.register_function('@LIBRARY@_restore', restore)
 redis.register_function('@LIBRARY@_switch', switch)
 redis.register_function('@LIBRARY@_top_up', top_up)
+redis.register_function('@LIBRARY@_lacks', lacks)

@@ -2,7 +2,7 @@
 //!
 //! Waiting between tries is the caller's: it knows what waits for the answer.
 
-use super::library;
+use super::{check, library};
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
@@ -84,12 +84,20 @@ impl Link {
     }
 
     async fn ask_once<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let mut connection = self.connected().await?;
-        crate::fault::crash_point("sending");
-        let asked = command.query_async(&mut connection);
-        let answer = match tokio::time::timeout(self.deadline, asked).await {
-            Ok(answer) => answer.map_err(|error| meaning(&error)),
-            Err(_) => Err(StoreError::Unknown(format!("no answer within {:?}", self.deadline))),
+        let mut is_sent = false;
+        let asked = tokio::time::timeout(self.deadline, async {
+            let mut connection = self.connected().await?;
+            is_sent = true;
+            crate::fault::crash_point("sending");
+            command.query_async(&mut connection).await.map_err(|error| meaning(&error))
+        });
+        let asked = asked.await;
+        let answer = match asked {
+            Ok(answer) => answer,
+            Err(_) if is_sent => {
+                Err(StoreError::Unknown(format!("no answer within {:?}", self.deadline)))
+            }
+            Err(_) => Err(StoreError::Refused(format!("no connection within {:?}", self.deadline))),
         };
         if answer.is_err() {
             // Also after a refusal: behind the same address there may be another Redis by now.
@@ -103,9 +111,16 @@ impl Link {
         if let Some(connection) = &*kept {
             return Ok(connection.clone());
         }
-        let connection = self.connect(&self.client).await?;
+        let mut connection = self.connect(&self.client).await?;
+        // Behind the same address there may be another Redis than before.
+        check::keeps_orders(&mut connection).await?;
         *kept = Some(connection.clone());
         Ok(connection)
+    }
+
+    /// A connection of its own, to a Redis of which nothing is known yet.
+    pub(super) async fn unchecked(&self) -> Result<MultiplexedConnection, StoreError> {
+        self.connect(&self.client).await
     }
 
     async fn connect(&self, client: &Client) -> Result<MultiplexedConnection, StoreError> {
@@ -169,7 +184,7 @@ fn client(flag: &str, url: &str, tls_roots: Option<&[u8]>) -> Result<Client, Sto
 }
 
 /// What an error of Redis or of the way to it says of the call's outcome.
-fn meaning(error: &RedisError) -> StoreError {
+pub(super) fn meaning(error: &RedisError) -> StoreError {
     let text = error.to_string();
     match error.kind() {
         ErrorKind::AuthenticationFailed => StoreError::Refused(format!("wrong password: {text}")),
@@ -177,6 +192,7 @@ fn meaning(error: &RedisError) -> StoreError {
         _ if text.contains("script:") || text.contains("on @user_function") => {
             StoreError::Damaged(text)
         }
+        _ if text.contains("WRONGTYPE") => StoreError::Damaged(text),
         ErrorKind::Server(_) | ErrorKind::Extension => StoreError::Refused(text),
         _ => StoreError::Unknown(text),
     }

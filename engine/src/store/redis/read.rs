@@ -2,16 +2,63 @@
 
 use super::{PAGE, RedisStore, rows};
 use crate::store::ledger::{Holder, SaleRow};
-use crate::store::memory::Kept;
-use crate::store::{Store, StoreError};
+use crate::store::memory::{Kept, Rowset};
+use crate::store::{SaleAudit, Store, StoreError, audit};
 use crate::terms::SaleId;
 use membership::MemberId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A sale that changes while it is read is read again, this often in all.
 const TRIES: usize = 3;
 
 impl RedisStore {
+    /// Every sale that was ever meant to be made.
+    pub(super) async fn named(&self) -> Result<Vec<SaleId>, StoreError> {
+        let mut read = redis::cmd("SMEMBERS");
+        let names: Vec<String> = self.link.ask(read.arg(rows::SALES)).await?;
+        let sales = names.iter().map(|name| rows::word(rows::SALES, name));
+        let mut sales = sales.collect::<Result<Vec<SaleId>, _>>()?;
+        sales.sort();
+        Ok(sales)
+    }
+
+    /// Adds a sale up; what cannot be read is a difference like any other. `None` if it was never
+    /// made.
+    pub(super) async fn audit_sale(&self, sale: &SaleId) -> Result<Option<SaleAudit>, StoreError> {
+        match self.audit_readable(sale).await {
+            Err(StoreError::Damaged(why)) => {
+                // The functions name the key that is wrong; a plain read does not.
+                let named = match self.hold(sale, 0).await {
+                    Err(StoreError::Damaged(named)) => named,
+                    _ => why,
+                };
+                Ok(Some(SaleAudit::unreadable(sale, named)))
+            }
+            audited => audited,
+        }
+    }
+
+    async fn audit_readable(&self, sale: &SaleId) -> Result<Option<SaleAudit>, StoreError> {
+        let [_, orders, rest @ ..] = &rows::keys(sale);
+        let Some(kept) = self.snapshot_at_rest(sale).await? else {
+            let mut exist = redis::cmd("EXISTS");
+            let left_behind: u64 = self.link.ask(exist.arg(orders).arg(rest)).await?;
+            let gone = "the sale is gone, and some of its orders are not".to_owned();
+            return Ok((left_behind > 0).then(|| SaleAudit::unreadable(sale, gone)));
+        };
+        let mut count = redis::cmd("HLEN");
+        let (fields, records): (u64, _) =
+            (self.link.ask(count.arg(orders)).await?, kept.orders.len() as u64);
+        let rows: Rowset = BTreeMap::from([(sale.clone(), kept)]);
+        let mut found = audit::audit(&rows)?.sales.pop();
+        if let Some(found) = &mut found
+            && fields != records
+        {
+            found.complain(format!("{orders} has {fields} fields, {records} of them orders"));
+        }
+        Ok(found)
+    }
+
     pub(super) async fn row(&self, sale: &SaleId) -> Result<Option<SaleRow>, StoreError> {
         let mut read = redis::cmd("HGETALL");
         let row: HashMap<String, String> = self.link.ask(read.arg(&rows::keys(sale)[0])).await?;
@@ -61,7 +108,7 @@ impl RedisStore {
     }
 
     /// All rows of a sale at one instant.
-    pub(super) async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
+    async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
         for _ in 0..TRIES {
             let kept = self.snapshot(sale).await?;
             let after = self.row(sale).await?;
