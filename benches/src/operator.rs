@@ -41,6 +41,9 @@ pub struct SaleReport {
     pub windows: BTreeMap<Tier, Timestamp>,
     /// When it is over.
     pub closes_at: Timestamp,
+    /// Why the store does not confirm, if it does not.
+    #[serde(default)]
+    pub trouble: Option<String>,
     /// Each tier's orders.
     pub by_tier: BTreeMap<Tier, TierReport>,
 }

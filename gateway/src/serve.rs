@@ -122,7 +122,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     operators.await?;
     engine::fault::crash_point("draining");
     let unconfirmed = app.engine.drain(CONFIRM_DEADLINE).await;
-    for open in app.engine.sales().iter().filter(|open| open.has_lost_history()) {
+    if let Some(open) = app.engine.sales().iter().find(|open| open.has_lost_history()) {
         let sale = &open.sale.terms().id;
         bail!("the store has lost part of the history of {sale}; only this process knew of it");
     }

@@ -62,6 +62,7 @@ async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcom
         }
         site.restart().await?;
     }
+    ensure!(site.crashes == 1, "the process did not end at this point");
     site.recovered().await?;
     let mut operator = site.process.operator()?;
     for call in 0..=calls {

@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 pub(super) async fn lost(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for _ in 0..suite.times(1, 3) {
-        for scene in [frozen_replica(&suite).await?, backups(&suite).await?] {
+        for scene in [
+            frozen_replica(&suite).await?,
+            backups(&suite).await?,
+            ended_in_the_middle(&suite).await?,
+        ] {
             outcome.times += scene.times;
             outcome.views.merge(scene.views);
             outcome.recovery = outcome.recovery.max(scene.recovery);
@@ -74,6 +78,25 @@ async fn backups(suite: &Suite) -> anyhow::Result<Outcome> {
     site.recovered().await?;
     let views = site.close(ALLOWED).await?;
     Ok(Outcome { times: 2, views, recovery: site.recovery })
+}
+
+/// The process ends when it has put the orders back, and before it has said so.
+async fn ended_in_the_middle(suite: &Suite) -> anyhow::Result<Outcome> {
+    let crash = [("FLASHLANE_CRASH_AT", "put_back")];
+    let mut site = Site::with_sales(&suite.armed, &[], &crash, &[LARGE]).await?;
+    let (log, copy) = (site.redis.folder().join("appendonlydir"), site.redis.folder().join("copy"));
+    copy_folder(&log, &copy)?;
+    site.until_orders(200).await?;
+    put_in_place(&mut site, &copy, &log)?;
+    alarmed(&site).await?;
+    let refused = site.process.operator()?.switch(LARGE, "resume").await;
+    ensure!(refused.is_err(), "it did not end at this point");
+    until("it ends at this point", || site.process.was_killed()).await?;
+    site.restart().await?;
+    site.recovered().await?;
+    let allowed = Allowed { reserved_gone: true, ..ALLOWED };
+    let views = site.close(allowed).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {

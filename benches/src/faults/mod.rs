@@ -53,7 +53,7 @@ pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
-pub const SCENARIOS: [Scenario; 31] = [
+pub const SCENARIOS: [Scenario; 32] = [
     ("points", "`kill -9` of flashlane at each of 15 named points", |s| {
         Box::pin(crashes::points(s))
     }),
@@ -82,6 +82,9 @@ pub const SCENARIOS: [Scenario; 31] = [
     ("oom", "reply OOM", |s| Box::pin(replies::oom(s))),
     ("busy", "reply BUSY", |s| Box::pin(replies::busy(s))),
     ("noperm", "reply NOPERM: rights withdrawn", |s| Box::pin(replies::noperm(s))),
+    ("withdrawn", "a right that only the functions use is withdrawn", |s| {
+        Box::pin(replies::withdrawn(s))
+    }),
     ("noscript", "reply NOSCRIPT", |s| Box::pin(replies::noscript(s))),
     ("flush", "reply Function not found: FUNCTION FLUSH", |s| Box::pin(replies::flush(s))),
     ("cluster", "replies CLUSTERDOWN, TRYAGAIN, ASK, MOVED: a slot moves", |s| {

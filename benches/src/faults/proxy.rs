@@ -35,9 +35,9 @@ pub enum Weather {
 /// What is done to the next commit, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trick {
-    /// The connection is cut after this byte of the request.
+    /// The connection is cut after this byte of the request, or of so many in a shorter one.
     CutRequest(usize),
-    /// The connection is cut after this byte of what Redis answers to it.
+    /// The connection is cut after this byte of what Redis answers to it, likewise.
     CutReply(usize),
     /// These bytes are sent in its place.
     Replace(Vec<u8>),
@@ -131,6 +131,11 @@ impl Proxy {
         self.state.lock().commits
     }
 
+    /// From now on, errors are new ones.
+    pub fn forget_errors(&self) {
+        self.state.lock().errors.clear();
+    }
+
     /// The codes of errors that Redis has answered with.
     #[must_use]
     pub fn errors(&self) -> BTreeSet<String> {
@@ -175,12 +180,12 @@ async fn carry(client: TcpStream, line: Line) {
     server.set_nodelay(true).ok();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    // Bytes of replies that still pass: set when a commit is let through to have its reply cut.
-    let reply_left = Arc::new(Mutex::new(None::<usize>));
+    // Where the next reply is cut: set when a commit is let through for that.
+    let cut_reply = Arc::new(Mutex::new(None::<usize>));
     let requests = async {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_client, &mut bytes).await {
-            let (chunk, is_last) = line.tamper(chunk, &mut reply_left.lock());
+            let (chunk, is_last) = line.tamper(chunk, &mut cut_reply.lock());
             if !line.pass(&mut to_server, &chunk).await || is_last {
                 return;
             }
@@ -189,13 +194,11 @@ async fn carry(client: TcpStream, line: Line) {
     let replies = async {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_server, &mut bytes).await {
-            line.note(chunk);
-            let left = reply_left.lock().take();
-            let kept = left.map_or(chunk.len(), |left| left.min(chunk.len()));
-            if let Some(left) = left.filter(|left| *left >= chunk.len()) {
-                *reply_left.lock() = Some(left - chunk.len());
-            }
-            if !line.pass(&mut to_client, &chunk[..kept]).await || left.is_some_and(|l| l <= kept) {
+            let cut = cut_reply.lock().take().map(|after| after % chunk.len());
+            line.note(chunk, cut.is_some());
+            if !line.pass(&mut to_client, &chunk[..cut.unwrap_or(chunk.len())]).await
+                || cut.is_some()
+            {
                 return;
             }
         }
@@ -210,7 +213,7 @@ async fn read<'a>(from: &mut (impl AsyncReadExt + Unpin), bytes: &'a mut [u8]) -
 
 impl Line {
     /// What is sent in the place of these bytes, and whether it is the last of this connection.
-    fn tamper(&self, chunk: &[u8], reply_left: &mut Option<usize>) -> (Vec<u8>, bool) {
+    fn tamper(&self, chunk: &[u8], cut_reply: &mut Option<usize>) -> (Vec<u8>, bool) {
         if !chunk.windows(COMMIT.len()).any(|window| window == COMMIT) {
             return (chunk.to_vec(), false);
         }
@@ -218,20 +221,21 @@ impl Line {
         state.commits += 1;
         state.longest_request = state.longest_request.max(chunk.len());
         let Some(trick) = state.trick.take() else { return (chunk.to_vec(), false) };
-        state.played += 1;
+        state.played += u64::from(!matches!(trick, Trick::CutReply(_)));
         match trick {
-            Trick::CutRequest(after) => (chunk[..after.min(chunk.len())].to_vec(), true),
+            Trick::CutRequest(after) => (chunk[..after % chunk.len()].to_vec(), true),
             Trick::CutReply(after) => {
-                *reply_left = Some(after);
+                *cut_reply = Some(after);
                 (chunk.to_vec(), false)
             }
             Trick::Replace(bytes) => (bytes, false),
         }
     }
 
-    fn note(&self, reply: &[u8]) {
+    fn note(&self, reply: &[u8], is_cut: bool) {
         let mut state = self.state.lock();
-        if reply.starts_with(b"*") {
+        state.played += u64::from(is_cut);
+        if reply.windows(9).any(|word| word == b"confirmed") {
             state.longest_reply = state.longest_reply.max(reply.len());
         }
         if let Some(error) = reply.strip_prefix(b"-") {

@@ -2,18 +2,21 @@
 
 use super::proxy::Trick;
 use super::shop::LARGE;
-use super::site::{Site, until};
+use super::site::{Site, patience, until};
 use super::views::Allowed;
 use super::{Outcome, Suite};
 use crate::redis_server::RedisServer;
+use anyhow::ensure;
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Instant;
 
 /// One command makes the error, another one mends it.
 async fn by(suite: Suite, code: &str, make: &[&str], mend: &[&str]) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let times = suite.times(1, 3);
     for _ in 0..times {
+        site.proxy.forget_errors();
         make.iter().for_each(|command| drop(site.redis.must(command)));
         site.until_error(code).await?;
         mend.iter().for_each(|command| drop(site.redis.must(command)));
@@ -54,6 +57,24 @@ pub(super) async fn flush(suite: Suite) -> anyhow::Result<Outcome> {
     by(suite, "Function not found", &["FUNCTION FLUSH SYNC"], &[]).await
 }
 
+/// A right that only the functions use: they look before they write.
+pub(super) async fn withdrawn(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(2, 6);
+    for time in 0..times {
+        let right = if time % 2 == 0 { "hset" } else { "xadd" };
+        site.redis.must(&format!("ACL SETUSER default -{right}"));
+        let start = Instant::now();
+        while !site.process.trouble(LARGE).await?.is_some_and(|why| why.contains("NOPERM")) {
+            ensure!(start.elapsed() < patience(), "it does not say what it may not do");
+        }
+        site.redis.must(&format!("ACL SETUSER default +{right}"));
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
 /// Snapshots fail because a folder stands where the file is to be.
 pub(super) async fn misconf(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
@@ -74,6 +95,7 @@ pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &["--busy-reply-threshold", "50"], &[]).await?;
     let times = suite.times(1, 3);
     for _ in 0..times {
+        site.proxy.forget_errors();
         let mut stream = TcpStream::connect(site.redis.address())?;
         stream.write_all(b"EVAL \"while true do end\" 0\r\n")?;
         site.until_error("BUSY").await?;
@@ -86,12 +108,13 @@ pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
 
 /// Redis comes up and takes its time to read its log.
 pub(super) async fn loading(suite: Suite) -> anyhow::Result<Outcome> {
-    let slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
+    let slowly = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut site = Site::open(&suite.binary, &slowly, &[]).await?;
     let times = suite.times(1, 3);
     for _ in 0..times {
+        site.proxy.forget_errors();
         // While it reads, Redis looks up once in 1,024 commands.
-        site.until_orders(2_000).await?;
+        site.until_orders(5_000).await?;
         site.redis.kill();
         site.redis.start_again();
         site.until_error("LOADING").await?;

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,6 +61,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
+    /// Whether it was ended by a signal that no process can catch.
+    pub fn was_killed(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(status)) if status.signal() == Some(9))
+    }
+
     /// The operator's side.
     ///
     /// # Errors
@@ -67,6 +73,23 @@ impl Process {
     pub fn operator(&self) -> anyhow::Result<Operator> {
         let key = std::fs::read_to_string(self.data.join("operator.key"))?;
         Operator::new(self.operator, &key)
+    }
+
+    /// Whether it answers at all. It listens before it does.
+    async fn is_alive(&self) -> bool {
+        let request = Request::get("/healthz").header(header::HOST, "flashlane");
+        let Ok(request) = request.body(Full::new(Bytes::new())) else { return false };
+        let mut client = Client::new(self.public);
+        let answer = tokio::time::timeout(Duration::from_millis(100), client.send(request)).await;
+        matches!(answer, Ok(Ok((status, _))) if status.is_success())
+    }
+
+    /// What the operator is told of a sale's trouble, if there is some.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn trouble(&self, sale: &str) -> anyhow::Result<Option<String>> {
+        Ok(self.operator()?.report(sale).await?.trouble)
     }
 
     /// What `/readyz` says: well, or why not.
@@ -115,6 +138,8 @@ pub struct Site {
     /// What shoppers and probes of former shops were told.
     pub receipts: Receipts,
     probes: u64,
+    /// How often a process ended itself as `kill -9` does, and was started again.
+    pub crashes: u64,
     sells_few: bool,
     /// The longest that it took until an order was confirmed again.
     pub recovery: Duration,
@@ -156,7 +181,7 @@ impl Site {
         }
         let proxy = Proxy::start(redis.address()).await?;
         let data = folder.path().join("flashlane");
-        let process = start(binary, &data, proxy.address, variables).await?;
+        let (process, crashes) = start(binary, &data, proxy.address, variables).await?;
         let mut site = Self {
             folder,
             binary: binary.to_owned(),
@@ -166,6 +191,7 @@ impl Site {
             shop: None,
             receipts: Receipts::default(),
             probes: 0,
+            crashes,
             sells_few: sales.contains(&SMALL),
             recovery: Duration::ZERO,
         };
@@ -207,10 +233,11 @@ impl Site {
     /// # Errors
     /// When it does not come up.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.crashes += u64::from(self.process.was_killed());
         self.process.kill();
         let (public, operator) = (self.process.public, self.process.operator);
         let (data, redis) = (self.process.data.clone(), self.proxy.address);
-        self.process = start_at(&self.binary, &data, redis, &[], public, operator).await?;
+        (self.process, _) = start_at(&self.binary, &data, redis, &[], public, operator).await?;
         Ok(())
     }
 
@@ -223,7 +250,7 @@ impl Site {
         std::fs::create_dir_all(&data)?;
         // The same members' tokens are good there.
         std::fs::copy(self.process.data.join("token.key"), data.join("token.key"))?;
-        start(&self.binary, &data, self.redis.address(), &[]).await
+        Ok(start(&self.binary, &data, self.redis.address(), &[]).await?.0)
     }
 
     /// A counter at another process of this site.
@@ -335,7 +362,7 @@ async fn start(
     data: &Path,
     redis: SocketAddr,
     variables: &[(&str, &str)],
-) -> anyhow::Result<Process> {
+) -> anyhow::Result<(Process, u64)> {
     let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
     start_at(binary, data, redis, variables, free(), free()).await
 }
@@ -347,8 +374,9 @@ async fn start_at(
     variables: &[(&str, &str)],
     public: SocketAddr,
     operator: SocketAddr,
-) -> anyhow::Result<Process> {
+) -> anyhow::Result<(Process, u64)> {
     let start = Instant::now();
+    let mut crashes = 0;
     std::fs::create_dir_all(data)?;
     // Once only: a process that ended at a point is started again without it.
     for variables in std::iter::once(variables).chain(std::iter::repeat(&[][..])) {
@@ -368,13 +396,13 @@ async fn start_at(
             .with_context(|| format!("cannot start {}", binary.display()))?;
         let data = data.to_owned();
         let mut process = Process { child, data, public, operator };
-        let up = until("it listens", || {
-            std::net::TcpStream::connect(public).is_ok() || process.has_ended()
-        });
-        up.await?;
-        if !process.has_ended() {
-            return Ok(process);
+        while !process.has_ended() && start.elapsed() < patience() {
+            if process.is_alive().await {
+                return Ok((process, crashes));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        crashes += u64::from(process.was_killed());
         // Redis may not be ready for it yet: whoever runs it starts it again.
         if start.elapsed() > patience() {
             let log = std::fs::read_to_string(process.data.join("log")).unwrap_or_default();

@@ -75,9 +75,10 @@ pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
         let key = format!("flashlane:{{{LARGE}}}:top_ups");
         site.redis.must(&format!("SET {key} planted"));
         let start = Instant::now();
-        while !matches!(site.process.ready().await?, Err(why) if why.contains(&key)) {
+        while !site.process.trouble(LARGE).await?.is_some_and(|why| why.contains(&key)) {
             ensure!(start.elapsed() < patience(), "it does not name the key");
         }
+        ensure!(site.process.ready().await?.is_err(), "a sale is stopped, and it says ready");
         site.redis.must(&format!("DEL {key}"));
         site.restart().await?;
         site.recovered().await?;
@@ -121,7 +122,8 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-fn placed(number: u64, member: &str, units: u32) -> Placed {
+/// An order as a process places it.
+pub(super) fn placed(number: u64, member: &str, units: u32) -> Placed {
     Placed {
         number,
         member: member.parse().expect("a member id"),

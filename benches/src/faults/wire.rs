@@ -1,9 +1,16 @@
 //! The way between flashlane and Redis: cut, slow, narrow, silent or closed.
 
-use super::proxy::{Trick, Weather};
+use super::proxy::{Proxy, Trick, Weather};
 use super::site::{Site, until};
+use super::spoils::placed;
 use super::views::Allowed;
 use super::{Outcome, Suite};
+use crate::redis_server::RedisServer;
+use crate::world::{NOW, terms};
+use anyhow::ensure;
+use engine::order::Status::Confirmed;
+use engine::store::{Batch, RedisOptions, RedisStore, Store, StoreError, Verdict};
+use engine::terms::SaleId;
 use std::time::Duration;
 
 /// After each byte of a request, until no request is as long.
@@ -21,8 +28,9 @@ async fn cut(
     trick: fn(usize) -> Trick,
     longest: fn((usize, usize)) -> usize,
 ) -> anyhow::Result<Outcome> {
+    let exact = each_byte(trick).await?;
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    // The short form leaves bytes out, each time others.
+    // The short form leaves bytes out.
     let stride = usize::try_from(suite.times(13, 1))?;
     let mut outcome = Outcome::default();
     let (mut after, end) = (0, longest(site.proxy.longest()));
@@ -38,7 +46,49 @@ async fn cut(
     site.recovered().await?;
     outcome.views = site.close(Allowed::default()).await?;
     outcome.recovery = site.recovery;
+    outcome.times += exact;
     Ok(outcome)
+}
+
+/// The same batch of three orders, cut after each of its bytes, or of those of its reply: it is
+/// decided as a whole or not at all, and sent again it gets the one verdict. Gives how many cuts.
+async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
+    let folder = tempfile::tempdir()?;
+    let redis = RedisServer::start(folder.path());
+    let proxy = Proxy::start(redis.address()).await?;
+    let (store, _) =
+        RedisStore::connect(&RedisOptions::new(format!("redis://{}", proxy.address))).await?;
+    let sale: SaleId = "bytes".parse()?;
+    store.create(&terms(sale.as_str(), 1_000_000, 60_000)).await?;
+    let epoch = store.open(&sale).await?.epoch;
+    // Numbers of one length, so that all batches have one.
+    let mut number = 100_000;
+    for after in 0.. {
+        let orders = (0..3).map(|i| placed(number + i, "ann", 1)).collect();
+        number += 3;
+        let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders };
+        let (request, reply) = proxy.longest();
+        proxy.play(trick(after));
+        let (cuts, is_whole) = match trick(0) {
+            Trick::CutReply(_) => (reply, after >= reply),
+            Trick::CutRequest(_) | Trick::Replace(_) => (request, after >= request),
+        };
+        if after > 0 && is_whole {
+            let audit = store.audit().await?;
+            ensure!(audit.is_clean(), "{audit:?}");
+            let confirmed = audit.sales.first().map(|sale| sale.confirmed.orders);
+            ensure!(
+                confirmed == Some(3 * after as u64),
+                "{after} batches made {confirmed:?} orders"
+            );
+            return Ok(cuts as u64);
+        }
+        let cut = store.commit(&batch).await;
+        ensure!(matches!(cut, Err(StoreError::Unknown(_))), "cut after byte {after}: {cut:?}");
+        let verdicts = store.commit(&batch).await?;
+        ensure!(verdicts == [Verdict::Stored(Confirmed, NOW); 3], "byte {after}: {verdicts:?}");
+    }
+    unreachable!("a request ends")
 }
 
 async fn under(suite: Suite, weather: Weather, lasts: Option<Duration>) -> anyhow::Result<Outcome> {

@@ -55,9 +55,11 @@ impl Facts {
 
 /// Refuses a Redis that does not keep what it confirms.
 pub(super) async fn keeps_orders(connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
-    match Facts::ask(connection).await?.fault() {
-        None => Ok(()),
-        Some(fault) => Err(StoreError::Refused(fault)),
+    let facts = Facts::ask(connection).await?;
+    match facts.fault() {
+        // While it loads, its log is off; it refuses every call by itself.
+        Some(fault) if facts.get("loading") != "1" => Err(StoreError::Refused(fault)),
+        _ => Ok(()),
     }
 }
 
@@ -65,6 +67,9 @@ pub(super) async fn keeps_orders(connection: &mut MultiplexedConnection) -> Resu
 pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
     let mut connection = link.unchecked().await.map_err(explained)?;
     let facts = Facts::ask(&mut connection).await.map_err(explained)?;
+    if facts.get("loading") == "1" {
+        return Err(unusable("Redis is still loading its data; start again when it has"));
+    }
     if let Some(fault) = facts.fault() {
         return Err(unusable(fault));
     }
@@ -102,9 +107,10 @@ pub(super) async fn functions(link: &Link) -> Result<(), StoreError> {
     let loaded = link.load().await;
     crate::fault::crash_point("loaded");
     // A user who may not load can still call what another has loaded. No sale has this name.
-    let nothing = ["sale", "orders", "holders", "outbox", "top_ups"]
-        .map(|key| format!("flashlane:{{_}}:{key}"));
-    let call = library::call("lacks", &nothing);
+    let nothing =
+        ["sale", "orders", "holders", "outbox"].map(|key| format!("flashlane:{{_}}:{key}"));
+    let mut call = library::call("lacks", &[]);
+    call.arg(&nothing);
     let lacking: Vec<String> = match (link.ask(&call).await, loaded) {
         (Ok(lacking), _) => lacking,
         (Err(_), Err(StoreError::Refused(why))) => {

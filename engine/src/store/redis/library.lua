@@ -349,8 +349,9 @@ local function top_up(keys, args)
   return reply('OK', sale, int(total))
 end
 
--- Which of the rights that Flashlane needs on these keys the caller lacks.
-local function lacks(keys)
+-- sale orders holders outbox: names of keys, not keys: their slots may be elsewhere.
+-- Which of the rights that Flashlane needs on them the caller lacks.
+local function lacks(_, keys)
   local needed = {{'HGET', keys[2], 'x'}, {'HGETALL', keys[1]}, {'HMGET', keys[2], 'x'},
     {'HSET', keys[1], 'x', 'x'}, {'HLEN', keys[2]}, {'HSCAN', keys[3], '0'},
     {'XADD', keys[4], '*', 'x', 'x'}, {'XRANGE', keys[4], '-', '+'}, {'XINFO', 'STREAM', keys[4]},

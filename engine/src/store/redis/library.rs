@@ -19,7 +19,7 @@ pub(super) static SOURCE: LazyLock<String> =
     LazyLock::new(|| crate::fault::mutated(TEXT).replace("@LIBRARY@", &NAME));
 
 /// A call of one of the library's functions on a sale's keys, without its arguments.
-pub(super) fn call(function: &str, keys: &[String; 5]) -> Cmd {
+pub(super) fn call(function: &str, keys: &[String]) -> Cmd {
     let mut call = redis::cmd("FCALL");
     call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(keys);
     call
