@@ -13,7 +13,7 @@ bugs=(
   "no-limit impostor over.the.limit"
   "no-stock impostor more.than.there.is"
   "no-outbox oom has.no.entry"
-  "no-holdings oom answers.with.OOM|units.held"
+  "no-holdings oom answers.with.OOM|shoppers.get.orders|units.held"
   "no-sequence history nothing.alarms"
   "put-back-from-nothing impostor from.nothing"
   "top-up-twice impostor topped.up.twice"
