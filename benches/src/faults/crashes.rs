@@ -1,7 +1,8 @@
 //! Processes that end or stand still: at named points, at random, and with another one taking over.
 
+use super::process::{Process, signal_to};
 use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
-use super::site::{Site, patience, signal_to, until};
+use super::site::{Site, patience, until};
 use super::views::{Allowed, Views};
 use super::{Outcome, Suite};
 use crate::operator::Operator;
@@ -57,20 +58,20 @@ async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcom
         while !site.process.has_ended() {
             ensure!(start.elapsed() < patience(), "this point was never passed");
             // What is called in vain is called again below.
-            operate(&mut site.process.operator()?, calls).await.ok();
+            operate(&mut site.process.as_operator()?, calls).await.ok();
             calls += 1;
         }
         site.restart().await?;
     }
     ensure!(site.crashes == 1, "the process did not end at this point");
     site.recovered().await?;
-    let mut operator = site.process.operator()?;
+    let mut operator = site.process.as_operator()?;
     for call in 0..=calls {
         operate(&mut operator, call).await?;
     }
     let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
     let views = site.close(allowed).await?;
-    let report = site.process.operator()?.report(LARGE).await?;
+    let report = site.process.as_operator()?.report(LARGE).await?;
     let added = report.stock - 5_000_000;
     ensure!(added == calls + 1, "{} top-ups added {added} units", calls + 1);
     Ok(Outcome { times: 1, views, recovery: site.recovery })
@@ -92,7 +93,7 @@ pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
         site.restart().await?;
         site.recovered().await?;
         // Something for those who have what they may have, and want more.
-        site.process.operator()?.top_up(SMALL, &format!("round-{round}"), 2).await?;
+        site.process.as_operator()?.top_up(SMALL, &format!("round-{round}"), 2).await?;
     }
     let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
     let views = site.close(allowed).await?;
@@ -156,8 +157,8 @@ pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
         fenced(&site).await?;
         let first = site.shop.take().context("the first shop")?;
         site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
-        site.process.operator()?.settled(LARGE, patience()).await?;
-        site.process.operator()?.settled(SMALL, patience()).await?;
+        site.process.as_operator()?.settled(LARGE, patience()).await?;
+        site.process.as_operator()?.settled(SMALL, patience()).await?;
         outcome.views.merge(hand_over(&mut site, rival, at_rival).await?);
         outcome.times += 1;
         outcome.recovery = outcome.recovery.max(site.recovery);
@@ -180,11 +181,7 @@ async fn fenced(site: &Site) -> anyhow::Result<()> {
 }
 
 /// The first process is done with: the rest of the scenario is the rival's.
-async fn hand_over(
-    site: &mut Site,
-    rival: super::site::Process,
-    at_rival: Shop,
-) -> anyhow::Result<Views> {
+async fn hand_over(site: &mut Site, rival: Process, at_rival: Shop) -> anyhow::Result<Views> {
     let mut first = std::mem::replace(&mut site.process, rival);
     site.shop = Some(at_rival);
     site.until_orders(50).await?;
@@ -245,7 +242,7 @@ pub(super) async fn away(suite: Suite) -> anyhow::Result<Outcome> {
         let start = Instant::now();
         loop {
             let not_ready = site.process.ready().await?.is_err();
-            let metrics = site.process.operator()?.metrics().await?;
+            let metrics = site.process.as_operator()?.metrics().await?;
             let refused = metrics.lines().find_map(|line| {
                 line.strip_prefix("flashlane_refused_total{sale=\"large\",code=\"busy\"} ")
             });

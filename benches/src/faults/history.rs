@@ -71,7 +71,7 @@ async fn backups(suite: &Suite) -> anyhow::Result<Outcome> {
     site.until_orders(100).await?;
     site.redis.must("FLUSHALL");
     alarmed(&site).await?;
-    let refused = site.process.operator()?.switch(LARGE, "resume").await;
+    let refused = site.process.as_operator()?.switch(LARGE, "resume").await;
     ensure!(refused.is_err(), "a sale that is gone was resumed");
     put_in_place(&mut site, &copy, &log)?;
     resume(&site).await?;
@@ -89,7 +89,7 @@ async fn ended_in_the_middle(suite: &Suite) -> anyhow::Result<Outcome> {
     site.until_orders(200).await?;
     put_in_place(&mut site, &copy, &log)?;
     alarmed(&site).await?;
-    let refused = site.process.operator()?.switch(LARGE, "resume").await;
+    let refused = site.process.as_operator()?.switch(LARGE, "resume").await;
     ensure!(refused.is_err(), "it did not end at this point");
     until("it ends at this point", || site.process.was_killed()).await?;
     site.restart().await?;
@@ -121,7 +121,7 @@ async fn alarmed(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     while !site
         .process
-        .operator()?
+        .as_operator()?
         .metrics()
         .await?
         .contains(&format!("flashlane_history_lost{{sale=\"{LARGE}\"}} 1"))
@@ -136,7 +136,7 @@ async fn alarmed(site: &Site) -> anyhow::Result<()> {
 async fn resume(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     for sale in [LARGE, SMALL] {
-        while let Err(why) = site.process.operator()?.switch(sale, "resume").await {
+        while let Err(why) = site.process.as_operator()?.switch(sale, "resume").await {
             ensure!(start.elapsed() < patience(), "{sale} cannot be resumed: {why}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

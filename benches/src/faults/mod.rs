@@ -3,6 +3,7 @@
 
 pub mod crashes;
 pub mod history;
+pub mod process;
 pub mod proxy;
 pub mod replies;
 pub mod shop;

@@ -1,23 +1,15 @@
 //! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
 
+use super::process::{Process, start, start_at};
 use super::proxy::Proxy;
 use super::shop::{Counter, LARGE, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe};
 use super::views::{Allowed, Views, compare, limit};
-use crate::client::Client;
-use crate::operator::Operator;
 use crate::redis_server::RedisServer;
-use anyhow::{Context, bail, ensure};
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::{Request, header};
+use anyhow::{Context, ensure};
 use membership::Tier;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -30,95 +22,6 @@ pub fn patience() -> Duration {
 }
 /// What `--confirm-within` is given: short, so that a scenario sees both sides of it.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
-
-/// One flashlane process of a site.
-#[derive(Debug)]
-pub struct Process {
-    child: Child,
-    /// Its data folder, with the operator's key.
-    data: PathBuf,
-    public: SocketAddr,
-    operator: SocketAddr,
-}
-
-impl Process {
-    /// Ends it at once.
-    pub fn kill(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-
-    /// Stops it for now, or lets it go on.
-    ///
-    /// # Errors
-    /// When there is no such process.
-    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        signal_to(self.child.id(), signal)
-    }
-
-    /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(_)))
-    }
-
-    /// Whether it was ended by a signal that no process can catch.
-    pub fn was_killed(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(Some(status)) if status.signal() == Some(9))
-    }
-
-    /// The operator's side.
-    ///
-    /// # Errors
-    /// When its key cannot be read.
-    pub fn operator(&self) -> anyhow::Result<Operator> {
-        let key = std::fs::read_to_string(self.data.join("operator.key"))?;
-        Operator::new(self.operator, &key)
-    }
-
-    /// Whether it answers at all. It listens before it does.
-    async fn is_alive(&self) -> bool {
-        let request = Request::get("/healthz").header(header::HOST, "flashlane");
-        let Ok(request) = request.body(Full::new(Bytes::new())) else { return false };
-        let mut client = Client::new(self.public);
-        let answer = tokio::time::timeout(Duration::from_millis(100), client.send(request)).await;
-        matches!(answer, Ok(Ok((status, _))) if status.is_success())
-    }
-
-    /// What the operator is told of a sale's trouble, if there is some.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn trouble(&self, sale: &str) -> anyhow::Result<Option<String>> {
-        Ok(self.operator()?.report(sale).await?.trouble)
-    }
-
-    /// What `/readyz` says: well, or why not.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn ready(&self) -> anyhow::Result<Result<(), String>> {
-        let request = Request::get("/readyz").header(header::HOST, "flashlane");
-        let request = request.body(Full::new(Bytes::new()))?;
-        let (status, body) = Client::new(self.public).send(request).await?;
-        let text = String::from_utf8_lossy(&body).into_owned();
-        Ok(if status.is_success() { Ok(()) } else { Err(text) })
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Sends a signal to a process that this one started.
-///
-/// # Errors
-/// When there is no such process.
-pub fn signal_to(pid: u32, signal: Signal) -> anyhow::Result<()> {
-    let pid = Pid::from_raw(i32::try_from(pid)?).context("a process id")?;
-    kill_process(pid, signal).context("a process that this one started")
-}
 
 /// Everything of one scenario, gone with it.
 #[derive(Debug)]
@@ -207,7 +110,7 @@ impl Site {
     async fn make(&mut self, sale: &str) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
-            let made = self.process.operator()?.make_sale(&terms(sale)).await;
+            let made = self.process.as_operator()?.make_sale(&terms(sale)).await;
             match made {
                 Ok(_) => return Ok(()),
                 Err(error) if error.to_string().contains("sale_exists") => return Ok(()),
@@ -323,7 +226,7 @@ impl Site {
         if let Some(shop) = self.shop.take() {
             self.receipts.merge(shop.close().await);
         }
-        let mut operator = self.process.operator()?;
+        let mut operator = self.process.as_operator()?;
         let mut reports = BTreeMap::new();
         for sale in [LARGE, SMALL] {
             if let Ok(report) = operator.report(sale).await {
@@ -355,62 +258,6 @@ fn terms(sale: &str) -> Value {
         "windows": for_all(json!(open)), "limits": for_all(json!(limit(sale))),
         "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
     })
-}
-
-async fn start(
-    binary: &Path,
-    data: &Path,
-    redis: SocketAddr,
-    variables: &[(&str, &str)],
-) -> anyhow::Result<(Process, u64)> {
-    let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
-    start_at(binary, data, redis, variables, free(), free()).await
-}
-
-async fn start_at(
-    binary: &Path,
-    data: &Path,
-    redis: SocketAddr,
-    variables: &[(&str, &str)],
-    public: SocketAddr,
-    operator: SocketAddr,
-) -> anyhow::Result<(Process, u64)> {
-    let start = Instant::now();
-    let mut crashes = 0;
-    std::fs::create_dir_all(data)?;
-    // Once only: a process that ended at a point is started again without it.
-    for variables in std::iter::once(variables).chain(std::iter::repeat(&[][..])) {
-        let log = std::fs::File::options().create(true).append(true).open(data.join("log"))?;
-        let child = Command::new(binary)
-            .arg("serve")
-            .args(["--listen", &public.to_string(), "--operator-listen", &operator.to_string()])
-            .arg("--data")
-            .arg(data)
-            .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
-            .env("FLASHLANE_REDIS", format!("redis://{redis}"))
-            .env("FLASHLANE_LOG", "warn")
-            .envs(variables.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        let data = data.to_owned();
-        let mut process = Process { child, data, public, operator };
-        while !process.has_ended() && start.elapsed() < patience() {
-            if process.is_alive().await {
-                return Ok((process, crashes));
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        crashes += u64::from(process.was_killed());
-        // Redis may not be ready for it yet: whoever runs it starts it again.
-        if start.elapsed() > patience() {
-            let log = std::fs::read_to_string(process.data.join("log")).unwrap_or_default();
-            bail!("it ends again and again: {}", log.lines().last().unwrap_or_default());
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    unreachable!("it is started again and again")
 }
 
 /// Waits for a condition.
