@@ -228,8 +228,9 @@ impl Engine {
         }
         tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
         sale.vouch(self.clock.now() + self.confirm_within);
-        open.set_trouble(None);
+        // In this order: a confirmer that found the sale halted for no reason would release its orders.
         sale.stock().go_on();
+        open.set_trouble(None);
         open.wake();
         Ok(())
     }

@@ -86,13 +86,13 @@ impl Store for Planted {
         let confirmed = || Ok(all(batch, Status::Confirmed));
         let released = || Ok(all(batch, Status::Released));
         match (BUG.as_str(), self.0.commit(batch).await) {
-            ("release-on-time-out", Err(StoreError::Unknown(_))) => released(),
-            ("confirm-on-time-out", Err(StoreError::Unknown(_))) => confirmed(),
-            ("release-on-refusal", Err(StoreError::Refused(_))) => released(),
-            ("confirm-on-refusal", Err(StoreError::Refused(_))) => confirmed(),
-            // The members are told whatever became of it.
-            ("ack-before-commit", _) => confirmed(),
-            ("sell-on-when-fenced", Ok(_)) => confirmed(),
+            ("release-on-time-out", Err(StoreError::Unknown(_)))
+            | ("release-on-refusal", Err(StoreError::Refused(_))) => released(),
+            // Acknowledged before the commit: the members are told so whatever became of it.
+            ("confirm-on-time-out", Err(StoreError::Unknown(_)))
+            | ("confirm-on-refusal", Err(StoreError::Refused(_)))
+            | ("ack-before-commit", _)
+            | ("sell-on-when-fenced", Ok(_)) => confirmed(),
             (_, answer) => answer,
         }
     }
