@@ -238,14 +238,14 @@ impl Line {
         if reply.windows(9).any(|word| word == b"confirmed") {
             state.longest_reply = state.longest_reply.max(reply.len());
         }
-        if let Some(error) = reply.strip_prefix(b"-") {
-            let line = error.split(|byte| *byte == b'\r').next().unwrap_or_default();
-            let line = String::from_utf8_lossy(line).into_owned();
-            let code = match line.strip_prefix("ERR ") {
-                Some(rest) => rest.to_owned(),
-                None => line.split(' ').next().unwrap_or_default().to_owned(),
+        // Several answers may come at once.
+        for line in String::from_utf8_lossy(reply).lines() {
+            let Some(error) = line.strip_prefix('-') else { continue };
+            let code = match error.strip_prefix("ERR ") {
+                Some(rest) => rest,
+                None => error.split(' ').next().unwrap_or_default(),
             };
-            state.errors.insert(code);
+            state.errors.insert(code.to_owned());
         }
     }
 
