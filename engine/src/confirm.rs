@@ -152,6 +152,9 @@ impl Confirmer {
     /// The store has answered: it is vouched for from `asked_at` on, or from when the oldest order
     /// came that still waits.
     fn is_well(&mut self, asked_at: Millis) {
+        if self.failures > 0 {
+            tracing::info!(sale = %self.open.sale.terms().id, "the store confirms again");
+        }
         self.failures = 0;
         self.open.set_trouble(None);
         self.vouch(self.lanes.oldest().unwrap_or(asked_at).min(asked_at));

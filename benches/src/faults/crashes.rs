@@ -153,7 +153,7 @@ pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
     for _ in 0..suite.times(2, 10) {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
         let rival = site.rival().await?;
-        let at_rival = Shop::open(site.counter_at(&rival, "r")?);
+        let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
         fenced(&site).await?;
         let first = site.shop.take().context("the first shop")?;
         site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
@@ -198,7 +198,7 @@ pub(super) async fn rival_idle(suite: Suite) -> anyhow::Result<Outcome> {
     site.receipts.merge(shop.close().await);
     let rival = site.rival().await?;
     fenced(&site).await?;
-    let at_rival = Shop::open(site.counter_at(&rival, "r")?);
+    let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
     let views = hand_over(&mut site, rival, at_rival).await?;
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
@@ -210,7 +210,7 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
         site.process.signal(Signal::STOP)?;
         let rival = site.rival().await?;
-        let at_rival = Shop::open(site.counter_at(&rival, "r")?);
+        let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
         stand_still(super::site::CONFIRM_WITHIN + Duration::from_millis(500)).await;
         let before = site.shop.as_ref().map(Shop::orders);
         site.process.signal(Signal::CONT)?;

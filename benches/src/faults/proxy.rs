@@ -120,11 +120,6 @@ impl Proxy {
         self.state.lock().played
     }
 
-    /// Forgets a trick that was not played.
-    pub fn be_honest(&self) {
-        self.state.lock().trick = None;
-    }
-
     /// Commits that have passed or were tampered with.
     #[must_use]
     pub fn commits(&self) -> u64 {

@@ -69,7 +69,6 @@ impl Receipts {
 /// Shoppers at work.
 #[derive(Debug)]
 pub struct Shop {
-    counter: Counter,
     /// How long a shopper still insists on an answer; `None` while it is open.
     closing: watch::Sender<Option<Duration>>,
     orders: Arc<AtomicU64>,
@@ -107,13 +106,13 @@ struct Order {
 impl Shop {
     /// Opens at this counter.
     #[must_use]
-    pub fn open(counter: Counter) -> Self {
+    pub fn open(counter: &Counter) -> Self {
         let closing = watch::Sender::new(None);
         let orders = Arc::new(AtomicU64::new(0));
         let shopper =
             |i| tokio::spawn(shop(counter.clone(), i, closing.subscribe(), Arc::clone(&orders)));
         let shoppers = (0..SHOPPERS).map(shopper).collect();
-        Self { counter, closing, orders, shoppers }
+        Self { closing, orders, shoppers }
     }
 
     /// Orders that shoppers were told of so far.
@@ -121,12 +120,6 @@ impl Shop {
     pub fn orders(&self) -> u64 {
         // Ordering: Relaxed, a count publishes nothing but itself.
         self.orders.load(Ordering::Relaxed)
-    }
-
-    /// Where it stands.
-    #[must_use]
-    pub fn counter(&self) -> &Counter {
-        &self.counter
     }
 
     /// No new clicks; every click that was begun gets its answer.

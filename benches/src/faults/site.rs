@@ -101,7 +101,7 @@ impl Site {
         for sale in sales {
             site.make(sale).await?;
         }
-        site.shop = Some(Shop::open(site.counter("a")?));
+        site.shop = Some(Shop::open(&site.counter("a")?));
         site.until_orders(50).await?;
         Ok(site)
     }

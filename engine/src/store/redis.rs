@@ -75,7 +75,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// One function call; gives what follows OK and the sequence number.
+    /// One function call; gives what follows OK and how far the sale has come.
     async fn call(&self, sale: &SaleId, call: &Cmd) -> Result<Vec<String>, StoreError> {
         let answer: Vec<String> = self.link.ask(call).await?;
         crate::fault::crash_point("answered");

@@ -133,3 +133,50 @@ fn a_sale_of_the_file_that_the_store_has_lost_is_not_made_anew() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("the store has lost it"), "{said}");
 }
+
+#[test]
+fn what_everyone_may_read_names_no_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(folder.path());
+    let server = Server::start_with(folder.path(), &["--redis", &redis.url()]);
+    server.make(&drop_of(5));
+    redis.must("HSET flashlane:{drop}:holders canary-member canary-holdings");
+    assert_eq!(server.click("canary-member", 1, "").status, 202);
+    crate::support::until("the sale is stopped", || {
+        send(server.public, "GET", "/readyz", "", b"").body.contains("damaged")
+    });
+    let ready = send(server.public, "GET", "/readyz", "", b"").body;
+    assert!(!ready.contains("canary"), "{ready}");
+    let report = server.operate("GET", "/v1/sales/drop", &serde_json::Value::Null).body;
+    assert!(report.contains("canary-holdings"), "the operator is told: {report}");
+}
+
+#[test]
+fn a_switch_is_turned_to_the_end_when_its_operator_is_gone() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(folder.path());
+    // So long that no call but the operator's is on its way.
+    let calm = ["--redis", &redis.url(), "--confirm-within", "1h"];
+    let server = Server::start_with(folder.path(), &calm);
+    server.make(&drop_of(5));
+    assert_eq!(server.click("ann", 1, "prefer: wait=10\r\n").status, 201);
+    let key = std::fs::read_to_string(folder.path().join("operator.key")).unwrap();
+    // Redis holds the call back until its operator has hung up.
+    redis.must("CLIENT PAUSE 20000 WRITE");
+    let mut operator = std::net::TcpStream::connect(server.operator).unwrap();
+    let head = format!(
+        "POST /v1/sales/drop/close HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-length: 0\r\n\r\n",
+        key.trim()
+    );
+    operator.write_all(head.as_bytes()).unwrap();
+    crate::support::until("Redis has the call", || {
+        redis.must("INFO clients").contains("blocked_clients:1")
+    });
+    drop(operator);
+    redis.must("CLIENT UNPAUSE");
+    crate::support::until("the sale is closed here, too", || {
+        send(server.public, "GET", "/v1/sales/drop", "", b"").json["state"] == "closed"
+    });
+}

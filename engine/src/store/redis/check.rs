@@ -24,8 +24,8 @@ impl Facts {
     }
 
     fn get(&self, name: &str) -> &str {
-        let facts = self.0.lines().filter_map(|line| line.split_once(':'));
-        facts.into_iter().find(|(fact, _)| *fact == name).map_or("", |(_, value)| value)
+        let mut facts = self.0.lines().filter_map(|line| line.split_once(':'));
+        facts.find(|(fact, _)| *fact == name).map_or("", |(_, value)| value)
     }
 
     /// Why a confirmed order could be lost, or not be confirmed at all.

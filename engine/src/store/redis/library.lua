@@ -288,8 +288,8 @@ local function create(keys, args)
   end
   local none = '0 0 0 0 0 0 0 0 0 0'
   redis.call('HSET', keys[1], 'terms', args[1], 'epoch', '0', 'opener', '', 'stock', args[2],
-    'limits', args[3], 'left', args[2], 'paused', '0', 'closed', '0', 'next', '1', 'seq', '0', 'turns', '0',
-    'confirmed', none, 'released', none)
+    'limits', args[3], 'left', args[2], 'paused', '0', 'closed', '0', 'next', '1', 'seq', '0',
+    'turns', '0', 'confirmed', none, 'released', none)
   return {'OK', '0', '0'}
 end
 
