@@ -21,7 +21,7 @@ bugs=(
   "confirm-on-time-out cut-requests is.gone"
   "release-on-refusal oom is.gone"
   "confirm-on-refusal oom is.gone"
-  "ack-before-commit oom was.confirmed.and.is.gone"
+  "ack-before-commit oom is.gone"
   "sell-on-when-fenced rival was.confirmed.and.is.gone"
   "forget-holdings kills was.released"
   "forget-keys kills two.confirmed.orders|no.client.was.told"
