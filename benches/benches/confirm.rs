@@ -28,6 +28,7 @@ fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
         units: Units(1),
         reserved_at: NOW,
         key: None,
+        is_offer: false,
     };
     let orders: Arc<[Placed]> = (first..first + orders).map(placed).collect();
     Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, orders }

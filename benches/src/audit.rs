@@ -2,6 +2,7 @@
 
 use crate::operator::{ListedOrder, SaleReport};
 use crate::tally::Tally;
+use engine::order::Status;
 use engine::store::SaleAudit;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -129,8 +130,8 @@ impl Audit {
         self.check("the store adds up", stored.differences.clone());
         let confirmed = listed.iter().filter(|order| order.status == "confirmed").count();
         let mut uneven = Vec::new();
-        if stored.confirmed.orders != confirmed as u64 {
-            uneven.push(format!("the store has {}", stored.confirmed.orders));
+        if stored.tallies.sum(Status::Confirmed).orders != confirmed as u64 {
+            uneven.push(format!("the store has {}", stored.tallies.sum(Status::Confirmed).orders));
         }
         self.check(format!("the store has the {confirmed} confirmed orders of the list"), uneven);
     }

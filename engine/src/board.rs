@@ -1,8 +1,8 @@
 //! Board: what became of each order of this process, for the member who asks.
 //!
 //! An order's slot is found by its number, so ids need no hash map. A slot is written once by the
-//! click, before the order is on the queue; from then on only its last word changes, and once, when
-//! the confirmer takes the order in, it is linked to its seat's order before it.
+//! click, before the order is on the queue; from then on its state moves forward, one exchange a step,
+//! and once, when the confirmer takes the order in, it is linked to its seat's order before it.
 
 use crate::clock::Millis;
 use crate::order::{Order, Status};
@@ -12,7 +12,7 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use crate::table::Table;
 use membership::Tier;
 
-/// 24 bytes an order.
+/// 32 bytes an order.
 #[derive(Debug, Default)]
 struct Slot {
     /// Bits 0..32 seat; 32..64 the seat's order before this one, as its index plus one: `UNLINKED`
@@ -20,8 +20,11 @@ struct Slot {
     owner: AtomicU64,
     /// Bits 0..48 reserved at, in milliseconds; 48..64 units.
     claim: AtomicU64,
-    /// Bits 0..48 settled at, in milliseconds; 48..56 tier; 56..64 status, 0 while unwritten.
+    /// Bits 0..48 when it came to its status, in milliseconds; 48..56 tier; 56..64 status, 0 while
+    /// unwritten.
     state: AtomicU64,
+    /// When it was confirmed, in milliseconds, once its status has gone beyond that.
+    confirmed_at: AtomicU64,
 }
 
 const UNLINKED: u32 = 0;
@@ -67,7 +70,7 @@ impl Board {
         // Ordering: Relaxed, published by the store to `state`.
         slot.owner.store(owner, Ordering::Relaxed);
         slot.claim.store(claim, Ordering::Relaxed);
-        // Ordering: Release, paired with the Acquire in `read`: who sees a status sees the order.
+        // Ordering: Release, paired with the Acquire in `read_slot`: who sees a status sees the order.
         slot.state.store(state(Status::Reserved, order.tier, Millis(0)), Ordering::Release);
     }
 
@@ -146,31 +149,50 @@ impl Board {
         self.read_slot(self.slots.get(index)?, number)
     }
 
-    /// Ends the reservation of an order, once: `true` for the one call that did it.
-    pub fn settle(&self, number: u64, status: Status, at: Millis) -> bool {
-        let Some(order) = self.read(number) else { return false };
-        let slot = self.slots.get_or_grow(self.index(number));
-        let reserved = state(Status::Reserved, order.tier, Millis(0));
-        // Ordering: Release, paired with the Acquire in `read`: who reads a verdict also sees all
-        // that led to it. Failure needs no ordering, nothing is read after it.
-        let settled = state(status, order.tier, at);
-        slot.state.compare_exchange(reserved, settled, Ordering::Release, Ordering::Relaxed).is_ok()
+    /// Moves an order forward in its life. Gives it as it was before to the one call that did it;
+    /// `None` if it had come as far already.
+    pub fn advance(&self, number: u64, status: Status, at: Millis) -> Option<Order> {
+        let slot = self.slots.get(usize::try_from(number.checked_sub(self.first_number)?).ok()?)?;
+        loop {
+            let before = self.read_slot(slot, number)?;
+            if before.status.steps() >= status.steps() {
+                return None;
+            }
+            if before.status == Status::Confirmed {
+                let confirmed_at = before.settled_at.unwrap_or_default().0;
+                // Ordering: Relaxed, published by the exchange below. Whoever else moves the order on
+                // from here writes the same.
+                slot.confirmed_at.store(confirmed_at, Ordering::Relaxed);
+            }
+            let from = state(before.status, before.tier, before.changed_at.unwrap_or_default());
+            let to = state(status, before.tier, at);
+            // Ordering: Release, paired with the Acquire in `read_slot`: who reads a status also sees
+            // all that led to it. On failure it is read again, with Acquire.
+            let moved = slot.state.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed);
+            if moved.is_ok() {
+                return Some(before);
+            }
+        }
     }
 
     fn read_slot(&self, slot: &Slot, number: u64) -> Option<Order> {
-        // Ordering: Acquire, paired with the Release in `place` and `settle`.
+        // Ordering: Acquire, paired with the Release in `place` and `advance`.
         let state = slot.state.load(Ordering::Acquire);
-        let status = match state >> STATUS_AT {
-            0 => return None,
-            1 => Status::Reserved,
-            2 => Status::Confirmed,
-            3 => Status::Released,
-            other => unreachable!("no order has the status {other}"),
-        };
+        if state == 0 {
+            return None;
+        }
+        let status = Status::of_code(state >> STATUS_AT).expect("only statuses are written");
         // Ordering: Relaxed, written before the `state` that was acquired above.
         let owner = slot.owner.load(Ordering::Relaxed);
         let claim = slot.claim.load(Ordering::Relaxed);
-        let settled_at = Millis(state & AT_MASK);
+        let changed_at = (status != Status::Reserved).then_some(Millis(state & AT_MASK));
+        let settled_at = if status.steps() > 1 {
+            // Ordering: Relaxed, as above. 0 where it was never seen as confirmed.
+            let confirmed_at = slot.confirmed_at.load(Ordering::Relaxed);
+            (confirmed_at > 0).then_some(Millis(confirmed_at))
+        } else {
+            changed_at
+        };
         Some(Order {
             number,
             seat: Seat::new((owner & 0xffff_ffff) as u32),
@@ -178,7 +200,8 @@ impl Board {
             units: Units((claim >> 48) as u32),
             status,
             reserved_at: Millis(claim & AT_MASK),
-            settled_at: (status != Status::Reserved).then_some(settled_at),
+            settled_at,
+            changed_at,
         })
     }
 }

@@ -1,23 +1,24 @@
 //! Confirmer: takes a sale's orders from the queue, higher tiers first, commits them in batches and
-//! settles the verdicts.
+//! settles the verdicts. It also makes every later change (`confirm/life.rs`), so that one task alone
+//! speaks to the store of a sale, and memory follows in the store's order.
 //!
 //! An order leaves its hands only with a verdict. Whatever else happens, the same ids are sent
 //! again: a unit is never given back because an answer did not come.
 
+mod lanes;
+mod life;
+
 use crate::clock::{Clock, Millis};
 use crate::fault::crash_point;
 use crate::open_sale::OpenSale;
-use crate::order::{Order, Status};
-use crate::queue::Queued;
+use crate::order::Status;
 use crate::roster::Roster;
 use crate::store::{Batch, Placed, Store, StoreError, Verdict};
-use membership::Tier;
-use std::collections::VecDeque;
+use lanes::Lanes;
+use life::{Deadlines, Making};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A waiting order gains one tier's precedence for each of these, so that no tier starves.
-const AGEING: Duration = Duration::from_millis(100);
 /// After a batch this large, the next one gathers for a moment: larger batches cost less an order.
 /// After a full one, the next is full already.
 const RUSH_ORDERS: usize = 256;
@@ -30,12 +31,19 @@ const RETRY_MOST: Duration = Duration::from_secs(1);
 pub enum Step {
     /// There was nothing to do.
     Idle,
-    /// A batch was settled.
+    /// This many orders were settled, or changes made.
     Settled(usize),
-    /// The store gave no verdicts; the same batch is to be sent again after this long.
+    /// The store gave no answer; the same work is to be sent again after this long.
     Retry(Duration),
     /// The sale was halted: another process sells it, or the store is damaged.
     Halted,
+}
+
+/// What is on its way to the store. Sent again as it is until there is an answer.
+#[derive(Debug)]
+enum Work {
+    Orders(Batch),
+    Changes(Making),
 }
 
 /// The queue's only consumer.
@@ -46,7 +54,11 @@ pub struct Confirmer {
     store: Arc<dyn Store>,
     clock: Clock,
     lanes: Lanes,
-    in_flight: Option<Batch>,
+    deadlines: Deadlines,
+    in_flight: Option<Work>,
+    /// Orders and changes take turns when both wait.
+    changes_next: bool,
+    has_dismissed: bool,
     failures: u32,
     /// The longest that an order may wait for its verdict before new clicks are told `busy`.
     patience: Duration,
@@ -62,8 +74,20 @@ impl Confirmer {
         clock: Clock,
         patience: Duration,
     ) -> Self {
-        let lanes = Lanes::default();
-        Self { open, roster, store, clock, lanes, in_flight: None, failures: 0, patience }
+        let deadlines = Deadlines::of(&open);
+        Self {
+            open,
+            roster,
+            store,
+            clock,
+            lanes: Lanes::default(),
+            deadlines,
+            in_flight: None,
+            changes_next: false,
+            has_dismissed: false,
+            failures: 0,
+            patience,
+        }
     }
 
     /// Confirms until the sale is told to stop and nothing is left to confirm.
@@ -86,6 +110,7 @@ impl Confirmer {
                     biased;
                     _ = looks.tick() => self.look().await,
                     () = self.open.woken() => {}
+                    () = tokio::time::sleep(self.until_due()) => {}
                 },
                 Step::Retry(wait) => tokio::time::sleep(wait).await,
             }
@@ -94,6 +119,7 @@ impl Confirmer {
 
     /// Asks the store whether this process still sells the sale, so that it notices without clicks.
     pub async fn look(&mut self) {
+        self.open.feed().sweep();
         if self.open.sale.stock().level().is_halted() {
             return;
         }
@@ -105,40 +131,53 @@ impl Confirmer {
         }
     }
 
-    /// One batch: gathers what waits, sends it, settles the verdicts.
+    /// One piece of work: gathers what waits, sends it, and follows what the store says.
     pub async fn step(&mut self) -> Step {
         self.drain();
         if self.open.sale.stock().level().is_halted() {
             match self.open.trouble() {
                 // What it means for them is not known before the sale is resumed.
-                Some(StoreError::HistoryLost(_)) => return Step::Idle,
+                Some(StoreError::HistoryLost(_)) => {
+                    self.refuse_changes();
+                    return Step::Idle;
+                }
                 // Some of these may have been stored before.
-                Some(StoreError::Fenced) if self.in_flight.is_some() => {}
+                Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => {}
                 _ => return self.release_all(),
             }
         }
         let resend = self.in_flight.take();
         let is_resend = resend.is_some();
-        let Some(batch) = resend.or_else(|| self.gather()) else {
+        let Some(mut work) = resend.or_else(|| self.next_work()) else {
             return Step::Idle;
         };
         let sent_at = self.clock.now();
         crash_point("gathered");
-        match self.store.commit(&batch).await {
-            Ok(verdicts) => {
-                assert_eq!(verdicts.len(), batch.orders.len(), "the store answers for each order");
-                let step = self.settle(&batch, &verdicts);
+        let done = match &mut work {
+            Work::Orders(batch) => self.store.commit(batch).await.map(|verdicts| {
+                let orders = batch.orders.len();
+                assert_eq!(verdicts.len(), orders, "the store answers for each order");
+                self.settle(batch, &verdicts)
+            }),
+            Work::Changes(making) => {
+                let made = self.store.change(&making.changes).await;
+                made.map(|made| self.follow(making, made))
+            }
+        };
+        match done {
+            Ok(step) => {
                 match step {
                     Step::Halted => {}
                     // Orders that were stored before tell nothing of who sells the sale by now.
                     _ if is_resend => self.look().await,
                     _ => self.is_well(sent_at),
                 }
+                self.serve_waitlist();
                 step
             }
             Err(error) => {
-                // What the store did with the batch is not known, so its orders stay reserved.
-                self.in_flight = Some(batch);
+                // What the store did with it is not known: orders stay reserved, changes unanswered.
+                self.in_flight = Some(work);
                 if error.is_transient() {
                     self.is_troubled(&error);
                     return Step::Retry(back_off(self.failures));
@@ -147,6 +186,20 @@ impl Confirmer {
                 Step::Halted
             }
         }
+    }
+
+    fn next_work(&mut self) -> Option<Work> {
+        self.serve_waitlist();
+        self.drain();
+        let changes_first = std::mem::replace(&mut self.changes_next, false);
+        if changes_first && let Some(making) = self.gather_changes() {
+            return Some(Work::Changes(making));
+        }
+        self.changes_next = true;
+        if let Some(batch) = self.gather() {
+            return Some(Work::Orders(batch));
+        }
+        self.gather_changes().map(Work::Changes)
     }
 
     /// The store has answered: it is vouched for from `asked_at` on, or from when the oldest order
@@ -208,6 +261,7 @@ impl Confirmer {
                 units: order.units,
                 reserved_at: order.reserved_at,
                 key: queued.key,
+                is_offer: queued.is_offer,
             });
         }
         (!orders.is_empty()).then(|| Batch {
@@ -235,6 +289,9 @@ impl Confirmer {
                 sale.stock().halt();
             }
             settled.extend(sale.settle(placed.number, status, at));
+            if status == Status::Confirmed {
+                self.deadlines.push(sale.terms().pay_by(at), placed.number);
+            }
             crash_point("settling");
         }
         let now = self.clock.now();
@@ -251,8 +308,11 @@ impl Confirmer {
         Step::Settled(settled.len())
     }
 
-    /// A halted sale's orders that never were on their way to the store end as released.
+    /// A halted sale's orders that never were on their way to the store end as released, and whoever
+    /// asks for a change is told to ask again.
     fn release_all(&mut self) -> Step {
+        self.refuse_changes();
+        self.deadlines = Deadlines::default();
         let sale = &self.open.sale;
         let now = self.clock.now();
         let mut released = Vec::new();
@@ -283,81 +343,9 @@ fn back_off(failures: u32) -> Duration {
     doubled.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }
 
-/// Orders by tier. Within a tier they keep their order of arrival.
-#[derive(Debug, Default)]
-struct Lanes {
-    lanes: [VecDeque<(Queued, Order)>; 5],
-}
-
-impl Lanes {
-    fn len(&self) -> usize {
-        self.lanes.iter().map(VecDeque::len).sum()
-    }
-
-    fn push(&mut self, queued: Queued, order: Order) {
-        self.lanes[order.tier as usize].push_back((queued, order));
-    }
-
-    /// When the order came that has waited longest.
-    fn oldest(&self) -> Option<Millis> {
-        self.lanes.iter().filter_map(VecDeque::front).map(|(_, order)| order.reserved_at).min()
-    }
-
-    /// The order whose tier, raised by its age, is highest; the older of two equals.
-    fn pop(&mut self, now: Millis) -> Option<(Queued, Order)> {
-        let precedence = |tier: Tier| {
-            let (_, order) = self.lanes[tier as usize].front()?;
-            let aged = now.since(order.reserved_at).as_millis() / AGEING.as_millis();
-            Some((tier as u128 + aged, std::cmp::Reverse(order.number), tier))
-        };
-        let (_, _, tier) = Tier::ALL.into_iter().filter_map(precedence).max()?;
-        self.lanes[tier as usize].pop_front()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::Seat;
-    use crate::stock::Units;
-
-    fn waiting(number: u64, tier: Tier, reserved_at: u64) -> (Queued, Order) {
-        let order = Order {
-            number,
-            seat: Seat::new(0),
-            tier,
-            units: Units(1),
-            status: Status::Reserved,
-            reserved_at: Millis(reserved_at),
-            settled_at: None,
-        };
-        (Queued { number, key: None }, order)
-    }
-
-    fn served(orders: &[(u64, Tier, u64)], now: u64) -> Vec<u64> {
-        let mut lanes = Lanes::default();
-        for &(number, tier, at) in orders {
-            let (queued, order) = waiting(number, tier, at);
-            lanes.push(queued, order);
-        }
-        let next = || lanes.pop(Millis(now)).map(|(queued, _)| queued.number);
-        std::iter::from_fn(next).collect()
-    }
-
-    #[test]
-    fn higher_tiers_are_served_first_and_each_tier_in_order_of_arrival() {
-        use Tier::{Diamond, Gold, Regular};
-        let orders =
-            [(1, Regular, 0), (2, Gold, 0), (3, Regular, 0), (4, Diamond, 0), (5, Gold, 0)];
-        assert_eq!(served(&orders, 10), [4, 2, 5, 1, 3]);
-    }
-
-    #[test]
-    fn a_regular_order_that_has_waited_long_enough_goes_before_a_fresh_diamond_one() {
-        let orders = [(1, Tier::Regular, 0), (2, Tier::Diamond, 500)];
-        assert_eq!(served(&orders, 300), [2, 1]);
-        assert_eq!(served(&orders, 500), [1, 2]);
-    }
 
     #[test]
     fn the_pause_between_tries_grows_and_stays_under_its_cap() {

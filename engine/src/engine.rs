@@ -1,32 +1,26 @@
 //! Engine: the open sales of this process; start, drain, stop.
 
+mod life;
+mod put_back;
+
+pub use life::NotWaiting;
+
 use crate::clock::{Clock, Millis};
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
-use crate::meter::Tally;
-use crate::open_sale::OpenSale;
-use crate::order::{Order, OrderId, Status};
+use crate::open_sale::{Found, OpenSale};
+use crate::order::OrderId;
 use crate::roster::{Roster, Seat};
 use crate::stock::Units;
-use crate::store::{Record, Store, StoreError, Switch};
+use crate::store::{Store, StoreError, Switch};
 use crate::terms::{SaleId, Terms};
 use arc_swap::ArcSwap;
-use membership::PerTier;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-/// An order as the engine knows it: on its board, or from before in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Taken by this process.
-    Here(Order),
-    /// Taken by a former process and stored.
-    Before(Record),
-}
 
 /// The tasks that confirm, and sales that were made and could not be opened yet.
 #[derive(Debug, Default)]
@@ -46,6 +40,8 @@ pub struct Engine {
     confirmers: tokio::sync::Mutex<Confirmers>,
     confirm_within: Duration,
     damaged: Mutex<BTreeMap<SaleId, StoreError>>,
+    /// Members who may not buy.
+    blocked: ArcSwap<HashSet<Seat>>,
     stop: watch::Sender<bool>,
 }
 
@@ -68,8 +64,10 @@ impl Engine {
             confirmers: tokio::sync::Mutex::default(),
             confirm_within,
             damaged: Mutex::default(),
+            blocked: ArcSwap::default(),
             stop: watch::Sender::new(false),
         };
+        engine.read_blocked().await?;
         for sale in engine.store.sales().await? {
             match engine.open(&sale, &mut *engine.confirmers.lock().await).await {
                 // The others can be sold.
@@ -175,82 +173,7 @@ impl Engine {
             Switch::Resume => sale.stock().set_paused(false),
             Switch::Close => sale.stock().close(),
         }
-        Ok(())
-    }
-
-    /// Gives the store back what it lost of this process's orders, and goes on selling if it then
-    /// knows of as many units and sold as many as this process does.
-    async fn put_back(&self, open: &OpenSale) -> Result<(), StoreError> {
-        let sale = &open.sale;
-        let keys = sale.keys_by_number();
-        let settled = |number| {
-            let order = sale.board().read(number)?;
-            Some(Record {
-                number,
-                epoch: sale.epoch(),
-                member: self.roster.member(order.seat),
-                tier: order.tier,
-                units: order.units,
-                status: order.status,
-                reserved_at: order.reserved_at,
-                settled_at: order.settled_at?,
-                key: keys.get(&number).copied(),
-                before: 0,
-            })
-        };
-        let numbers = sale.board().first_number()..sale.next_number();
-        let records: Vec<_> = numbers.filter_map(settled).collect();
-        let head = match self.store.restore(&sale.terms().id, sale.epoch(), &records).await {
-            Err(StoreError::Fenced) => {
-                self.leave(open, &records).await?;
-                return Err(StoreError::Fenced);
-            }
-            head => head?,
-        };
-        crash_point("put_back");
-        let (known, total) = (open.confirmed(), sale.stock().level().total());
-        if (head.stock, head.confirmed) != (total, known) {
-            let sold = |tallies: PerTier<Tally>| -> u64 { tallies.0.iter().map(|t| t.units).sum() };
-            let (has, knows) = (sold(head.confirmed), sold(known));
-            let advice = match (head.stock, has) <= (total, knows) {
-                true => {
-                    "restore a newer state of it, or repeat the top-ups that it lacks, then resume"
-                }
-                false => "it knows more than this process: restart this process",
-            };
-            return Err(StoreError::HistoryLost(format!(
-                "it has {has} units sold of {}, and this process knows of {knows} of {total}; {advice}",
-                head.stock
-            )));
-        }
-        if sale.stock().level().is_closed() {
-            self.store.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
-        }
-        tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
-        sale.vouch(self.clock.now() + self.confirm_within);
-        // In this order: a confirmer that found the sale halted for no reason would release its orders.
-        sale.stock().go_on();
-        open.set_trouble(None);
-        open.wake();
-        Ok(())
-    }
-
-    /// Another process sells what this one cannot put back: says which orders are lost by that, and
-    /// lets the others come to their end.
-    async fn leave(&self, open: &OpenSale, records: &[Record]) -> Result<(), StoreError> {
-        let id = &open.sale.terms().id;
-        let mut lost = Vec::new();
-        for record in records.iter().filter(|record| record.status == Status::Confirmed) {
-            let stored = self.store.order(id, record.number).await?;
-            if stored.is_none_or(|stored| stored.epoch != record.epoch) {
-                lost.push(record.id(id).to_string());
-            }
-        }
-        if !lost.is_empty() {
-            let orders = lost.join(" ");
-            tracing::error!(sale = %id, orders, "these confirmed orders are lost for good");
-        }
-        open.set_trouble(Some(StoreError::Fenced));
+        // What lay aside for those who wait may be offered now, or never.
         open.wake();
         Ok(())
     }
@@ -269,7 +192,9 @@ impl Engine {
         let total = self.store.top_up(&sale.terms().id, sale.epoch(), key, add).await?;
         crash_point("topped_up");
         // The store's total and not the amount: a repeated call finds it done and adds nothing.
-        sale.stock().grow_to(total);
+        sale.top_up(total);
+        // Those who wait are offered it first.
+        open.wake();
         Ok(total)
     }
 

@@ -1,14 +1,21 @@
-//! Feed: tells whoever waits for an order that it was settled.
+//! Feed: tells whoever waits for an order that it was settled, and whoever watches their orders of
+//! each step.
 
+use crate::open_sale::Found;
 use crate::order::Order;
+use crate::roster::Seat;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-/// Those who wait, by order number. Bounded by the orders that are reserved.
+/// Steps that wait for a watcher who does not read. With one more the watcher is dropped.
+const UNREAD_MAX: usize = 64;
+
+/// Who waits and who watches. Bounded by the orders that are reserved, and by open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     waiting: Mutex<HashMap<u64, Vec<oneshot::Sender<Order>>>>,
+    watching: Mutex<HashMap<Seat, Vec<mpsc::Sender<Found>>>>,
 }
 
 impl Feed {
@@ -24,17 +31,85 @@ impl Feed {
         wait
     }
 
-    /// Tells those who wait for these orders.
+    /// Each step of the member's orders from now on. Ends when the watcher is too slow.
+    pub(crate) fn watch(&self, seat: Seat) -> mpsc::Receiver<Found> {
+        let (tell, told) = mpsc::channel(UNREAD_MAX);
+        let mut watching = self.watching.lock();
+        let all = watching.entry(seat).or_default();
+        all.retain(|tell| !tell.is_closed());
+        all.push(tell);
+        told
+    }
+
+    /// Forgets watchers who are gone.
+    pub(crate) fn sweep(&self) {
+        self.watching.lock().retain(|_, all| {
+            all.retain(|tell| !tell.is_closed());
+            !all.is_empty()
+        });
+    }
+
+    /// Tells those who wait for these orders, and those who watch them.
     pub(crate) fn settled(&self, orders: &[Order]) {
         let mut waiting = self.waiting.lock();
-        if waiting.is_empty() {
-            return;
-        }
-        for order in orders {
-            for told in waiting.remove(&order.number).into_iter().flatten() {
-                // Err: whoever waited has given up, and nobody is left to tell.
-                told.send(*order).ok();
+        if !waiting.is_empty() {
+            for order in orders {
+                for told in waiting.remove(&order.number).into_iter().flatten() {
+                    // Err: whoever waited has given up, and nobody is left to tell.
+                    told.send(*order).ok();
+                }
             }
         }
+        drop(waiting);
+        self.changed(orders.iter().map(|order| (order.seat, Found::Here(*order))));
+    }
+
+    /// Tells those who watch these members' orders.
+    pub(crate) fn changed(&self, orders: impl Iterator<Item = (Seat, Found)>) {
+        let mut watching = self.watching.lock();
+        if watching.is_empty() {
+            return;
+        }
+        for (seat, order) in orders {
+            if let Some(all) = watching.get_mut(&seat) {
+                // Full: they do not read. Closed: they are gone.
+                all.retain(|tell| tell.try_send(order.clone()).is_ok());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Millis;
+    use crate::order::Status;
+    use crate::stock::Units;
+    use membership::Tier;
+
+    #[test]
+    fn a_watcher_who_does_not_read_is_dropped_and_not_buffered_for() {
+        let feed = Feed::default();
+        let (slow, mut quick) = (feed.watch(Seat::new(1)), feed.watch(Seat::new(1)));
+        let order = Order {
+            number: 1,
+            seat: Seat::new(1),
+            tier: Tier::Gold,
+            units: Units(1),
+            status: Status::Confirmed,
+            reserved_at: Millis(1),
+            settled_at: Some(Millis(2)),
+            changed_at: Some(Millis(2)),
+        };
+        for _ in 0..=UNREAD_MAX {
+            feed.settled(&[order]);
+            assert_eq!(quick.try_recv(), Ok(Found::Here(order)));
+        }
+        assert_eq!(slow.len(), UNREAD_MAX);
+        assert!(slow.is_closed(), "no sender is left");
+        assert_eq!(feed.watching.lock()[&Seat::new(1)].len(), 1);
+        drop(quick);
+        feed.sweep();
+        assert!(feed.watching.lock().is_empty());
     }
 }

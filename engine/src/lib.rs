@@ -34,10 +34,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aside;
+#[cfg(not(flash_loom))]
+mod asks;
 pub mod board;
 pub mod clock;
 #[cfg(not(flash_loom))]
 pub mod confirm;
+mod door;
 #[cfg(not(flash_loom))]
 pub mod engine;
 #[cfg(not(flash_loom))]
@@ -50,6 +54,7 @@ pub mod meter;
 #[cfg(not(flash_loom))]
 mod open_sale;
 pub mod order;
+pub mod phase;
 pub mod queue;
 pub mod refusal;
 pub mod roster;
@@ -60,10 +65,11 @@ pub mod store;
 pub mod sync;
 mod table;
 pub mod terms;
+pub mod waitlist;
 pub mod window;
 
 #[cfg(not(flash_loom))]
-pub use engine::{Engine, Found};
+pub use engine::{Engine, NotWaiting};
 pub use keys::IdempotencyKey;
 #[cfg(not(flash_loom))]
-pub use open_sale::OpenSale;
+pub use open_sale::{Found, OpenSale};

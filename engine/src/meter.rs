@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::stock::Units;
 use crate::sync::{AtomicU64, CachePadded, Ordering, STRIPES, stripe};
 use hdrhistogram::Histogram;
-use membership::PerTier;
+use membership::{PerTier, Tier};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -22,6 +22,16 @@ impl Count {
     fn add(&self, units: Units) {
         // Ordering: Relaxed, a count publishes nothing but itself.
         self.0.fetch_add(1 << 32 | u64::from(units.0), Ordering::Relaxed);
+    }
+
+    /// Counts an order out again.
+    fn remove(&self, units: Units) {
+        // Ordering: Relaxed, as in `add`.
+        self.0.fetch_sub(1 << 32 | u64::from(units.0), Ordering::Relaxed);
+    }
+
+    fn of(tally: Tally) -> Self {
+        Self(AtomicU64::new(tally.orders << 32 | tally.units))
     }
 
     fn read(&self) -> Tally {
@@ -46,6 +56,11 @@ impl Tally {
         self.orders += 1;
         self.units += u64::from(units.0);
     }
+
+    fn remove(&mut self, units: Units) {
+        self.orders -= 1;
+        self.units -= u64::from(units.0);
+    }
 }
 
 impl std::ops::AddAssign for Tally {
@@ -55,18 +70,84 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+/// Stored orders by where they are in their life, and by tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tallies([PerTier<Tally>; 6]);
+
+impl Tallies {
+    fn place(status: Status) -> usize {
+        let place = Status::STORED.iter().position(|stored| *stored == status);
+        place.expect("a stored order is not reserved")
+    }
+
+    /// Orders that are in this state.
+    ///
+    /// # Panics
+    /// For `Reserved`: such orders are not stored.
+    #[must_use]
+    pub fn of(&self, status: Status) -> &PerTier<Tally> {
+        &self.0[Self::place(status)]
+    }
+
+    /// As [`Tallies::of`], to change.
+    ///
+    /// # Panics
+    /// For `Reserved`: such orders are not stored.
+    pub fn of_mut(&mut self, status: Status) -> &mut PerTier<Tally> {
+        &mut self.0[Self::place(status)]
+    }
+
+    /// Orders that are in this state, all tiers together.
+    #[must_use]
+    pub fn sum(&self, status: Status) -> Tally {
+        let mut sum = Tally::default();
+        self.of(status).0.iter().for_each(|tally| sum += *tally);
+        sum
+    }
+
+    /// Each state with its orders.
+    pub fn iter(&self) -> impl Iterator<Item = (Status, &PerTier<Tally>)> {
+        Status::STORED.into_iter().zip(&self.0)
+    }
+
+    /// All orders, by tier.
+    #[must_use]
+    pub fn all(&self) -> PerTier<Tally> {
+        let mut all = PerTier::<Tally>::default();
+        for tallies in &self.0 {
+            all.0.iter_mut().zip(tallies.0).for_each(|(sum, more)| *sum += more);
+        }
+        all
+    }
+
+    /// Units that orders hold: confirmed and paid ones.
+    #[must_use]
+    pub fn held_units(&self) -> u64 {
+        let holding = Status::STORED.into_iter().filter(|status| status.holds_units());
+        holding.map(|status| self.sum(status).units).sum()
+    }
+
+    /// One order moves from one state into another; `None` comes from nowhere.
+    pub fn pass(&mut self, tier: Tier, units: Units, was: Option<Status>, is: Status) {
+        if let Some(was) = was {
+            self.of_mut(was)[tier].remove(units);
+        }
+        self.of_mut(is)[tier].add(units);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Stripe {
     refused: [AtomicU64; Refusal::KINDS],
 }
 
-/// The counters of one sale, since this process opened it.
+/// The counters of one sale: of orders since it was made, of refusals since this process opened it.
 #[derive(Debug)]
 pub struct Meter {
     stripes: Box<[CachePadded<Stripe>]>,
     accepted: [Count; 5],
-    confirmed: [Count; 5],
-    released: [Count; 5],
+    /// By state, in the order of [`Status::STORED`], and by tier.
+    stored: [[Count; 5]; 6],
     /// From the click to the store's word, in milliseconds.
     confirm_ms: Mutex<Histogram<u64>>,
 }
@@ -81,12 +162,17 @@ impl Meter {
     /// Everything at zero.
     #[must_use]
     pub fn new() -> Self {
+        Self::resume(&Tallies::default())
+    }
+
+    /// Goes on from what former processes stored.
+    #[must_use]
+    pub fn resume(stored: &Tallies) -> Self {
         let histogram = Histogram::new_with_bounds(1, 3_600_000, 2);
         Self {
             stripes: (0..STRIPES).map(|_| CachePadded::new(Stripe::default())).collect(),
-            accepted: Default::default(),
-            confirmed: Default::default(),
-            released: Default::default(),
+            accepted: stored.all().0.map(Count::of),
+            stored: stored.0.map(|tallies| tallies.0.map(Count::of)),
             confirm_ms: Mutex::new(histogram.expect("the bounds are in range")),
         }
     }
@@ -104,13 +190,13 @@ impl Meter {
         self.stripes[stripe()].refused[refusal.kind()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what the store said of an order.
-    pub(crate) fn settle(&self, order: &Order, status: Status) {
-        match status {
-            Status::Confirmed => self.confirmed[order.tier as usize].add(order.units),
-            Status::Released => self.released[order.tier as usize].add(order.units),
-            Status::Reserved => unreachable!("an order is not settled by being reserved"),
+    /// Counts a step in an order's life. Out of the old state first: so no order is ever counted
+    /// twice, and one that is in between counts as reserved.
+    pub(crate) fn settle(&self, tier: Tier, units: Units, was: Status, is: Status) {
+        if was != Status::Reserved {
+            self.stored[Tallies::place(was)][tier as usize].remove(units);
         }
+        self.stored[Tallies::place(is)][tier as usize].add(units);
     }
 
     /// Records how long orders of one batch waited for the store's word.
@@ -128,16 +214,10 @@ impl Meter {
         PerTier(self.accepted.each_ref().map(Count::read))
     }
 
-    /// Confirmed orders by tier.
+    /// Stored orders by state and tier.
     #[must_use]
-    pub fn confirmed(&self) -> PerTier<Tally> {
-        PerTier(self.confirmed.each_ref().map(Count::read))
-    }
-
-    /// Released orders by tier.
-    #[must_use]
-    pub fn released(&self) -> PerTier<Tally> {
-        PerTier(self.released.each_ref().map(Count::read))
+    pub fn stored(&self) -> Tallies {
+        Tallies(self.stored.each_ref().map(|tiers| PerTier(tiers.each_ref().map(Count::read))))
     }
 
     /// Refused clicks by kind, in the order of [`Refusal::CODES`].

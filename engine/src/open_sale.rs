@@ -1,25 +1,69 @@
-//! OpenSale: a sale that this process sells, and what surrounds it: who waits for a verdict, why the
-//! store does not confirm, what former processes sold.
+//! OpenSale: a sale that this process sells, and what surrounds it: who waits for a verdict or for
+//! units, which changes are asked for, why the store does not confirm, what former processes left.
 
+use crate::asks::Asks;
+use crate::clock::Millis;
 use crate::feed::Feed;
-use crate::meter::Tally;
+use crate::meter::{Meter, Tally};
 use crate::order::{Order, Status};
-use crate::roster::Roster;
+use crate::roster::{Roster, Seat};
 use crate::sale::Sale;
-use crate::store::{Opened, StoreError};
+use crate::stock::Units;
+use crate::store::{Opened, Record, StoreError, Waiting};
+use crate::waitlist::{Waiter, Waitlist};
 use membership::{MemberId, PerTier};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
+
+/// An order as the engine knows it: on its board, or from before in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Taken by this process.
+    Here(Order),
+    /// Taken by a former process and stored.
+    Before(Record),
+}
+
+impl Found {
+    /// Where it is in its life.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Here(order) => order.status,
+            Self::Before(record) => record.status,
+        }
+    }
+
+    /// Units that it holds, or held.
+    #[must_use]
+    pub const fn units(&self) -> Units {
+        match self {
+            Self::Here(order) => order.units,
+            Self::Before(record) => record.units,
+        }
+    }
+
+    /// When it came to where it is; for a reserved order, when it was reserved.
+    #[must_use]
+    pub fn changed_at(&self) -> Millis {
+        match self {
+            Self::Here(order) => order.changed_at.unwrap_or(order.reserved_at),
+            Self::Before(record) => record.changed_at,
+        }
+    }
+}
 
 /// A sale that this process sells, and what surrounds it.
 #[derive(Debug)]
 pub struct OpenSale {
     /// Where clicks are judged.
     pub sale: Sale,
-    /// What former processes confirmed, by tier.
-    before: PerTier<Tally>,
-    released_before: PerTier<Tally>,
+    /// Former processes' orders by number: unpaid ones, and those that this process has changed.
+    former: Mutex<HashMap<u64, Record>>,
+    waitlist: Mutex<Waitlist>,
+    asks: Asks,
     feed: Feed,
     wake: Notify,
     trouble: Mutex<Option<StoreError>>,
@@ -38,7 +82,8 @@ impl OpenSale {
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
         let Opened { terms, epoch, stock, left, next_number, .. } = opened;
-        let sale = Sale::new(terms, epoch, stock, left, next_number);
+        let meter = Meter::resume(&opened.tallies);
+        let sale = Sale::resume(terms, epoch, stock, left, next_number, meter);
         let seat = |member: &MemberId| {
             let full = || StoreError::Refused("more members than this process has seats".into());
             roster.seat(member.as_str()).ok_or_else(full)
@@ -51,14 +96,28 @@ impl OpenSale {
                 sale.restore_key(seat(&record.member)?, key, record.units, record.number);
             }
         }
+        let mut waitlist = Waitlist::default();
+        for waiting in &opened.waiting {
+            let Waiting { tier, units, place, .. } = *waiting;
+            waitlist.join(Waiter { seat: seat(&waiting.member)?, tier, units, place });
+        }
+        if !waitlist.is_empty() {
+            sale.restore_waiting();
+        }
+        let mut former = HashMap::new();
+        for record in opened.unpaid {
+            seat(&record.member)?;
+            former.insert(record.number, record);
+        }
         sale.stock().set_paused(opened.is_paused);
         if opened.is_closed {
             sale.stock().close();
         }
         Ok(Self {
             sale,
-            before: opened.confirmed,
-            released_before: opened.released,
+            former: Mutex::new(former),
+            waitlist: Mutex::new(waitlist),
+            asks: Asks::default(),
             feed: Feed::default(),
             wake: Notify::new(),
             trouble: Mutex::new(None),
@@ -91,23 +150,11 @@ impl OpenSale {
         }
     }
 
-    /// Confirmed orders by tier, over all processes.
-    #[must_use]
-    pub fn confirmed(&self) -> PerTier<Tally> {
-        plus(self.before, self.sale.meter().confirmed())
-    }
-
-    /// Released orders by tier, over all processes.
-    #[must_use]
-    pub fn released(&self) -> PerTier<Tally> {
-        plus(self.released_before, self.sale.meter().released())
-    }
-
-    /// Whether units wait for the store, and so may still come back.
+    /// Whether units that somebody holds may still come back: those of orders that are not paid.
     #[must_use]
     pub fn may_return(&self) -> bool {
-        let sold: u64 = self.confirmed().iter().map(|(_, tally)| tally.units).sum();
-        u64::from(self.sale.stock().level().taken().0) > sold
+        let paid = self.sale.meter().stored().sum(Status::Paid).units;
+        u64::from(self.sale.stock().level().taken().0) > paid
     }
 
     /// Orders by tier that wait for the store, but for those still on the queue.
@@ -116,13 +163,86 @@ impl OpenSale {
         let meter = self.sale.meter();
         // What is settled was accepted before: read in this order, the difference is negative
         // only where another core's counts arrive late, and then nothing is reserved.
-        let settled = plus(meter.confirmed(), meter.released());
+        let settled = meter.stored().all();
         let mut reserved = meter.accepted();
         for (tally, done) in reserved.0.iter_mut().zip(settled.0) {
             tally.orders = tally.orders.saturating_sub(done.orders);
             tally.units = tally.units.saturating_sub(done.units);
         }
         reserved
+    }
+
+    /// Each step of the member's own orders from now on. Ends when the watcher is too slow.
+    #[must_use]
+    pub fn watch(&self, seat: Seat) -> mpsc::Receiver<Found> {
+        self.feed.watch(seat)
+    }
+
+    /// How the member waits: the units, and their place in the order of service, from 1.
+    #[must_use]
+    pub fn position(&self, seat: Seat) -> Option<(Units, usize)> {
+        let position = self.waitlist.lock().position(seat);
+        position.map(|(waiter, place)| (waiter.units, place))
+    }
+
+    /// Members who wait for units that come back.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waitlist.lock().len()
+    }
+
+    /// An order's epoch and where it is in its life, as far as this process needs to know.
+    pub(crate) fn status(&self, number: u64) -> Option<(u64, Status)> {
+        if let Some(order) = self.sale.board().read(number) {
+            return Some((self.sale.epoch(), order.status));
+        }
+        self.former.lock().get(&number).map(|record| (record.epoch, record.status))
+    }
+
+    /// The store says where an order is in its life: memory follows. Gives it if it has moved.
+    pub(crate) fn follow(&self, record: &Record, roster: &Roster) -> Option<Found> {
+        if record.epoch == self.sale.epoch() {
+            let moved = self.sale.settle(record.number, record.status, record.changed_at);
+            return moved.map(Found::Here);
+        }
+        let mut former = self.former.lock();
+        let known = former.get_mut(&record.number)?;
+        if known.status.steps() >= record.status.steps() {
+            return None;
+        }
+        let was = std::mem::replace(known, record.clone()).status;
+        drop(former);
+        let seat = roster.seat(record.member.as_str());
+        let seat = seat.expect("a former order's member was given a seat");
+        self.sale.pass(seat, record.tier, record.units, was, record.status);
+        Some(Found::Before(record.clone()))
+    }
+
+    pub(crate) fn joined(&self, waiting: &Waiting, roster: &Roster) {
+        let Waiting { tier, units, place, .. } = *waiting;
+        let seat = roster.seat(waiting.member.as_str()).expect("a member who asks has a seat");
+        self.waitlist.lock().join(Waiter { seat, tier, units, place });
+        self.sale.aside().begin();
+    }
+
+    pub(crate) fn left(&self, member: &MemberId, roster: &Roster) {
+        let mut waitlist = self.waitlist.lock();
+        let left = roster.find(member.as_str()).and_then(|seat| waitlist.leave(seat));
+        if left.is_some() && waitlist.is_empty() {
+            self.sale.put_on_sale(true);
+        }
+    }
+
+    pub(crate) fn waitlist(&self) -> MutexGuard<'_, Waitlist> {
+        self.waitlist.lock()
+    }
+
+    pub(crate) fn former(&self) -> MutexGuard<'_, HashMap<u64, Record>> {
+        self.former.lock()
+    }
+
+    pub(crate) fn asks(&self) -> &Asks {
+        &self.asks
     }
 
     /// Why the store does not confirm, if it does not.
@@ -157,9 +277,4 @@ impl OpenSale {
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     }
-}
-
-fn plus(mut a: PerTier<Tally>, b: PerTier<Tally>) -> PerTier<Tally> {
-    a.0.iter_mut().zip(b.0).for_each(|(sum, more)| *sum += more);
-    a
 }

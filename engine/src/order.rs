@@ -10,19 +10,67 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Where an order is in its life. Each step happens once.
+///
+/// ```text
+/// reserved -> confirmed -> paid
+///     |           |------> cancelled -> refund_due   (paid all the same)
+///     |           '------> expired ---> refund_due
+///     '-----> released
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Status {
     /// Its units are held; the store has not said yet.
     Reserved = 1,
-    /// The store has it on disk.
+    /// The store has it on disk; it waits for its payment.
     Confirmed = 2,
     /// The store refused it; its units went back.
     Released = 3,
+    /// It was paid in time; its units are sold.
+    Paid = 4,
+    /// The member took it back before it was paid; its units went back.
+    Cancelled = 5,
+    /// It was not paid in time; its units went back.
+    Expired = 6,
+    /// It was paid after it had been cancelled or had expired: the money goes back, not the units.
+    RefundDue = 7,
+}
+
+/// What may happen to an order once it is confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The payment provider has the money.
+    Pay,
+    /// The member does not want it any more.
+    Cancel,
+    /// The time to pay is over.
+    Expire,
+}
+
+impl Step {
+    /// The word for it where steps are sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pay => "pay",
+            Self::Cancel => "cancel",
+            Self::Expire => "expire",
+        }
+    }
 }
 
 impl Status {
+    /// All that a store keeps, in the order in which tallies are kept.
+    pub const STORED: [Self; 6] = [
+        Self::Confirmed,
+        Self::Released,
+        Self::Paid,
+        Self::Cancelled,
+        Self::Expired,
+        Self::RefundDue,
+    ];
+
     /// The word for it in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -30,6 +78,56 @@ impl Status {
             Self::Reserved => "reserved",
             Self::Confirmed => "confirmed",
             Self::Released => "released",
+            Self::Paid => "paid",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::RefundDue => "refund_due",
+        }
+    }
+
+    /// Whether an order in this state keeps its units from everyone else.
+    #[must_use]
+    pub const fn holds_units(self) -> bool {
+        match self {
+            Self::Reserved | Self::Confirmed | Self::Paid => true,
+            Self::Released | Self::Cancelled | Self::Expired | Self::RefundDue => false,
+        }
+    }
+
+    /// How many steps of its life lie behind an order in this state. Of two states of one order the
+    /// later one has more.
+    #[must_use]
+    pub const fn steps(self) -> u64 {
+        match self {
+            Self::Reserved => 0,
+            Self::Confirmed | Self::Released => 1,
+            Self::Paid | Self::Cancelled | Self::Expired => 2,
+            Self::RefundDue => 3,
+        }
+    }
+
+    /// Where the step leads from here; `None` if it changes nothing.
+    #[must_use]
+    pub const fn after(self, step: Step) -> Option<Self> {
+        match (self, step) {
+            (Self::Confirmed, Step::Pay) => Some(Self::Paid),
+            (Self::Confirmed, Step::Cancel) => Some(Self::Cancelled),
+            (Self::Confirmed, Step::Expire) => Some(Self::Expired),
+            (Self::Cancelled | Self::Expired, Step::Pay) => Some(Self::RefundDue),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn of_code(code: u64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Reserved),
+            2 => Some(Self::Confirmed),
+            3 => Some(Self::Released),
+            4 => Some(Self::Paid),
+            5 => Some(Self::Cancelled),
+            6 => Some(Self::Expired),
+            7 => Some(Self::RefundDue),
+            _ => None,
         }
     }
 }
@@ -49,8 +147,10 @@ pub struct Order {
     pub status: Status,
     /// When the click was accepted.
     pub reserved_at: Millis,
-    /// When the store said what becomes of it; `None` while it is reserved.
+    /// When the store confirmed or released it; `None` while it is reserved.
     pub settled_at: Option<Millis>,
+    /// When it came to where it is now; `None` while it is reserved.
+    pub changed_at: Option<Millis>,
 }
 
 /// `{sale}.{epoch}.{number}`: unique over restarts, in order of arrival.

@@ -39,6 +39,12 @@ pub enum Refusal {
         /// Units nobody holds; more than 0 when fewer than asked for remain.
         left: Units,
     },
+    /// Asked to wait where nobody need wait.
+    #[error("the sale has units; buy them instead of waiting")]
+    NotSoldOut {
+        /// Units nobody holds.
+        left: Units,
+    },
     /// The member would hold more than the tier's limit.
     #[error("the limit of this tier is reached")]
     LimitReached {
@@ -47,6 +53,9 @@ pub enum Refusal {
         /// Units the member holds.
         held: Units,
     },
+    /// As many members wait as may wait.
+    #[error("the waitlist is full")]
+    WaitlistFull,
     /// The sale cannot take orders at this moment: it was halted, or no seat is free.
     #[error("the sale cannot take orders at this moment")]
     Busy,
@@ -54,7 +63,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// How many kinds there are.
-    pub const KINDS: usize = 10;
+    pub const KINDS: usize = 12;
 
     /// The stable words that clients switch on, in the order of checks.
     pub const CODES: [&'static str; Self::KINDS] = [
@@ -66,7 +75,9 @@ impl Refusal {
         "paused",
         "closed",
         "sold_out",
+        "not_sold_out",
         "limit_reached",
+        "waitlist_full",
         "busy",
     ];
 
@@ -82,8 +93,10 @@ impl Refusal {
             Self::Paused => 5,
             Self::Closed => 6,
             Self::SoldOut { .. } => 7,
-            Self::LimitReached { .. } => 8,
-            Self::Busy => 9,
+            Self::NotSoldOut { .. } => 8,
+            Self::LimitReached { .. } => 9,
+            Self::WaitlistFull => 10,
+            Self::Busy => 11,
         }
     }
 

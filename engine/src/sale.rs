@@ -2,16 +2,21 @@
 //!
 //! Neither blocks, takes a lock or calls the system; a refused click leaves no trace.
 
+mod waits;
+
+use crate::aside::Aside;
 use crate::board::Board;
 use crate::clock::Millis;
+use crate::door::Door;
 use crate::holdings::Holdings;
 use crate::keys::{IdempotencyKey, Keys};
 use crate::meter::Meter;
 use crate::order::{Order, Status};
+use crate::phase::Phase;
 use crate::queue::{OrderQueue, Queued};
 use crate::refusal::Refusal;
 use crate::roster::Seat;
-use crate::stock::{Level, Stock, Units};
+use crate::stock::{Stock, Units};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use crate::terms::Terms;
 use membership::{PerTier, Tier};
@@ -40,36 +45,6 @@ pub struct Accepted {
     pub is_new: bool,
 }
 
-/// What the terms say of one tier, at hand for the first checks.
-#[derive(Debug, Clone, Copy)]
-struct Door {
-    units_max: Units,
-    opens_at: Millis,
-    /// From opening to close, in milliseconds; 0 for a tier that is not admitted.
-    open_for_ms: u64,
-}
-
-impl Door {
-    fn new(terms: &Terms, tier: Tier) -> Self {
-        let opens_at = terms.windows.opens_at(tier);
-        let open_for_ms = opens_at.map_or(0, |at| terms.windows.closes_at().0 - at.0);
-        let opens_at = opens_at.unwrap_or_default();
-        Self { units_max: terms.click_units_max(tier), opens_at, open_for_ms }
-    }
-
-    #[inline]
-    fn takes(self, units: Units) -> bool {
-        // One comparison for both ends: zero wraps around to the largest.
-        units.0.wrapping_sub(1) < self.units_max.0
-    }
-
-    #[inline]
-    fn is_open(self, now: Millis) -> bool {
-        // Likewise: before the opening, the difference wraps around.
-        now.0.wrapping_sub(self.opens_at.0) < self.open_for_ms
-    }
-}
-
 /// One drop of one item, as this process sells it.
 #[derive(Debug)]
 pub struct Sale {
@@ -77,6 +52,7 @@ pub struct Sale {
     epoch: u64,
     doors: PerTier<Door>,
     stock: Stock,
+    aside: Aside,
     holdings: Holdings,
     keys: Keys,
     next_number: CachePadded<AtomicU64>,
@@ -93,18 +69,32 @@ impl Sale {
     /// (from 1). `epoch` says which opening of the sale this is.
     #[must_use]
     pub fn new(terms: Terms, epoch: u64, total: Units, left: Units, next_number: u64) -> Self {
+        Self::resume(terms, epoch, total, left, next_number, Meter::new())
+    }
+
+    /// The same, with the counts of what former processes stored.
+    #[must_use]
+    pub fn resume(
+        terms: Terms,
+        epoch: u64,
+        total: Units,
+        left: Units,
+        next_number: u64,
+        meter: Meter,
+    ) -> Self {
         Self {
             doors: PerTier(Tier::ALL.map(|tier| Door::new(&terms, tier))),
             terms,
             epoch,
             stock: Stock::new(total, left),
+            aside: Aside::default(),
             holdings: Holdings::new(),
             keys: Keys::default(),
             next_number: CachePadded::new(AtomicU64::new(next_number)),
             vouched_until: AtomicU64::new(Millis::MAX.0),
             queue: OrderQueue::new(),
             board: Board::new(next_number),
-            meter: Meter::new(),
+            meter,
         }
     }
 
@@ -161,7 +151,7 @@ impl Sale {
 
     /// Everything that may fail is taken before anything is written.
     fn take(&self, now: Millis, click: Click, limit: Units) -> Result<Accepted, Refusal> {
-        let Click { seat, tier, units, key } = click;
+        let Click { seat, units, key, .. } = click;
         let begun = match key {
             None => None,
             Some(key) => {
@@ -186,18 +176,35 @@ impl Sale {
             return Err(Refusal::Busy);
         }
         let reservation = self.stock.reserve(units)?;
-        // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let status = Status::Reserved;
-        let order = Order { number, seat, tier, units, status, reserved_at: now, settled_at: None };
-        self.board.place(&order);
+        let number = self.place(now, click);
         claim.keep();
         reservation.keep();
-        self.queue.push(Queued { number, key });
+        self.queue.push(Queued { number, key, is_offer: false });
         if let Some(begun) = begun {
             begun.keep(number);
         }
         Ok(Accepted { number, is_new: true })
+    }
+
+    /// Gives the order its number and its slot on the board.
+    fn place(&self, now: Millis, click: Click) -> u64 {
+        let Click { seat, tier, units, .. } = click;
+        // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let status = Status::Reserved;
+        let (settled_at, changed_at) = (None, None);
+        let reserved_at = now;
+        self.board.place(&Order {
+            number,
+            seat,
+            tier,
+            units,
+            status,
+            reserved_at,
+            settled_at,
+            changed_at,
+        });
+        number
     }
 
     /// The order that has waited longest, off the queue and into the confirmer's hands. Only the
@@ -211,23 +218,33 @@ impl Sale {
         Some((queued, order))
     }
 
-    /// The store has spoken: a confirmed order keeps its units, a released one gives them back.
-    /// Gives the order to the one call that settled it, `None` to every repetition.
+    /// The store has spoken: the order moves on in its life, and gives its units back with the step
+    /// that ends its hold on them. Gives the order to the one call that moved it, `None` to every
+    /// repetition, and to what comes late.
     ///
     /// # Panics
     /// When no such order was accepted: the store answers for what it was asked.
     pub fn settle(&self, number: u64, status: Status, at: Millis) -> Option<Order> {
-        let order = self.board.read(number).expect("the store was asked about this order");
-        if !self.board.settle(number, status, at) {
-            return None;
-        }
-        self.meter.settle(&order, status);
-        if status == Status::Released {
+        let before = self.board.advance(number, status, at)?;
+        self.pass(before.seat, before.tier, before.units, before.status, status);
+        self.board.read(number)
+    }
+
+    /// What follows from a step in an order's life, also in that of a former process's order.
+    pub fn pass(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
+        self.meter.settle(tier, units, was, is);
+        if was.holds_units() && !is.holds_units() {
             // The limit first: a member who sees units on sale again must be able to click.
-            self.holdings.give_back(order.seat, order.units);
-            self.stock.give_back(order.units);
+            self.holdings.give_back(seat, units);
+            self.come_back(units);
         }
-        Some(Order { status, settled_at: Some(at), ..order })
+    }
+
+    /// Units that no order holds any more go to those who wait, or on sale.
+    fn come_back(&self, units: Units) {
+        if !self.aside.put(units) {
+            self.stock.give_back(units);
+        }
     }
 
     /// Clicks after `until` are told to come back later, until this is called again. A process that
@@ -315,48 +332,5 @@ impl Sale {
     #[must_use]
     pub fn phase(&self, now: Millis) -> Phase {
         Phase::of(self.stock.level(), &self.terms, now)
-    }
-}
-
-/// Where a sale stands, for those who look at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// No tier may enter yet.
-    Scheduled,
-    /// Some tier may buy.
-    Open,
-    /// The operator has paused it.
-    Paused,
-    /// No unit is free.
-    SoldOut,
-    /// It is over.
-    Closed,
-}
-
-impl Phase {
-    /// The word for it in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Open => "open",
-            Self::Paused => "paused",
-            Self::SoldOut => "sold_out",
-            Self::Closed => "closed",
-        }
-    }
-
-    fn of(level: Level, terms: &Terms, now: Millis) -> Self {
-        if level.is_closed() || terms.windows.is_over(now) {
-            Self::Closed
-        } else if level.is_paused() {
-            Self::Paused
-        } else if now < terms.windows.first_opens_at() {
-            Self::Scheduled
-        } else if level.left().0 == 0 {
-            Self::SoldOut
-        } else {
-            Self::Open
-        }
     }
 }

@@ -131,7 +131,7 @@ impl Stock {
     #[inline]
     #[must_use]
     pub fn level(&self) -> Level {
-        // Ordering: Acquire, paired with the Release in `give_back` and `grow_to`. Who sees units
+        // Ordering: Acquire, paired with the Release in `give_back`. Who sees units
         // come back also sees what their last owner wrote before giving them up.
         Level(self.word.load(Ordering::Acquire))
     }
@@ -175,28 +175,34 @@ impl Stock {
         assert!(units <= before.taken(), "{units} given back to {before:?}: more than were taken");
     }
 
-    /// Raises the total to `total` and frees the difference; a lower or equal total changes
-    /// nothing, so repeating a top-up is harmless. Gives the units that were added.
+    /// Raises the total to `total`; a lower or equal total changes nothing, so repeating a top-up is
+    /// harmless. Gives the units that were added: they are taken, and the caller's to give back.
     ///
     /// # Panics
     /// When `total` is over [`Stock::UNITS_MAX`]: the store does not grant such a top-up.
-    pub fn grow_to(&self, total: Units) -> Units {
+    pub(crate) fn grow_to(&self, total: Units) -> Units {
         assert!(total <= Self::UNITS_MAX, "the store granted {total} units");
         let mut level = self.level();
         loop {
             let more = total.0.saturating_sub(level.total().0);
-            let next = level.0 + u64::from(more) + (u64::from(more) << TOTAL_AT);
-            // Ordering: Release, paired with the Acquire in `reserve`, as for returned units.
+            let next = level.0 + (u64::from(more) << TOTAL_AT);
+            // Ordering: Relaxed, no unit changes hands: `give_back` publishes them.
             match self.word.compare_exchange_weak(
                 level.0,
                 next,
-                Ordering::Release,
+                Ordering::Relaxed,
                 Ordering::Relaxed, // Ordering: only the value is used, and tried again.
             ) {
                 Ok(_) => return Units(more),
                 Err(now) => level = Level(now),
             }
         }
+    }
+
+    /// Takes all that is left, whatever the switches say. Only before the sale is shared.
+    pub(crate) fn withdraw(&self) -> Units {
+        // Ordering: AcqRel, as in `reserve`.
+        Level(self.word.fetch_and(!COUNT_MASK, Ordering::AcqRel)).left()
     }
 
     /// Stops or lets go on. A reservation that was made before stays.

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{ApiError, panicked};
+use crate::limits::Limits;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -19,13 +20,16 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::any::Any;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
 use tower::Service as _;
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
@@ -41,17 +45,22 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     {\"type\":\"/problems/busy\",\"title\":\"Service Unavailable\",\"status\":503,\
     \"detail\":\"too many connections; try again soon\",\"code\":\"busy\"}\n";
 
+/// How long a client may take to read some of its answer before its connection is cut.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// What may wait in this process for a client to read it.
+const UNREAD_BYTES_MAX: usize = 64 << 10;
+
 /// Serves until told to stop, then lets requests in flight end.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     connections_max: usize,
     app: Arc<App>,
+    limits: Arc<Limits>,
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(connections_max));
     let graceful = GracefulShutdown::new();
-    let bounded = Bounded { router };
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -60,8 +69,8 @@ pub(crate) async fn serve(
             // The only change there is, or a closed channel: both are to stop.
             _ = stop.changed() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 pause_after(&error).await;
                 continue;
@@ -69,7 +78,8 @@ pub(crate) async fn serve(
         };
         // Ordering: Relaxed, a count that publishes nothing but itself.
         app.gates.connections.fetch_add(1, Ordering::Relaxed);
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+        let permit = Arc::clone(&room).try_acquire_owned().ok().zip(limits.connect(peer));
+        let Some(permit) = permit else {
             // Ordering: Relaxed, as above.
             app.gates.turned_away.fetch_add(1, Ordering::Relaxed);
             turn_away(stream);
@@ -79,11 +89,13 @@ pub(crate) async fn serve(
             tracing::debug!(%error, "the peer is gone already");
             continue;
         }
+        let bounded = Bounded { router: router.clone(), limits: Arc::clone(&limits), peer };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
             .max_header_size(2 * HEADER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), bounded.clone());
+            .max_buf_size(UNREAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(timed(stream)), bounded);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
@@ -110,6 +122,13 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
+/// Ends with an error when the client does not read what is written.
+fn timed(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_DEADLINE));
+    Box::pin(stream)
+}
+
 /// Says that there is no room, without waiting for the peer.
 fn turn_away(mut stream: TcpStream) {
     tokio::spawn(async move {
@@ -131,6 +150,8 @@ fn turn_away(mut stream: TcpStream) {
 #[derive(Debug, Clone)]
 struct Bounded {
     router: Router,
+    limits: Arc<Limits>,
+    peer: IpAddr,
 }
 
 type Guarded = CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>;
@@ -153,6 +174,9 @@ impl Service<Request<Incoming>> for Bounded {
             && path_bytes + headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
         if !fits {
             return Either::Left(ready(Ok(ApiError::HeadersTooLarge.into_response())));
+        }
+        if let Err(too_many) = self.limits.request(self.peer, headers) {
+            return Either::Left(ready(Ok(too_many.into_response())));
         }
         // The router's own `ready` is always at once. A handler shares nothing that a panic could
         // leave half-written: the engine's words are each whole at any instant.

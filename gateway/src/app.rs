@@ -2,10 +2,12 @@
 
 use crate::buy::buy;
 use crate::error::ApiError;
+use crate::limits::Limits;
+use crate::payments::PaymentKeys;
 use crate::session::Verifier;
-use crate::{metrics, openapi, operator, orders, sales};
+use crate::{blocked, metrics, openapi, operator, orders, payments, sales, waitlist};
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use engine::Engine;
 use engine::clock::Clock;
 use engine::store::Store;
@@ -17,6 +19,8 @@ use std::time::Duration;
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) verifier: Verifier,
+    pub(crate) payment_keys: PaymentKeys,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) gates: metrics::Gates,
 }
 
@@ -26,8 +30,11 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .route("/v1/sales", get(sales::list))
         .route("/v1/sales/{sale}", get(sales::show))
         .route("/v1/sales/{sale}/orders", post(buy))
+        .route("/v1/sales/{sale}/waitlist", post(waitlist::join).delete(waitlist::leave))
         .route("/v1/orders", get(orders::list))
         .route("/v1/orders/{order}", get(orders::show))
+        .route("/v1/orders/{order}/cancel", post(orders::cancel))
+        .route("/v1/payments", post(payments::receive))
         .route("/healthz", get(sales::healthz))
         .route("/readyz", get(sales::readyz))
         .route("/openapi.json", get(openapi::serve))
@@ -46,6 +53,8 @@ pub(crate) fn operator(app: Arc<App>, guard: operator::Guard) -> Router {
         .route("/v1/sales/{sale}/close", post(operator::close))
         .route("/v1/sales/{sale}/stock", post(operator::top_up))
         .route("/v1/sales/{sale}/orders", get(operator::orders))
+        .route("/v1/blocked", get(blocked::list))
+        .route("/v1/blocked/{member}", put(blocked::block).delete(blocked::unblock))
         .route("/metrics", get(metrics::serve))
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
@@ -53,12 +62,15 @@ pub(crate) fn operator(app: Arc<App>, guard: operator::Guard) -> Router {
         .with_state(app)
 }
 
-/// Opens the store's sales behind a [`Verifier`].
+/// Opens the store's sales.
 pub(crate) async fn start(
     store: Arc<dyn Store>,
     verifier: Verifier,
+    payment_keys: PaymentKeys,
+    limits: Arc<Limits>,
     confirm_within: Duration,
 ) -> anyhow::Result<Arc<App>> {
     let engine = Engine::start(store, Clock::Wall, confirm_within).await?;
-    Ok(Arc::new(App { engine, verifier, gates: metrics::Gates::default() }))
+    let gates = metrics::Gates::default();
+    Ok(Arc::new(App { engine, verifier, payment_keys, limits, gates }))
 }

@@ -43,13 +43,14 @@ pub(crate) struct ClickBody {
         (status = 201, description = "confirmed on disk within the wait", body = OrderView),
         (status = 400, description = "bad_request", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "tier_not_admitted, not_open", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "blocked, tier_not_admitted, not_open", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "body_too_slow", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "idempotency_in_flight, paused, sold_out, limit_reached", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "closed", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "body_too_large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "bad_units, idempotency_conflict", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
         (status = 431, description = "headers_too_large", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
     ),
@@ -64,6 +65,10 @@ pub(crate) async fn buy(
     let key = request::idempotency_key(&parts.headers)?.map(request::digest);
     let wait_s = request::wait(&parts.headers)?;
     let session = Session::of(&app, &parts)?;
+    app.limits.click(session.seat)?;
+    if app.engine.is_blocked(session.seat) {
+        return Err(ApiError::Blocked);
+    }
     let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
 
     let Session { seat, tier, .. } = session;
@@ -71,7 +76,7 @@ pub(crate) async fn buy(
     let click = Click { seat, tier, units: Units(body.units.0), key };
     let accepted = open.sale.buy(now, click).map_err(|refusal| {
         open.sale.meter().refuse(&refusal);
-        // Orders that are not confirmed yet may still be released.
+        // Orders that are not paid may still give their units back.
         let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
         ApiError::Refused { refusal, tier, now, may_return }
     })?;

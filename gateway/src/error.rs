@@ -4,6 +4,7 @@ use crate::view::Time;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::clock::Millis;
+use engine::order::Status;
 use engine::refusal::Refusal;
 use engine::store::StoreError;
 use membership::Tier;
@@ -38,6 +39,16 @@ pub(crate) enum ApiError {
     BodyTooSlow,
     #[error("the headers are over 8 KiB or more than 32")]
     HeadersTooLarge,
+    #[error("an order that is {} cannot be cancelled", .0.as_str())]
+    NotCancellable(Status),
+    #[error("{0}")]
+    BadSignature(String),
+    #[error("{0}")]
+    PaymentMismatch(String),
+    #[error("too many requests; wait {0} s")]
+    TooManyRequests(u64),
+    #[error("this member may not buy here")]
+    Blocked,
     #[error("the sale cannot be made like this")]
     BadTerms(Vec<FieldError>),
     #[error("{0}")]
@@ -84,7 +95,7 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     server_time: Option<Time>,
-    /// `sold_out`: units that are left, fewer than asked for.
+    /// `sold_out`, `not_sold_out`: units that are left.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u32>,
     /// `sold_out`: whether units may still come back.
@@ -127,7 +138,7 @@ impl ApiError {
     }
 
     /// Status, code, and for how many seconds to wait before trying again.
-    fn answer(&self) -> (StatusCode, &'static str, Option<&'static str>) {
+    fn answer(&self) -> (StatusCode, &'static str, Option<u64>) {
         use StatusCode as S;
         match self {
             Self::BadRequest(_) => (S::BAD_REQUEST, "bad_request", None),
@@ -143,6 +154,13 @@ impl ApiError {
             Self::HeadersTooLarge => {
                 (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", None)
             }
+            Self::NotCancellable(_) => (S::CONFLICT, "not_cancellable", None),
+            Self::BadSignature(_) => (S::UNAUTHORIZED, "bad_signature", None),
+            Self::PaymentMismatch(_) => (S::UNPROCESSABLE_ENTITY, "payment_mismatch", None),
+            Self::TooManyRequests(wait_s) => {
+                (S::TOO_MANY_REQUESTS, "too_many_requests", Some(*wait_s))
+            }
+            Self::Blocked => (S::FORBIDDEN, "blocked", None),
             Self::BadTerms(_) => (S::UNPROCESSABLE_ENTITY, "invalid_sale", None),
             Self::Refused { refusal, .. } => {
                 let (status, retry_after) = match refusal {
@@ -153,9 +171,11 @@ impl ApiError {
                     Refusal::IdempotencyInFlight
                     | Refusal::Paused
                     | Refusal::SoldOut { .. }
-                    | Refusal::LimitReached { .. } => (S::CONFLICT, None),
+                    | Refusal::NotSoldOut { .. }
+                    | Refusal::LimitReached { .. }
+                    | Refusal::WaitlistFull => (S::CONFLICT, None),
                     Refusal::Closed => (S::GONE, None),
-                    Refusal::Busy => (S::SERVICE_UNAVAILABLE, Some("1")),
+                    Refusal::Busy => (S::SERVICE_UNAVAILABLE, Some(1)),
                 };
                 (status, refusal.code(), retry_after)
             }
@@ -174,7 +194,7 @@ impl ApiError {
                 | StoreError::Refused(_)
                 | StoreError::Unknown(_)
                 | StoreError::Unusable(_),
-            ) => (S::SERVICE_UNAVAILABLE, "busy", Some("1")),
+            ) => (S::SERVICE_UNAVAILABLE, "busy", Some(1)),
             Self::Store(StoreError::Damaged(_)) | Self::Internal => {
                 (S::INTERNAL_SERVER_ERROR, "internal", None)
             }
@@ -207,6 +227,7 @@ impl ApiError {
                 Refusal::SoldOut { left } => {
                     Problem { left: Some(left.0), may_return: Some(may_return), ..problem }
                 }
+                Refusal::NotSoldOut { left } => Problem { left: Some(left.0), ..problem },
                 Refusal::LimitReached { limit, held } => {
                     Problem { limit: Some(limit.0), held: Some(held.0), ..problem }
                 }
@@ -214,6 +235,7 @@ impl ApiError {
                 | Refusal::IdempotencyInFlight
                 | Refusal::Paused
                 | Refusal::Closed
+                | Refusal::WaitlistFull
                 | Refusal::Busy => problem,
             },
             Self::BadRequest(_)
@@ -225,6 +247,11 @@ impl ApiError {
             | Self::BodyTooLarge
             | Self::BodyTooSlow
             | Self::HeadersTooLarge
+            | Self::NotCancellable(_)
+            | Self::BadSignature(_)
+            | Self::PaymentMismatch(_)
+            | Self::TooManyRequests(_)
+            | Self::Blocked
             | Self::Store(_)
             | Self::Internal => problem,
         }
@@ -243,7 +270,7 @@ impl IntoResponse for ApiError {
         let json = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
         if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if is_unauthenticated {
             let scheme = HeaderValue::from_static("Bearer");

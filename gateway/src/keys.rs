@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
+use base64::prelude::BASE64_STANDARD;
 use engine::clock::Clock;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header};
 use membership::{MemberId, Tier};
@@ -111,21 +111,23 @@ pub fn issue_token(
     Ok(jsonwebtoken::encode(&header, &claims, &algorithm.encoding_key(key)?)?)
 }
 
-/// Reads a secret; makes a random one, readable by its owner alone, where the file is missing.
-pub(crate) fn read_or_make(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// Reads a secret; makes a random one in base64 behind `prefix`, readable by its owner alone, where the
+/// file is missing.
+pub(crate) fn read_or_make(path: &Path, prefix: &str) -> anyhow::Result<Vec<u8>> {
     if !path.exists() {
-        make(path).with_context(|| format!("cannot make the key file {}", path.display()))?;
+        make(path, prefix)
+            .with_context(|| format!("cannot make the key file {}", path.display()))?;
     }
     read(path)
 }
 
 /// The file gets its name when it is whole: a crash leaves no half key.
-fn make(path: &Path) -> anyhow::Result<()> {
+fn make(path: &Path, prefix: &str) -> anyhow::Result<()> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).context("the system gives no random bytes")?;
     let unnamed = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
-    writeln!(file, "{}", BASE64_STANDARD_NO_PAD.encode(random))?;
+    writeln!(file, "{prefix}{}", BASE64_STANDARD.encode(random))?;
     file.sync_all()?;
     std::fs::rename(&unnamed, path)?;
     Ok(())

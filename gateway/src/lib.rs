@@ -3,21 +3,27 @@
 
 mod accept;
 mod app;
+mod blocked;
 mod buy;
 mod error;
 mod keys;
+mod limits;
 mod metrics;
 mod openapi;
 mod operator;
 mod options;
 mod orders;
+mod payments;
 mod request;
+mod sale_report;
 mod sales;
 mod serve;
 mod session;
 mod view;
+mod waitlist;
 
 pub use keys::{Algorithm, BadKey, issue_token};
+pub use limits::LimitArgs;
 pub use openapi::document as openapi_document;
 pub use options::{RedisArgs, duration};
 pub use serve::{ServeOptions, serve, store};

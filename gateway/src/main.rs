@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use engine::order::Status;
 use engine::store::Audit;
 use gateway::{Algorithm, RedisArgs, ServeOptions, duration, issue_token};
 use membership::{MemberId, Tier};
@@ -120,18 +121,21 @@ async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
 fn report(audit: &Audit) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for sale in &audit.sales {
-        let (confirmed, released) = (sale.confirmed, sale.released);
+        let of = |status: Status| sale.tallies.sum(status);
         writeln!(
             out,
-            "{}: {} units = {} left + {} confirmed in {} orders of {} members; {} orders released",
+            "{}: {} units = {} left + {} held in {} orders of {} members; {} members wait",
             sale.sale,
             sale.stock,
             sale.left,
-            confirmed.units,
-            confirmed.orders,
+            sale.tallies.held_units(),
+            of(Status::Confirmed).orders + of(Status::Paid).orders,
             sale.holders,
-            released.orders
+            sale.waiting,
         )?;
+        let orders =
+            Status::STORED.map(|status| format!("{} {}", of(status).orders, status.as_str()));
+        writeln!(out, "{}: orders: {}", sale.sale, orders.join(", "))?;
         if sale.trimmed_to > 0 {
             writeln!(out, "{}: outbox entries up to {} were trimmed", sale.sale, sale.trimmed_to)?;
         }

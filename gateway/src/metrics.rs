@@ -5,8 +5,10 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::OpenSale;
+use engine::order::Status;
 use engine::refusal::Refusal;
 use engine::sync::{AtomicU64, Ordering};
+use membership::Tier;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 pub(crate) struct Gates {
     pub(crate) connections: AtomicU64,
     pub(crate) turned_away: AtomicU64,
+    pub(crate) payments_mismatched: AtomicU64,
 }
 
 /// Everything that is counted, for Prometheus.
@@ -34,6 +37,9 @@ pub(crate) async fn serve(State(app): State<Arc<App>>) -> Response {
         let turned_away = app.gates.turned_away.load(Ordering::Relaxed);
         counter!("flashlane_connections_total").absolute(connections);
         counter!("flashlane_connections_turned_away_total").absolute(turned_away);
+        // Ordering: Relaxed, as above.
+        let mismatched = app.gates.payments_mismatched.load(Ordering::Relaxed);
+        counter!("flashlane_payments_mismatched_total").absolute(mismatched);
     });
     let text = HeaderValue::from_static("text/plain; version=0.0.4");
     let answer = ([(header::CONTENT_TYPE, text)], recorder.handle().render()).into_response();
@@ -42,8 +48,14 @@ pub(crate) async fn serve(State(app): State<Arc<App>>) -> Response {
 
 fn describe() {
     describe_counter!("flashlane_accepted_orders_total", "Clicks accepted by this process");
-    describe_counter!("flashlane_confirmed_orders_total", "Orders the store has on disk");
+    describe_counter!("flashlane_confirmed_orders_total", "Orders ever confirmed on disk");
     describe_counter!("flashlane_released_orders_total", "Orders the store refused");
+    describe_gauge!("flashlane_orders", "Stored orders by where they are in their life");
+    describe_gauge!("flashlane_waiting", "Members on the waitlist");
+    describe_counter!(
+        "flashlane_payments_mismatched_total",
+        "Alarm: payments of another amount, or of no order"
+    );
     describe_counter!("flashlane_refused_total", "Clicks refused by this process, by code");
     describe_gauge!("flashlane_stock_units", "Units in all");
     describe_gauge!("flashlane_left_units", "Units nobody holds");
@@ -72,14 +84,20 @@ fn sale(open: &OpenSale) {
         let labels = [("sale", id.clone()), ("tier", tier.to_string())];
         counter!("flashlane_accepted_orders_total", &labels).absolute(tally.orders);
     }
-    for (tier, tally) in open.confirmed().iter() {
+    let stored = meter.stored();
+    for tier in Tier::ALL {
         let labels = [("sale", id.clone()), ("tier", tier.to_string())];
-        counter!("flashlane_confirmed_orders_total", &labels).absolute(tally.orders);
+        let released = stored.of(Status::Released)[tier].orders;
+        let confirmed = stored.all()[tier].orders - released;
+        counter!("flashlane_confirmed_orders_total", &labels).absolute(confirmed);
+        counter!("flashlane_released_orders_total", &labels).absolute(released);
+        for (status, tallies) in stored.iter() {
+            let of = ("status", status.as_str().to_owned());
+            let labels = [labels[0].clone(), labels[1].clone(), of];
+            gauge!("flashlane_orders", &labels).set(float(tallies[tier].orders));
+        }
     }
-    for (tier, tally) in open.released().iter() {
-        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
-        counter!("flashlane_released_orders_total", &labels).absolute(tally.orders);
-    }
+    gauge!("flashlane_waiting", "sale" => id.clone()).set(float(open.waiting() as u64));
     for (tier, tally) in open.reserved().iter() {
         let labels = [("sale", id.clone()), ("tier", tier.to_string())];
         gauge!("flashlane_reserved_orders", &labels).set(float(tally.orders));

@@ -1,6 +1,6 @@
 //! `/openapi.json`: the contract, generated from the handlers.
 
-use crate::{buy, error, operator, orders, sales, view};
+use crate::{blocked, buy, error, operator, orders, payments, sales, view, waitlist};
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -9,7 +9,8 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(title = "Flashlane", description = "Member drops for live rooms: the public listener."),
     paths(
-        sales::list, sales::show, buy::buy, orders::list, orders::show,
+        sales::list, sales::show, buy::buy, orders::list, orders::show, orders::cancel,
+        waitlist::join, waitlist::leave, payments::receive,
         sales::healthz, sales::readyz, serve,
     ),
     components(schemas(error::Problem, view::OrderView)),
@@ -29,6 +30,9 @@ struct Public;
         operator::close,
         operator::top_up,
         operator::orders,
+        blocked::list,
+        blocked::block,
+        blocked::unblock,
         crate::metrics::serve,
     )
 )]

@@ -3,7 +3,8 @@
 use crate::app::App;
 use crate::error::{ApiError, FieldError, Problem};
 use crate::request::{self, AnyUnits, Instant, Named};
-use crate::view::{OrderView, OrdersView, SaleReport};
+use crate::sale_report::SaleReport;
+use crate::view::{OrderView, OrdersView};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -220,7 +221,7 @@ pub(crate) async fn close(
 
 /// What a call has begun is done also if its client is gone by then: else the store would know of
 /// it and this process would not.
-async fn to_the_end<T: Send + 'static>(
+pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     let done = tokio::spawn(work).await.map_err(|_| ApiError::Internal)?;

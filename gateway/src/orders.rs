@@ -8,8 +8,8 @@ use crate::view::{OrderView, OrdersView};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use engine::Found;
-use engine::order::OrderId;
+use engine::order::{OrderId, Status, Step};
+use engine::{Found, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -30,6 +30,16 @@ pub(crate) async fn show(
     session: Session,
     Named(id): Named,
 ) -> Result<Json<OrderView>, ApiError> {
+    let (open, _, found) = owned(&app, &session, &id).await?;
+    Ok(Json(OrderView::found(&app.engine, &open, &found)))
+}
+
+/// The order with this id, if it is the member's.
+async fn owned(
+    app: &App,
+    session: &Session,
+    id: &str,
+) -> Result<(Arc<OpenSale>, OrderId, Found), ApiError> {
     // An id that is none is no order of anybody's.
     let id: OrderId = id.parse().map_err(|_| ApiError::UnknownOrder)?;
     let open = app.engine.sale(id.sale.as_str()).ok_or(ApiError::UnknownOrder)?;
@@ -38,10 +48,36 @@ pub(crate) async fn show(
         Found::Here(order) => order.seat == session.seat,
         Found::Before(record) => record.member.as_str() == &*session.member,
     };
-    if !is_owner {
-        return Err(ApiError::UnknownOrder);
+    if is_owner { Ok((open, id, found)) } else { Err(ApiError::UnknownOrder) }
+}
+
+/// Takes an unpaid order back: its units go to those who wait, or on sale again. Harmless when
+/// repeated.
+#[utoipa::path(
+    post, path = "/v1/orders/{order}/cancel", tag = "members",
+    security(("member" = [])),
+    params(("order" = String, Path)),
+    responses(
+        (status = 200, description = "cancelled, now or before", body = OrderView),
+        (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "unknown_order", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "not_cancellable: it is paid, has expired or was released; history_lost", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "busy: it may have been done; ask again", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn cancel(
+    State(app): State<Arc<App>>,
+    session: Session,
+    Named(id): Named,
+) -> Result<Json<OrderView>, ApiError> {
+    app.limits.click(session.seat)?;
+    let (open, id, _) = owned(&app, &session, &id).await?;
+    let found = app.engine.step(&open, &id, Step::Cancel).await?.ok_or(ApiError::UnknownOrder)?;
+    match found.status() {
+        Status::Cancelled => Ok(Json(OrderView::found(&app.engine, &open, &found))),
+        other => Err(ApiError::NotCancellable(other)),
     }
-    Ok(Json(OrderView::found(&app.engine, &open, &found)))
 }
 
 #[derive(Debug, Deserialize)]

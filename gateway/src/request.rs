@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use engine::IdempotencyKey;
 use engine::clock::Millis;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Bytes;
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
@@ -36,20 +37,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
 /// Reads a JSON body. The problem names the field that does not fit.
 pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    parse(&bytes(body).await?)
+}
+
+/// Reads a body of bounded size in bounded time.
+pub(crate) async fn bytes(body: Body) -> Result<Bytes, ApiError> {
     let whole = Limited::new(body, BODY_BYTES_MAX).collect();
     let Ok(body) = tokio::time::timeout(BODY_DEADLINE, whole).await else {
         return Err(ApiError::BodyTooSlow);
     };
-    let bytes = match body {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(ApiError::BodyTooLarge),
-        Err(error) => return Err(ApiError::BadRequest(format!("the body broke off: {error}"))),
-    };
+    match body {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
+        Err(error) => Err(ApiError::BadRequest(format!("the body broke off: {error}"))),
+    }
+}
+
+/// As [`json`], once the bytes are here.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // serde would take an array for a struct, field by field.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::BadRequest("the body is an array; an object is needed".into()));
     }
-    serde_json::from_slice(&bytes).map_err(|_| misfit::<T>(&bytes))
+    serde_json::from_slice(bytes).map_err(|_| misfit::<T>(bytes))
 }
 
 /// Reads the body again, slowly, to say where it does not fit.

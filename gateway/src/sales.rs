@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::error::{ApiError, Problem};
 use crate::request::Named;
 use crate::session::Session;
-use crate::view::{SaleView, Time, You};
+use crate::view::{SaleView, Time, WaitView, You};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -54,6 +54,7 @@ pub(crate) async fn show(
             opens_at: opens_at.map(Time),
             limit: opens_at.map_or(Units(0), |_| terms.limits[tier]).0,
             held: open.sale.held(session.seat).0,
+            waiting: open.position(session.seat).map(WaitView::of),
         }
     });
     std::future::ready(Ok(Json(view))).await

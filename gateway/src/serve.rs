@@ -4,8 +4,10 @@ use crate::accept;
 use crate::app::{self, App};
 use crate::error::FieldError;
 use crate::keys::{self, Algorithm};
+use crate::limits::{LimitArgs, Limits};
 use crate::operator::{Guard, NewSale};
 use crate::options::{RedisArgs, duration};
+use crate::payments::PaymentKeys;
 use crate::session::Verifier;
 use anyhow::{Context, bail};
 use engine::store::{RedbStore, RedisStore, Store};
@@ -22,6 +24,8 @@ use tokio::sync::watch;
 
 /// How long reserved orders may take to be confirmed once clicks have stopped.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
+/// Members and addresses that have not asked for a while are forgotten this often.
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// File descriptors kept for everything that is not a connection.
 const FILES_RESERVED: u64 = 64;
 
@@ -55,6 +59,9 @@ pub struct ServeOptions {
     /// Operators' bearer key; made under the data folder if not given
     #[arg(long, env = "FLASHLANE_OPERATOR_KEY", value_name = "FILE")]
     pub operator_key: Option<PathBuf>,
+    /// Keys by which the payment provider signs, one a line; made under the data folder if not given
+    #[arg(long, env = "FLASHLANE_PAYMENT_KEY", value_name = "FILE")]
+    pub payment_key: Option<PathBuf>,
     /// Sales to make at the start, unless they are there already
     #[arg(long, env = "FLASHLANE_SALES", value_name = "FILE.toml")]
     pub sales: Option<PathBuf>,
@@ -64,6 +71,9 @@ pub struct ServeOptions {
     /// Most connections at once; as many as open files allow if not given
     #[arg(long, env = "FLASHLANE_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
+    /// How often members and addresses may ask.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// Whose word a member's tier is.
@@ -86,7 +96,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         options.operator_key.clone().unwrap_or_else(|| data.join("operator.key"));
     let operator_key = match options.operator_key {
         Some(_) => keys::read(&operator_key_path)?,
-        None => keys::read_or_make(&operator_key_path)?,
+        None => keys::read_or_make(&operator_key_path, "")?,
     };
     if operator_key.trim_ascii().len() < 16 {
         let path = operator_key_path.display();
@@ -96,26 +106,53 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         Verifier::new(options.token_alg, &keys::read(&token_key)?, options.token_issuer.as_deref())
             .with_context(|| format!("the token key {} cannot be used", token_key.display()))?;
 
+    let payment_key_path = options.payment_key.clone().unwrap_or_else(|| data.join("payment.key"));
+    let payment_key = match options.payment_key {
+        Some(_) => keys::read(&payment_key_path)?,
+        None => keys::read_or_make(&payment_key_path, "whsec_")?,
+    };
+    let payment_keys = PaymentKeys::new(&payment_key).with_context(|| {
+        let path = payment_key_path.display();
+        format!("the payment keys in {path} cannot be used; one key a line, `whsec_` and base64")
+    })?;
+    let limits = Arc::new(Limits::new(&options.limits));
+
     // Opening a sale takes it from whoever sells it: all that may fail comes before.
     let sales = options.sales.as_deref().map(read_sales).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
     let public = bind(options.listen).await?;
     let operator = bind(options.operator_listen).await?;
     let store = store(data, &options.redis).await?;
-    let app = app::start(store, verifier, options.confirm_within).await?;
+    let app =
+        app::start(store, verifier, payment_keys, Arc::clone(&limits), options.confirm_within)
+            .await?;
     make_sales(&app, &sales, &data.join("sales.made")).await?;
 
     // Before anyone can know that this runs, and end it.
     let told_to_stop = told_to_stop()?;
-    announce(&public, &operator, &token_key, &operator_key_path)?;
+    announce(&public, &operator, [&token_key, &operator_key_path, &payment_key_path])?;
     let members_routes = app::public(Arc::clone(&app));
     let operators_routes = app::operator(Arc::clone(&app), Guard::new(&operator_key));
     let (stop, stopping) = watch::channel(false);
-    let members =
-        accept::serve(public, members_routes, connections_max, Arc::clone(&app), stopping.clone());
-    let operators = accept::serve(operator, operators_routes, 64, Arc::clone(&app), stopping);
+    let members = accept::serve(
+        public,
+        members_routes,
+        connections_max,
+        Arc::clone(&app),
+        Arc::clone(&limits),
+        stopping.clone(),
+    );
+    let operators =
+        accept::serve(operator, operators_routes, 64, Arc::clone(&app), Arc::default(), stopping);
     let (members, operators) = (tokio::spawn(members), tokio::spawn(operators));
-    told_to_stop.await;
+    let mut tidying = tokio::time::interval(TIDY_EVERY);
+    tokio::pin!(told_to_stop);
+    loop {
+        tokio::select! {
+            () = &mut told_to_stop => break,
+            _ = tidying.tick() => limits.forget_the_calm(),
+        }
+    }
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
     stop.send_replace(true);
     members.await?;
@@ -157,7 +194,7 @@ fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {
         (Some(path), _) => Ok(path.clone()),
         (None, Algorithm::Hs256) => {
             let path = options.data.join("token.key");
-            keys::read_or_make(&path)?;
+            keys::read_or_make(&path, "")?;
             Ok(path)
         }
         (None, other) => {
@@ -183,17 +220,13 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     bound.with_context(|| format!("cannot listen on {address}; choose another address or port"))
 }
 
-fn announce(
-    public: &TcpListener,
-    operator: &TcpListener,
-    token_key: &Path,
-    operator_key: &Path,
-) -> anyhow::Result<()> {
+fn announce(public: &TcpListener, operator: &TcpListener, keys: [&Path; 3]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "public http://{}", public.local_addr()?)?;
     writeln!(out, "operator http://{}", operator.local_addr()?)?;
-    writeln!(out, "token key {}", token_key.display())?;
-    writeln!(out, "operator key {}", operator_key.display())?;
+    for (name, path) in ["token", "operator", "payment"].into_iter().zip(keys) {
+        writeln!(out, "{name} key {}", path.display())?;
+    }
     out.flush()?;
     Ok(())
 }

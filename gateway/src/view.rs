@@ -1,14 +1,12 @@
 //! What sales and orders look like in JSON.
 
 use engine::clock::Millis;
-use engine::meter::Tally;
 use engine::order::{Order, OrderId, Status};
-use engine::refusal::Refusal;
-use engine::stock::Level;
+use engine::stock::{Level, Units};
 use engine::terms::Terms;
 use engine::{Engine, Found, OpenSale};
 use jiff::Timestamp;
-use membership::{PerTier, Tier};
+use membership::Tier;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,9 +43,14 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     confirmed_at: Option<Time>,
+    /// While it waits for its payment: until when.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pay_by: Option<Time>,
+    /// When it came to its status; absent while it is reserved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) changed_at: Option<Time>,
     price_cents: u64,
 }
 
@@ -60,51 +63,52 @@ impl OrderView {
                 let member = engine.roster().member(order.seat);
                 Self::here(order, terms, open.sale.epoch(), member.as_str().into())
             }
-            Found::Before(record) => {
-                let confirmed = record.status == Status::Confirmed;
-                let confirmed_at = confirmed.then_some(record.settled_at);
-                Self {
-                    order_id: record.id(&terms.id).to_string(),
-                    member: record.member.as_str().into(),
-                    tier: record.tier,
-                    units: record.units.0,
-                    status: record.status,
-                    number: record.number,
-                    reserved_at: Time(record.reserved_at),
-                    ..Self::of_sale(terms, confirmed_at)
-                }
-            }
+            Found::Before(record) => Self {
+                order_id: record.id(&terms.id).to_string(),
+                member: record.member.as_str().into(),
+                tier: record.tier,
+                units: record.units.0,
+                number: record.number,
+                reserved_at: Time(record.reserved_at),
+                ..Self::of(terms, record.status, Some(record.settled_at), Some(record.changed_at))
+            },
         }
     }
 
     /// An order on the board whose member is known.
     pub(crate) fn here(order: &Order, terms: &Terms, epoch: u64, member: Arc<str>) -> Self {
         let id = OrderId { sale: terms.id.clone(), epoch, number: order.number };
-        let confirmed = order.status == Status::Confirmed;
         Self {
             order_id: id.to_string(),
             member,
             tier: order.tier,
             units: order.units.0,
-            status: order.status,
             number: order.number,
             reserved_at: Time(order.reserved_at),
-            ..Self::of_sale(terms, order.settled_at.filter(|_| confirmed))
+            ..Self::of(terms, order.status, order.settled_at, order.changed_at)
         }
     }
 
-    fn of_sale(terms: &Terms, confirmed_at: Option<Millis>) -> Self {
+    fn of(
+        terms: &Terms,
+        status: Status,
+        settled_at: Option<Millis>,
+        changed_at: Option<Millis>,
+    ) -> Self {
+        let confirmed_at = settled_at.filter(|_| status != Status::Released);
+        let is_unpaid = status == Status::Confirmed;
         Self {
             order_id: String::new(),
             sale: terms.id.to_string(),
             member: Arc::default(),
             tier: Tier::Regular,
             units: 0,
-            status: Status::Reserved,
+            status,
             number: 0,
             reserved_at: Time(Millis(0)),
             confirmed_at: confirmed_at.map(Time),
-            pay_by: confirmed_at.map(|at| Time(terms.pay_by(at))),
+            pay_by: confirmed_at.filter(|_| is_unpaid).map(|at| Time(terms.pay_by(at))),
+            changed_at: changed_at.map(Time),
             price_cents: terms.price.0,
         }
     }
@@ -154,6 +158,24 @@ pub(crate) struct You {
     pub(crate) opens_at: Option<Time>,
     pub(crate) limit: u32,
     pub(crate) held: u32,
+    /// Only while you wait for units that come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<WaitView>,
+}
+
+/// How a member waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct WaitView {
+    /// Units waited for.
+    units: u32,
+    /// How many are served before you, plus one; 0 when an order is on its way to you already.
+    position: usize,
+}
+
+impl WaitView {
+    pub(crate) fn of((units, position): (Units, usize)) -> Self {
+        Self { units: units.0, position }
+    }
 }
 
 impl SaleView {
@@ -161,7 +183,7 @@ impl SaleView {
         Self::at(open, open.sale.stock().level(), now)
     }
 
-    fn at(open: &OpenSale, level: Level, now: Millis) -> Self {
+    pub(crate) fn at(open: &OpenSale, level: Level, now: Millis) -> Self {
         let (sale, terms) = (&open.sale, open.sale.terms());
         let admitted =
             || Tier::ALL.into_iter().filter_map(|t| Some((t, terms.windows.opens_at(t)?)));
@@ -178,77 +200,6 @@ impl SaleView {
             closes_at: Time(terms.windows.closes_at()),
             server_time: Time(now),
             you: None,
-        }
-    }
-}
-
-/// A sale, as its operator sees it. All counts but `orders` are units.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SaleReport {
-    #[serde(flatten)]
-    sale: SaleView,
-    epoch: u64,
-    pay_within_s: u32,
-    reserved: u64,
-    confirmed: u64,
-    paid: u64,
-    released: u64,
-    cancelled: u64,
-    expired: u64,
-    waiting: u64,
-    /// Orders on the queue, waiting for the store.
-    queued: usize,
-    #[schema(value_type = BTreeMap<String, TierReport>)]
-    by_tier: BTreeMap<&'static str, TierReport>,
-    /// Refused clicks by code, since this process opened the sale.
-    #[schema(value_type = BTreeMap<String, u64>)]
-    refused: BTreeMap<&'static str, u64>,
-    /// Why orders wait for the store, if they do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<String>,
-}
-
-/// One tier's part of a sale.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TierReport {
-    orders: u64,
-    reserved: u64,
-    confirmed: u64,
-    released: u64,
-}
-
-impl SaleReport {
-    pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
-        let (reserved, confirmed) = (open.reserved(), open.confirmed());
-        let released = open.released();
-        let units = |tallies: &PerTier<Tally>| tallies.iter().map(|(_, t)| t.units).sum::<u64>();
-        // One reading of the stock, after the sold units: so the counts add up at any instant.
-        let level = open.sale.stock().level();
-        let by_tier = Tier::ALL.into_iter().map(|tier| {
-            let (held, sold, back) = (reserved[tier], confirmed[tier], released[tier]);
-            let report = TierReport {
-                orders: held.orders + sold.orders + back.orders,
-                reserved: held.units,
-                confirmed: sold.units,
-                released: back.units,
-            };
-            (tier.as_str(), report)
-        });
-        Self {
-            sale: SaleView::at(open, level, now),
-            epoch: open.sale.epoch(),
-            pay_within_s: open.sale.terms().pay_within_s,
-            reserved: u64::from(level.taken().0).saturating_sub(units(&confirmed)),
-            confirmed: units(&confirmed),
-            paid: 0,
-            released: units(&released),
-            cancelled: 0,
-            expired: 0,
-            waiting: 0,
-            queued: open.sale.queue().len(),
-            by_tier: by_tier.collect(),
-            refused: Refusal::CODES.into_iter().zip(open.sale.meter().refused()).collect(),
-            trouble: open.trouble().map(|trouble| trouble.to_string()),
         }
     }
 }

@@ -131,6 +131,7 @@ pub(super) fn placed(number: u64, member: &str, units: u32) -> Placed {
         units: Units(units),
         reserved_at: NOW,
         key: None,
+        is_offer: false,
     }
 }
 
@@ -145,6 +146,7 @@ fn record(number: u64, member: &str, units: u32) -> Record {
         status: Confirmed,
         reserved_at,
         settled_at: NOW,
+        changed_at: NOW,
         key,
         before: 0,
     }

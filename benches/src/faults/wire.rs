@@ -76,7 +76,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
         if after > 0 && is_whole {
             let audit = store.audit().await?;
             ensure!(audit.is_clean(), "{audit:?}");
-            let confirmed = audit.sales.first().map(|sale| sale.confirmed.orders);
+            let confirmed = audit.sales.first().map(|sale| sale.tallies.sum(Confirmed).orders);
             ensure!(
                 confirmed == Some(3 * after as u64),
                 "{after} batches made {confirmed:?} orders"

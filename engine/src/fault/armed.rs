@@ -4,7 +4,8 @@
 use crate::order::Status;
 use crate::stock::Units;
 use crate::store::{
-    Audit, Batch, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict,
+    Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
+    Verdict, Waiting,
 };
 use crate::sync::{AtomicU64, Ordering};
 use crate::terms::{SaleId, Terms};
@@ -46,11 +47,7 @@ const MUTATIONS: [(&str, &str, &str); 9] = [
     ("no-outbox", "for _, entry in ipairs(change.entries)", "for _, entry in ipairs({})"),
     ("no-sequence", "or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3])", ""),
     ("no-holdings", "redis.call('HSET', keys[3], unpack(holders))", ""),
-    (
-        "put-back-from-nothing",
-        "if status == 'confirmed' and order.units > sale.left then",
-        "if false then",
-    ),
+    ("put-back-from-nothing", "if takes and order.units > sale.left then", "if false then"),
     ("top-up-twice", "local done = redis.call('HGET', keys[5], args[4])", "local done = false"),
 ];
 
@@ -107,6 +104,22 @@ impl Store for Planted {
             _ => {}
         }
         Ok(opened)
+    }
+
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        self.0.change(changes).await
+    }
+
+    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
+        self.0.waiting(sale).await
+    }
+
+    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
+        self.0.blocked().await
+    }
+
+    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        self.0.block(member, is_blocked).await
     }
 
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {

@@ -2,11 +2,11 @@
 
 use super::StoreError;
 use super::ledger::{Holder, Rows, SaleRow};
-use crate::meter::Tally;
+use crate::meter::Tallies;
 use crate::order::Status;
 use crate::stock::Units;
 use crate::terms::SaleId;
-use membership::{MemberId, PerTier};
+use membership::MemberId;
 use std::collections::HashMap;
 
 /// What an audit found, sale by sale.
@@ -33,10 +33,10 @@ pub struct SaleAudit {
     pub stock: Units,
     /// Units that no stored order holds.
     pub left: Units,
-    /// Confirmed orders, from their records.
-    pub confirmed: Tally,
-    /// Released orders, from their records.
-    pub released: Tally,
+    /// Orders by state and tier, from their records.
+    pub tallies: Tallies,
+    /// Members who wait for units that come back.
+    pub waiting: u64,
     /// Members who hold something.
     pub holders: u64,
     /// The outbox begins after this entry; those up to it were trimmed.
@@ -58,8 +58,8 @@ impl SaleAudit {
             sale: sale.clone(),
             stock: Units(0),
             left: Units(0),
-            confirmed: Tally::default(),
-            released: Tally::default(),
+            tallies: Tallies::default(),
+            waiting: 0,
             holders: 0,
             trimmed_to: 0,
             differences: vec![why],
@@ -87,35 +87,37 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
         sale: sale.clone(),
         stock: row.stock,
         left: row.left,
-        confirmed: Tally::default(),
-        released: Tally::default(),
+        tallies: Tallies::default(),
+        waiting: 0,
         holders: 0,
         trimmed_to: row.trimmed_to,
         differences: Vec::new(),
     };
-    let mut confirmed = PerTier::<Tally>::default();
-    let mut released = PerTier::<Tally>::default();
+    let mut tallies = Tallies::default();
     // Units and the highest limit so far: a member's tier may have changed between orders.
     let mut held: HashMap<MemberId, (u64, Units)> = HashMap::new();
-    let mut states: HashMap<u64, Status> = HashMap::new();
+    let mut states: HashMap<u64, (Status, u64)> = HashMap::new();
     rows.each_order(sale, 0, &mut |record| {
-        let number = record.number;
-        states.insert(number, record.status);
-        match record.status {
-            Status::Confirmed => {
-                confirmed[record.tier].add(record.units);
-                let (units, limit) = held.entry(record.member.clone()).or_default();
-                *units += u64::from(record.units.0);
-                *limit = row.terms.limits[record.tier].max(*limit);
-                if *units > u64::from(limit.0) {
-                    let (member, tier) = (&record.member, record.tier);
-                    found.complain(format!(
-                        "order {number} brings {member} to {units} units; the limit of {tier} is {limit}"
-                    ));
-                }
+        let (number, status) = (record.number, record.status);
+        states.insert(number, (status, 0));
+        if status == Status::Reserved {
+            found.complain(format!("order {number} is stored undecided"));
+            return true;
+        }
+        tallies.pass(record.tier, record.units, None, status);
+        if status.holds_units() {
+            let (units, limit) = held.entry(record.member.clone()).or_default();
+            *units += u64::from(record.units.0);
+            *limit = row.terms.limits[record.tier].max(*limit);
+            if *units > u64::from(limit.0) {
+                let (member, tier) = (&record.member, record.tier);
+                found.complain(format!(
+                    "order {number} brings {member} to {units} units; the limit of {tier} is {limit}"
+                ));
             }
-            Status::Released => released[record.tier].add(record.units),
-            Status::Reserved => found.complain(format!("order {number} is stored undecided")),
+        }
+        if status == Status::Expired && record.changed_at < row.terms.pay_by(record.settled_at) {
+            found.complain(format!("order {number} expired before its payment was due"));
         }
         if row.terms.windows.enter(record.tier, record.reserved_at).is_err() {
             found.complain(format!("order {number} came before the window of its tier"));
@@ -130,51 +132,71 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
     })?;
     audit_outbox(rows, sale, row, &mut states, &mut found)?;
     audit_holders(rows, sale, held, &mut found)?;
-    audit_stock(rows, sale, row, &confirmed, &mut found)?;
-    found.expect("confirmed by tier", &row.confirmed, &confirmed);
-    found.expect("released by tier", &row.released, &released);
-    confirmed.0.into_iter().for_each(|tally| found.confirmed += tally);
-    released.0.into_iter().for_each(|tally| found.released += tally);
+    audit_stock(rows, sale, row, &tallies, &mut found)?;
+    for (status, found_here) in tallies.iter() {
+        let stored = row.tallies.of(status);
+        found.expect(&format!("{} by tier", status.as_str()), stored, found_here);
+    }
+    rows.each_waiting(sale, &mut |_| {
+        found.waiting += 1;
+        true
+    })?;
+    found.tallies = tallies;
     Ok(found)
 }
 
-/// Exactly one entry for each order, without gaps but those that were written down.
+/// Exactly one entry for each step of each order, in order, without gaps but those that were written
+/// down. `states`: where each order is, and how far the outbox has told of it.
 fn audit_outbox(
     rows: &impl Rows,
     sale: &SaleId,
     row: &SaleRow,
-    states: &mut HashMap<u64, Status>,
+    states: &mut HashMap<u64, (Status, u64)>,
     found: &mut SaleAudit,
 ) -> Result<(), StoreError> {
     let gap_after = |seq| row.gaps.iter().find(|gap| gap.after == seq);
     let mut last = row.trimmed_to;
+    let mut untold: u64 = states.values().map(|(status, _)| status.steps()).sum();
     rows.each_entry(sale, 0, &mut |entry| {
         let next = gap_after(last).map_or(last, |gap| gap.to) + 1;
         if entry.seq != next {
             found.complain(format!("outbox entry {next} is missing"));
         }
         last = entry.seq;
-        let number = entry.number;
-        match states.remove(&number) {
-            Some(status) if status == entry.status => {}
-            Some(status) => found.complain(format!(
+        let (number, told) = (entry.number, entry.status);
+        let Some((status, steps)) = states.get_mut(&number) else {
+            found
+                .complain(format!("outbox entry {last} tells of order {number}, which is unknown"));
+            return true;
+        };
+        // The beginning of an order's life may have been trimmed; nothing may be left out later on.
+        let follows = told.steps() == *steps + 1 || (*steps == 0 && row.trimmed_to > 0);
+        if !follows {
+            found.complain(format!(
+                "outbox entry {last} tells of order {number}, which was told of before or not yet"
+            ));
+        } else if told.steps() > status.steps()
+            || (told.steps() == status.steps() && told != *status)
+        {
+            found.complain(format!(
                 "order {number} is {}, its outbox entry says {}",
                 status.as_str(),
-                entry.status.as_str()
-            )),
-            None => found.complain(format!(
-                "outbox entry {last} tells of order {number}, which is unknown or was told of before"
-            )),
+                told.as_str()
+            ));
         }
+        *steps = told.steps();
+        untold = untold.saturating_sub(1);
         true
     })?;
     let gone = row.gaps.iter().filter(|gap| gap.to <= row.trimmed_to);
     let trimmed = row.trimmed_to - gone.map(|gap| gap.to - gap.after).sum::<u64>();
-    if states.len() as u64 != trimmed {
+    if untold != trimmed {
         // Which of them lost theirs by trimming is not known.
-        for number in states.keys() {
-            found.complain(format!("order {number} has no outbox entry"));
+        let behind = states.iter().filter(|(_, (status, told))| *told < status.steps());
+        for number in behind.map(|(number, _)| number) {
+            found.complain(format!("order {number} has no outbox entry for its last step"));
         }
+        found.complain(format!("{untold} outbox entries are missing, and {trimmed} were trimmed"));
     }
     found.expect("newest outbox entry", &row.seq, &last);
     Ok(())
@@ -202,7 +224,7 @@ fn audit_stock(
     rows: &impl Rows,
     sale: &SaleId,
     row: &SaleRow,
-    confirmed: &PerTier<Tally>,
+    tallies: &Tallies,
     found: &mut SaleAudit,
 ) -> Result<(), StoreError> {
     let mut stock = u64::from(row.terms.stock.0);
@@ -211,7 +233,7 @@ fn audit_stock(
         true
     })?;
     found.expect("units in all", &u64::from(row.stock.0), &stock);
-    let sold: u64 = confirmed.iter().map(|(_, tally)| tally.units).sum();
+    let sold = tallies.held_units();
     if sold > stock {
         found.complain(format!("{sold} units sold of {stock}"));
     }

@@ -1,12 +1,13 @@
 //! The transactions, written once over rows. The adapters keep rows and make what happens here
 //! atomic and durable.
 
-use super::{Batch, Head, Opened, OutboxEntry, Record, StoreError, Switch, Verdict};
-use crate::meter::Tally;
+use super::{Batch, Opened, OutboxEntry, Placed, Record, StoreError, Switch, Verdict, Waiting};
+use crate::clock::Millis;
+use crate::meter::Tallies;
 use crate::order::Status;
 use crate::stock::{Stock, Units};
 use crate::terms::{SaleId, Terms};
-use membership::{MemberId, PerTier};
+use membership::MemberId;
 use serde::{Deserialize, Serialize};
 
 /// A sale's counters and switches.
@@ -21,8 +22,7 @@ pub(super) struct SaleRow {
     pub(super) next_number: u64,
     /// The newest outbox entry's.
     pub(super) seq: u64,
-    pub(super) confirmed: PerTier<Tally>,
-    pub(super) released: PerTier<Tally>,
+    pub(super) tallies: Tallies,
     /// Outbox entries that there are none of, because a history was lost and taken up after it.
     #[serde(skip)]
     pub(super) gaps: Vec<Gap>,
@@ -57,7 +57,7 @@ pub(super) struct TopUp {
     pub(super) total: Units,
 }
 
-type Kept<T> = Result<T, StoreError>;
+pub(super) type Kept<T> = Result<T, StoreError>;
 
 /// Reads one sale's rows, all of one instant. Visitors are called in the order of keys and stop
 /// the walk by giving `false`.
@@ -71,6 +71,8 @@ pub(super) trait Rows {
     fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Holder)>) -> Kept<()>;
     fn each_entry(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, OutboxEntry>) -> Kept<()>;
     fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()>;
+    fn waiting(&self, sale: &SaleId, member: &MemberId) -> Kept<Option<Waiting>>;
+    fn each_waiting(&self, sale: &SaleId, see: &mut Visit<'_, Waiting>) -> Kept<()>;
 }
 
 pub(super) type Visit<'a, T> = dyn FnMut(T) -> bool + 'a;
@@ -83,6 +85,8 @@ pub(super) trait RowsMut: Rows {
     /// Entries of one commit, by `seq`; not empty.
     fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Kept<()>;
     fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Kept<()>;
+    fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Kept<()>;
+    fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Kept<()>;
 }
 
 pub(super) fn create(rows: &mut impl RowsMut, terms: &Terms) -> Kept<()> {
@@ -101,8 +105,7 @@ pub(super) fn create(rows: &mut impl RowsMut, terms: &Terms) -> Kept<()> {
         is_closed: false,
         next_number: 1,
         seq: 0,
-        confirmed: PerTier::default(),
-        released: PerTier::default(),
+        tallies: Tallies::default(),
         gaps: Vec::new(),
         trimmed_to: 0,
     })
@@ -117,9 +120,14 @@ pub(super) fn open(rows: &mut impl RowsMut, sale: &SaleId) -> Kept<Opened> {
         held.push((member, holder.units));
         true
     })?;
-    let mut keyed = Vec::new();
+    let (mut keyed, mut unpaid, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
     rows.each_order(sale, 0, &mut |record| {
+        unpaid.extend((record.status == Status::Confirmed).then(|| record.clone()));
         keyed.extend(record.key.is_some().then_some(record));
+        true
+    })?;
+    rows.each_waiting(sale, &mut |member| {
+        waiting.push(member);
         true
     })?;
     Ok(Opened {
@@ -130,10 +138,11 @@ pub(super) fn open(rows: &mut impl RowsMut, sale: &SaleId) -> Kept<Opened> {
         is_paused: row.is_paused,
         is_closed: row.is_closed,
         next_number: row.next_number,
-        confirmed: row.confirmed,
-        released: row.released,
+        tallies: row.tallies,
         held,
         keyed,
+        unpaid,
+        waiting,
     })
 }
 
@@ -158,90 +167,92 @@ pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict
                 return Err(StoreError::Damaged(twice));
             }
             None => {
-                let holder = rows.holder(&batch.sale, &placed.member)?;
-                let wanted = Units(holder.units.0 + placed.units.0);
-                let limit = row.terms.limits[placed.tier].max(holder.limit);
-                let fits = wanted <= limit && placed.units <= row.left;
-                let status = if fits { Status::Confirmed } else { Status::Released };
-                let record = placed.settled(batch.epoch, status, batch.at);
-                entries.push(put(rows, &mut row, &holder, record)?);
+                let record = judge(rows, &row, batch, placed)?;
+                if placed.is_offer {
+                    rows.remove_waiting(&batch.sale, &placed.member)?;
+                }
+                let status = record.status;
+                put(rows, &mut row, record, &mut entries)?;
                 Verdict::Stored(status, batch.at)
             }
         });
     }
-    if !entries.is_empty() {
-        rows.put_entries(&batch.sale, &entries)?;
-        rows.put_sale(&row)?;
-    }
+    finish(rows, &row, &entries)?;
     Ok(verdicts)
 }
 
-/// Writes an order down and all that follows from it, but for its outbox entry, which it gives.
-fn put(
-    rows: &mut impl RowsMut,
-    row: &mut SaleRow,
-    holder: &Holder,
-    record: Record,
-) -> Kept<OutboxEntry> {
-    let Record { number, tier, status, .. } = record;
-    let mut units = holder.units;
-    if status == Status::Confirmed {
-        units.0 += record.units.0;
-        row.left.0 -= record.units.0;
-        row.confirmed[tier].add(record.units);
-    } else {
-        row.released[tier].add(record.units);
-    }
-    let limit = row.terms.limits[tier].max(holder.limit);
-    let sale = &row.terms.id;
-    rows.put_holder(sale, &record.member, Holder { units, limit, newest: number })?;
-    row.next_number = row.next_number.max(number + 1);
-    row.seq += 1;
-    let at = record.settled_at;
-    rows.put_order(sale, &Record { before: holder.newest, ..record })?;
-    Ok(OutboxEntry { seq: row.seq, number, status, at })
+/// A new order's verdict: confirmed if limit and stock allow it.
+fn judge(rows: &impl Rows, row: &SaleRow, batch: &Batch, placed: &Placed) -> Kept<Record> {
+    let holder = rows.holder(&batch.sale, &placed.member)?;
+    let wanted = Units(holder.units.0 + placed.units.0);
+    let limit = row.terms.limits[placed.tier].max(holder.limit);
+    let fits = wanted <= limit && placed.units <= row.left;
+    let status = if fits { Status::Confirmed } else { Status::Released };
+    Ok(placed.settled(batch.epoch, status, batch.at))
 }
 
-/// Puts back what the caller knows to have been stored; units only from those that are left.
-pub(super) fn restore(
+/// Writes down an order that is not stored yet and all that follows from it; what the outbox is to
+/// tell of it goes to `entries`.
+pub(super) fn put(
     rows: &mut impl RowsMut,
-    sale: &SaleId,
-    epoch: u64,
-    records: &[Record],
-) -> Kept<Head> {
-    let mut row = held_by(rows, sale, epoch)?;
-    let mut lost = Vec::new();
-    let mut units = 0;
-    for record in records {
-        match rows.order(sale, record.number)? {
-            None => {
-                units += u64::from(record.confirmed_units().0);
-                lost.push(record);
-            }
-            Some(known) => {
-                if (Record { before: record.before, ..known }) == *record {
-                    continue;
-                }
-                let number = record.number;
-                let other = format!("order {number} is another one in the store");
-                return Err(StoreError::Damaged(other));
-            }
-        }
+    row: &mut SaleRow,
+    record: Record,
+    entries: &mut Vec<OutboxEntry>,
+) -> Kept<()> {
+    let Record { number, tier, status, units, .. } = record;
+    let sale = &row.terms.id;
+    let mut holder = rows.holder(sale, &record.member)?;
+    if status.holds_units() {
+        holder.units.0 += units.0;
+        row.left.0 -= units.0;
     }
-    if units > u64::from(row.left.0) {
-        return Err(StoreError::TooLittleStock(row.left));
+    row.tallies.pass(tier, units, None, status);
+    holder.limit = row.terms.limits[tier].max(holder.limit);
+    let before = std::mem::replace(&mut holder.newest, number);
+    rows.put_holder(sale, &record.member, holder)?;
+    row.next_number = row.next_number.max(number + 1);
+    for (status, at) in record.path() {
+        row.seq += 1;
+        entries.push(OutboxEntry { seq: row.seq, number, status, at });
     }
-    let mut entries = Vec::with_capacity(lost.len());
-    for record in lost {
-        let holder = rows.holder(sale, &record.member)?;
-        entries.push(put(rows, &mut row, &holder, record.clone())?);
+    rows.put_order(&row.terms.id, &Record { before, ..record })
+}
+
+/// Moves a stored order on in its life, along `path`, likewise.
+pub(super) fn advance(
+    rows: &mut impl RowsMut,
+    row: &mut SaleRow,
+    record: &mut Record,
+    path: &[(Status, Millis)],
+    entries: &mut Vec<OutboxEntry>,
+) -> Kept<()> {
+    let (sale, number) = (&row.terms.id, record.number);
+    let Some(&(status, changed_at)) = path.last() else { return Ok(()) };
+    if record.status.holds_units() && !status.holds_units() {
+        let member = &record.member;
+        let mut holder = rows.holder(sale, member)?;
+        let held = holder.units.0.checked_sub(record.units.0);
+        let too_few = || StoreError::Damaged(format!("{member} holds less than order {number}"));
+        holder.units = Units(held.ok_or_else(too_few)?);
+        rows.put_holder(sale, member, holder)?;
+        row.left.0 += record.units.0;
     }
+    row.tallies.pass(record.tier, record.units, Some(record.status), status);
+    (record.status, record.changed_at) = (status, changed_at);
+    for &(status, at) in path {
+        row.seq += 1;
+        entries.push(OutboxEntry { seq: row.seq, number, status, at });
+    }
+    rows.put_order(&row.terms.id, record)
+}
+
+/// Writes the sale and the entries of a transaction that changed orders.
+pub(super) fn finish(rows: &mut impl RowsMut, row: &SaleRow, entries: &[OutboxEntry]) -> Kept<()> {
     if !entries.is_empty() {
-        rows.put_entries(sale, &entries)?;
-        rows.put_sale(&row)?;
+        rows.put_entries(&row.terms.id, entries)?;
+        rows.put_sale(row)?;
     }
-    let SaleRow { stock, left, confirmed, released, .. } = row;
-    Ok(Head { stock, left, confirmed, released })
+    Ok(())
 }
 
 /// Whether `epoch` still sells the sale.
@@ -288,7 +299,7 @@ pub(super) fn top_up(
     Ok(total)
 }
 
-fn held_by(rows: &impl Rows, sale: &SaleId, epoch: u64) -> Kept<SaleRow> {
+pub(super) fn held_by(rows: &impl Rows, sale: &SaleId, epoch: u64) -> Kept<SaleRow> {
     let row = rows.sale(sale)?.ok_or(StoreError::UnknownSale)?;
     if row.epoch == epoch { Ok(row) } else { Err(StoreError::Fenced) }
 }

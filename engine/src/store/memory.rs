@@ -1,18 +1,22 @@
 //! The store that forgets everything when the process ends: for trying out and for tests.
 
 use super::ledger::{self, Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
-use super::{Audit, Batch, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
+use super::{
+    Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
+    Verdict, Waiting, life,
+};
 use crate::stock::Units;
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
 use membership::MemberId;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sales in memory, one transaction at a time.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     sales: Mutex<BTreeMap<SaleId, Kept>>,
+    blocked: Mutex<BTreeSet<MemberId>>,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +26,7 @@ pub(super) struct Kept {
     pub(super) holders: BTreeMap<MemberId, Holder>,
     pub(super) outbox: BTreeMap<u64, OutboxEntry>,
     pub(super) top_ups: BTreeMap<String, TopUp>,
+    pub(super) waiting: BTreeMap<MemberId, Waiting>,
 }
 
 pub(super) type Rowset = BTreeMap<SaleId, Kept>;
@@ -100,6 +105,17 @@ impl Rows for Rowset {
         }
         Ok(())
     }
+
+    fn waiting(&self, sale: &SaleId, member: &MemberId) -> Result<Option<Waiting>, StoreError> {
+        Ok(self.get(sale).and_then(|kept| kept.waiting.get(member).cloned()))
+    }
+
+    fn each_waiting(&self, sale: &SaleId, see: &mut Visit<'_, Waiting>) -> Result<(), StoreError> {
+        if let Some(kept) = self.get(sale) {
+            walk(kept.waiting.values().cloned(), see);
+        }
+        Ok(())
+    }
 }
 
 fn kept<'a>(rows: &'a mut Rowset, sale: &SaleId) -> &'a mut Kept {
@@ -136,6 +152,16 @@ impl RowsMut for Rowset {
         kept(self, sale).top_ups.insert(key.to_owned(), *top_up);
         Ok(())
     }
+
+    fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Result<(), StoreError> {
+        kept(self, sale).waiting.insert(waiting.member.clone(), waiting.clone());
+        Ok(())
+    }
+
+    fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Result<(), StoreError> {
+        kept(self, sale).waiting.remove(member);
+        Ok(())
+    }
 }
 
 // Every transaction checks all that may fail before it writes, so a failed one has changed nothing.
@@ -167,11 +193,15 @@ impl Store for MemoryStore {
         epoch: u64,
         orders: &[Record],
     ) -> Result<Head, StoreError> {
-        ledger::restore(&mut *self.sales.lock(), sale, epoch, orders)
+        life::restore(&mut *self.sales.lock(), sale, epoch, orders)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         ledger::commit(&mut *self.sales.lock(), batch)
+    }
+
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        life::change(&mut *self.sales.lock(), changes)
     }
 
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
@@ -214,6 +244,24 @@ impl Store for MemoryStore {
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let rows = self.sales.lock();
         ledger::page(most, |see| rows.each_entry(sale, after, see))
+    }
+
+    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
+        let rows = self.sales.lock();
+        ledger::page(usize::MAX, |see| rows.each_waiting(sale, see))
+    }
+
+    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
+        Ok(self.blocked.lock().iter().cloned().collect())
+    }
+
+    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        let mut blocked = self.blocked.lock();
+        match is_blocked {
+            true => blocked.insert(member.clone()),
+            false => blocked.remove(member),
+        };
+        Ok(())
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

@@ -6,136 +6,24 @@
 
 mod audit;
 mod ledger;
+mod life;
 mod memory;
+mod record;
 mod redb;
 mod redis;
 
 pub use audit::{Audit, SaleAudit};
 pub use memory::MemoryStore;
+pub use record::{Batch, Change, Changed, Changes, OutboxEntry, Placed, Record, Verdict, Waiting};
 pub use redb::{Disk, RedbStore};
 pub use redis::{RedisOptions, RedisStore};
 
-use crate::clock::Millis;
-use crate::keys::IdempotencyKey;
-use crate::meter::Tally;
-use crate::order::{OrderId, Status};
+use crate::meter::Tallies;
 use crate::stock::Units;
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
-use membership::{MemberId, PerTier, Tier};
-use serde::{Deserialize, Serialize};
+use membership::MemberId;
 use std::fmt::Debug;
-use std::sync::Arc;
-
-/// A reserved order, as it is sent to the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
-    /// Its number in the sale.
-    pub number: u64,
-    /// Whose it is.
-    pub member: MemberId,
-    /// The tier at the click.
-    pub tier: Tier,
-    /// Units it holds.
-    pub units: Units,
-    /// When the click was accepted.
-    pub reserved_at: Millis,
-    /// The key under which the click may be repeated.
-    pub key: Option<IdempotencyKey>,
-}
-
-impl Placed {
-    /// The record of this order once it is decided, but for the one before it.
-    fn settled(&self, epoch: u64, status: Status, settled_at: Millis) -> Record {
-        let Self { number, ref member, tier, units, reserved_at, key } = *self;
-        let member = member.clone();
-        Record {
-            number,
-            epoch,
-            member,
-            tier,
-            units,
-            status,
-            reserved_at,
-            settled_at,
-            key,
-            before: 0,
-        }
-    }
-}
-
-/// Orders of one sale to commit together. Cheap to clone: a resend is the same batch.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// Which sale.
-    pub sale: SaleId,
-    /// Which opening of it these orders belong to.
-    pub epoch: u64,
-    /// What the store writes down as the instant of its verdicts.
-    pub at: Millis,
-    /// The orders, each number once.
-    pub orders: Arc<[Placed]>,
-}
-
-/// What the store said of one order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The order is on disk, or was already: this is what it became, and when.
-    Stored(Status, Millis),
-    /// Another process has opened the sale since; this order is not in the store and will not be.
-    Fenced,
-}
-
-/// An order in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Its number in the sale.
-    pub number: u64,
-    /// Which opening of the sale took it.
-    pub epoch: u64,
-    /// Whose it is.
-    pub member: MemberId,
-    /// The tier at the click.
-    pub tier: Tier,
-    /// Units it holds, or held.
-    pub units: Units,
-    /// What became of it; never `Reserved`.
-    pub status: Status,
-    /// When the click was accepted.
-    pub reserved_at: Millis,
-    /// When the store decided.
-    pub settled_at: Millis,
-    /// The key under which the click may be repeated.
-    pub key: Option<IdempotencyKey>,
-    /// The number of the member's order that was stored before this one; 0 for none.
-    pub before: u64,
-}
-
-impl Record {
-    /// The order's id.
-    #[must_use]
-    pub fn id(&self, sale: &SaleId) -> OrderId {
-        OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
-    }
-
-    /// Units that it takes from the stock.
-    fn confirmed_units(&self) -> Units {
-        if self.status == Status::Confirmed { self.units } else { Units(0) }
-    }
-}
-
-/// One entry of a sale's outbox: a state change that others may read, in order of `seq`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutboxEntry {
-    /// From 1, without gaps.
-    pub seq: u64,
-    /// Which order changed.
-    pub number: u64,
-    /// What it became.
-    pub status: Status,
-    /// When.
-    pub at: Millis,
-}
 
 /// A sale as the store has it, and the epoch under which the caller now sells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,14 +42,16 @@ pub struct Opened {
     pub is_closed: bool,
     /// One more than the highest stored number.
     pub next_number: u64,
-    /// Confirmed orders by tier.
-    pub confirmed: PerTier<Tally>,
-    /// Released orders by tier.
-    pub released: PerTier<Tally>,
+    /// Stored orders by state and tier.
+    pub tallies: Tallies,
     /// Who holds how much.
     pub held: Vec<(MemberId, Units)>,
     /// Stored orders that may be asked for again by key.
     pub keyed: Vec<Record>,
+    /// Confirmed orders that wait for their payment.
+    pub unpaid: Vec<Record>,
+    /// Who waits for units that come back.
+    pub waiting: Vec<Waiting>,
 }
 
 /// A sale's counters, as the store has them.
@@ -171,10 +61,8 @@ pub struct Head {
     pub stock: Units,
     /// Units that no stored order holds.
     pub left: Units,
-    /// Confirmed orders by tier.
-    pub confirmed: PerTier<Tally>,
-    /// Released orders by tier.
-    pub released: PerTier<Tally>,
+    /// Stored orders by state and tier.
+    pub tallies: Tallies,
 }
 
 /// The operator's switches.
@@ -267,8 +155,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// not at all. Idempotent: an order that is known gets the verdict that is stored.
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
-    /// Puts settled orders back that the store has lost; those that it has stay as they are. Units
-    /// come from those that are left, never from nothing.
+    /// Makes changes, in their order; gives what is stored of each after it. Each is made as a whole
+    /// or not at all. Idempotent: one that was made before finds nothing to change.
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError>;
+
+    /// Puts settled orders back that the store has lost, and moves those on that it has in an earlier
+    /// state. Units come from those that are left, never from nothing: orders that hold none first.
     async fn restore(
         &self,
         sale: &SaleId,
@@ -294,6 +186,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// A member's orders, by number.
     async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError>;
 
+    /// Who waits for units that come back, in no order.
+    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError>;
+
     /// At most `most` orders with numbers over `after`, by number.
     async fn orders_after(
         &self,
@@ -309,6 +204,12 @@ pub trait Store: Debug + Send + Sync + 'static {
         after: u64,
         most: usize,
     ) -> Result<Vec<OutboxEntry>, StoreError>;
+
+    /// Members who may not buy.
+    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError>;
+
+    /// Keeps a member from buying, or lets them again.
+    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError>;
 
     /// Adds everything up again and says what does not fit.
     async fn audit(&self) -> Result<Audit, StoreError>;

@@ -6,7 +6,10 @@
 mod rows;
 
 use super::ledger::{self, Rows};
-use super::{Audit, Batch, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch, Verdict};
+use super::{
+    Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
+    Verdict, Waiting, life,
+};
 use crate::stock::Units;
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
@@ -159,12 +162,17 @@ impl Store for RedbStore {
         orders: &[Record],
     ) -> Result<Head, StoreError> {
         let (sale, orders) = (sale.clone(), orders.to_vec());
-        self.run(move |file| file.write(|rows| ledger::restore(rows, &sale, epoch, &orders))).await
+        self.run(move |file| file.write(|rows| life::restore(rows, &sale, epoch, &orders))).await
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         let batch = batch.clone();
         self.run(move |file| file.write(|rows| ledger::commit(rows, &batch))).await
+    }
+
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        let changes = changes.clone();
+        self.run(move |file| file.write(|rows| life::change(rows, &changes))).await
     }
 
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
@@ -217,6 +225,23 @@ impl Store for RedbStore {
             file.read(|rows| ledger::page(most, |see| rows.each_entry(&sale, after, see)))
         })
         .await
+    }
+
+    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
+        let sale = sale.clone();
+        self.run(move |file| {
+            file.read(|rows| ledger::page(usize::MAX, |see| rows.each_waiting(&sale, see)))
+        })
+        .await
+    }
+
+    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
+        self.run(|file| file.read(Views::blocked)).await
+    }
+
+    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        let member = member.clone();
+        self.run(move |file| file.write(|rows| rows.block(&member, is_blocked))).await
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

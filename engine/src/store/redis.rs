@@ -1,8 +1,9 @@
 //! Redis as the authority: one function call decides a batch, written to disk before it is answered.
 //!
-//! The transactions are in `redis/library.lua`. This file says what is sent and what the answers
+//! The transactions are in `redis/transactions.lua`. This file says what is sent and what the answers
 //! mean; `redis/link.rs` gets them there.
 
+mod calls;
 mod check;
 mod library;
 mod link;
@@ -12,9 +13,10 @@ mod rows;
 pub use link::RedisOptions;
 
 use super::{
-    Audit, Batch, Head, Opened, OutboxEntry, Placed, Record, Store, StoreError, Switch, Verdict,
+    Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
+    Verdict, Waiting,
 };
-use crate::clock::Millis;
+use crate::order::Status;
 use crate::stock::{Stock, Units};
 use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
@@ -120,35 +122,6 @@ impl RedisStore {
         let calls = batch.orders.chunks(CALL_ORDERS);
         calls.flat_map(|orders| self.commit_call(batch, orders).get_packed_command()).collect()
     }
-
-    fn commit_call(&self, batch: &Batch, orders: &[Placed]) -> Cmd {
-        let mut call = self.held("commit", &batch.sale, batch.epoch);
-        call.arg(batch.at.0);
-        for placed in orders {
-            let rest = rows::rest(placed.reserved_at, placed.key);
-            call.arg(placed.number).arg(placed.member.as_str()).arg(placed.tier.as_str());
-            call.arg(placed.units.0).arg(rest);
-        }
-        call
-    }
-
-    async fn commit_part(
-        &self,
-        batch: &Batch,
-        orders: &[Placed],
-    ) -> Result<Vec<Verdict>, StoreError> {
-        let call = self.commit_call(batch, orders);
-        let verdict = |word: &String| {
-            if word == "fenced" {
-                return Ok(Verdict::Fenced);
-            }
-            let stored = word.split_once(' ').and_then(|(status, at)| {
-                Some(Verdict::Stored(rows::status(status)?, Millis(at.parse().ok()?)))
-            });
-            stored.ok_or_else(|| rows::unreadable("a verdict", word))
-        };
-        self.call(&batch.sale, &call).await?.iter().map(verdict).collect()
-    }
 }
 
 #[async_trait]
@@ -208,10 +181,11 @@ impl Store for RedisStore {
             is_paused: row.is_paused,
             is_closed: row.is_closed,
             next_number: row.next_number,
-            confirmed: row.confirmed,
-            released: row.released,
+            tallies: row.tallies,
             held: held.map(|(member, holder)| (member, holder.units)).collect(),
+            unpaid: orders.iter().filter(|r| r.status == Status::Confirmed).cloned().collect(),
             keyed: orders.into_iter().filter(|record| record.key.is_some()).collect(),
+            waiting: self.waiting_rows(sale).await?,
         })
     }
 
@@ -240,6 +214,15 @@ impl Store for RedisStore {
         }
     }
 
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        let mut made = Vec::with_capacity(changes.changes.len());
+        // One after the other: a later one may concern the same order.
+        for part in changes.changes.chunks(CALL_ORDERS) {
+            made.extend(self.change_part(changes, part).await?);
+        }
+        Ok(made)
+    }
+
     async fn restore(
         &self,
         sale: &SaleId,
@@ -249,13 +232,7 @@ impl Store for RedisStore {
         let mut head = None;
         // In the end once without orders: for a sale of which nothing was lost, and to read it.
         for part in orders.chunks(CALL_ORDERS).chain([&[][..]]) {
-            let mut call = self.held("restore", sale, epoch);
-            for record in part {
-                let rest = rows::rest(record.reserved_at, record.key);
-                call.arg(record.number).arg(record.member.as_str()).arg(record.tier.as_str());
-                call.arg(record.units.0).arg(rest).arg(record.epoch);
-                call.arg(record.status.as_str()).arg(record.settled_at.0);
-            }
+            let call = self.restore_call(sale, epoch, part);
             let answer = self.call(sale, &call).await;
             if answer == Err(StoreError::Fenced) {
                 // It is another process's now, with whatever it has.
@@ -264,14 +241,17 @@ impl Store for RedisStore {
             head = Some(answer?);
         }
         let words = head.unwrap_or_default();
-        let [stock, left, confirmed, released] = &words[..] else {
+        let [stock, left, sums @ ..] = &words[..] else {
             return Err(rows::unreadable("the sale", &words.join(" ")));
+        };
+        let of = |status: &str| {
+            let place = Status::STORED.iter().position(|stored| stored.as_str() == status);
+            place.and_then(|place| sums.get(place)).map_or("", String::as_str)
         };
         Ok(Head {
             stock: Units(rows::word("the stock", stock)?),
             left: Units(rows::word("units left", left)?),
-            confirmed: rows::tallies("the confirmed tallies", confirmed)?,
-            released: rows::tallies("the released tallies", released)?,
+            tallies: rows::by_state(sale, of)?,
         })
     }
 
@@ -373,6 +353,21 @@ impl Store for RedisStore {
             }
         }
         Ok(entries)
+    }
+
+    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
+        self.waiting_rows(sale).await
+    }
+
+    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
+        let mut read = redis::cmd("SMEMBERS");
+        let names: Vec<String> = self.link.ask(read.arg(rows::BLOCKED)).await?;
+        names.iter().map(|name| rows::word(rows::BLOCKED, name)).collect()
+    }
+
+    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        let mut write = redis::cmd(if is_blocked { "SADD" } else { "SREM" });
+        self.link.ask::<()>(write.arg(rows::BLOCKED).arg(member.as_str())).await
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

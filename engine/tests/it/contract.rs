@@ -13,39 +13,40 @@ use std::path::Path;
 
 const AT: Millis = Millis(5_001);
 
-async fn memory(_: &Path) -> Box<dyn Store> {
+pub(crate) async fn memory(_: &Path) -> Box<dyn Store> {
     Box::new(std::future::ready(MemoryStore::default()).await)
 }
 
-async fn redb(folder: &Path) -> Box<dyn Store> {
+pub(crate) async fn redb(folder: &Path) -> Box<dyn Store> {
     Box::new(std::future::ready(RedbStore::open(&folder.join("store.redb")).unwrap()).await)
 }
 
-async fn redis(server: &RedisServer) -> Box<dyn Store> {
+pub(crate) async fn redis(server: &RedisServer) -> Box<dyn Store> {
     let (store, warnings) = RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap();
     assert_eq!(warnings, [""; 0]);
     Box::new(store)
 }
 
+/// Runs each promise against each adapter.
 macro_rules! contract {
     ($($promise:ident),* $(,)?) => {
         mod memory_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$promise(&*super::memory(folder.path()).await).await;
+                super::$promise(&*crate::contract::memory(folder.path()).await).await;
             })*
         }
         mod redb_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$promise(&*super::redb(folder.path()).await).await;
+                super::$promise(&*crate::contract::redb(folder.path()).await).await;
             })*
         }
         mod redis_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
                 let server = crate::redis_server::RedisServer::start(folder.path());
-                super::$promise(&*super::redis(&server).await).await;
+                super::$promise(&*crate::contract::redis(&server).await).await;
             })*
         }
     };
@@ -76,7 +77,7 @@ contract!(
     the_audit_finds_nothing_to_say,
 );
 
-async fn opened(store: &dyn Store, stock: u32) -> u64 {
+pub(crate) async fn opened(store: &dyn Store, stock: u32) -> u64 {
     store.create(&terms(stock)).await.unwrap();
     store.open(&id()).await.unwrap().epoch
 }
@@ -173,11 +174,23 @@ async fn only_the_newest_opening_holds_the_sale(store: &dyn Store) {
 }
 
 /// A settled order as the process that took it knows it.
-fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
-    let engine::store::Placed { number, member, tier, units, reserved_at, key } =
+pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
+    let engine::store::Placed { number, member, tier, units, reserved_at, key, .. } =
         placed(number, name, Gold, units);
     let settled_at = AT;
-    Record { number, epoch, member, tier, units, status, reserved_at, settled_at, key, before: 0 }
+    Record {
+        number,
+        epoch,
+        member,
+        tier,
+        units,
+        status,
+        reserved_at,
+        settled_at,
+        changed_at: settled_at,
+        key,
+        before: 0,
+    }
 }
 
 async fn what_was_lost_is_put_back_once(store: &dyn Store) {
@@ -191,7 +204,10 @@ async fn what_was_lost_is_put_back_once(store: &dyn Store) {
     for _ in 0..2 {
         let head = store.restore(&id(), epoch, &orders).await.unwrap();
         assert_eq!((head.stock, head.left), (Units(10), Units(5)));
-        assert_eq!((head.confirmed[Gold].orders, head.released[Gold].orders), (2, 1));
+        assert_eq!(
+            (head.tallies.of(Confirmed)[Gold].orders, head.tallies.of(Released)[Gold].orders),
+            (2, 1)
+        );
     }
     assert_eq!(store.outbox_after(&id(), 0, 10).await.unwrap().len(), 3);
     let limited = vec![placed(5, "bob", Gold, 1), placed(6, "ann", Gold, 1)];
@@ -245,8 +261,8 @@ async fn a_resumed_sale_is_what_was_stored(store: &dyn Store) {
     let opened = store.open(&id()).await.unwrap();
     assert_eq!((opened.stock, opened.left, opened.next_number), (Units(10), Units(7), 8));
     assert_eq!(opened.held, [(member("ann"), Units(2)), (member("bob"), Units(1))]);
-    assert_eq!(opened.confirmed[Gold].units, 2);
-    assert_eq!(opened.confirmed[Regular].orders, 1);
+    assert_eq!(opened.tallies.of(Confirmed)[Gold].units, 2);
+    assert_eq!(opened.tallies.of(Confirmed)[Regular].orders, 1);
     let keyed: Vec<_> = opened.keyed.iter().map(|record| (record.number, record.key)).collect();
     assert_eq!(keyed, [(7, key)]);
     assert_eq!(opened.terms, terms(10));
@@ -343,6 +359,11 @@ async fn the_audit_finds_nothing_to_say(store: &dyn Store) {
     let audit = store.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     let found = &audit.sales[0];
-    let counts = (found.stock, found.left, found.confirmed.units, found.released.orders);
+    let counts = (
+        found.stock,
+        found.left,
+        found.tallies.sum(Confirmed).units,
+        found.tallies.sum(Released).orders,
+    );
     assert_eq!((counts, found.holders), ((Units(5), Units(0), 5, 1), 2));
 }

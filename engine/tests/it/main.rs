@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod confirm;
+#[macro_use]
 mod contract;
 mod edges;
 mod failing_disk;
+mod life_contract;
+mod lost_history;
 mod redis;
 #[path = "../../../benches/src/redis_server.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]

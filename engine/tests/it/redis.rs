@@ -1,26 +1,21 @@
 //! What only the Redis store can get wrong: settings, rights, functions that are gone, lost history.
 
+use crate::lost_history::Selling;
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, OPEN, batch, click, id, placed, terms};
-use engine::Engine;
-use engine::clock::Clock;
-use engine::order::Status::{self, Confirmed};
-use engine::refusal::Refusal;
-use engine::sale::Click;
+use crate::support::{CALM, batch, id, placed, terms};
+use engine::order::Status::Confirmed;
 use engine::stock::Units;
 use engine::store::{RedisOptions, RedisStore, Store, StoreError, Switch, Verdict};
-use membership::Tier::{self, Diamond, Gold};
-use std::sync::Arc;
-use std::time::Duration;
+use membership::Tier::{self, Gold};
 use tempfile::TempDir;
 
-fn started(settings: &[&str]) -> (TempDir, RedisServer) {
+pub(crate) fn started(settings: &[&str]) -> (TempDir, RedisServer) {
     let folder = tempfile::tempdir().unwrap();
     let server = RedisServer::with(folder.path(), settings);
     (folder, server)
 }
 
-async fn connect(server: &RedisServer) -> RedisStore {
+pub(crate) async fn connect(server: &RedisServer) -> RedisStore {
     RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap().0
 }
 
@@ -100,7 +95,7 @@ async fn a_redis_that_is_too_old_is_refused() {
 
 /// The documented rights: see docs/redis.md.
 const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
-     +hscan +xadd +xrange +xinfo|stream +type +exists +time +sadd +smembers +info +config|get";
+     +hscan +hdel +xadd +xrange +xinfo|stream +type +exists +time +sadd +srem +smembers +info +config|get";
 
 #[tokio::test]
 async fn the_documented_rights_are_enough_and_not_more() {
@@ -241,269 +236,6 @@ async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
         server.must(heal);
         assert_eq!(store.hold(&id(), epoch).await, Ok(()));
     }
-}
-
-/// An engine on this Redis with one sale, all of whose clicks are made by hand.
-struct Selling {
-    engine: Engine,
-    open: Arc<engine::OpenSale>,
-    clicks: u64,
-}
-
-impl Selling {
-    async fn start(server: &RedisServer, stock: u32, patience: Duration) -> Self {
-        let store = Arc::new(connect(server).await);
-        let engine = Engine::start(store, Clock::by_hand(OPEN), patience).await.unwrap();
-        let open = engine.create(&terms(stock)).await.unwrap();
-        Self { engine, open, clicks: 0 }
-    }
-
-    fn click(&mut self) -> Result<u64, Refusal> {
-        self.clicks += 1;
-        let seat = self.engine.roster().seat(&format!("m{}", self.clicks)).unwrap();
-        let key = std::num::NonZeroU64::new(self.clicks).map(engine::IdempotencyKey);
-        let click = Click { seat, key, ..click(0, Diamond, 1) };
-        let number = self.open.sale.buy(self.engine.now(), click)?.number;
-        self.open.wake();
-        Ok(number)
-    }
-
-    async fn confirmed(&mut self) {
-        let number = self.click().unwrap();
-        let order = self.open.settled(number, Duration::from_secs(10)).await.unwrap();
-        assert_eq!(order.status, Confirmed);
-    }
-
-    async fn halted(&self) {
-        until(|| self.open.sale.stock().level().is_halted()).await;
-    }
-}
-
-async fn until(mut holds: impl FnMut() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to pass");
-}
-
-const ROWS: [&str; 5] = ["sale", "orders", "holders", "outbox", "top_ups"];
-
-/// Puts a sale's keys aside, or back.
-fn copy(server: &RedisServer, from: &str, to: &str) {
-    for rows in ROWS {
-        let (from, to) = (format!("{from}:{{drop}}:{rows}"), format!("{to}:{{drop}}:{rows}"));
-        server.must(&format!("DEL {to}"));
-        server.must(&format!("COPY {from} {to}"));
-    }
-}
-
-#[tokio::test]
-async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
-    let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 10, CALM).await;
-    world.confirmed().await;
-    copy(&server, "flashlane", "backup");
-    world.confirmed().await;
-    world.confirmed().await;
-    copy(&server, "backup", "flashlane");
-    // Accepted before anyone could know; it waits for the end of this.
-    let waiting = world.click().unwrap();
-    world.halted().await;
-    assert!(world.open.has_lost_history());
-    assert_eq!(world.click(), Err(Refusal::Busy));
-    assert_eq!(world.open.sale.board().read(waiting).unwrap().status, Status::Reserved);
-
-    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
-    assert!(!world.open.has_lost_history());
-    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
-    assert_eq!(order.status, Confirmed);
-    world.confirmed().await;
-    let store = connect(&server).await;
-    let audit = store.audit().await.unwrap();
-    assert!(audit.is_clean(), "{audit:?}");
-    assert_eq!(audit.sales[0].confirmed.orders, 5);
-    let again = store.open(&id()).await.unwrap();
-    let keys: Vec<u64> = again.keyed.iter().filter_map(|r| r.key).map(|key| key.0.get()).collect();
-    assert_eq!(keys.len(), 5, "the keys came back, too");
-    // Who had read the outbox to its end misses nothing of what came after.
-    let later = store.outbox_after(&id(), 3, 10).await.unwrap();
-    assert_eq!(later.len(), 4);
-}
-
-#[tokio::test]
-async fn a_sale_that_is_gone_is_not_made_anew() {
-    let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 10, CALM).await;
-    world.confirmed().await;
-    copy(&server, "flashlane", "backup");
-    for rows in ROWS {
-        server.must(&format!("DEL flashlane:{{drop}}:{rows}"));
-    }
-    world.click().unwrap();
-    world.halted().await;
-    assert!(world.open.has_lost_history());
-    let refused = world.engine.switch(&world.open, Switch::Resume).await;
-    assert_eq!(refused, Err(StoreError::UnknownSale));
-    assert_eq!(world.engine.create(&terms(10)).await.unwrap_err(), StoreError::SaleExists);
-    copy(&server, "backup", "flashlane");
-    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
-    world.confirmed().await;
-    let audit = connect(&server).await.audit().await.unwrap();
-    assert!(audit.is_clean(), "{audit:?}");
-    assert_eq!(audit.sales[0].confirmed.orders, 3);
-}
-
-#[tokio::test]
-async fn a_lost_top_up_is_asked_for_and_not_made_up() {
-    let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 1, CALM).await;
-    copy(&server, "flashlane", "backup");
-    world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
-    world.confirmed().await;
-    world.confirmed().await;
-    copy(&server, "backup", "flashlane");
-    world.click().unwrap();
-    world.halted().await;
-    let refused = world.engine.switch(&world.open, Switch::Resume).await;
-    assert!(matches!(refused, Err(StoreError::TooLittleStock(_))), "{refused:?}");
-    assert!(world.open.sale.stock().level().is_halted());
-    world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
-    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
-    until(|| world.open.confirmed()[Diamond].orders == 3).await;
-    let audit = connect(&server).await.audit().await.unwrap();
-    assert!(audit.is_clean(), "{audit:?}");
-    assert_eq!((audit.sales[0].stock, audit.sales[0].left), (Units(3), Units(0)));
-}
-
-#[tokio::test]
-async fn lost_turns_of_the_operator_are_noticed_and_a_closed_sale_stays_closed() {
-    let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 5, Duration::from_millis(60)).await;
-    world.confirmed().await;
-    copy(&server, "flashlane", "backup");
-    world.engine.switch(&world.open, Switch::Close).await.unwrap();
-    copy(&server, "backup", "flashlane");
-    world.halted().await;
-    assert!(world.open.has_lost_history());
-    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
-    assert!(connect(&server).await.open(&id()).await.unwrap().is_closed);
-}
-
-#[tokio::test]
-async fn a_history_that_another_process_sold_on_is_told_and_ends_what_waits() {
-    let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 9, CALM).await;
-    world.confirmed().await;
-    copy(&server, "flashlane", "backup");
-    world.confirmed().await;
-    copy(&server, "backup", "flashlane");
-    connect(&server).await.open(&id()).await.unwrap();
-    let waiting = world.click().unwrap();
-    world.halted().await;
-    assert!(world.open.has_lost_history(), "not only fenced");
-    let refused = world.engine.switch(&world.open, Switch::Resume).await;
-    assert_eq!(refused, Err(StoreError::Fenced));
-    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
-    assert_eq!(order.status, Status::Released);
-    assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
-}
-
-#[tokio::test]
-async fn a_sale_that_is_damaged_does_not_keep_the_others_from_opening() {
-    let (_folder, server) = started(&[]);
-    let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    store.create(&engine::terms::Terms { id: "zz".parse().unwrap(), ..terms(9) }).await.unwrap();
-    server.must("SET flashlane:{zz}:orders junk");
-    let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN), CALM).await.unwrap();
-    assert!(engine.sale("drop").is_some() && engine.sale("zz").is_none());
-    assert!(engine.damaged().keys().eq([&"zz".parse().unwrap()]));
-    let audit = connect(&server).await.audit().await.unwrap();
-    assert!(audit.sales[1].differences[0].contains("flashlane:{zz}:orders"), "{audit:?}");
-}
-
-#[tokio::test]
-async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
-    let (_folder, server) = started(&[]);
-    let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
-    // What a call before that one looked like, with what it had seen.
-    let function = server.must("FUNCTION LIST");
-    let name = function.lines().find(|line| line.ends_with("_switch")).unwrap();
-    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
-    let stale = server.must(&format!("FCALL {name} 5 {keys} {epoch} 0 0 paused 0"));
-    assert!(stale.contains("STALE"), "{stale}");
-    store.switch(&id(), epoch, Switch::Close).await.unwrap();
-    let opened = store.open(&id()).await.unwrap();
-    assert!(opened.is_paused && opened.is_closed);
-}
-
-#[tokio::test]
-async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
-    let (_folder, server) = started(&[]);
-    let world = Selling::start(&server, 9, Duration::from_millis(60)).await;
-    connect(&server).await.open(&id()).await.unwrap();
-    // As if somebody woke the confirmer without a pause.
-    until(|| {
-        world.open.wake();
-        world.open.sale.stock().level().is_halted()
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn what_a_former_process_sold_and_the_store_lost_keeps_the_sale_stopped() {
-    let (_folder, server) = started(&[]);
-    let mut first = Selling::start(&server, 9, CALM).await;
-    copy(&server, "flashlane", "backup");
-    first.confirmed().await;
-    let store = Arc::new(connect(&server).await);
-    let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
-    let open = engine.sale("drop").unwrap();
-    let mut second = Selling { engine, open, clicks: 100 };
-    second.confirmed().await;
-    copy(&server, "backup", "flashlane");
-    second.click().unwrap();
-    second.halted().await;
-    let refused = second.engine.switch(&second.open, Switch::Resume).await;
-    assert!(matches!(&refused, Err(StoreError::HistoryLost(why)) if why.contains("newer state")));
-    assert_eq!(second.click(), Err(Refusal::Busy));
-}
-
-#[tokio::test]
-async fn a_process_that_another_one_replaced_notices_without_a_click() {
-    let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 9, Duration::from_millis(60)).await;
-    connect(&server).await.open(&id()).await.unwrap();
-    world.halted().await;
-    assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
-    assert_eq!(world.click(), Err(Refusal::Busy));
-}
-
-#[tokio::test]
-async fn clicks_are_accepted_while_redis_is_away_for_a_short_time_only() {
-    let (_folder, mut server) = started(&[]);
-    let patience = Duration::from_secs(2);
-    let mut world = Selling::start(&server, 9, patience).await;
-    world.confirmed().await;
-    server.kill();
-    let waiting = world.click().unwrap();
-    until(|| world.open.trouble().is_some()).await;
-    assert!(world.click().is_ok(), "orders wait in the queue");
-    let late = OPEN + patience + Duration::from_millis(1);
-    let seat = world.engine.roster().seat("late").unwrap();
-    let refused = world.open.sale.buy(late, Click { seat, ..click(0, Gold, 1) });
-    assert_eq!(refused, Err(Refusal::Busy), "the oldest order waits too long");
-    assert_eq!(world.open.sale.held(seat), Units(0), "a refusal consumes nothing");
-    server.start_again();
-    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
-    assert_eq!(order.status, Confirmed);
-    until(|| world.open.trouble().is_none()).await;
-    world.confirmed().await;
 }
 
 #[tokio::test]

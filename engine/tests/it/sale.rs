@@ -4,8 +4,9 @@ use crate::support::{OPEN, click, sale};
 use engine::IdempotencyKey;
 use engine::clock::Millis;
 use engine::order::Status;
+use engine::phase::Phase;
 use engine::refusal::Refusal;
-use engine::sale::{Accepted, Click, Phase};
+use engine::sale::{Accepted, Click};
 use engine::stock::Units;
 use membership::Tier::{Diamond, Gold, Regular, Silver};
 use std::num::NonZeroU64;
@@ -123,9 +124,9 @@ fn a_verdict_counts_once() {
 fn a_top_up_adds_and_never_resets() {
     let drop = sale(2);
     drop.buy(OPEN, click(0, Gold, 2)).unwrap();
-    assert_eq!(drop.stock().grow_to(Units(5)), Units(3));
-    assert_eq!(drop.stock().grow_to(Units(5)), Units(0));
-    assert_eq!(drop.stock().grow_to(Units(1)), Units(0));
+    assert_eq!(drop.top_up(Units(5)), Units(3));
+    assert_eq!(drop.top_up(Units(5)), Units(0));
+    assert_eq!(drop.top_up(Units(1)), Units(0));
     assert_eq!((drop.stock().level().left(), drop.stock().level().total()), (Units(3), Units(5)));
 }
 

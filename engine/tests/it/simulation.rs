@@ -227,7 +227,7 @@ impl Simulation {
         let sale = &self.world.open.sale;
         let done = self.store.top_up(&id(), sale.epoch(), &key.to_string(), Units(add)).await;
         let Ok(total) = done else { return };
-        sale.stock().grow_to(total);
+        sale.top_up(total);
         if *self.model.top_ups.entry(key).or_insert(add) == add {
             self.model.total = self.model.terms.stock.0 + self.model.top_ups.values().sum::<u32>();
         }

@@ -79,7 +79,7 @@ fn units_that_come_back_are_sold_again_until_none_is_left() {
         store.join().unwrap();
     });
     let level = drop.stock().level();
-    let confirmed: u64 = drop.meter().confirmed().iter().map(|(_, tally)| tally.units).sum();
+    let confirmed: u64 = drop.meter().stored().sum(Confirmed).units;
     assert_eq!(u64::from(level.left().0) + confirmed, 500);
 }
 
@@ -102,6 +102,9 @@ async fn a_crowd_on_the_running_engine_is_confirmed_to_the_last_order() {
         }
     });
     assert_eq!(engine.drain(Duration::from_secs(30)).await, 0);
-    assert_eq!(open.confirmed()[Tier::Gold].units, 3_000);
+    assert_eq!(
+        open.sale.meter().stored().of(engine::order::Status::Confirmed)[Tier::Gold].units,
+        3_000
+    );
     assert_eq!(open.sale.stock().level().left(), Units(0));
 }

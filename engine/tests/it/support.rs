@@ -8,8 +8,8 @@ use engine::roster::{Roster, Seat};
 use engine::sale::{Click, Sale};
 use engine::stock::Units;
 use engine::store::{
-    Audit, Batch, Head, MemoryStore, Opened, OutboxEntry, Placed, Record, Store, StoreError,
-    Switch, Verdict,
+    Audit, Batch, Change, Changed, Changes, Head, MemoryStore, Opened, OutboxEntry, Placed, Record,
+    Store, StoreError, Switch, Verdict, Waiting,
 };
 use engine::terms::{Cents, SaleId, Terms};
 use engine::window::Windows;
@@ -63,11 +63,19 @@ pub(crate) fn member(name: &str) -> MemberId {
 
 pub(crate) fn placed(number: u64, name: &str, tier: Tier, units: u32) -> Placed {
     let (member, units) = (member(name), Units(units));
-    Placed { number, member, tier, units, reserved_at: OPEN, key: None }
+    Placed { number, member, tier, units, reserved_at: OPEN, key: None, is_offer: false }
 }
 
 pub(crate) fn batch(epoch: u64, orders: Vec<Placed>) -> Batch {
     Batch { sale: id(), epoch, at: Millis(5_001), orders: orders.into() }
+}
+
+pub(crate) fn changes(epoch: u64, at: u64, changes: Vec<Change>) -> Changes {
+    Changes { sale: id(), epoch, at: Millis(at), changes: changes.into() }
+}
+
+pub(crate) fn waiting(name: &str, tier: Tier, units: u32, place: u64) -> Waiting {
+    Waiting { member: member(name), tier, units: Units(units), place }
 }
 
 /// A sale opened from a store, and its confirmer, driven by hand.
@@ -171,6 +179,37 @@ impl Store for FaultyStore {
                 verdicts
             }
         }
+    }
+
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        let unknown = || StoreError::Unknown("cut off".into());
+        match self.next_fault() {
+            Fault::None => self.inner.change(changes).await,
+            Fault::Refused => Err(StoreError::Refused("loading".into())),
+            Fault::LostBefore => Err(unknown()),
+            Fault::LostAfter => self.inner.change(changes).await.and(Err(unknown())),
+            Fault::Twice => {
+                self.inner.change(changes).await?;
+                self.inner.change(changes).await
+            }
+            Fault::Slow(by_ms) => {
+                let made = self.inner.change(changes).await;
+                self.clock.set(Millis(self.clock.now().0 + by_ms));
+                made
+            }
+        }
+    }
+
+    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
+        self.inner.waiting(sale).await
+    }
+
+    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
+        self.inner.blocked().await
+    }
+
+    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        self.inner.block(member, is_blocked).await
     }
 
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {

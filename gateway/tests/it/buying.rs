@@ -79,10 +79,11 @@ fn each_refusal_has_its_status_its_code_and_its_fields() {
     server.click_as("ann", Tier::Gold, "nowhere", one, "").is_problem(404, "unknown_sale");
 
     assert_eq!(server.click("ann", 4, "").is_problem(422, "bad_units").json["limit"], 3);
-    assert_eq!(server.click("ann", 2, "").status, 202);
+    let bought = server.click("ann", 2, "prefer: wait=10\r\n");
     let short = server.click("bob", 2, "");
     assert_eq!(short.is_problem(409, "sold_out").json["left"], 1);
-    server.settled();
+    assert_eq!(short.json["may_return"], true, "it is not paid yet: {short:?}");
+    assert_eq!(server.pay(&bought.json, "paid").status, 200);
     let short = server.click("bob", 2, "");
     assert_eq!(short.json["may_return"], false, "{short:?}");
     server.operate_with(

@@ -96,7 +96,7 @@ fn a_hundred_kills_lose_no_confirmed_order_and_strand_no_unit() {
     sale["limits"]["diamond"] = json!(65_535);
     let mut retried = 0;
     for round in 0..KILLS {
-        let mut server = Server::start(data.path());
+        let mut server = Server::start_with(data.path(), &["--member-rate", "0"]);
         if round == 0 {
             server.make(&sale);
         }
@@ -121,7 +121,7 @@ fn a_hundred_kills_lose_no_confirmed_order_and_strand_no_unit() {
         }
         // The first client that was cut off asks again with its key: one order, whatever happened.
         if let Some((client, i)) = interrupted.first() {
-            let server = Server::start(data.path());
+            let server = Server::start_with(data.path(), &["--member-rate", "0"]);
             let more = format!("idempotency-key: {round}-{client}-{i}\r\nprefer: wait=10\r\n");
             let ask = || {
                 server.click(&format!("m{}", client % 4), u32::try_from(1 + i % 3).unwrap(), &more)
@@ -147,7 +147,7 @@ fn a_hundred_kills_lose_no_confirmed_order_and_strand_no_unit() {
 }
 
 fn check(data: &std::path::Path, all: &HashMap<String, Told>) {
-    let mut server = Server::start(data);
+    let mut server = Server::start_with(data, &["--member-rate", "0"]);
     let (mut after, mut stored) = (0, HashMap::new());
     loop {
         let path = format!("/v1/sales/drop/orders?after={after}&limit=10000");

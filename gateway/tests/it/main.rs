@@ -4,6 +4,8 @@
 mod bad_input;
 mod buying;
 mod crash;
+mod fairness;
+mod life;
 mod operating;
 mod redis;
 #[path = "../../../benches/src/redis_server.rs"]
@@ -12,3 +14,4 @@ mod redis_server;
 mod serving;
 mod support;
 mod tokens;
+mod waiting;

@@ -27,7 +27,7 @@ fn a_drop_confirms_to_redis_and_goes_on_after_a_restart() {
     assert_eq!((again.status, &again.json["order_id"]), (201, &bought.json["order_id"]));
     assert_eq!(send(server.public, "GET", "/v1/sales/drop", "", b"").json["left"], 3);
     let (is_clean, said) = verify(&redis);
-    assert!(is_clean && said.contains("5 units = 3 left + 2 confirmed in 1 orders"), "{said}");
+    assert!(is_clean && said.contains("5 units = 3 left + 2 held in 1 orders"), "{said}");
     drop(server);
     // Somebody helps themselves.
     redis.must("HSET flashlane:{drop}:sale left 5");

@@ -17,7 +17,7 @@ fn it_is_alive_and_ready() {
 #[test]
 fn keys_that_are_made_are_readable_by_their_owner_alone() {
     let (data, _server) = selling(1);
-    for key in ["token.key", "operator.key"] {
+    for key in ["token.key", "operator.key", "payment.key"] {
         let mode = std::fs::metadata(data.path().join(key)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{key}");
     }
@@ -34,7 +34,7 @@ fn sigterm_confirms_what_is_reserved_and_exits_0() {
     let verify = flashlane().arg("verify").arg("--data").arg(data.path()).output().unwrap();
     let said = String::from_utf8(verify.stdout).unwrap();
     assert!(verify.status.success(), "{said}");
-    assert!(said.contains("500 units = 300 left + 200 confirmed in 200 orders"), "{said}");
+    assert!(said.contains("500 units = 300 left + 200 held in 200 orders"), "{said}");
 }
 
 #[test]

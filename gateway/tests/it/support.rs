@@ -26,6 +26,7 @@ pub(crate) struct Server {
     pub(crate) operator: SocketAddr,
     operator_key: String,
     token_key: Vec<u8>,
+    payment_key: Vec<u8>,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
@@ -52,7 +53,8 @@ impl Server {
         let read = |name: &str| std::fs::read(data.join(name)).unwrap_or_default();
         let operator_key = String::from_utf8(read("operator.key")).unwrap().trim().to_owned();
         let token_key = read("token.key");
-        Self { child, public, operator, operator_key, token_key, _stdout: stdout }
+        let payment_key = read("payment.key");
+        Self { child, public, operator, operator_key, token_key, payment_key, _stdout: stdout }
     }
 
     pub(crate) fn token(&self, member: &str, tier: Tier) -> String {
@@ -103,6 +105,75 @@ impl Server {
         let headers = format!("authorization: Bearer {}\r\n{more}", self.token(member, tier));
         let path = format!("/v1/sales/{sale}/orders");
         send(self.public, "POST", &path, &headers, body.as_bytes())
+    }
+
+    pub(crate) fn payment_key(&self) -> &str {
+        std::str::from_utf8(&self.payment_key).unwrap().trim()
+    }
+
+    /// What the payment provider tells of an order, signed with the server's key.
+    pub(crate) fn pay(&self, order: &Value, event: &str) -> Answer {
+        let units = order["units"].as_u64().unwrap();
+        let amount = units * order["price_cents"].as_u64().unwrap();
+        let payment =
+            json!({"order_id": order["order_id"], "event": event, "amount_cents": amount});
+        self.tell_payment(&payment.to_string(), &[self.payment_key()], 0)
+    }
+
+    /// A webhook signed with these keys, as if `age_s` ago.
+    pub(crate) fn tell_payment(&self, body: &str, keys: &[&str], age_s: i64) -> Answer {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let at = i64::try_from(now.as_secs()).unwrap() - age_s;
+        let id = format!("msg_{}", fastrand::u64(..));
+        let sign = |key: &&str| {
+            standardwebhooks::Webhook::new(key).unwrap().sign(&id, at, body.as_bytes()).unwrap()
+        };
+        let signatures: Vec<String> = keys.iter().map(sign).collect();
+        let headers = format!(
+            "webhook-id: {id}\r\nwebhook-timestamp: {at}\r\nwebhook-signature: {}\r\n",
+            signatures.join(" ")
+        );
+        send(self.public, "POST", "/v1/payments", &headers, body.as_bytes())
+    }
+
+    /// A call of a gold member.
+    pub(crate) fn call(&self, member: &str, method: &str, path: &str, body: &str) -> Answer {
+        self.call_as(member, Tier::Gold, method, path, body)
+    }
+
+    pub(crate) fn call_as(
+        &self,
+        member: &str,
+        tier: Tier,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let headers = format!("authorization: Bearer {}\r\n", self.token(member, tier));
+        send(self.public, method, path, &headers, body.as_bytes())
+    }
+
+    /// A confirmed order of a gold member in the sale `drop`.
+    pub(crate) fn order(&self, member: &str, units: u32) -> Value {
+        let answer = self.click(member, units, "prefer: wait=10\r\n");
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json
+    }
+
+    pub(crate) fn cancel(&self, member: &str, order: &Value) -> Answer {
+        let path = format!("/v1/orders/{}/cancel", order["order_id"].as_str().unwrap());
+        self.call(member, "POST", &path, "")
+    }
+
+    /// How an order stands, for its gold member.
+    pub(crate) fn status(&self, member: &str, order: &Value) -> String {
+        let path = format!("/v1/orders/{}", order["order_id"].as_str().unwrap());
+        self.get(member, &path).json["status"].as_str().unwrap_or("none").to_owned()
+    }
+
+    /// The operator's report of `drop`.
+    pub(crate) fn report(&self) -> Value {
+        self.operate("GET", "/v1/sales/drop", &Value::Null).json
     }
 
     pub(crate) fn make(&self, sale: &Value) {
@@ -202,6 +273,10 @@ pub(crate) fn read(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     let text = String::from_utf8(bytes).unwrap();
+    answer(&text)
+}
+
+pub(crate) fn answer(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let json = serde_json::from_str(body).unwrap_or(Value::Null);

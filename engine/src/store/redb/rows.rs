@@ -4,7 +4,7 @@ use super::failed;
 use crate::order::Status;
 use crate::stock::Units;
 use crate::store::ledger::{Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
-use crate::store::{OutboxEntry, Record, StoreError};
+use crate::store::{OutboxEntry, Record, StoreError, Waiting};
 use crate::terms::SaleId;
 use membership::MemberId;
 use redb::{
@@ -23,14 +23,18 @@ const HOLDERS: TableDefinition<'_, Named, (u32, u32, u64)> = TableDefinition::ne
 /// The entries of one commit together, under the last one's `seq`.
 const OUTBOX: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("outbox");
 const TOP_UPS: TableDefinition<'_, Named, &[u8]> = TableDefinition::new("top_ups");
+const WAITING: TableDefinition<'_, Named, &[u8]> = TableDefinition::new("waiting");
+const BLOCKED: TableDefinition<'_, &str, ()> = TableDefinition::new("blocked");
 
 /// The tables, read and written in one transaction, or only read in one snapshot.
-pub(super) struct Set<S, O, H, E, T> {
+pub(super) struct Set<S, O, H, E, T, B> {
     sales: S,
     orders: O,
     holders: H,
     outbox: E,
     top_ups: T,
+    waiting: T,
+    blocked: B,
 }
 
 pub(super) type Tables<'t> = Set<
@@ -39,6 +43,7 @@ pub(super) type Tables<'t> = Set<
     Table<'t, Named, (u32, u32, u64)>,
     Table<'t, Numbered, &'static [u8]>,
     Table<'t, Named, &'static [u8]>,
+    Table<'t, &'static str, ()>,
 >;
 
 pub(super) type Views = Set<
@@ -47,6 +52,7 @@ pub(super) type Views = Set<
     ReadOnlyTable<Named, (u32, u32, u64)>,
     ReadOnlyTable<Numbered, &'static [u8]>,
     ReadOnlyTable<Named, &'static [u8]>,
+    ReadOnlyTable<&'static str, ()>,
 >;
 
 impl<'t> Tables<'t> {
@@ -57,6 +63,8 @@ impl<'t> Tables<'t> {
             holders: txn.open_table(HOLDERS).map_err(failed)?,
             outbox: txn.open_table(OUTBOX).map_err(failed)?,
             top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
+            waiting: txn.open_table(WAITING).map_err(failed)?,
+            blocked: txn.open_table(BLOCKED).map_err(failed)?,
         })
     }
 }
@@ -69,11 +77,13 @@ impl Views {
             holders: txn.open_table(HOLDERS).map_err(failed)?,
             outbox: txn.open_table(OUTBOX).map_err(failed)?,
             top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
+            waiting: txn.open_table(WAITING).map_err(failed)?,
+            blocked: txn.open_table(BLOCKED).map_err(failed)?,
         })
     }
 }
 
-impl<S, O, H, E, T> Rows for Set<S, O, H, E, T>
+impl<S, O, H, E, T, B> Rows for Set<S, O, H, E, T, B>
 where
     S: ReadableTable<&'static str, &'static [u8]>,
     O: ReadableTable<Numbered, &'static [u8]>,
@@ -133,13 +143,16 @@ where
     }
 
     fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()> {
-        for entry in self.top_ups.range((sale.as_str(), "")..).map_err(failed)? {
-            let (key, bytes) = entry.map_err(failed)?;
-            if key.value().0 != sale.as_str() || !see(decode(bytes.value())?) {
-                break;
-            }
-        }
-        Ok(())
+        each_named(&self.top_ups, sale, see)
+    }
+
+    fn waiting(&self, sale: &SaleId, member: &MemberId) -> Kept<Option<Waiting>> {
+        let found = self.waiting.get((sale.as_str(), member.as_str())).map_err(failed)?;
+        found.map(|bytes| decode(bytes.value())).transpose()
+    }
+
+    fn each_waiting(&self, sale: &SaleId, see: &mut Visit<'_, Waiting>) -> Kept<()> {
+        each_named(&self.waiting, sale, see)
     }
 }
 
@@ -178,6 +191,52 @@ impl RowsMut for Tables<'_> {
         self.top_ups.insert((sale.as_str(), key), &*bytes).map_err(failed)?;
         Ok(())
     }
+
+    fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Kept<()> {
+        let bytes = encode(waiting)?;
+        let key = (sale.as_str(), waiting.member.as_str());
+        self.waiting.insert(key, &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Kept<()> {
+        self.waiting.remove((sale.as_str(), member.as_str())).map_err(failed)?;
+        Ok(())
+    }
+}
+
+impl Views {
+    pub(super) fn blocked(&self) -> Kept<Vec<MemberId>> {
+        let mut members = Vec::new();
+        for entry in self.blocked.iter().map_err(failed)? {
+            members.push(entry.map_err(failed)?.0.value().parse().map_err(damaged)?);
+        }
+        Ok(members)
+    }
+}
+
+impl Tables<'_> {
+    pub(super) fn block(&mut self, member: &MemberId, is_blocked: bool) -> Kept<()> {
+        match is_blocked {
+            true => self.blocked.insert(member.as_str(), ()).map_err(failed)?,
+            false => self.blocked.remove(member.as_str()).map_err(failed)?,
+        };
+        Ok(())
+    }
+}
+
+fn each_named<V: DeserializeOwned>(
+    table: &impl ReadableTable<Named, &'static [u8]>,
+    sale: &SaleId,
+    see: &mut Visit<'_, V>,
+) -> Kept<()> {
+    for entry in table.range((sale.as_str(), "")..).map_err(failed)? {
+        let (key, bytes) = entry.map_err(failed)?;
+        if key.value().0 != sale.as_str() || !see(decode(bytes.value())?) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn each_numbered<V: DeserializeOwned>(

@@ -6,7 +6,7 @@ use redis::Cmd;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-const TEXT: &str = include_str!("library.lua");
+const TEXT: &str = concat!(include_str!("rows.lua"), include_str!("transactions.lua"));
 
 /// `flashlane_` and the beginning of the text's SHA-256.
 pub(super) static NAME: LazyLock<String> = LazyLock::new(|| {

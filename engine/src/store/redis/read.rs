@@ -3,7 +3,7 @@
 use super::{PAGE, RedisStore, rows};
 use crate::store::ledger::{Holder, SaleRow};
 use crate::store::memory::{Kept, Rowset};
-use crate::store::{SaleAudit, Store, StoreError, audit};
+use crate::store::{SaleAudit, Store, StoreError, Waiting, audit};
 use crate::terms::SaleId;
 use membership::MemberId;
 use std::collections::{BTreeMap, HashMap};
@@ -89,6 +89,13 @@ impl RedisStore {
         }
     }
 
+    /// Who waits, in no order.
+    pub(super) async fn waiting_rows(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
+        let mut read = redis::cmd("HGETALL");
+        let wishes: Vec<(String, String)> = self.link.ask(read.arg(&rows::keys(sale)[5])).await?;
+        wishes.iter().map(|(member, wish)| rows::waiting(member, wish)).collect()
+    }
+
     async fn snapshot(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
         let Some(mut row) = self.row(sale).await? else { return Ok(None) };
         let orders = self.orders_after(sale, 0, usize::MAX).await?;
@@ -104,6 +111,12 @@ impl RedisStore {
             holders: self.holders(sale).await?.into_iter().collect(),
             outbox: outbox.into_iter().map(|entry| (entry.seq, entry)).collect(),
             top_ups: top_ups.into_iter().map(top_up).collect::<Result<_, _>>()?,
+            waiting: self
+                .waiting_rows(sale)
+                .await?
+                .into_iter()
+                .map(|w| (w.member.clone(), w))
+                .collect(),
         }))
     }
 

@@ -2,11 +2,11 @@
 
 use crate::clock::Millis;
 use crate::keys::IdempotencyKey;
-use crate::meter::Tally;
+use crate::meter::{Tallies, Tally};
 use crate::order::Status;
 use crate::stock::Units;
 use crate::store::ledger::{Gap, Holder, SaleRow, TopUp};
-use crate::store::{OutboxEntry, Record, StoreError};
+use crate::store::{Change, Changed, OutboxEntry, Record, StoreError, Waiting};
 use crate::terms::{SaleId, Terms};
 use membership::PerTier;
 use std::collections::HashMap;
@@ -16,9 +16,12 @@ use std::str::FromStr;
 /// Every sale that was ever meant to be made. Written before the sale is, so it may name more.
 pub(super) const SALES: &str = "flashlane:sales";
 
-/// The keys of a sale, all in one slot: sale, orders, holders, outbox, top-ups.
-pub(super) fn keys(sale: &SaleId) -> [String; 5] {
-    ["sale", "orders", "holders", "outbox", "top_ups"]
+/// Members who may not buy, in any sale.
+pub(super) const BLOCKED: &str = "flashlane:blocked";
+
+/// The keys of a sale, all in one slot: sale, orders, holders, outbox, top-ups, waitlist.
+pub(super) fn keys(sale: &SaleId) -> [String; 6] {
+    ["sale", "orders", "holders", "outbox", "top_ups", "waiting"]
         .map(|rows| format!("flashlane:{{{sale}}}:{rows}"))
 }
 
@@ -40,14 +43,24 @@ pub(super) fn word<T: FromStr>(what: &str, text: &str) -> Result<T, StoreError> 
 }
 
 pub(super) fn status(text: &str) -> Option<Status> {
-    [Status::Confirmed, Status::Released].into_iter().find(|status| status.as_str() == text)
+    Status::STORED.into_iter().find(|status| status.as_str() == text)
 }
 
 pub(super) fn record(number: u64, text: &str) -> Result<Record, StoreError> {
     let read = || {
         let words: Vec<&str> = text.split(' ').collect();
-        let [epoch, member, tier, units, status_word, settled_at, before, reserved_at, key] =
-            words[..]
+        let [
+            epoch,
+            member,
+            tier,
+            units,
+            status_word,
+            settled_at,
+            changed_at,
+            before,
+            reserved_at,
+            key,
+        ] = words[..]
         else {
             return None;
         };
@@ -63,6 +76,7 @@ pub(super) fn record(number: u64, text: &str) -> Result<Record, StoreError> {
             units: Units(units.parse().ok()?),
             status: status(status_word)?,
             settled_at: Millis(settled_at.parse().ok()?),
+            changed_at: Millis(changed_at.parse().ok()?),
             before: before.parse().ok()?,
             reserved_at: Millis(reserved_at.parse().ok()?),
             key,
@@ -89,7 +103,7 @@ pub(super) fn top_up(key: &str, text: &str) -> Result<TopUp, StoreError> {
 }
 
 /// Orders and units by tier, regular first.
-pub(super) fn tallies(what: &str, text: &str) -> Result<PerTier<Tally>, StoreError> {
+fn tallies(what: &str, text: &str) -> Result<PerTier<Tally>, StoreError> {
     let mut counts = text.split(' ').map(|count| word(what, count));
     let mut tallies = PerTier::<Tally>::default();
     for tally in &mut tallies.0 {
@@ -97,6 +111,36 @@ pub(super) fn tallies(what: &str, text: &str) -> Result<PerTier<Tally>, StoreErr
         *tally = Tally { orders: next()?, units: next()? };
     }
     Ok(tallies)
+}
+
+/// The tallies of each state; `text` finds a state's.
+pub(super) fn by_state<'a>(
+    sale: &SaleId,
+    text: impl Fn(&str) -> &'a str,
+) -> Result<Tallies, StoreError> {
+    let mut all = Tallies::default();
+    for status in Status::STORED {
+        let what = format!("{} of {sale}", status.as_str());
+        *all.of_mut(status) = tallies(&what, text(status.as_str()))?;
+    }
+    Ok(all)
+}
+
+/// A member's wish on the waitlist.
+pub(super) fn wish(waiting: &Waiting) -> String {
+    format!("{} {} {}", waiting.tier, waiting.units, waiting.place)
+}
+
+pub(super) fn waiting(member: &str, text: &str) -> Result<Waiting, StoreError> {
+    let what = format!("the wish of {member}");
+    let words: Vec<&str> = text.split(' ').collect();
+    let [tier, units, place] = words[..] else { return Err(unreadable(&what, text)) };
+    Ok(Waiting {
+        member: word(&what, member)?,
+        tier: word(&what, tier)?,
+        units: Units(word(&what, units)?),
+        place: word(&what, place)?,
+    })
 }
 
 pub(super) fn terms(sale: &SaleId, text: &str) -> Result<Terms, StoreError> {
@@ -124,8 +168,7 @@ pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleR
         is_closed: text("closed") == "1",
         next_number: count("next")?,
         seq: count("seq")?,
-        confirmed: tallies("the confirmed tallies", text("confirmed"))?,
-        released: tallies("the released tallies", text("released"))?,
+        tallies: by_state(sale, text)?,
         gaps,
         trimmed_to: 0,
     })
@@ -143,4 +186,20 @@ pub(super) fn entry(id: &str, fields: &HashMap<String, String>) -> Result<Outbox
         })
     };
     read().ok_or_else(|| unreadable(&format!("outbox entry {id}"), &format!("{fields:?}")))
+}
+
+/// What a change was answered with: `order none`, `order ` and its record, `waits not`, `waits ` and
+/// the wish.
+pub(super) fn changed(change: &Change, answer: &str) -> Result<Changed, StoreError> {
+    match (change, answer.split_once(' ')) {
+        (Change::Order { .. }, Some(("order", "none"))) => Ok(Changed::NoOrder),
+        (Change::Order { number, .. }, Some(("order", text))) => {
+            record(*number, text).map(Changed::Order)
+        }
+        (Change::Join(_) | Change::Leave(_), Some(("waits", "not"))) => Ok(Changed::DoesNotWait),
+        (Change::Join(Waiting { member, .. }), Some(("waits", wish))) => {
+            waiting(member.as_str(), wish).map(Changed::Waits)
+        }
+        _ => Err(unreadable("the answer to a change", answer)),
+    }
 }

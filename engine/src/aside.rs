@@ -1,0 +1,92 @@
+//! Aside: units that came back while somebody waits. They are offered to the waitlist first, and no
+//! click can take them before that.
+
+use crate::stock::Units;
+use crate::sync::{AtomicU64, Ordering};
+
+const SOMEBODY_WAITS: u64 = 1 << 63;
+
+/// Units that are taken from the stock and in no order. Without anyone who waits there are none.
+#[derive(Debug, Default)]
+pub struct Aside {
+    /// Bit 63: somebody waits; the rest: units. One word, so that no unit is put aside for a waitlist
+    /// that has just become empty.
+    word: AtomicU64,
+}
+
+fn units(word: u64) -> Units {
+    Units(u32::try_from(word & !SOMEBODY_WAITS).expect("fewer units than a sale may have"))
+}
+
+impl Aside {
+    /// From now on somebody waits.
+    pub fn begin(&self) {
+        // Ordering: AcqRel, as in `put`: units travel through this word in both directions.
+        self.word.fetch_or(SOMEBODY_WAITS, Ordering::AcqRel);
+    }
+
+    /// Nobody waits any more; gives the units that lie here, which are the caller's now.
+    #[must_use]
+    pub fn end(&self) -> Units {
+        // Ordering: AcqRel, paired with the Release in `put`: who sells these units next must also
+        // see what their last owner wrote before it gave them up.
+        units(self.word.swap(0, Ordering::AcqRel))
+    }
+
+    /// Lays units aside; `false` if nobody waits, and then they are still the caller's.
+    #[must_use]
+    pub fn put(&self, more: Units) -> bool {
+        // Ordering: Relaxed, a first guess for the exchange.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while word & SOMEBODY_WAITS != 0 {
+            let next = word + u64::from(more.0);
+            // Ordering: Release, paired with the Acquire in `take`, `take_all` and `end`. On failure
+            // only the value is used, and tried again.
+            match self.word.compare_exchange_weak(
+                word,
+                next,
+                Ordering::Release,
+                Ordering::Relaxed, // Ordering: see above.
+            ) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Takes units for an order, all or none.
+    #[must_use]
+    pub fn take(&self, wanted: Units) -> bool {
+        // Ordering: Relaxed, a first guess for the exchange.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while units(word) >= wanted {
+            let next = word - u64::from(wanted.0);
+            // Ordering: Acquire, paired with the Release in `put`. On failure only the value is used.
+            match self.word.compare_exchange_weak(
+                word,
+                next,
+                Ordering::Acquire,
+                Ordering::Relaxed, // Ordering: see above.
+            ) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Takes all that lies here; whoever waits goes on waiting.
+    #[must_use]
+    pub fn take_all(&self) -> Units {
+        // Ordering: AcqRel, as in `end`.
+        units(self.word.fetch_and(SOMEBODY_WAITS, Ordering::AcqRel))
+    }
+
+    /// Units that lie here.
+    #[must_use]
+    pub fn units(&self) -> Units {
+        // Ordering: Relaxed, for whoever looks; `take` decides.
+        units(self.word.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,90 @@
+//! Lanes: orders that wait for the store, by tier.
+
+use crate::clock::Millis;
+use crate::order::Order;
+use crate::queue::Queued;
+use membership::Tier;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A waiting order gains one tier's precedence for each of these, so that no tier starves.
+const AGEING: Duration = Duration::from_millis(100);
+
+/// Orders by tier. Within a tier they keep their order of arrival.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: [VecDeque<(Queued, Order)>; 5],
+}
+
+impl Lanes {
+    pub(super) fn len(&self) -> usize {
+        self.lanes.iter().map(VecDeque::len).sum()
+    }
+
+    pub(super) fn push(&mut self, queued: Queued, order: Order) {
+        self.lanes[order.tier as usize].push_back((queued, order));
+    }
+
+    /// When the order came that has waited longest.
+    pub(super) fn oldest(&self) -> Option<Millis> {
+        self.lanes.iter().filter_map(VecDeque::front).map(|(_, order)| order.reserved_at).min()
+    }
+
+    /// The order whose tier, raised by its age, is highest; the older of two equals.
+    pub(super) fn pop(&mut self, now: Millis) -> Option<(Queued, Order)> {
+        let precedence = |tier: Tier| {
+            let (_, order) = self.lanes[tier as usize].front()?;
+            let aged = now.since(order.reserved_at).as_millis() / AGEING.as_millis();
+            Some((tier as u128 + aged, std::cmp::Reverse(order.number), tier))
+        };
+        let (_, _, tier) = Tier::ALL.into_iter().filter_map(precedence).max()?;
+        self.lanes[tier as usize].pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Status;
+    use crate::roster::Seat;
+    use crate::stock::Units;
+
+    fn waiting(number: u64, tier: Tier, reserved_at: u64) -> (Queued, Order) {
+        let order = Order {
+            number,
+            seat: Seat::new(0),
+            tier,
+            units: Units(1),
+            status: Status::Reserved,
+            reserved_at: Millis(reserved_at),
+            settled_at: None,
+            changed_at: None,
+        };
+        (Queued { number, key: None, is_offer: false }, order)
+    }
+
+    fn served(orders: &[(u64, Tier, u64)], now: u64) -> Vec<u64> {
+        let mut lanes = Lanes::default();
+        for &(number, tier, at) in orders {
+            let (queued, order) = waiting(number, tier, at);
+            lanes.push(queued, order);
+        }
+        let next = || lanes.pop(Millis(now)).map(|(queued, _)| queued.number);
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn higher_tiers_are_served_first_and_each_tier_in_order_of_arrival() {
+        use Tier::{Diamond, Gold, Regular};
+        let orders =
+            [(1, Regular, 0), (2, Gold, 0), (3, Regular, 0), (4, Diamond, 0), (5, Gold, 0)];
+        assert_eq!(served(&orders, 10), [4, 2, 5, 1, 3]);
+    }
+
+    #[test]
+    fn a_regular_order_that_has_waited_long_enough_goes_before_a_fresh_diamond_one() {
+        let orders = [(1, Tier::Regular, 0), (2, Tier::Diamond, 500)];
+        assert_eq!(served(&orders, 300), [2, 1]);
+        assert_eq!(served(&orders, 500), [1, 2]);
+    }
+}

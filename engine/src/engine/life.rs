@@ -1,0 +1,161 @@
+//! What members, operators and the payment provider ask for after a click: steps in an order's life,
+//! the waitlist, members who may not buy.
+
+use super::Engine;
+use crate::open_sale::{Found, OpenSale};
+use crate::order::{OrderId, Status, Step};
+use crate::refusal::Refusal;
+use crate::roster::Seat;
+use crate::sale::Click;
+use crate::stock::Units;
+use crate::store::{Change, Changed, StoreError, Waiting};
+use membership::MemberId;
+use std::time::Duration;
+
+/// How long whoever asks for a change waits for the store. Afterwards the outcome is unknown to them;
+/// the change is still made, and asking again is harmless.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Why a member was not put on the waitlist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotWaiting {
+    /// The sale's rules are against it.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The store did not take it.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// A step in an order's life. Gives the order as it is afterwards, whether the step led anywhere
+    /// or not; `None` if no such order is or was reserved.
+    ///
+    /// # Errors
+    /// [`StoreError`]; if it is transient, the step may have been taken: ask again.
+    pub async fn step(
+        &self,
+        open: &OpenSale,
+        id: &OrderId,
+        step: Step,
+    ) -> Result<Option<Found>, StoreError> {
+        let (epoch, number) = (id.epoch, id.number);
+        if epoch == open.sale.epoch() {
+            // What is still on its way to the store has no life there yet.
+            let Some(order) = open.settled(number, PATIENCE).await else { return Ok(None) };
+            if order.status == Status::Reserved {
+                return Err(StoreError::Refused("the order waits for the store; ask again".into()));
+            }
+        } else {
+            let Some(Found::Before(record)) = self.order(open, id).await? else { return Ok(None) };
+            open.former().entry(number).or_insert(record);
+        }
+        match self.ask(open, Change::Order { step, epoch, number }).await? {
+            Changed::Order(record) => Ok(Some(match open.sale.board().read(number) {
+                Some(order) if epoch == open.sale.epoch() => Found::Here(order),
+                _ => Found::Before(record),
+            })),
+            Changed::NoOrder | Changed::Waits(_) | Changed::DoesNotWait => Ok(None),
+        }
+    }
+
+    async fn ask(&self, open: &OpenSale, change: Change) -> Result<Changed, StoreError> {
+        if *self.stop.borrow() {
+            return Err(StoreError::Refused("this process is stopping".into()));
+        }
+        let told = open.asks().ask(change)?;
+        open.wake();
+        match tokio::time::timeout(PATIENCE, told).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StoreError::Unknown("the sale's confirmer has ended".into())),
+            Err(_) => Err(StoreError::Unknown("it takes too long; ask again".into())),
+        }
+    }
+
+    /// Puts a member on the waitlist; one who waits already keeps place and wish. Gives the units and
+    /// the position, from 1.
+    ///
+    /// # Errors
+    /// [`NotWaiting`]; nothing has changed if the sale's rules are against it.
+    pub async fn join(&self, open: &OpenSale, wish: Click) -> Result<(Units, usize), NotWaiting> {
+        if let Some(waits) = open.position(wish.seat) {
+            return Ok(waits);
+        }
+        open.sale.may_wait(self.now(), wish)?;
+        let (Click { tier, units, .. }, member) = (wish, self.roster.member(wish.seat));
+        let place = {
+            let mut waitlist = open.waitlist();
+            if waitlist.len() >= crate::waitlist::Waitlist::WAITING_MAX {
+                return Err(Refusal::WaitlistFull.into());
+            }
+            waitlist.next_place()
+        };
+        self.ask(open, Change::Join(Waiting { member, tier, units, place })).await?;
+        // Served already: they were the first, and units had come back meanwhile.
+        Ok(open.position(wish.seat).unwrap_or((units, 0)))
+    }
+
+    /// Takes a member off the waitlist; harmless for one who does not wait.
+    ///
+    /// # Errors
+    /// [`StoreError`]; if it is transient, ask again.
+    pub async fn leave_waitlist(&self, open: &OpenSale, seat: Seat) -> Result<(), StoreError> {
+        if open.position(seat).is_none() {
+            return Ok(());
+        }
+        self.ask(open, Change::Leave(self.roster.member(seat))).await.map(drop)
+    }
+
+    /// Whether the member may not buy.
+    #[inline]
+    #[must_use]
+    pub fn is_blocked(&self, seat: Seat) -> bool {
+        let blocked = self.blocked.load();
+        !blocked.is_empty() && blocked.contains(&seat)
+    }
+
+    /// Members who may not buy, by id.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<MemberId> {
+        let mut members: Vec<_> =
+            self.blocked.load().iter().map(|seat| self.roster.member(*seat)).collect();
+        members.sort();
+        members
+    }
+
+    /// Keeps a member from buying and waiting in every sale, or lets them again: first on disk, then
+    /// here. Orders that they have stay theirs.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has changed here.
+    pub async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        let seat = self.seat(member)?;
+        self.store.block(member, is_blocked).await?;
+        self.blocked.rcu(|blocked| {
+            let mut blocked = std::collections::HashSet::clone(blocked);
+            match is_blocked {
+                true => blocked.insert(seat),
+                false => blocked.remove(&seat),
+            };
+            blocked
+        });
+        if is_blocked {
+            for open in self.sales() {
+                self.leave_waitlist(&open, seat).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_blocked(&self) -> Result<(), StoreError> {
+        let members = self.store.blocked().await?;
+        let seats = members.iter().map(|member| self.seat(member)).collect::<Result<_, _>>()?;
+        self.blocked.store(std::sync::Arc::new(seats));
+        Ok(())
+    }
+
+    fn seat(&self, member: &MemberId) -> Result<Seat, StoreError> {
+        let full = || StoreError::Refused("more members than this process has seats".into());
+        self.roster.seat(member.as_str()).ok_or_else(full)
+    }
+}

@@ -1,0 +1,48 @@
+//! Phase: where a sale stands, for those who look at it.
+
+use crate::clock::Millis;
+use crate::stock::Level;
+use crate::terms::Terms;
+
+/// Where a sale stands, for those who look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// No tier may enter yet.
+    Scheduled,
+    /// Some tier may buy.
+    Open,
+    /// The operator has paused it.
+    Paused,
+    /// No unit is free.
+    SoldOut,
+    /// It is over.
+    Closed,
+}
+
+impl Phase {
+    /// The word for it in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Open => "open",
+            Self::Paused => "paused",
+            Self::SoldOut => "sold_out",
+            Self::Closed => "closed",
+        }
+    }
+
+    pub(crate) fn of(level: Level, terms: &Terms, now: Millis) -> Self {
+        if level.is_closed() || terms.windows.is_over(now) {
+            Self::Closed
+        } else if level.is_paused() {
+            Self::Paused
+        } else if now < terms.windows.first_opens_at() {
+            Self::Scheduled
+        } else if level.left().0 == 0 {
+            Self::SoldOut
+        } else {
+            Self::Open
+        }
+    }
+}

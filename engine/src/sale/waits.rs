@@ -1,0 +1,81 @@
+//! A sale's units that came back, and the members who wait for them.
+
+use super::{Click, Sale};
+use crate::aside::Aside;
+use crate::clock::Millis;
+use crate::queue::Queued;
+use crate::refusal::Refusal;
+use crate::stock::Units;
+
+impl Sale {
+    /// Whether a member may wait for units that come back: as for a click, but the sale must be sold
+    /// out. Takes nothing.
+    ///
+    /// # Errors
+    /// The first [`Refusal`] in the order of checks.
+    pub fn may_wait(&self, now: Millis, wish: Click) -> Result<(), Refusal> {
+        let limit = self.doors[wish.tier].units_max;
+        if !self.doors[wish.tier].takes(wish.units) {
+            return Err(Refusal::BadUnits { limit });
+        }
+        match self.admit(now, wish) {
+            Err(Refusal::SoldOut { .. }) => {}
+            Err(other) => return Err(other),
+            Ok(()) => return Err(Refusal::NotSoldOut { left: self.stock.level().left() }),
+        }
+        let held = self.holdings.held(wish.seat);
+        match held.0 + wish.units.0 > limit.0 {
+            true => Err(Refusal::LimitReached { limit, held }),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes an order of units that came back, for a member who waited for them. Gives its number.
+    ///
+    /// # Errors
+    /// [`Refusal::LimitReached`]; [`Refusal::SoldOut`] when fewer units lie aside.
+    pub fn offer(&self, now: Millis, click: Click) -> Result<u64, Refusal> {
+        let limit = self.terms.limits[click.tier];
+        let claim = self.holdings.claim(click.seat, click.units, limit);
+        let claim = claim.map_err(|held| Refusal::LimitReached { limit, held })?;
+        if !self.aside.take(click.units) {
+            return Err(Refusal::SoldOut { left: self.aside.units() });
+        }
+        let number = self.place(now, click);
+        claim.keep();
+        self.queue.push(Queued { number, key: None, is_offer: true });
+        Ok(number)
+    }
+
+    /// Raises the total to `total`; what that adds goes to those who wait, or on sale. Repeating a
+    /// top-up is harmless. Gives the units that were added.
+    pub fn top_up(&self, total: Units) -> Units {
+        let more = self.stock.grow_to(total);
+        if more.0 > 0 {
+            self.come_back(more);
+        }
+        more
+    }
+
+    /// Units that came back and lie aside for those who wait.
+    #[must_use]
+    pub fn aside(&self) -> &Aside {
+        &self.aside
+    }
+
+    /// Somebody waits, from before a restart: what is on sale is offered to them first. Only before
+    /// the sale is shared.
+    pub fn restore_waiting(&self) {
+        self.aside.begin();
+        let left = self.stock.withdraw();
+        assert!(self.aside.put(left), "somebody waits, and nobody else serves them yet");
+    }
+
+    /// Puts what those who wait have left on sale; `nobody_waits` for good.
+    pub fn put_on_sale(&self, nobody_waits: bool) {
+        let units = if nobody_waits { self.aside.end() } else { self.aside.take_all() };
+        if units.0 > 0 {
+            self.stock.give_back(units);
+        }
+    }
+}

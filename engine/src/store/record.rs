@@ -1,0 +1,194 @@
+//! What is sent to the store and what comes back: orders, changes, verdicts, records.
+
+use crate::clock::Millis;
+use crate::keys::IdempotencyKey;
+use crate::order::{OrderId, Status, Step};
+use crate::stock::Units;
+use crate::terms::SaleId;
+use membership::{MemberId, Tier};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A reserved order, as it is sent to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its number in the sale.
+    pub number: u64,
+    /// Whose it is.
+    pub member: MemberId,
+    /// The tier at the click.
+    pub tier: Tier,
+    /// Units it holds.
+    pub units: Units,
+    /// When the click was accepted.
+    pub reserved_at: Millis,
+    /// The key under which the click may be repeated.
+    pub key: Option<IdempotencyKey>,
+    /// Whether it was offered to a member who waited; deciding it ends their wait.
+    pub is_offer: bool,
+}
+
+impl Placed {
+    /// The record of this order once it is decided, but for the one before it.
+    pub(super) fn settled(&self, epoch: u64, status: Status, settled_at: Millis) -> Record {
+        let Self { number, ref member, tier, units, reserved_at, key, .. } = *self;
+        let member = member.clone();
+        Record {
+            number,
+            epoch,
+            member,
+            tier,
+            units,
+            status,
+            reserved_at,
+            settled_at,
+            changed_at: settled_at,
+            key,
+            before: 0,
+        }
+    }
+}
+
+/// Orders of one sale to commit together. Cheap to clone: a resend is the same batch.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Which sale.
+    pub sale: SaleId,
+    /// Which opening of it these orders belong to.
+    pub epoch: u64,
+    /// What the store writes down as the instant of its verdicts.
+    pub at: Millis,
+    /// The orders, each number once.
+    pub orders: Arc<[Placed]>,
+}
+
+/// What the store said of one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The order is on disk, or was already: this is what it became, and when.
+    Stored(Status, Millis),
+    /// Another process has opened the sale since; this order is not in the store and will not be.
+    Fenced,
+}
+
+/// An order in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number in the sale.
+    pub number: u64,
+    /// Which opening of the sale took it.
+    pub epoch: u64,
+    /// Whose it is.
+    pub member: MemberId,
+    /// The tier at the click.
+    pub tier: Tier,
+    /// Units it holds, or held.
+    pub units: Units,
+    /// What became of it; never `Reserved`.
+    pub status: Status,
+    /// When the click was accepted.
+    pub reserved_at: Millis,
+    /// When the store confirmed or released it.
+    pub settled_at: Millis,
+    /// When it came to where it is now.
+    pub changed_at: Millis,
+    /// The key under which the click may be repeated.
+    pub key: Option<IdempotencyKey>,
+    /// The number of the member's order that was stored before this one; 0 for none.
+    pub before: u64,
+}
+
+impl Record {
+    /// The order's id.
+    #[must_use]
+    pub fn id(&self, sale: &SaleId) -> OrderId {
+        OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
+    }
+
+    /// Its life from the store's first word to here, each step with its time: what the outbox tells.
+    pub(super) fn path(&self) -> Vec<(Status, Millis)> {
+        let (first, last) = ((Status::Confirmed, self.settled_at), (self.status, self.changed_at));
+        match self.status.steps() {
+            0 | 1 => vec![(self.status, self.settled_at)],
+            2 => vec![first, last],
+            // Whether it was cancelled or had expired is not known any more; its units went back.
+            _ => vec![first, (Status::Cancelled, self.changed_at), last],
+        }
+    }
+
+    /// Whether this is the same order, wherever each is in its life.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        let identity = |r: &Self| (r.number, r.epoch, r.tier, r.units, r.reserved_at, r.key);
+        identity(self) == identity(other) && self.member == other.member
+    }
+}
+
+/// A member who waits for units that come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Who.
+    pub member: MemberId,
+    /// The tier when they joined.
+    pub tier: Tier,
+    /// Units they wait for.
+    pub units: Units,
+    /// Their place in the order of arrival.
+    pub place: u64,
+}
+
+/// One thing to change in a sale, decided by what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A step in the life of a stored order; none where it leads nowhere from where the order is.
+    Order {
+        /// Which step.
+        step: Step,
+        /// The epoch in the order's id.
+        epoch: u64,
+        /// Its number.
+        number: u64,
+    },
+    /// A member joins the waitlist; one who is there keeps place and wish.
+    Join(Waiting),
+    /// A member leaves the waitlist.
+    Leave(MemberId),
+}
+
+/// Changes of one sale to make together. Cheap to clone: a resend is the same changes.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// Which sale.
+    pub sale: SaleId,
+    /// Which opening of it makes them.
+    pub epoch: u64,
+    /// What the store writes down as their instant.
+    pub at: Millis,
+    /// The changes, in the order in which they are made.
+    pub changes: Arc<[Change]>,
+}
+
+/// What is stored once a change was made, or had nothing to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// The order.
+    Order(Record),
+    /// No such order is stored.
+    NoOrder,
+    /// The member waits like this.
+    Waits(Waiting),
+    /// The member does not wait.
+    DoesNotWait,
+}
+
+/// One entry of a sale's outbox: a state change that others may read, in order of `seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// From 1, without gaps.
+    pub seq: u64,
+    /// Which order changed.
+    pub number: u64,
+    /// What it became.
+    pub status: Status,
+    /// When.
+    pub at: Millis,
+}

@@ -1,0 +1,280 @@
+#!lua name=@LIBRARY@
+-- Flashlane's transactions. A function reads, checks and decides everything first; from its first
+-- write on, nothing can fail. A script is isolated and not rolled back, so this is what makes a call
+-- all or nothing.
+--
+-- Keys, all with the hash tag of the sale:
+--   1 sale      hash    terms limits epoch opener stock left paused closed next seq turns gaps waiting,
+--                       and for each state of orders their tallies
+--   2 orders    hash    number -> "epoch member tier units status settled_at changed_at before
+--                       reserved_at key"
+--   3 holders   hash    member -> "units limit newest"
+--   4 outbox    stream  id seq-0, one entry for each step of an order
+--   5 top_ups   hash    key -> "add total"
+--   6 waiting   hash    member -> "tier units place"
+-- Replies begin with a word. After OK, FENCED, LOST and STALE come two numbers that only ever grow:
+-- of changes to orders (`seq`), and of turns of the operator: switches and top-ups (`turns`). A caller
+-- says how far it has seen both; a store that has less has lost something.
+
+local KINDS = {'hash', 'hash', 'hash', 'stream', 'hash', 'hash'}
+local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due'}
+-- Orders in these keep their units from everyone else.
+local HOLDING = {confirmed = true, paid = true}
+-- How many steps of its life lie behind an order, and where a step leads from where it is.
+local STEPS = {confirmed = 1, released = 1, paid = 2, cancelled = 2, expired = 2, refund_due = 3}
+local AFTER = {
+  pay = {confirmed = 'paid', cancelled = 'refund_due', expired = 'refund_due'},
+  cancel = {confirmed = 'cancelled'},
+  expire = {confirmed = 'expired'},
+}
+local TIERS = {regular = 1, silver = 2, gold = 3, platinum = 4, diamond = 5}
+
+local function int(number)
+  return string.format('%.0f', number)
+end
+
+-- Orders and units by tier, regular first: "orders units orders units ...".
+local function tallies(text)
+  local counts, orders = {}, 0
+  for count in string.gmatch(text or '', '%d+') do
+    counts[#counts + 1] = tonumber(count)
+    if #counts % 2 == 1 then orders = orders + counts[#counts] end
+  end
+  if #counts ~= 10 then return nil, 0 end
+  return counts, orders
+end
+
+local function tally_text(counts)
+  local texts = {}
+  for i, count in ipairs(counts) do texts[i] = int(count) end
+  return table.concat(texts, ' ')
+end
+
+-- An order leaves one state (nil: it comes from nowhere) and enters another.
+local function pass(sale, tier, units, was, is)
+  local i = 2 * TIERS[tier] - 1
+  for status, sign in pairs({[was or ''] = -1, [is] = 1}) do
+    local counts = sale.tallies[status]
+    if counts then
+      counts[i] = counts[i] + sign
+      counts[i + 1] = counts[i + 1] + sign * units
+    end
+  end
+end
+
+local function damaged(text)
+  return nil, {'DAMAGED', text}
+end
+
+-- The sale's counters, once everything that this library reads or writes is what it should be.
+local function head(keys)
+  for i, kind in ipairs(KINDS) do
+    local found = redis.call('TYPE', keys[i]).ok
+    if found ~= kind and found ~= 'none' then
+      return damaged(keys[i] .. ' is a ' .. found .. ' and not a ' .. kind)
+    end
+  end
+  for _, call in ipairs({{'XADD', keys[4], '*', 'x', 'x'}, {'HSET', keys[1], 'x', 'x'},
+      {'HDEL', keys[6], 'x'}}) do
+    if not redis.acl_check_cmd(unpack(call)) then return nil, {'DENIED', call[1]} end
+  end
+  local row = redis.call('HMGET', keys[1], 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
+    'waiting', 'limits', unpack(STATES))
+  if not row[1] then return nil, {'UNKNOWN_SALE'} end
+  local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
+    next = tonumber(row[4]), seq = tonumber(row[5]), turns = tonumber(row[6]),
+    waiting = tonumber(row[7]), limits = {}, tallies = {}}
+  for limit in string.gmatch(row[8] or '', '%d+') do
+    sale.limits[#sale.limits + 1] = tonumber(limit)
+  end
+  local orders, sold = 0, 0
+  for i, status in ipairs(STATES) do
+    local counts, of_state = tallies(row[8 + i])
+    if not counts then return damaged(keys[1] .. ' lacks the tallies of ' .. status) end
+    sale.tallies[status] = counts
+    orders = orders + of_state
+    for unit = 2, #counts, 2 do sold = sold + (HOLDING[status] and counts[unit] or 0) end
+  end
+  if not (sale.epoch and sale.stock and sale.left and sale.next and sale.seq and sale.turns
+      and sale.waiting and #sale.limits == 5) then
+    return damaged(keys[1] .. ' lacks a number')
+  end
+  if sale.stock - sale.left ~= sold then
+    return damaged(keys[1] .. ' has ' .. int(sale.left) .. ' units left of ' .. int(sale.stock) ..
+      ' and ' .. int(sold) .. ' sold')
+  end
+  local kept = redis.call('HLEN', keys[2])
+  if kept ~= orders then
+    return damaged(keys[2] .. ' holds ' .. kept .. ' orders of ' .. int(orders))
+  end
+  local waiting = redis.call('HLEN', keys[6])
+  if waiting ~= sale.waiting then
+    return damaged(keys[6] .. ' holds ' .. waiting .. ' members of ' .. int(sale.waiting))
+  end
+  if orders > 0 and redis.call('EXISTS', keys[3]) == 0 then
+    return damaged(keys[3] .. ' is gone')
+  end
+  if redis.call('EXISTS', keys[4]) == 1 then
+    local facts = redis.call('XINFO', 'STREAM', keys[4])
+    for i = 1, #facts, 2 do
+      if facts[i] == 'last-generated-id' and facts[i + 1] ~= int(sale.seq) .. '-0' then
+        return damaged(keys[4] .. ' ends with ' .. facts[i + 1] .. ' and not ' .. int(sale.seq) ..
+          '-0')
+      end
+    end
+  end
+  return sale
+end
+
+local function reply(word, sale, ...)
+  return {word, int(sale.seq), int(sale.turns), ...}
+end
+
+-- Refuses who knows of a later change than there is here, and who does not sell this sale.
+local function held_by(sale, args)
+  local epoch = tonumber(args[1])
+  if sale.epoch < epoch or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3]) then
+    return reply('LOST', sale)
+  end
+  if sale.epoch > epoch then return reply('FENCED', sale) end
+  return nil
+end
+
+-- What is kept under `names`, by name; false for none.
+local function kept_by(key, names)
+  local kept = {}
+  if #names > 0 then
+    for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do kept[names[i]] = value end
+  end
+  return kept
+end
+
+-- Reads what is stored of the orders in `args` from `first` on, `width` arguments each.
+local function stored(keys, sale, args, first, width)
+  local numbers, members, seen = {}, {}, {}
+  for i = first, #args, width do
+    -- Most numbers are higher than any stored one: such an order is not known.
+    if tonumber(args[i]) < sale.next then numbers[#numbers + 1] = args[i] end
+    if not seen[args[i + 1]] then
+      seen[args[i + 1]] = true
+      members[#members + 1] = args[i + 1]
+    end
+  end
+  local orders = kept_by(keys[2], numbers)
+  local holders = {}
+  for member, text in pairs(kept_by(keys[3], members)) do
+    local units, limit, newest = string.match(text or '0 0 0', '^(%d+) (%d+) (%d+)$')
+    if not units then return damaged('the holdings of ' .. member .. ' read ' .. text) end
+    holders[member] = {units = tonumber(units), limit = tonumber(limit), newest = newest}
+  end
+  return {orders = orders, holders = holders}
+end
+
+-- Changes that are decided and not written yet.
+local function changes()
+  return {entries = {}, orders = {}, members = {}, joined = {}, left = {}}
+end
+
+-- A record's words in their order.
+local RECORD = '^(%d+) (%S+) (%S+) (%d+) ([%a_]+) (%d+) (%d+) (%d+) (%S+ %S+)$'
+
+local function read_record(number, text)
+  local record = {number = number}
+  record.epoch, record.member, record.tier, record.units, record.status, record.settled_at,
+    record.changed_at, record.before, record.rest = string.match(text, RECORD)
+  if not record.epoch or not STEPS[record.status] or not TIERS[record.tier] then
+    return damaged('order ' .. number .. ' reads ' .. text)
+  end
+  record.units = tonumber(record.units)
+  return record
+end
+
+local function put_record(change, record)
+  change.orders[#change.orders + 1] = record.number
+  change.orders[#change.orders + 1] = table.concat({record.epoch, record.member, record.tier,
+    int(record.units), record.status, record.settled_at, record.changed_at, record.before,
+    record.rest}, ' ')
+end
+
+local function tell(change, sale, record, status, at)
+  sale.seq = sale.seq + 1
+  change.entries[#change.entries + 1] = {int(sale.seq) .. '-0',
+    'order', record.epoch .. '.' .. record.number, 'member', record.member, 'tier', record.tier,
+    'units', int(record.units), 'status', status, 'at', at}
+end
+
+-- The life of an order from the first step to where it is, from `steps` on.
+local function path(record, steps)
+  local first = record.status
+  if STEPS[record.status] > 1 then first = 'confirmed' end
+  local whole = {{first, record.settled_at}}
+  -- Whether it was cancelled or had expired is not known any more; its units went back.
+  if record.status == 'refund_due' then whole[2] = {'cancelled', record.changed_at} end
+  if STEPS[record.status] > 1 then whole[#whole + 1] = {record.status, record.changed_at} end
+  local rest = {}
+  for _, step in ipairs(whole) do
+    if STEPS[step[1]] > steps then rest[#rest + 1] = step end
+  end
+  return rest
+end
+
+-- A member's tier may change during a sale, and orders are not decided in the order of clicks: the
+-- highest limit under which an order of the member was taken holds.
+local function raise_limit(holder, sale, tier)
+  holder.limit = math.max(holder.limit, sale.limits[TIERS[tier]])
+  return holder
+end
+
+-- Writes down an order that is not stored yet.
+local function decide(change, sale, was, record)
+  local holder = was.holders[record.member]
+  if HOLDING[record.status] then
+    holder.units = holder.units + record.units
+    sale.left = sale.left - record.units
+  end
+  pass(sale, record.tier, record.units, nil, record.status)
+  sale.next = math.max(sale.next, tonumber(record.number) + 1)
+  record.before = holder.newest
+  holder.newest = record.number
+  put_record(change, record)
+  change.members[record.member] = holder
+  for _, step in ipairs(path(record, 0)) do tell(change, sale, record, step[1], step[2]) end
+end
+
+-- Moves a stored order on to `status`, over `steps`: pairs of state and time.
+local function advance(change, sale, holder, record, steps)
+  local last = steps[#steps]
+  if HOLDING[record.status] and not HOLDING[last[1]] then
+    holder.units = holder.units - record.units
+    sale.left = sale.left + record.units
+    change.members[record.member] = holder
+  end
+  pass(sale, record.tier, record.units, record.status, last[1])
+  record.status, record.changed_at = last[1], last[2]
+  put_record(change, record)
+  for _, step in ipairs(steps) do tell(change, sale, record, step[1], step[2]) end
+end
+
+local function write(keys, sale, change)
+  for _, entry in ipairs(change.entries) do redis.call('XADD', keys[4], unpack(entry)) end
+  if #change.orders > 0 then redis.call('HSET', keys[2], unpack(change.orders)) end
+  local holders = {}
+  for member, holder in pairs(change.members) do
+    holders[#holders + 1] = member
+    holders[#holders + 1] = int(holder.units) .. ' ' .. int(holder.limit) .. ' ' .. holder.newest
+  end
+  if #holders > 0 then redis.call('HSET', keys[3], unpack(holders)) end
+  for member, wish in pairs(change.joined) do
+    sale.waiting = sale.waiting + redis.call('HSET', keys[6], member, wish)
+  end
+  for member in pairs(change.left) do
+    sale.waiting = sale.waiting - redis.call('HDEL', keys[6], member)
+  end
+  local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'waiting',
+    int(sale.waiting)}
+  for _, status in ipairs(STATES) do
+    row[#row + 1] = status
+    row[#row + 1] = tally_text(sale.tallies[status])
+  end
+  redis.call('HSET', keys[1], unpack(row))
+end

@@ -1,0 +1,321 @@
+//! A Redis that has lost or changed hands under a running engine, and what it makes of that.
+
+use crate::redis::{connect, started};
+use crate::redis_server::RedisServer;
+use crate::support::{CALM, OPEN, click, id, terms, waiting};
+use engine::clock::Clock;
+use engine::order::Status::{self, Confirmed};
+use engine::order::{OrderId, Step};
+use engine::refusal::Refusal;
+use engine::sale::Click;
+use engine::stock::Units;
+use engine::store::{Store, StoreError, Switch};
+use engine::{Engine, Found};
+use membership::Tier::{Diamond, Gold};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An engine on this Redis with one sale, all of whose clicks are made by hand.
+pub(crate) struct Selling {
+    pub(crate) engine: Engine,
+    pub(crate) open: Arc<engine::OpenSale>,
+    clicks: u64,
+}
+
+impl Selling {
+    pub(crate) async fn start(server: &RedisServer, stock: u32, patience: Duration) -> Self {
+        let store = Arc::new(connect(server).await);
+        let engine = Engine::start(store, Clock::by_hand(OPEN), patience).await.unwrap();
+        let open = engine.create(&terms(stock)).await.unwrap();
+        Self { engine, open, clicks: 0 }
+    }
+
+    pub(crate) fn click(&mut self) -> Result<u64, Refusal> {
+        self.clicks += 1;
+        let seat = self.engine.roster().seat(&format!("m{}", self.clicks)).unwrap();
+        let key = std::num::NonZeroU64::new(self.clicks).map(engine::IdempotencyKey);
+        let click = Click { seat, key, ..click(0, Diamond, 1) };
+        let number = self.open.sale.buy(self.engine.now(), click)?.number;
+        self.open.wake();
+        Ok(number)
+    }
+
+    pub(crate) async fn confirmed(&mut self) {
+        let number = self.click().unwrap();
+        let order = self.open.settled(number, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(order.status, Confirmed);
+    }
+
+    /// The newest order is paid.
+    async fn paid(&self) {
+        let (epoch, number) = (self.open.sale.epoch(), self.open.sale.next_number() - 1);
+        let id = OrderId { sale: id(), epoch, number };
+        let paid = self.engine.step(&self.open, &id, Step::Pay).await;
+        let Ok(Some(Found::Here(order))) = paid else { panic!("{paid:?}") };
+        assert_eq!(order.status, Status::Paid);
+    }
+
+    /// Another process takes the sale over.
+    async fn replaced(&self, server: &RedisServer) -> Self {
+        let store = Arc::new(connect(server).await);
+        let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
+        let open = engine.sale("drop").unwrap();
+        Self { engine, open, clicks: 100 + self.clicks }
+    }
+
+    async fn halted(&self) {
+        until(|| self.open.sale.stock().level().is_halted()).await;
+    }
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to pass");
+}
+
+const ROWS: [&str; 6] = ["sale", "orders", "holders", "outbox", "top_ups", "waiting"];
+
+/// Puts a sale's keys aside, or back.
+fn copy(server: &RedisServer, from: &str, to: &str) {
+    for rows in ROWS {
+        let (from, to) = (format!("{from}:{{drop}}:{rows}"), format!("{to}:{{drop}}:{rows}"));
+        server.must(&format!("DEL {to}"));
+        server.must(&format!("COPY {from} {to}"));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 10, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.confirmed().await;
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    // Accepted before anyone could know; it waits for the end of this.
+    let waiting = world.click().unwrap();
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    assert_eq!(world.click(), Err(Refusal::Busy));
+    assert_eq!(world.open.sale.board().read(waiting).unwrap().status, Status::Reserved);
+
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    assert!(!world.open.has_lost_history());
+    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Confirmed);
+    world.confirmed().await;
+    let store = connect(&server).await;
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!(audit.sales[0].tallies.sum(Confirmed).orders, 5);
+    let again = store.open(&id()).await.unwrap();
+    let keys: Vec<u64> = again.keyed.iter().filter_map(|r| r.key).map(|key| key.0.get()).collect();
+    assert_eq!(keys.len(), 5, "the keys came back, too");
+    // Who had read the outbox to its end misses nothing of what came after.
+    let later = store.outbox_after(&id(), 3, 10).await.unwrap();
+    assert_eq!(later.len(), 4);
+}
+
+#[tokio::test]
+async fn a_sale_that_is_gone_is_not_made_anew() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 10, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    for rows in ROWS {
+        server.must(&format!("DEL flashlane:{{drop}}:{rows}"));
+    }
+    world.click().unwrap();
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert_eq!(refused, Err(StoreError::UnknownSale));
+    assert_eq!(world.engine.create(&terms(10)).await.unwrap_err(), StoreError::SaleExists);
+    copy(&server, "backup", "flashlane");
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    world.confirmed().await;
+    let audit = connect(&server).await.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!(audit.sales[0].tallies.sum(Confirmed).orders, 3);
+}
+
+#[tokio::test]
+async fn a_lost_top_up_is_asked_for_and_not_made_up() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 1, CALM).await;
+    copy(&server, "flashlane", "backup");
+    world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
+    world.confirmed().await;
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    world.click().unwrap();
+    world.halted().await;
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert!(matches!(refused, Err(StoreError::TooLittleStock(_))), "{refused:?}");
+    assert!(world.open.sale.stock().level().is_halted());
+    world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    until(|| world.open.sale.meter().stored().of(Confirmed)[Diamond].orders == 3).await;
+    let audit = connect(&server).await.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    assert_eq!((audit.sales[0].stock, audit.sales[0].left), (Units(3), Units(0)));
+}
+
+#[tokio::test]
+async fn lost_turns_of_the_operator_are_noticed_and_a_closed_sale_stays_closed() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 5, Duration::from_millis(60)).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.engine.switch(&world.open, Switch::Close).await.unwrap();
+    copy(&server, "backup", "flashlane");
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    assert!(connect(&server).await.open(&id()).await.unwrap().is_closed);
+}
+
+#[tokio::test]
+async fn a_history_that_another_process_sold_on_is_told_and_ends_what_waits() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    connect(&server).await.open(&id()).await.unwrap();
+    let waiting = world.click().unwrap();
+    world.halted().await;
+    assert!(world.open.has_lost_history(), "not only fenced");
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert_eq!(refused, Err(StoreError::Fenced));
+    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Status::Released);
+    assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
+}
+
+#[tokio::test]
+async fn a_sale_that_is_damaged_does_not_keep_the_others_from_opening() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    store.create(&engine::terms::Terms { id: "zz".parse().unwrap(), ..terms(9) }).await.unwrap();
+    server.must("SET flashlane:{zz}:orders junk");
+    let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN), CALM).await.unwrap();
+    assert!(engine.sale("drop").is_some() && engine.sale("zz").is_none());
+    assert!(engine.damaged().keys().eq([&"zz".parse().unwrap()]));
+    let audit = connect(&server).await.audit().await.unwrap();
+    assert!(audit.sales[1].differences[0].contains("flashlane:{zz}:orders"), "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.create(&terms(9)).await.unwrap();
+    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    // What a call before that one looked like, with what it had seen.
+    let function = server.must("FUNCTION LIST");
+    let name = function.lines().find(|line| line.ends_with("_switch")).unwrap();
+    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
+    let stale = server.must(&format!("FCALL {name} {} {keys} {epoch} 0 0 paused 0", ROWS.len()));
+    assert!(stale.contains("STALE"), "{stale}");
+    store.switch(&id(), epoch, Switch::Close).await.unwrap();
+    let opened = store.open(&id()).await.unwrap();
+    assert!(opened.is_paused && opened.is_closed);
+}
+
+#[tokio::test]
+async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
+    let (_folder, server) = started(&[]);
+    let world = Selling::start(&server, 9, Duration::from_millis(60)).await;
+    connect(&server).await.open(&id()).await.unwrap();
+    // As if somebody woke the confirmer without a pause.
+    until(|| {
+        world.open.wake();
+        world.open.sale.stock().level().is_halted()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_former_process_sold_and_the_store_lost_keeps_the_sale_stopped() {
+    let (_folder, server) = started(&[]);
+    let mut first = Selling::start(&server, 9, CALM).await;
+    copy(&server, "flashlane", "backup");
+    first.confirmed().await;
+    first.paid().await;
+    let mut second = first.replaced(&server).await;
+    second.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    second.click().unwrap();
+    second.halted().await;
+    let refused = second.engine.switch(&second.open, Switch::Resume).await;
+    assert!(matches!(&refused, Err(StoreError::HistoryLost(why)) if why.contains("newer state")));
+    assert_eq!(second.click(), Err(Refusal::Busy));
+}
+
+#[tokio::test]
+async fn what_a_former_process_left_unpaid_and_the_waitlist_are_put_back_as_well() {
+    let (_folder, server) = started(&[]);
+    let mut first = Selling::start(&server, 9, CALM).await;
+    copy(&server, "flashlane", "backup");
+    first.confirmed().await;
+    let mut second = first.replaced(&server).await;
+    second.confirmed().await;
+    second.paid().await;
+    while second.open.sale.stock().level().left() > Units(0) {
+        second.confirmed().await;
+    }
+    let seat = second.engine.roster().seat("zoe").unwrap();
+    second.engine.join(&second.open, Click { seat, ..click(0, Gold, 1) }).await.unwrap();
+    copy(&server, "backup", "flashlane");
+    let late = second.engine.leave_waitlist(&second.open, seat).await;
+    assert!(matches!(late, Err(StoreError::HistoryLost(_))), "{late:?}");
+    second.halted().await;
+    second.engine.switch(&second.open, Switch::Resume).await.unwrap();
+    let store = connect(&server).await;
+    assert_eq!(store.waiting(&id()).await.unwrap(), [waiting("zoe", Gold, 1, 1)]);
+    let audit = store.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+    let tallies = audit.sales[0].tallies;
+    assert_eq!((tallies.sum(Status::Paid).orders, tallies.sum(Confirmed).orders), (1, 8));
+}
+
+#[tokio::test]
+async fn a_process_that_another_one_replaced_notices_without_a_click() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, Duration::from_millis(60)).await;
+    connect(&server).await.open(&id()).await.unwrap();
+    world.halted().await;
+    assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
+    assert_eq!(world.click(), Err(Refusal::Busy));
+}
+
+#[tokio::test]
+async fn clicks_are_accepted_while_redis_is_away_for_a_short_time_only() {
+    let (_folder, mut server) = started(&[]);
+    let patience = Duration::from_secs(2);
+    let mut world = Selling::start(&server, 9, patience).await;
+    world.confirmed().await;
+    server.kill();
+    let waiting = world.click().unwrap();
+    until(|| world.open.trouble().is_some()).await;
+    assert!(world.click().is_ok(), "orders wait in the queue");
+    let late = OPEN + patience + Duration::from_millis(1);
+    let seat = world.engine.roster().seat("late").unwrap();
+    let refused = world.open.sale.buy(late, Click { seat, ..click(0, Gold, 1) });
+    assert_eq!(refused, Err(Refusal::Busy), "the oldest order waits too long");
+    assert_eq!(world.open.sale.held(seat), Units(0), "a refusal consumes nothing");
+    server.start_again();
+    let order = world.open.settled(waiting, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(order.status, Confirmed);
+    until(|| world.open.trouble().is_none()).await;
+    world.confirmed().await;
+}

@@ -1,0 +1,247 @@
+//! How often members and addresses may ask, and how many connections an address may hold.
+
+use crate::error::ApiError;
+use axum::http::HeaderMap;
+use engine::roster::Seat;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// What is allowed.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LimitArgs {
+    /// Clicks, cancellations and waitlist calls a second that one member may make; twice as many in a
+    /// burst. 0: any number
+    #[arg(long, env = "FLASHLANE_MEMBER_RATE", default_value_t = 20, value_name = "CALLS")]
+    pub member_rate: u32,
+    /// Requests a second from one address; twice as many in a burst. 0: any number
+    #[arg(long, env = "FLASHLANE_ADDRESS_RATE", default_value_t = 0, value_name = "REQUESTS")]
+    pub address_rate: u32,
+    /// Connections that one address may hold at once. 0: any number
+    #[arg(long, env = "FLASHLANE_ADDRESS_CONNECTIONS", default_value_t = 0, value_name = "NUMBER")]
+    pub address_connections: usize,
+    /// Networks of proxies whose `X-Forwarded-For` is believed, as 10.0.0.0/8; nobody else's is
+    #[arg(long, env = "FLASHLANE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// A limit on how often each key may ask; remembers only keys that asked lately.
+#[derive(Debug)]
+struct Rate<K: Hash + Eq + Clone> {
+    limiter: DefaultKeyedRateLimiter<K>,
+    clock: DefaultClock,
+}
+
+impl<K: Hash + Eq + Clone> Rate<K> {
+    /// `None` for a rate of 0: no limit.
+    fn new(per_second: u32) -> Option<Self> {
+        let burst = NonZeroU32::new(per_second.saturating_mul(2))?;
+        let quota = Quota::per_second(NonZeroU32::new(per_second)?).allow_burst(burst);
+        Some(Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() })
+    }
+
+    fn check(&self, key: &K) -> Result<(), ApiError> {
+        self.limiter.check_key(key).map_err(|until| {
+            let wait = until.wait_time_from(self.clock.now());
+            ApiError::TooManyRequests(wait.as_secs() + 1)
+        })
+    }
+
+    fn forget_the_calm(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+}
+
+/// The limits of one listener.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    members: Option<Rate<Seat>>,
+    addresses: Option<Rate<IpAddr>>,
+    connections_max: Option<usize>,
+    connections: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    trusted: Vec<IpNet>,
+}
+
+impl Limits {
+    pub(crate) fn new(args: &LimitArgs) -> Self {
+        Self {
+            members: Rate::new(args.member_rate),
+            addresses: Rate::new(args.address_rate),
+            connections_max: Some(args.address_connections).filter(|most| *most > 0),
+            connections: Arc::default(),
+            trusted: args.trusted_proxies.clone(),
+        }
+    }
+
+    /// Counts a member's click, cancellation or waitlist call.
+    #[inline]
+    pub(crate) fn click(&self, seat: Seat) -> Result<(), ApiError> {
+        self.members.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
+    }
+
+    /// Counts a request from an address.
+    pub(crate) fn request(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), ApiError> {
+        let Some(rate) = &self.addresses else { return Ok(()) };
+        rate.check(&network(self.client(peer, headers)))
+    }
+
+    /// Who asks: the peer, or, if that is a trusted proxy, the last address before it that is none.
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let forwarded = headers.get_all("x-forwarded-for").iter();
+        let hops: Vec<&str> =
+            forwarded.flat_map(|line| line.to_str().unwrap_or_default().split(',')).collect();
+        for hop in hops.into_iter().rev() {
+            if !self.is_trusted(client) {
+                break;
+            }
+            // What a trusted proxy has not written down properly is the proxy's own request.
+            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+            client = address.to_canonical();
+        }
+        client
+    }
+
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    /// Takes one of an address's connections, or `None` if it holds as many as it may. Trusted proxies
+    /// hold any number.
+    pub(crate) fn connect(&self, peer: IpAddr) -> Option<Held> {
+        let Some(most) = self.connections_max.filter(|_| !self.is_trusted(peer.to_canonical()))
+        else {
+            return Some(Held { of: None });
+        };
+        let address = network(peer.to_canonical());
+        let mut connections = self.connections.lock();
+        let held = connections.entry(address).or_default();
+        if *held >= most {
+            return None;
+        }
+        *held += 1;
+        Some(Held { of: Some((Arc::clone(&self.connections), address)) })
+    }
+
+    /// Forgets whoever has not asked lately. To be called now and then.
+    pub(crate) fn forget_the_calm(&self) {
+        if let Some(members) = &self.members {
+            members.forget_the_calm();
+        }
+        if let Some(addresses) = &self.addresses {
+            addresses.forget_the_calm();
+        }
+    }
+}
+
+/// One connection of an address, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    of: Option<(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr)>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some((connections, address)) = &self.of else { return };
+        let mut connections = connections.lock();
+        if let Some(held) = connections.get_mut(address) {
+            *held -= 1;
+            if *held == 0 {
+                connections.remove(address);
+            }
+        }
+    }
+}
+
+/// A subscriber has a whole /64 of IPv6 and could ask from each address of it.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(rate: u32, connections: usize, trusted: &[&str]) -> Limits {
+        Limits::new(&LimitArgs {
+            member_rate: rate,
+            address_rate: rate,
+            address_connections: connections,
+            trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),
+        })
+    }
+
+    fn headers(forwarded: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        headers
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn no_header_is_trusted_unless_told_which_proxies_to_trust() {
+        let spoofed = headers(&["9.9.9.9"]);
+        assert_eq!(limits(1, 0, &[]).client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"));
+        let behind = limits(1, 0, &["10.0.0.0/8"]);
+        assert_eq!(behind.client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"), "not from a proxy");
+        // Whatever the client wrote stands before what the proxies wrote.
+        let chain = headers(&["8.8.8.8, 9.9.9.9", "10.0.0.7"]);
+        assert_eq!(behind.client(ip("10.0.0.1"), &chain), ip("9.9.9.9"));
+        assert_eq!(behind.client(ip("::ffff:10.0.0.1"), &chain), ip("9.9.9.9"));
+        assert_eq!(behind.client(ip("10.0.0.1"), &headers(&["nonsense"])), ip("10.0.0.1"));
+        assert_eq!(behind.client(ip("10.0.0.1"), &headers(&[])), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn an_address_is_a_whole_network_in_version_6() {
+        let limits = limits(1, 0, &[]);
+        let ask = |from: &str| limits.request(ip(from), &HeaderMap::new()).is_ok();
+        assert!(ask("2001:db8::1") && ask("2001:db8::2"));
+        assert!(!ask("2001:db8::3"), "a burst of two, from one /64");
+        assert!(ask("2001:db8:0:1::1") && ask("1.2.3.4"));
+    }
+
+    #[test]
+    fn an_address_holds_no_more_connections_than_it_may_and_proxies_any_number() {
+        let limits = limits(0, 2, &["10.0.0.0/8"]);
+        let held: Vec<_> = (0..2).map(|_| limits.connect(ip("1.2.3.4")).unwrap()).collect();
+        assert!(limits.connect(ip("1.2.3.4")).is_none());
+        assert!(limits.connect(ip("1.2.3.5")).is_some());
+        let proxied: Vec<_> = (0..9).map(|_| limits.connect(ip("10.1.1.1"))).collect();
+        assert!(proxied.iter().all(Option::is_some));
+        drop(held);
+        assert!(limits.connect(ip("1.2.3.4")).is_some());
+        assert!(limits.connections.lock().is_empty());
+    }
+
+    #[test]
+    fn a_rate_of_0_is_no_limit() {
+        let limits = limits(0, 0, &[]);
+        assert!((0..1_000).all(|_| limits.click(Seat::new(1)).is_ok()));
+    }
+
+    #[test]
+    fn who_asks_too_often_is_told_when_to_come_back_and_nobody_else_is() {
+        let limits = limits(2, 0, &[]);
+        let refused = (0..6).filter_map(|_| limits.click(Seat::new(1)).err()).count();
+        assert!((1..=2).contains(&refused), "a burst of four of six: {refused} refused");
+        assert!(matches!(limits.click(Seat::new(1)), Err(ApiError::TooManyRequests(1))));
+        assert!(limits.click(Seat::new(2)).is_ok());
+        limits.forget_the_calm();
+    }
+}

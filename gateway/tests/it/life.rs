@@ -1,0 +1,289 @@
+//! What becomes of a confirmed order: paid, cancelled, expired, and paid too late.
+
+use crate::support::{Server, drop_of, selling, send, until};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A sale whose orders are to be paid within this many seconds.
+fn selling_within(stock: u32, pay_within_s: u32) -> (TempDir, Server) {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let mut sale = drop_of(stock);
+    sale["pay_within_s"] = json!(pay_within_s);
+    server.make(&sale);
+    (data, server)
+}
+
+/// left, reserved, confirmed, paid, cancelled, expired, refund_due
+fn counts(server: &Server) -> [u64; 7] {
+    let report = server.report();
+    ["left", "reserved", "confirmed", "paid", "cancelled", "expired", "refund_due"]
+        .map(|field| report[field].as_u64().unwrap())
+}
+
+#[test]
+fn a_payment_makes_a_confirmed_order_paid_and_repetitions_change_nothing() {
+    let (data, server) = selling(10);
+    let order = server.order("ann", 2);
+    assert!(order["pay_by"].is_string());
+    for _ in 0..3 {
+        let paid = server.pay(&order, "paid");
+        assert_eq!((paid.status, &paid.json["status"]), (200, &json!("paid")), "{paid:?}");
+    }
+    let path = format!("/v1/orders/{}", order["order_id"].as_str().unwrap());
+    let shown = server.get("ann", &path).json;
+    assert_eq!((&shown["status"], &shown["pay_by"]), (&json!("paid"), &Value::Null));
+    assert_eq!(shown["confirmed_at"], order["confirmed_at"], "that is not forgotten");
+    assert_eq!(counts(&server), [8, 0, 0, 2, 0, 0, 0]);
+    server.cancel("ann", &order).is_problem(409, "not_cancellable");
+    drop(server);
+    let server = Server::start(data.path());
+    assert_eq!(server.status("ann", &order), "paid");
+    assert_eq!(server.pay(&order, "paid").status, 200, "also after a restart");
+    assert_eq!(counts(&server), [8, 0, 0, 2, 0, 0, 0]);
+}
+
+#[test]
+fn a_payment_that_failed_leaves_the_order_to_be_paid() {
+    let (_data, server) = selling(10);
+    let order = server.order("ann", 1);
+    let failed = server.pay(&order, "failed");
+    assert_eq!((failed.status, &failed.json["status"]), (200, &json!("confirmed")));
+    assert_eq!(server.pay(&order, "paid").json["status"], "paid");
+}
+
+#[test]
+fn a_cancelled_order_gives_its_units_back_at_once_and_once() {
+    let (_data, server) = selling(3);
+    let order = server.order("ann", 3);
+    server.click("bob", 1, "").is_problem(409, "sold_out");
+    server.cancel("bob", &order).is_problem(404, "unknown_order");
+    for _ in 0..2 {
+        let cancelled = server.cancel("ann", &order);
+        assert_eq!((cancelled.status, &cancelled.json["status"]), (200, &json!("cancelled")));
+        assert_eq!(counts(&server), [3, 0, 0, 0, 3, 0, 0]);
+    }
+    assert_eq!(server.order("bob", 2)["status"], "confirmed", "sold out no more");
+    assert_eq!(server.order("ann", 1)["status"], "confirmed", "the limit is free again");
+}
+
+#[test]
+fn an_order_that_was_just_accepted_can_be_cancelled() {
+    let (_data, server) = selling(10);
+    for i in 0..20 {
+        let member = format!("m{i}");
+        let order = server.click(&member, 1, "").json;
+        assert_eq!(server.cancel(&member, &order).json["status"], "cancelled", "{order}");
+    }
+    assert_eq!(counts(&server), [10, 0, 0, 0, 20, 0, 0]);
+}
+
+#[test]
+fn an_unpaid_order_expires_on_time_and_a_paid_one_never() {
+    let (_data, server) = selling_within(5, 1);
+    let (unpaid, paid) = (server.order("ann", 2), server.order("bob", 1));
+    server.pay(&paid, "paid");
+    until("the order expires", || server.status("ann", &unpaid) == "expired");
+    let path = format!("/v1/orders/{}", unpaid["order_id"].as_str().unwrap());
+    let shown = server.get("ann", &path).json;
+    let at = |text: &Value| text.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let late_ms =
+        at(&shown["changed_at"]).as_millisecond() - at(&unpaid["pay_by"]).as_millisecond();
+    assert!((0..1_000).contains(&late_ms), "{late_ms} ms late");
+    assert_eq!(counts(&server), [4, 0, 0, 1, 0, 2, 0]);
+    assert_eq!(server.order("cyd", 2)["status"], "confirmed", "on sale again");
+}
+
+#[test]
+fn orders_that_expired_while_the_process_was_down_are_on_sale_again_after_it() {
+    let (data, server) = selling_within(3, 1);
+    let unpaid = server.order("ann", 3);
+    drop(server);
+    let server = Server::start(data.path());
+    until("the order expires", || server.status("ann", &unpaid) == "expired");
+    assert_eq!(counts(&server), [3, 0, 0, 0, 0, 3, 0]);
+    server.cancel("ann", &unpaid).is_problem(409, "not_cancellable");
+    assert_eq!(server.order("bob", 3)["status"], "confirmed");
+}
+
+#[test]
+fn an_order_of_before_a_restart_can_be_paid_or_cancelled() {
+    let (data, server) = selling(5);
+    let (first, second) = (server.order("ann", 1), server.order("bob", 2));
+    drop(server);
+    let server = Server::start(data.path());
+    assert_eq!(server.pay(&first, "paid").json["status"], "paid");
+    assert_eq!(server.cancel("bob", &second).json["status"], "cancelled");
+    assert_eq!(server.pay(&second, "paid").json["status"], "refund_due");
+    assert_eq!(counts(&server), [4, 0, 0, 1, 0, 0, 2]);
+    assert_eq!(server.order("bob", 3)["status"], "confirmed", "limit and units are free");
+}
+
+#[test]
+fn a_late_payment_is_to_be_refunded_and_never_takes_a_unit_back() {
+    let (data, server) = selling(1);
+    let late = server.order("ann", 1);
+    server.cancel("ann", &late);
+    let next = server.order("bob", 1);
+    for _ in 0..2 {
+        assert_eq!(server.pay(&late, "paid").json["status"], "refund_due");
+        assert_eq!(counts(&server), [0, 0, 1, 0, 0, 0, 1]);
+    }
+    assert_eq!(server.pay(&next, "paid").json["status"], "paid");
+    drop(server);
+    let server = Server::start(data.path());
+    assert_eq!(counts(&server), [0, 0, 0, 1, 0, 0, 1]);
+    assert_eq!(server.pay(&late, "paid").json["status"], "refund_due");
+    assert_eq!(
+        (server.status("ann", &late), server.status("bob", &next)),
+        ("refund_due".into(), "paid".into())
+    );
+}
+
+#[test]
+fn another_amount_or_an_unknown_order_is_refused_and_raises_an_alarm() {
+    let (_data, server) = selling(5);
+    let order = server.order("ann", 2);
+    let id = order["order_id"].as_str().unwrap();
+    let tell = |order: &str, cents: u64| {
+        let body = json!({"order_id": order, "event": "paid", "amount_cents": cents}).to_string();
+        server.tell_payment(&body, &[server.payment_key()], 0)
+    };
+    for (order, cents) in [
+        (id, 19_900),
+        (id, 0),
+        (id, 39_801),
+        ("drop.1.99", 39_800),
+        ("none.1.1", 39_800),
+        ("drop.2.1", 39_800),
+        ("", 39_800),
+        ("drop.1.1 ", 39_800),
+    ] {
+        tell(order, cents).is_problem(422, "payment_mismatch");
+    }
+    assert_eq!(counts(&server), [3, 0, 2, 0, 0, 0, 0]);
+    let metrics = server.operate("GET", "/metrics", &Value::Null).body;
+    assert!(metrics.contains("flashlane_payments_mismatched_total 8"), "{metrics}");
+    assert_eq!(tell(id, 39_800).json["status"], "paid");
+}
+
+#[test]
+fn a_payment_without_a_good_signature_changes_nothing() {
+    let (_data, server) = selling(5);
+    let order = server.order("ann", 1);
+    let body = json!({"order_id": order["order_id"], "event": "paid", "amount_cents": 19_900});
+    let (body, other) = (body.to_string(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    server.tell_payment(&body, &[other], 0).is_problem(401, "bad_signature");
+    server.tell_payment(&body, &[], 0).is_problem(401, "bad_signature");
+    for age_s in [302, -302] {
+        let key = [server.payment_key()];
+        server.tell_payment(&body, &key, age_s).is_problem(401, "bad_signature");
+    }
+    // Signed for another body, and with headers that are missing or mad.
+    let signed = "webhook-id: m\r\nwebhook-timestamp: 1\r\nwebhook-signature: v1,aaaa\r\n";
+    let mad = [
+        "",
+        "webhook-id: m\r\n",
+        signed,
+        &signed.replace(": 1\r", ": -9223372036854775808\r"),
+        &signed.replace(": 1\r", ": 99999999999999999999\r"),
+        &signed.replace("v1,", "v2,"),
+        &signed.replace(": m", ": \u{fc}"),
+    ];
+    for headers in mad {
+        let answer = send(server.public, "POST", "/v1/payments", headers, body.as_bytes());
+        answer.is_problem(401, "bad_signature");
+    }
+    assert_eq!(server.status("ann", &order), "confirmed");
+    // While keys are rotated the provider signs with the old and the new one.
+    let both = server.tell_payment(&body, &[other, server.payment_key()], 0);
+    assert_eq!(both.json["status"], "paid");
+}
+
+#[test]
+fn payment_keys_can_be_rotated() {
+    let data = tempfile::tempdir().unwrap();
+    let (old, new) =
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    let file = data.path().join("keys");
+    std::fs::write(&file, format!("{new}\n\n{old}\n")).unwrap();
+    let args = ["--payment-key", file.to_str().unwrap()];
+    let server = Server::start_with(data.path(), &args);
+    server.make(&drop_of(5));
+    for (member, key) in [("ann", old), ("bob", new)] {
+        let order = server.order(member, 1);
+        let body = json!({"order_id": order["order_id"], "event": "paid", "amount_cents": 19_900});
+        assert_eq!(server.tell_payment(&body.to_string(), &[key], 0).json["status"], "paid");
+    }
+}
+
+#[test]
+fn a_webhook_with_a_bad_body_is_told_what_is_wrong() {
+    let (_data, server) = selling(5);
+    let key = [server.payment_key()];
+    let bad = [
+        "",
+        "{",
+        "[]",
+        "null",
+        r#"{"order_id":"drop.1.1"}"#,
+        r#"{"order_id":"drop.1.1","event":"refunded","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"paid","amount_cents":-1}"#,
+        r#"{"order_id":"drop.1.1","event":"paid","amount_cents":1.5}"#,
+        r#"{"order_id":7,"event":"paid","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"paid","amount_cents":1,"tip":1}"#,
+        r#"{"order_id":"drop.1.1","event":"paid","amount_cents":1} x"#,
+    ];
+    for body in bad {
+        server.tell_payment(body, &key, 0).is_problem(400, "bad_request");
+    }
+    let huge = " ".repeat(5_000);
+    server.tell_payment(&huge, &key, 0).is_problem(413, "body_too_large");
+}
+
+#[test]
+fn a_cancellation_needs_an_order_and_its_owner() {
+    let (_data, server) = selling(5);
+    let order = server.order("ann", 1);
+    for path in ["none", "drop.1.99", "drop.9.1", "other.1.1", "%ff", "drop.1.1.1"] {
+        let answer = server.call("ann", "POST", &format!("/v1/orders/{path}/cancel"), "");
+        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    let path = format!("/v1/orders/{}/cancel", order["order_id"].as_str().unwrap());
+    send(server.public, "POST", &path, "", b"").is_problem(401, "unauthenticated");
+    assert_eq!(server.status("ann", &order), "confirmed");
+}
+
+#[test]
+fn of_a_payment_and_a_cancellation_at_the_same_time_one_wins_and_all_agree() {
+    let (data, server) = selling(40);
+    let orders: Vec<_> =
+        (0..40).map(|i| (format!("m{i}"), server.order(&format!("m{i}"), 1))).collect();
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let (server, orders) = (&server, &orders);
+            scope.spawn(move || {
+                for (member, order) in orders {
+                    let answer = match half {
+                        0 => server.pay(order, "paid"),
+                        _ => server.cancel(member, order),
+                    };
+                    assert!([200, 409].contains(&answer.status), "{answer:?}");
+                }
+            });
+        }
+    });
+    let mut paid = 0;
+    for (member, order) in &orders {
+        match server.status(member, order).as_str() {
+            "paid" => paid += 1,
+            "refund_due" => {}
+            other => panic!("{order} is {other}"),
+        }
+    }
+    assert_eq!(counts(&server), [40 - paid, 0, 0, paid, 0, 0, 40 - paid]);
+    drop(server);
+    let server = Server::start(data.path());
+    assert_eq!(counts(&server), [40 - paid, 0, 0, paid, 0, 0, 40 - paid]);
+}
