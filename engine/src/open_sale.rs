@@ -9,13 +9,13 @@ use crate::order::{Order, Status};
 use crate::roster::{Roster, Seat};
 use crate::sale::Sale;
 use crate::stock::Units;
-use crate::store::{Opened, Record, StoreError, Waiting};
+use crate::store::{Change, Changed, Opened, Record, StoreError, Waiting};
 use crate::waitlist::{Waiter, Waitlist};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 /// An order as the engine knows it: on its board, or from before in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,14 +185,44 @@ impl OpenSale {
         position.map(|(waiter, place)| (waiter.units, place))
     }
 
+    /// Asks the confirmer for a change; the answer comes when the store has it and memory has followed.
+    /// An order of a former process must be known before.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when too many changes wait.
+    pub fn ask(
+        &self,
+        change: Change,
+    ) -> Result<oneshot::Receiver<Result<Changed, StoreError>>, StoreError> {
+        let told = self.asks.ask(change)?;
+        self.wake();
+        Ok(told)
+    }
+
+    /// Takes up a former process's order, as it is stored, so that a step of it can be followed.
+    pub fn know(&self, record: Record) {
+        if record.epoch != self.sale.epoch() {
+            self.former.lock().entry(record.number).or_insert(record);
+        }
+    }
+
+    /// The next place on the waitlist; `None` when as many wait as may wait.
+    #[must_use]
+    pub fn next_place(&self) -> Option<u64> {
+        let mut waitlist = self.waitlist.lock();
+        (waitlist.len() < Waitlist::WAITING_MAX).then(|| waitlist.next_place())
+    }
+
     /// Members who wait for units that come back.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waitlist.lock().len()
     }
 
-    /// An order's epoch and where it is in its life, as far as this process needs to know.
-    pub(crate) fn status(&self, number: u64) -> Option<(u64, Status)> {
+    /// An order's epoch and where it is in its life, as far as this process needs to know: a former
+    /// process's order that ended long ago is unknown to it.
+    #[must_use]
+    pub fn status(&self, number: u64) -> Option<(u64, Status)> {
         if let Some(order) = self.sale.board().read(number) {
             return Some((self.sale.epoch(), order.status));
         }

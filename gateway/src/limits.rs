@@ -59,13 +59,16 @@ impl<K: Hash + Eq + Clone> Rate<K> {
     }
 }
 
+/// How many each address holds.
+type Connections = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
 /// The limits of one listener.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
     members: Option<Rate<Seat>>,
     addresses: Option<Rate<IpAddr>>,
     connections_max: Option<usize>,
-    connections: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    connections: Connections,
     trusted: Vec<IpNet>,
 }
 
@@ -144,7 +147,7 @@ impl Limits {
 /// One connection of an address, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    of: Option<(Arc<Mutex<HashMap<IpAddr, usize>>>, IpAddr)>,
+    of: Option<(Connections, IpAddr)>,
 }
 
 impl Drop for Held {

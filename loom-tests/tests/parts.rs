@@ -227,7 +227,16 @@ fn twin_a_limit_checked_outside_the_claim_is_passed() {
 fn order(number: u64) -> Order {
     let (seat, tier, units) = (SEAT, Tier::Gold, Units(1));
     let status = Status::Reserved;
-    Order { number, seat, tier, units, status, reserved_at: NOW, settled_at: None }
+    Order {
+        number,
+        seat,
+        tier,
+        units,
+        status,
+        reserved_at: NOW,
+        settled_at: None,
+        changed_at: None,
+    }
 }
 
 /// The click writes the board and pushes; the confirmer pops and reads the board.
@@ -246,7 +255,7 @@ fn the_queue_hands_over(board_first: bool) {
         if board_first {
             board.place(&order(1));
         }
-        queue.push(Queued { number: 1, key: None });
+        queue.push(Queued { number: 1, key: None, is_offer: false });
         if !board_first {
             board.place(&order(1));
         }

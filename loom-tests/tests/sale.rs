@@ -211,7 +211,7 @@ fn a_top_up_meets_a_click(adds: bool) {
             other.buy(NOW, click(0, 1)).is_ok()
         });
         if adds {
-            assert_eq!(drop.stock().grow_to(Units(3)), Units(2));
+            assert_eq!(drop.top_up(Units(3)), Units(2));
             assert!(other.join().expect("a click"));
             let level = drop.stock().level();
             assert_eq!((level.left(), level.total()), (Units(2), Units(3)));

@@ -48,7 +48,7 @@ impl Engine {
             }
         } else {
             let Some(Found::Before(record)) = self.order(open, id).await? else { return Ok(None) };
-            open.former().entry(number).or_insert(record);
+            open.know(record);
         }
         match self.ask(open, Change::Order { step, epoch, number }).await? {
             Changed::Order(record) => Ok(Some(match open.sale.board().read(number) {
@@ -63,8 +63,7 @@ impl Engine {
         if *self.stop.borrow() {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
-        let told = open.asks().ask(change)?;
-        open.wake();
+        let told = open.ask(change)?;
         match tokio::time::timeout(PATIENCE, told).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(StoreError::Unknown("the sale's confirmer has ended".into())),
@@ -83,13 +82,7 @@ impl Engine {
         }
         open.sale.may_wait(self.now(), wish)?;
         let (Click { tier, units, .. }, member) = (wish, self.roster.member(wish.seat));
-        let place = {
-            let mut waitlist = open.waitlist();
-            if waitlist.len() >= crate::waitlist::Waitlist::WAITING_MAX {
-                return Err(Refusal::WaitlistFull.into());
-            }
-            waitlist.next_place()
-        };
+        let place = open.next_place().ok_or(Refusal::WaitlistFull)?;
         self.ask(open, Change::Join(Waiting { member, tier, units, place })).await?;
         // Served already: they were the first, and units had come back meanwhile.
         Ok(open.position(wish.seat).unwrap_or((units, 0)))

@@ -4,20 +4,21 @@
 //! A failure prints its seed; `FLASHLANE_SEED=n cargo test -p engine --test it simulation` replays
 //! it. `FLASHLANE_SEEDS=n` runs that many.
 
-use crate::support::{Fault, FaultyStore, World, click, id, terms};
+use crate::support::{Fault, FaultyStore, World, click, id, terms, waiting};
 use engine::IdempotencyKey;
 use engine::clock::{Clock, Millis};
 use engine::confirm::Step;
-use engine::order::Status;
+use engine::order::{Status, Step as LifeStep};
 use engine::refusal::Refusal;
 use engine::sale::{Accepted, Click};
 use engine::stock::Units;
-use engine::store::{Store, Switch};
+use engine::store::{Change, Store, Switch};
 use engine::terms::Terms;
 use membership::Tier;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 const MEMBERS: usize = 6;
 const STEPS: usize = 120;
@@ -30,6 +31,8 @@ struct Plain {
     units: u32,
     status: Status,
     at: Millis,
+    /// When it was confirmed.
+    confirmed_at: Millis,
 }
 
 /// The rules, written once more, as plainly as they go.
@@ -44,11 +47,13 @@ struct Model {
     is_closed: bool,
     is_halted: bool,
     top_ups: BTreeMap<u64, u32>,
+    /// Units that came back and are offered to nobody else before those who wait.
+    aside: u32,
 }
 
 impl Model {
     fn holds(order: &Plain) -> bool {
-        order.status != Status::Released
+        matches!(order.status, Status::Reserved | Status::Confirmed | Status::Paid)
     }
 
     fn held(&self, member: usize) -> u32 {
@@ -58,7 +63,7 @@ impl Model {
 
     fn left(&self) -> u32 {
         let taken: u32 = self.orders.values().filter(|o| Self::holds(o)).map(|o| o.units).sum();
-        self.total - taken
+        self.total - taken - self.aside
     }
 
     fn click(
@@ -97,7 +102,8 @@ impl Model {
         }
         let number = self.next_number;
         self.next_number += 1;
-        let order = Plain { member, tier, units, status: Status::Reserved, at: now };
+        let order =
+            Plain { member, tier, units, status: Status::Reserved, at: now, confirmed_at: now };
         self.orders.insert(number, order);
         if let Some(key) = key {
             self.keys.insert((member, key), (units, number));
@@ -123,10 +129,12 @@ impl Simulation {
         let mut rng = fastrand::Rng::with_seed(seed);
         let stock = rng.u32(1..30);
         let clock = Clock::by_hand(Millis(rng.u64(900..1_500)));
-        let store = FaultyStore::with_sale(stock, &clock).await;
+        // So short that orders expire while the sale is open.
+        let terms = Terms { pay_within_s: 1, ..terms(stock) };
+        let store = FaultyStore::selling(&terms, &clock).await;
         let world = World::open(&store, &clock).await;
         let model = Model {
-            terms: terms(stock),
+            terms,
             total: stock,
             orders: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -135,14 +143,17 @@ impl Simulation {
             is_closed: false,
             is_halted: false,
             top_ups: BTreeMap::new(),
+            aside: 0,
         };
         Self { rng, clock, store, world, model }
     }
 
     async fn step(&mut self) {
         match self.rng.u32(..100) {
-            0..55 => self.click(),
-            55..80 => self.confirm().await,
+            0..35 => self.click(),
+            35..60 => self.confirm().await,
+            60..76 => self.ask().await,
+            76..80 => self.wait_until_due(),
             80..88 => {
                 let by = if self.rng.u8(..12) == 0 {
                     self.rng.u64(..4_000)
@@ -186,18 +197,88 @@ impl Simulation {
         ];
         self.store.fail([kinds[self.rng.usize(..kinds.len())]]);
         self.world.confirmer.step().await;
-        self.learn_verdicts();
+        self.learn();
     }
 
-    /// Takes over what the board says of orders that were reserved; nothing else may have changed.
-    fn learn_verdicts(&mut self) {
-        for (number, order) in &mut self.model.orders {
-            if let Some(status) = self.world.status(*number) {
-                assert!(order.status == Status::Reserved || order.status == status, "I9: {number}");
-                order.status = status;
-            }
+    /// Takes over how far the engine says that orders have come. Each may only have moved on, along a
+    /// way that there is; nothing else may have changed.
+    fn learn(&mut self) {
+        let open = &self.world.open;
+        for number in self.model.next_number..open.sale.next_number() {
+            // Made by nobody's click: an offer to a member who waited.
+            let order = open.sale.board().read(number).expect("a number has an order");
+            let member = self.world.roster.member(order.seat).to_string();
+            let member = member[1..].parse().expect("m and a number");
+            let (tier, units, at) = (order.tier, order.units.0, order.reserved_at);
+            let status = Status::Reserved;
+            let plain = Plain { member, tier, units, status, at, confirmed_at: at };
+            self.model.orders.insert(number, plain);
         }
-        self.model.is_halted = self.world.open.sale.stock().level().is_halted();
+        self.model.next_number = open.sale.next_number();
+        for (number, order) in &mut self.model.orders {
+            let Some((_, status)) = open.status(*number) else { continue };
+            let here = open.sale.board().read(*number);
+            let at = here.map_or(self.clock.now(), |order| order.changed_at.unwrap_or_default());
+            let ways: &[Status] = match order.status {
+                Status::Reserved => &Status::STORED,
+                Status::Confirmed => {
+                    &[Status::Paid, Status::Cancelled, Status::Expired, Status::RefundDue]
+                }
+                Status::Cancelled | Status::Expired => &[Status::RefundDue],
+                Status::Released | Status::Paid | Status::RefundDue => &[],
+            };
+            assert!(status == order.status || ways.contains(&status), "I9: {number}: {order:?}");
+            if status == Status::Confirmed && order.status == Status::Reserved {
+                order.confirmed_at = at;
+            }
+            let due = self.model.terms.pay_by(order.confirmed_at);
+            assert!(status != Status::Expired || order.status == status || at >= due, "{number}");
+            order.status = status;
+        }
+        self.model.is_halted = open.sale.stock().level().is_halted();
+        self.model.aside = open.sale.aside().units().0;
+        assert!(self.model.aside == 0 || open.waiting() > 0, "I7: laid aside for nobody");
+    }
+
+    /// A member, or the payment provider, wants something of an order; or a member wants to wait.
+    async fn ask(&mut self) {
+        let member = self.rng.usize(..MEMBERS);
+        let seat = self.world.roster.seat(&name(member)).unwrap();
+        let (open, asks) = (Arc::clone(&self.world.open), self.rng.u8(..8));
+        let change = match asks {
+            0..5 => {
+                let Some(number) = self.rng.choice(self.model.orders.keys()).copied() else {
+                    return;
+                };
+                let step = [LifeStep::Pay, LifeStep::Pay, LifeStep::Cancel][self.rng.usize(..3)];
+                let stored = self.store.order(&id(), number).await.unwrap();
+                let Some(record) = stored else { return };
+                open.know(record.clone());
+                Change::Order { step, epoch: record.epoch, number }
+            }
+            5..7 => {
+                let (tier, units) = (Tier::ALL[self.rng.usize(..5)], self.rng.u32(1..4));
+                let wish = Click { seat, ..click(0, tier, units) };
+                if open.sale.may_wait(self.clock.now(), wish).is_err() {
+                    return;
+                }
+                let place = open.next_place().unwrap();
+                Change::Join(waiting(&name(member), tier, units, place))
+            }
+            _ => Change::Leave(name(member).parse().unwrap()),
+        };
+        // Whoever asks does not wait: the answer may be lost.
+        drop(open.ask(change).unwrap());
+        self.confirm().await;
+    }
+
+    /// To the instant at which the next payment is due, and sometimes just before it.
+    fn wait_until_due(&mut self) {
+        let unpaid = self.model.orders.values().filter(|o| o.status == Status::Confirmed);
+        let due = unpaid.map(|order| self.model.terms.pay_by(order.confirmed_at)).min();
+        if let Some(due) = due.filter(|due| *due > self.clock.now()) {
+            self.clock.set(Millis(due.0 - u64::from(self.rng.bool())));
+        }
     }
 
     async fn switch(&mut self) {
@@ -228,6 +309,7 @@ impl Simulation {
         let done = self.store.top_up(&id(), sale.epoch(), &key.to_string(), Units(add)).await;
         let Ok(total) = done else { return };
         sale.top_up(total);
+        self.model.aside = sale.aside().units().0;
         if *self.model.top_ups.entry(key).or_insert(add) == add {
             self.model.total = self.model.terms.stock.0 + self.model.top_ups.values().sum::<u32>();
         }
@@ -239,10 +321,12 @@ impl Simulation {
         let stored = self.store.orders_after(&id(), 0, usize::MAX).await.unwrap();
         let stored: BTreeMap<_, _> = stored.iter().map(|r| (r.number, r.status)).collect();
         for (number, order) in &self.model.orders {
-            let confirmed = order.status == Status::Confirmed;
+            // What was told is there, or has moved on without an answer.
+            let told = order.status != Status::Reserved;
+            let is_there = || stored[number].steps() >= order.status.steps();
             assert!(
-                !confirmed || stored[number] == Status::Confirmed,
-                "I4: order {number} is lost"
+                !told || order.status == Status::Released || is_there(),
+                "I4: {number} is lost"
             );
         }
         self.model.orders.retain(|number, order| match stored.get(number) {
@@ -255,6 +339,7 @@ impl Simulation {
         self.model.keys.retain(|_, (_, number)| stored.contains_key(number));
         self.model.next_number = stored.keys().max().map_or(1, |number| number + 1);
         self.model.is_halted = false;
+        self.model.aside = self.world.open.sale.aside().units().0;
     }
 
     async fn check(&self) {
@@ -264,9 +349,14 @@ impl Simulation {
         let units = |status: Status| -> u32 {
             model.orders.values().filter(|o| o.status == status).map(|o| o.units).sum()
         };
-        assert!(units(Status::Confirmed) <= model.total, "I2");
-        let left = level.left().0;
-        assert_eq!(left + units(Status::Reserved) + units(Status::Confirmed), model.total, "I1");
+        let sold = units(Status::Confirmed) + units(Status::Paid);
+        assert!(sold <= model.total, "I2");
+        let left = level.left().0 + model.aside;
+        assert_eq!(left + units(Status::Reserved) + sold, model.total, "I1");
+        let meter = sale.meter().stored();
+        for status in Status::STORED {
+            assert_eq!(meter.sum(status).units, u64::from(units(status)), "{status:?} are counted");
+        }
         for member in 0..MEMBERS {
             let seat = self.world.roster.seat(&name(member)).unwrap();
             let held = sale.held(seat).0;
@@ -277,9 +367,11 @@ impl Simulation {
             let windows = &model.terms.windows;
             let in_time = windows.enter(order.tier, order.at).is_ok() && !windows.is_over(order.at);
             assert!(in_time, "I8: order {number}");
-            if order.status == Status::Confirmed {
+            if order.status.steps() > 0 && order.status != Status::Released {
                 let stored = self.store.order(&id(), *number).await.unwrap();
-                assert_eq!(stored.map(|r| r.status), Some(Status::Confirmed), "I4: order {number}");
+                let stored = stored.map(|record| record.status);
+                let is_there = stored.is_some_and(|stored| stored.steps() >= order.status.steps());
+                assert!(is_there, "I4: order {number} is {order:?} and stored as {stored:?}");
             }
         }
         let audit = self.store.audit().await.unwrap();
@@ -293,13 +385,34 @@ impl Simulation {
             steps += 1;
             assert!(steps < 10_000, "I9: the confirmer does not come to rest");
         }
-        self.learn_verdicts();
+        self.learn();
         let reserved = |order: &&Plain| order.status == Status::Reserved;
         assert_eq!(self.model.orders.values().filter(reserved).count(), 0, "I9");
         self.check().await;
         let sold: u32 =
             self.model.orders.values().filter(|o| Model::holds(o)).map(|o| o.units).sum();
-        assert_eq!(sold + self.world.open.sale.stock().level().left().0, self.model.total, "I7");
+        let left = self.world.open.sale.stock().level().left().0 + self.model.aside;
+        assert_eq!(sold + left, self.model.total, "I7");
+        let level = self.world.open.sale.stock().level();
+        let serves = !level.is_paused() && !level.is_halted();
+        assert!(!serves || self.model.aside == 0, "I7: what the waitlist leaves is on sale");
+        for (number, order) in &self.model.orders {
+            let stored = self.store.order(&id(), *number).await.unwrap();
+            // Whoever was replaced may not have heard of the last steps.
+            let is_same = stored.is_none_or(|record| record.status == order.status);
+            assert!(is_same || self.model.is_halted, "{number}: memory and store disagree");
+        }
+    }
+
+    /// Nobody pays any more: what is not paid expires, and its units are offered or on sale.
+    async fn expire(&mut self) {
+        let last = self.clock.now() + Duration::from_secs(3_600);
+        self.clock.set(last);
+        self.settle().await;
+        let unpaid = |order: &&Plain| order.status == Status::Confirmed;
+        let halted = self.model.is_halted;
+        assert!(halted || self.model.orders.values().filter(unpaid).count() == 0, "I7: unpaid");
+        assert_eq!(self.model.aside, 0, "I7: after the close nothing lies aside");
     }
 }
 
@@ -312,6 +425,7 @@ async fn simulate(seed: u64) {
     simulation.settle().await;
     simulation.crash().await;
     simulation.check().await;
+    simulation.expire().await;
 }
 
 /// Says which seed failed, whatever the failure was.

@@ -138,8 +138,12 @@ pub(crate) struct FaultyStore {
 
 impl FaultyStore {
     pub(crate) async fn with_sale(stock: u32, clock: &Clock) -> Arc<Self> {
+        Self::selling(&terms(stock), clock).await
+    }
+
+    pub(crate) async fn selling(terms: &Terms, clock: &Clock) -> Arc<Self> {
         let inner = MemoryStore::default();
-        inner.create(&terms(stock)).await.unwrap();
+        inner.create(terms).await.unwrap();
         Arc::new(Self { inner, faults: Mutex::default(), clock: clock.clone() })
     }
 
