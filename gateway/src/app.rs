@@ -2,10 +2,11 @@
 
 use crate::buy::buy;
 use crate::error::ApiError;
+use crate::events::Hub;
 use crate::limits::Limits;
 use crate::payments::PaymentKeys;
 use crate::session::Verifier;
-use crate::{blocked, metrics, openapi, operator, orders, payments, sales, waitlist};
+use crate::{blocked, events, metrics, openapi, operator, orders, payments, sales, waitlist};
 use axum::Router;
 use axum::routing::{get, post, put};
 use engine::Engine;
@@ -13,6 +14,7 @@ use engine::clock::Clock;
 use engine::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What every handler may use.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(crate) struct App {
     pub(crate) payment_keys: PaymentKeys,
     pub(crate) limits: Arc<Limits>,
     pub(crate) gates: metrics::Gates,
+    pub(crate) hub: Hub,
+    /// True once this process is to end: streams that would never end by themselves do so then.
+    pub(crate) stop: watch::Sender<bool>,
 }
 
 /// What members reach.
@@ -30,6 +35,7 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .route("/v1/sales", get(sales::list))
         .route("/v1/sales/{sale}", get(sales::show))
         .route("/v1/sales/{sale}/orders", post(buy))
+        .route("/v1/sales/{sale}/events", get(events::serve))
         .route("/v1/sales/{sale}/waitlist", post(waitlist::join).delete(waitlist::leave))
         .route("/v1/orders", get(orders::list))
         .route("/v1/orders/{order}", get(orders::show))
@@ -72,5 +78,6 @@ pub(crate) async fn start(
 ) -> anyhow::Result<Arc<App>> {
     let engine = Engine::start(store, Clock::Wall, confirm_within).await?;
     let gates = metrics::Gates::default();
-    Ok(Arc::new(App { engine, verifier, payment_keys, limits, gates }))
+    let (hub, stop) = (Hub::default(), watch::Sender::new(false));
+    Ok(Arc::new(App { engine, verifier, payment_keys, limits, gates, hub, stop }))
 }

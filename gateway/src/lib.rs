@@ -6,6 +6,7 @@ mod app;
 mod blocked;
 mod buy;
 mod error;
+mod events;
 mod keys;
 mod limits;
 mod metrics;

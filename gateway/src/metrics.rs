@@ -37,6 +37,7 @@ pub(crate) async fn serve(State(app): State<Arc<App>>) -> Response {
         let turned_away = app.gates.turned_away.load(Ordering::Relaxed);
         counter!("flashlane_connections_total").absolute(connections);
         counter!("flashlane_connections_turned_away_total").absolute(turned_away);
+        gauge!("flashlane_streams").set(float(app.hub.streams()));
         // Ordering: Relaxed, as above.
         let mismatched = app.gates.payments_mismatched.load(Ordering::Relaxed);
         counter!("flashlane_payments_mismatched_total").absolute(mismatched);
@@ -65,6 +66,7 @@ fn describe() {
     describe_gauge!("flashlane_halted", "1 while this process sells nothing for this store");
     describe_gauge!("flashlane_confirm_ms", "Click to verdict in milliseconds, by quantile");
     describe_gauge!("flashlane_members_seen", "Members this process has given a seat");
+    describe_gauge!("flashlane_streams", "Event streams that are open");
     describe_counter!("flashlane_connections_total", "Connections accepted");
     describe_counter!("flashlane_connections_turned_away_total", "Connections over the cap");
 }

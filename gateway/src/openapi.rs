@@ -1,6 +1,6 @@
 //! `/openapi.json`: the contract, generated from the handlers.
 
-use crate::{blocked, buy, error, operator, orders, payments, sales, view, waitlist};
+use crate::{blocked, buy, error, events, operator, orders, payments, sales, view, waitlist};
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
     info(title = "Flashlane", description = "Member drops for live rooms: the public listener."),
     paths(
         sales::list, sales::show, buy::buy, orders::list, orders::show, orders::cancel,
-        waitlist::join, waitlist::leave, payments::receive,
+        waitlist::join, waitlist::leave, payments::receive, events::serve,
         sales::healthz, sales::readyz, serve,
     ),
     components(schemas(error::Problem, view::OrderView)),

@@ -18,14 +18,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
 
 /// How long reserved orders may take to be confirmed once clicks have stopped.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
 /// Members and addresses that have not asked for a while are forgotten this often.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// What the system keeps for a client that does not read; left alone, it would keep megabytes.
+const UNREAD_BYTES_MAX: u32 = 64 << 10;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4_096;
 /// File descriptors kept for everything that is not a connection.
 const FILES_RESERVED: u64 = 64;
 
@@ -120,8 +123,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     // Opening a sale takes it from whoever sells it: all that may fail comes before.
     let sales = options.sales.as_deref().map(read_sales).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
-    let public = bind(options.listen).await?;
-    let operator = bind(options.operator_listen).await?;
+    let public = bind(options.listen)?;
+    let operator = bind(options.operator_listen)?;
     let store = store(data, &options.redis).await?;
     let app =
         app::start(store, verifier, payment_keys, Arc::clone(&limits), options.confirm_within)
@@ -133,17 +136,22 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     announce(&public, &operator, [&token_key, &operator_key_path, &payment_key_path])?;
     let members_routes = app::public(Arc::clone(&app));
     let operators_routes = app::operator(Arc::clone(&app), Guard::new(&operator_key));
-    let (stop, stopping) = watch::channel(false);
     let members = accept::serve(
         public,
         members_routes,
         connections_max,
         Arc::clone(&app),
         Arc::clone(&limits),
-        stopping.clone(),
+        app.stop.subscribe(),
     );
-    let operators =
-        accept::serve(operator, operators_routes, 64, Arc::clone(&app), Arc::default(), stopping);
+    let operators = accept::serve(
+        operator,
+        operators_routes,
+        64,
+        Arc::clone(&app),
+        Arc::default(),
+        app.stop.subscribe(),
+    );
     let (members, operators) = (tokio::spawn(members), tokio::spawn(operators));
     let mut tidying = tokio::time::interval(TIDY_EVERY);
     tokio::pin!(told_to_stop);
@@ -154,7 +162,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         }
     }
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
-    stop.send_replace(true);
+    app.stop.send_replace(true);
     members.await?;
     operators.await?;
     engine::fault::crash_point("draining");
@@ -215,9 +223,15 @@ fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| format!("cannot listen on {address}; choose another address or port"))
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_send_buffer_size(UNREAD_BYTES_MAX)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().with_context(|| format!("cannot listen on {address}; choose another address or port"))
 }
 
 fn announce(public: &TcpListener, operator: &TcpListener, keys: [&Path; 3]) -> anyhow::Result<()> {

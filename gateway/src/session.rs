@@ -28,25 +28,20 @@ pub(crate) struct Session {
     pub(crate) member: Arc<str>,
     pub(crate) seat: Seat,
     pub(crate) tier: Tier,
+    pub(crate) expires_at: Millis,
 }
 
 /// Checks tokens: one key, one algorithm.
 pub(crate) struct Verifier {
     key: DecodingKey,
     validation: Validation,
-    verified: Cache<Box<str>, Verified>,
+    verified: Cache<Box<str>, Session>,
 }
 
 /// Tokens remembered; the least used ones make room. About 20 MB when full.
 const VERIFIED_MAX: usize = 65_536;
 /// How far the platform's clock may be from this one, in seconds.
 const LEEWAY_S: u64 = 5;
-
-#[derive(Debug, Clone)]
-struct Verified {
-    session: Session,
-    expires_at: Millis,
-}
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,17 +79,16 @@ impl Verifier {
     fn session(&self, engine: &Engine, token: &str) -> Result<Session, ApiError> {
         if let Some(known) = self.verified.get(token) {
             if engine.now() < known.expires_at {
-                return Ok(known.session);
+                return Ok(known);
             }
             self.verified.remove(token);
         }
-        let verified = self.verify(engine, token)?;
-        let session = verified.session.clone();
-        self.verified.insert(token.into(), verified);
+        let session = self.verify(engine, token)?;
+        self.verified.insert(token.into(), session.clone());
         Ok(session)
     }
 
-    fn verify(&self, engine: &Engine, token: &str) -> Result<Verified, ApiError> {
+    fn verify(&self, engine: &Engine, token: &str) -> Result<Session, ApiError> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation);
         let Claims { sub: member, tier, exp } = match token {
             Ok(token) => token.claims,
@@ -111,7 +105,7 @@ impl Verifier {
         // Past every date there is, a float becomes the last one: such a token never expires.
         let valid_for = Duration::try_from_secs_f64(exp + LEEWAY_S as f64);
         let expires_at = Millis(0) + valid_for.unwrap_or(Duration::MAX);
-        Ok(Verified { session: Session { member, seat, tier }, expires_at })
+        Ok(Session { member, seat, tier, expires_at })
     }
 }
 

@@ -4,6 +4,7 @@
 mod bad_input;
 mod buying;
 mod crash;
+mod events;
 mod fairness;
 mod life;
 mod operating;

@@ -1,0 +1,242 @@
+//! Live events: what a stream tells, and that it neither misses nor hoards.
+
+use crate::support::{PATIENCE, Server, drop_of, selling, send, until};
+use membership::Tier;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+/// A stream of events that is read line by line.
+struct Stream {
+    lines: BufReader<TcpStream>,
+    head: String,
+}
+
+#[derive(Debug)]
+struct Told {
+    name: String,
+    id: Option<String>,
+    data: Value,
+}
+
+impl Stream {
+    fn open(server: &Server, member: Option<&str>, more: &str) -> Self {
+        let token = member.map(|member| server.token(member, Tier::Gold));
+        let token = token.map_or_else(String::new, |t| format!("authorization: Bearer {t}\r\n"));
+        let mut stream = TcpStream::connect(server.public).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let ask = format!("GET /v1/sales/drop/events HTTP/1.1\r\nhost: x\r\n{token}{more}\r\n");
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        Self { lines, head: head.to_lowercase() }
+    }
+
+    /// The next event, or `None` when the stream has ended.
+    fn next(&mut self) -> Option<Told> {
+        let (mut name, mut id, mut data) = (None, None, None);
+        loop {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            let line = line.trim_end();
+            // Lines of the transfer's chunks, and comments, are none of these.
+            match line.split_once(": ") {
+                Some(("event", text)) => name = Some(text.to_owned()),
+                Some(("id", text)) => id = Some(text.to_owned()),
+                Some(("data", text)) => data = Some(serde_json::from_str(text).unwrap()),
+                _ => {}
+            }
+            if line.is_empty()
+                && let (Some(name), Some(data)) = (&name, &data)
+            {
+                return Some(Told { name: name.clone(), id, data: Value::clone(data) });
+            }
+        }
+    }
+
+    /// The next event of this name for which `holds`.
+    fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Told {
+        loop {
+            let told = self.next().expect("the stream goes on");
+            if told.name == name && holds(&told.data) {
+                return told;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_tells_state_and_stock_as_they_change() {
+    let (_data, server) = selling(2);
+    let mut stream = Stream::open(&server, None, "");
+    assert!(stream.head.contains("200 ok") && stream.head.contains("text/event-stream"));
+    let first = stream.next().unwrap();
+    assert_eq!((first.name.as_str(), &first.data["left"]), ("sale", &json!(2)));
+    assert_eq!((&first.data["state"], &first.id), (&json!("open"), &None));
+    assert!(first.data["server_time"].is_string());
+    server.order("ann", 2);
+    stream.until("sale", |sale| sale["state"] == "sold_out" && sale["left"] == 0);
+    server.call("bob", "POST", "/v1/sales/drop/waitlist", r#"{"units":1}"#);
+    stream.until("sale", |sale| sale["waiting"] == 1);
+    server.operate("POST", "/v1/sales/drop/pause", &Value::Null);
+    stream.until("sale", |sale| sale["state"] == "paused");
+}
+
+#[test]
+fn a_rush_is_told_in_few_events_the_last_of_which_is_true() {
+    let (_data, server) = selling(300);
+    let mut stream = Stream::open(&server, None, "");
+    for i in 0..300 {
+        assert_eq!(server.click(&format!("m{i}"), 1, "").status, 202);
+    }
+    let mut events = 1;
+    while stream.next().unwrap().data["left"] != 0 {
+        events += 1;
+    }
+    assert!(events < 100, "{events} events for 300 clicks");
+}
+
+#[test]
+fn a_member_is_told_each_step_of_their_own_orders_and_of_nobody_elses() {
+    let (_data, server) = selling(10);
+    let mut stream = Stream::open(&server, Some("ann"), "");
+    let theirs = server.order("bob", 1);
+    let mine = server.order("ann", 2);
+    let confirmed = stream.until("order", |_| true);
+    assert_eq!(
+        (&confirmed.data["order_id"], &confirmed.data["status"]),
+        (&mine["order_id"], &json!("confirmed"))
+    );
+    assert!(confirmed.data["pay_by"].is_string() && confirmed.id.is_some());
+    server.pay(&theirs, "paid");
+    server.cancel("ann", &mine);
+    let cancelled = stream.until("order", |_| true);
+    assert_eq!(cancelled.data["status"], "cancelled");
+    server.pay(&mine, "paid");
+    assert_eq!(stream.until("order", |_| true).data["status"], "refund_due");
+}
+
+#[test]
+fn a_stream_that_comes_back_is_told_what_it_missed() {
+    let (data, server) = selling(10);
+    let first = server.order("ann", 1);
+    let mut stream = Stream::open(&server, Some("ann"), "");
+    let known = stream.until("order", |_| true);
+    assert_eq!(known.data["order_id"], first["order_id"], "what there is already is told first");
+    drop(stream);
+    // Time goes on, so that what is known is not of the same instant.
+    let seen: u64 = known.id.unwrap().parse().unwrap();
+    until("a millisecond has passed", || {
+        server.order("bob", 1)["confirmed_at"] != first["confirmed_at"]
+    });
+    let second = server.order("ann", 1);
+    drop(server);
+    let server = Server::start(data.path());
+    server.pay(&second, "paid");
+    let since = format!("last-event-id: {}\r\n", seen + 1);
+    let mut stream = Stream::open(&server, Some("ann"), &since);
+    let missed = stream.until("order", |_| true);
+    assert_eq!(
+        (&missed.data["order_id"], &missed.data["status"]),
+        (&second["order_id"], &json!("paid"))
+    );
+    for odd in ["", "nonsense", "-1", "99999999999999999999"] {
+        let mut stream = Stream::open(&server, Some("ann"), &format!("last-event-id: {odd}\r\n"));
+        assert_eq!(stream.until("order", |_| true).data["order_id"], first["order_id"], "{odd}");
+    }
+}
+
+#[test]
+fn a_member_who_waits_is_told_their_place_as_it_moves() {
+    let (_data, server) = selling(1);
+    let order = server.order("ann", 1);
+    let list = "/v1/sales/drop/waitlist";
+    server.call("bob", "POST", list, r#"{"units":1}"#);
+    server.call("cyd", "POST", list, r#"{"units":1}"#);
+    let mut stream = Stream::open(&server, Some("cyd"), "");
+    assert_eq!(stream.until("waiting", |_| true).data, json!({"units": 1, "position": 2}));
+    server.call("bob", "DELETE", list, "");
+    assert_eq!(stream.until("waiting", |_| true).data["position"], 1);
+    server.cancel("ann", &order);
+    stream.until("order", |order| order["status"] == "confirmed");
+    stream.until("waiting", Value::is_null);
+}
+
+#[test]
+fn a_silent_stream_has_a_heartbeat() {
+    let (_data, server) = selling(1);
+    let mut stream = Stream::open(&server, None, "");
+    let mut line = String::new();
+    while !line.starts_with(':') {
+        line.clear();
+        assert!(stream.lines.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+}
+
+#[test]
+fn a_stream_with_an_expired_token_ends_and_a_bad_one_is_refused() {
+    let (_data, server) = selling(5);
+    let bad = "authorization: Bearer nonsense\r\n";
+    send(server.public, "GET", "/v1/sales/drop/events", bad, b"")
+        .is_problem(401, "unauthenticated");
+    send(server.public, "GET", "/v1/sales/none/events", "", b"").is_problem(404, "unknown_sale");
+    let ttl = std::time::Duration::from_secs(1);
+    let (member, key) = ("ann".parse().unwrap(), server.token_key());
+    let token =
+        gateway::issue_token(gateway::Algorithm::Hs256, key, None, &member, Tier::Gold, ttl);
+    let bearer = format!("authorization: Bearer {}\r\n", token.unwrap());
+    let mut stream = Stream::open(&server, None, &bearer);
+    // It is looked at when something happens; five seconds of leeway come on top.
+    let mut clicks = 0..;
+    until("the stream ends", || {
+        server.click(&format!("m{}", clicks.next().unwrap()), 1, "");
+        stream
+            .lines
+            .get_ref()
+            .set_read_timeout(Some(std::time::Duration::from_millis(50)))
+            .unwrap();
+        let mut line = String::new();
+        matches!(stream.lines.read_line(&mut line), Ok(0))
+    });
+}
+
+#[test]
+fn open_streams_do_not_keep_the_server_from_ending() {
+    let (_data, mut server) = selling(5);
+    let mut streams: Vec<_> = (0..3).map(|_| Stream::open(&server, Some("ann"), "")).collect();
+    server.terminate();
+    assert!(server.ended().success());
+    for stream in &mut streams {
+        while stream.next().is_some() {}
+    }
+}
+
+#[test]
+fn a_stream_that_is_not_read_is_dropped_and_the_others_go_on() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--member-rate", "0"]);
+    server.make(&drop_of(10_000_000));
+    let silent = Stream::open(&server, Some("ann"), "");
+    let mut read = Stream::open(&server, None, "");
+    let streams = || {
+        let metrics = server.operate("GET", "/metrics", &Value::Null).body;
+        let line = metrics.lines().find(|line| line.starts_with("flashlane_streams ")).unwrap();
+        line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(streams(), 2);
+    // More steps than wait for anybody, and more bytes than its socket holds.
+    until("the silent stream is dropped", || {
+        for _ in 0..20 {
+            let order = server.click("ann", 1, "").json;
+            assert_eq!(server.cancel("ann", &order).status, 200, "{order}");
+        }
+        streams() == 1
+    });
+    assert!(read.next().is_some());
+    drop(silent);
+}
