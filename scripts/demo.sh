@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A member drop from beginning to end: builds, serves 1,000 units on free ports, sends 20,000 members
 # of five tiers, tells the story tier by tier, audits it, and stops. Exits 0 only if the audit passed.
+# Arguments are passed on to `load`; `--help` there lists them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,5 +33,5 @@ read -r -t 30 operator <&3
 
 echo "a sale of 1,000 units: diamond enters first, each lower tier a second later"
 "$bin/load" --target "${public#public http://}" --operator "${operator#operator http://}" \
-  --data "$data/store" --make 1000 --members 20000 --mix 92,4,2,1,1 --limits 1,1,2,2,3 \
-  --stagger-ms 1000 --rate 6000 --seconds 8 --html "$report" --verify-after-stopping "$server"
+  --data "$data/store" --make 1000 --members 20000 --tiers 92,4,2,1,1 --limits 1,1,2,2,3 \
+  --stagger-ms 1000 --rate 6000 --seconds 8 --html "$report" --verify-after-stopping "$server" "$@"

@@ -1,5 +1,6 @@
 //! The audit of a run: the clients' receipts against the operator's list against the store.
 
+use crate::life::Lives;
 use crate::operator::{ListedOrder, SaleReport};
 use crate::tally::Tally;
 use engine::order::Status;
@@ -40,7 +41,15 @@ impl Audit {
     }
 
     /// Receipts against the operator's list of orders.
-    pub fn orders(&mut self, tally: &Tally, listed: &[ListedOrder], report: &SaleReport) {
+    ///
+    /// `joined`: members who were on the waitlist, and may have been offered an order.
+    pub fn orders(
+        &mut self,
+        tally: &Tally,
+        listed: &[ListedOrder],
+        report: &SaleReport,
+        joined: &HashSet<String>,
+    ) {
         let by_id: HashMap<&str, &ListedOrder> =
             listed.iter().map(|order| (order.order_id.as_str(), order)).collect();
         let mut seen = HashSet::new();
@@ -58,7 +67,7 @@ impl Audit {
                     if !same {
                         wrong.push(format!("{} is another order on the list", receipt.order_id));
                     }
-                    if receipt.was_confirmed && order.status != "confirmed" {
+                    if receipt.was_confirmed && !order.was_confirmed() {
                         let (id, status) = (&receipt.order_id, &order.status);
                         wrong.push(format!("{id} was told to be confirmed and is {status}"));
                     }
@@ -68,7 +77,9 @@ impl Audit {
         let receipts = tally.receipts.len();
         self.check(format!("each of {receipts} receipts is an order on the list"), wrong);
 
-        let strangers = listed.iter().filter(|order| !seen.contains(order.order_id.as_str()));
+        let strangers = listed.iter().filter(|order| {
+            !seen.contains(order.order_id.as_str()) && !joined.contains(&order.member)
+        });
         let strangers: Vec<_> = strangers.map(|order| order.order_id.clone()).collect();
         let unanswered = tally.unanswered;
         if strangers.len() as u64 > unanswered {
@@ -78,6 +89,10 @@ impl Audit {
             self.check(spared, Vec::new());
         }
 
+        let repeated = tally.repeated;
+        let wrong = tally.repeated_wrong.clone();
+        self.check(format!("each of {repeated} repeated clicks got the same answer"), wrong);
+
         let undecided = listed.iter().filter(|order| order.status == "reserved");
         let undecided = undecided.map(|order| format!("{} is reserved", order.order_id)).collect();
         self.check("every accepted order reached its end", undecided);
@@ -86,18 +101,18 @@ impl Audit {
 
     /// Stock, limits and windows, from the list alone.
     fn rules(&mut self, listed: &[ListedOrder], report: &SaleReport) {
-        let confirmed = || listed.iter().filter(|order| order.status == "confirmed");
-        let sold: u64 = confirmed().map(|order| u64::from(order.units)).sum();
+        let held_now = || listed.iter().filter(|order| order.holds_units());
+        let sold: u64 = held_now().map(|order| u64::from(order.units)).sum();
         let mut uneven = Vec::new();
-        if sold + report.left != report.stock || sold != report.confirmed {
-            let (left, stock, said) = (report.left, report.stock, report.confirmed);
+        if sold + report.left != report.stock || sold != report.confirmed + report.paid {
+            let (left, stock, said) = (report.left, report.stock, report.confirmed + report.paid);
             uneven.push(format!("{sold} sold (report: {said}) + {left} left, of {stock}"));
         }
         self.check(format!("{sold} units sold + {} left = {}", report.left, report.stock), uneven);
 
         let mut held: HashMap<&str, u64> = HashMap::new();
         let mut over = Vec::new();
-        for order in confirmed() {
+        for order in held_now() {
             let units = held.entry(&order.member).or_default();
             *units += u64::from(order.units);
             let limit = report.limits.get(&order.tier).copied().unwrap_or(0);
@@ -128,11 +143,53 @@ impl Audit {
             return;
         };
         self.check("the store adds up", stored.differences.clone());
-        let confirmed = listed.iter().filter(|order| order.status == "confirmed").count();
         let mut uneven = Vec::new();
-        if stored.tallies.sum(Status::Confirmed).orders != confirmed as u64 {
-            uneven.push(format!("the store has {}", stored.tallies.sum(Status::Confirmed).orders));
+        for status in Status::STORED {
+            let listed = listed.iter().filter(|order| order.status == status.as_str()).count();
+            let (word, stored) = (status.as_str(), stored.tallies.sum(status).orders);
+            if stored != listed as u64 {
+                uneven.push(format!("{word}: {listed} on the list, {stored} in the store"));
+            }
         }
-        self.check(format!("the store has the {confirmed} confirmed orders of the list"), uneven);
+        let orders = listed.len();
+        self.check(format!("the store has the {orders} orders of the list where they are"), uneven);
+    }
+
+    /// What everyone was told after the clicks, against the list at the end.
+    pub fn lives(&mut self, lives: &Lives, listed: &[ListedOrder], report: &SaleReport) {
+        self.check(
+            "every payment, cancellation and wish was answered rightly",
+            lives.wrong.clone(),
+        );
+        let by_id: HashMap<&str, &ListedOrder> =
+            listed.iter().map(|order| (order.order_id.as_str(), order)).collect();
+        let differs = |(id, told): (&String, &String)| match by_id.get(id.as_str()) {
+            Some(order) if order.status == *told => None,
+            Some(order) => Some(format!("{id} was told to be {told} and is {}", order.status)),
+            None => Some(format!("{id} was told to be {told} and is not on the list")),
+        };
+        let told = lives.told.len();
+        let wrong = lives.told.iter().filter_map(differs).collect();
+        self.check(format!("each of {told} orders ended as was told"), wrong);
+
+        let mut early = Vec::new();
+        for order in listed.iter().filter(|order| order.status == "expired") {
+            let due =
+                order.confirmed_at.map(|at| at.as_millisecond() + report.pay_within_s * 1_000);
+            let expired = order.changed_at.map(Timestamp::as_millisecond);
+            if due.is_none() || expired < due || lives.told.contains_key(&order.order_id) {
+                early.push(format!("{} expired at {expired:?}, due {due:?}", order.order_id));
+            }
+        }
+        self.check("only unpaid orders expired, and none before its time", early);
+        let unpaid = listed.iter().filter(|order| order.status == "confirmed");
+        let unpaid = unpaid.map(|order| order.order_id.clone()).collect();
+        self.check("nobody owes anything any more", unpaid);
+        let stranded = report.waiting > 0 && report.left > 0;
+        let stranded = stranded.then(|| format!("{} left, {} wait", report.left, report.waiting));
+        self.check(
+            "no unit is on sale while somebody waits for one",
+            stranded.into_iter().collect(),
+        );
     }
 }

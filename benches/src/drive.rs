@@ -2,6 +2,7 @@
 //! from when its click was due. So a server that stalls cannot hide behind clicks not sent.
 
 use crate::client::Client;
+use crate::life::Moment;
 use crate::tally::{Receipt, Tally};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -13,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 /// A member and the header that proves it.
 #[derive(Debug, Clone)]
@@ -47,6 +48,10 @@ pub struct Plan {
     pub wait_percent: u64,
     /// Whether each click carries an idempotency key of its own.
     pub keyed: bool,
+    /// Of a hundred clicks, how many are sent twice; only with `keyed`.
+    pub repeated_percent: u64,
+    /// Where answers go that somebody goes on from.
+    pub moments: Option<mpsc::UnboundedSender<Moment>>,
     /// Whether to keep a receipt for each accepted click, and count by tier and code.
     pub receipts: bool,
 }
@@ -143,9 +148,15 @@ async fn click_on(run: Arc<Run>) -> Tally {
             None => Instant::now(),
         };
         let turn = i % run.plan.clickers.len() as u64;
-        let clicker = &run.plan.clickers[usize::try_from(turn).expect("an index")];
+        let turn = usize::try_from(turn).expect("an index");
+        let clicker = &run.plan.clickers[turn];
         let answer = client.send(run.request(i, clicker)).await;
-        run.note(&mut tally, clicker, due, answer);
+        let order = run.note(&mut tally, clicker, due, answer);
+        if run.plan.keyed && i % 100 < run.plan.repeated_percent {
+            let again = client.send(run.request(i, clicker)).await;
+            tally.note_repeated(order.as_ref().map(|(id, _)| &**id), again);
+        }
+        run.tell(turn, &tally, order);
     }
 }
 
@@ -182,17 +193,21 @@ impl Run {
         clicker: &Clicker,
         due: Instant,
         answer: anyhow::Result<(StatusCode, Bytes)>,
-    ) {
+    ) -> Option<(String, u32)> {
         let latency = due.elapsed();
         if self.plan.receipts {
             *tally.clicks.entry(clicker.tier).or_default() += 1;
         }
+        tally.is_last_sold_out = false;
         match answer {
             Ok((StatusCode::ACCEPTED | StatusCode::CREATED, body)) => {
                 // Ordering: Relaxed, for the progress bar.
                 self.progress.accepted.fetch_add(1, Ordering::Relaxed);
                 let order: Result<OrderAnswer<'_>, _> = serde_json::from_slice(&body);
-                let Ok(order) = order else { return tally.record("unreadable", latency) };
+                let Ok(order) = order else {
+                    tally.record("unreadable", latency);
+                    return None;
+                };
                 let was_confirmed = order.status == "confirmed";
                 tally.record(if was_confirmed { "confirmed" } else { "accepted" }, latency);
                 if self.plan.receipts {
@@ -206,6 +221,8 @@ impl Run {
                         due_ms: u64::try_from(due_ms).unwrap_or(u64::MAX),
                     });
                 }
+                let goes_on = self.plan.moments.is_some() || self.plan.repeated_percent > 0;
+                return goes_on.then(|| (order.order_id.to_owned(), order.units));
             }
             Ok((status, body)) => {
                 // Ordering: Relaxed, for the progress bar.
@@ -213,6 +230,7 @@ impl Run {
                 let refused: Result<Refused<'_>, _> = serde_json::from_slice(&body);
                 let code = refused.map_or_else(|_| format!("http {status}"), |r| r.code.to_owned());
                 tally.record(&code, latency);
+                tally.is_last_sold_out = code == "sold_out";
                 if self.plan.receipts {
                     let codes = tally.refused.entry(clicker.tier).or_default();
                     *codes.entry(code).or_default() += 1;
@@ -223,5 +241,18 @@ impl Run {
                 tally.first_error.get_or_insert_with(|| format!("{error:#}"));
             }
         }
+        None
+    }
+
+    /// Tells whoever goes on from here.
+    fn tell(&self, clicker: usize, tally: &Tally, order: Option<(String, u32)>) {
+        let Some(moments) = &self.plan.moments else { return };
+        let moment = match order {
+            Some((order_id, units)) => Moment::Accepted { order_id, units, clicker },
+            None if tally.is_last_sold_out => Moment::SoldOut { clicker },
+            None => return,
+        };
+        // Err: nobody goes on from here any more.
+        moments.send(moment).ok();
     }
 }

@@ -5,6 +5,7 @@ pub mod child;
 pub mod client;
 pub mod drive;
 pub mod faults;
+pub mod life;
 pub mod members;
 pub mod operator;
 pub mod plot;

@@ -25,6 +25,8 @@ pub struct Operator {
 /// What the run looks at in a sale's report. Counts are units.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SaleReport {
+    /// Price of one unit.
+    pub price_cents: u64,
     /// Units in all.
     pub stock: u64,
     /// Units nobody holds.
@@ -33,8 +35,14 @@ pub struct SaleReport {
     pub reserved: u64,
     /// Units of orders on disk.
     pub confirmed: u64,
+    /// Units of orders that were paid.
+    pub paid: u64,
     /// Units of orders that the store refused.
     pub released: u64,
+    /// How long an order may stay unpaid, in seconds.
+    pub pay_within_s: i64,
+    /// Members on the waitlist.
+    pub waiting: u64,
     /// Most units a member of each tier may hold.
     pub limits: BTreeMap<Tier, u64>,
     /// When each tier may enter.
@@ -74,8 +82,24 @@ pub struct ListedOrder {
     pub number: u64,
     /// When it was accepted.
     pub reserved_at: Timestamp,
-    /// When the store decided.
+    /// When the store confirmed it.
     pub confirmed_at: Option<Timestamp>,
+    /// When it came to where it is.
+    pub changed_at: Option<Timestamp>,
+}
+
+impl ListedOrder {
+    /// Whether it keeps its units from everyone else.
+    #[must_use]
+    pub fn holds_units(&self) -> bool {
+        ["reserved", "confirmed", "paid"].contains(&&*self.status)
+    }
+
+    /// Whether it was ever confirmed.
+    #[must_use]
+    pub fn was_confirmed(&self) -> bool {
+        self.confirmed_at.is_some()
+    }
 }
 
 impl Operator {

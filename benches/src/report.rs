@@ -65,6 +65,8 @@ pub struct Report {
     pub unanswered: u64,
     /// Latency by outcome.
     pub latency: BTreeMap<String, Summary>,
+    /// What was done after the clicks, and how often.
+    pub lives: BTreeMap<&'static str, u64>,
     /// Tier by tier, highest first.
     pub tiers: Vec<TierStory>,
     /// The sale at its end.
@@ -87,8 +89,7 @@ impl Report {
     ) -> Vec<TierStory> {
         let since = |at: Timestamp| at.duration_since(started_at).as_secs_f64();
         let story = |tier: Tier| {
-            let of_tier =
-                || listed.iter().filter(move |o| o.tier == tier && o.status == "confirmed");
+            let of_tier = || listed.iter().filter(move |o| o.tier == tier && o.was_confirmed());
             TierStory {
                 tier,
                 members: members.get(&tier).copied().unwrap_or(0),
@@ -114,6 +115,12 @@ impl Report {
         writeln!(text, "refused    {refused:>9}").expect("a string takes all");
         if self.unanswered > 0 {
             writeln!(text, "unanswered {:>9}", self.unanswered).expect("a string takes all");
+        }
+        if !self.lives.is_empty() {
+            text.push_str("\nafter the clicks\n");
+            for (what, times) in &self.lives {
+                writeln!(text, "  {what:<20} {times:>7}").expect("a string takes all");
+            }
         }
         text.push_str(&self.latency_text());
         text.push_str("\naudit\n");
@@ -210,7 +217,7 @@ impl Report {
         let end_s = self.samples.last().map_or(0.0, |sample| sample.at_s);
         let line = |tier: Tier| {
             let (mut units, mut points) = (0.0, vec![(0.0, 0.0)]);
-            for order in listed.iter().filter(|o| o.tier == tier && o.status == "confirmed") {
+            for order in listed.iter().filter(|o| o.tier == tier && o.was_confirmed()) {
                 let at_s = order.reserved_at.duration_since(self.started_at).as_secs_f64();
                 points.push((at_s.max(0.0), units));
                 units += f64::from(order.units);

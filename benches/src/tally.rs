@@ -1,6 +1,8 @@
 //! What came back: latencies by outcome, and a receipt for every accepted click.
 
 use hdrhistogram::Histogram;
+use hyper::StatusCode;
+use hyper::body::Bytes;
 use membership::Tier;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -34,6 +36,12 @@ pub struct Tally {
     pub unanswered: u64,
     /// What the first of them met.
     pub first_error: Option<String>,
+    /// Clicks that were sent twice, and those of them that were answered with two orders.
+    pub repeated: u64,
+    /// What was wrong with those.
+    pub repeated_wrong: Vec<String>,
+    /// Whether the last click of this connection was told `sold_out`.
+    pub is_last_sold_out: bool,
     /// Clicks by tier.
     pub clicks: BTreeMap<Tier, u64>,
     /// Refused clicks by tier and code.
@@ -95,6 +103,28 @@ impl Tally {
         }
     }
 
+    /// A click was sent again with its key: an order must be answered with the same order.
+    pub fn note_repeated(
+        &mut self,
+        order: Option<&str>,
+        again: anyhow::Result<(StatusCode, Bytes)>,
+    ) {
+        #[derive(Deserialize)]
+        struct Order {
+            order_id: String,
+        }
+        self.repeated += 1;
+        let again = again.ok().and_then(|(_, body)| serde_json::from_slice::<Order>(&body).ok());
+        let again = again.map(|order| order.order_id);
+        if let (Some(first), Some(again)) = (order, &again)
+            && first != again
+        {
+            self.repeated_wrong.push(format!("{first}, repeated {again}"));
+        } else if order.is_some() && again.is_none() {
+            self.repeated_wrong.push(format!("{order:?}, repeated no order"));
+        }
+    }
+
     /// Adds what another connection saw.
     pub fn merge(&mut self, other: Self) {
         for (outcome, latency) in other.latencies {
@@ -103,6 +133,8 @@ impl Tally {
         }
         self.receipts.extend(other.receipts);
         self.unanswered += other.unanswered;
+        self.repeated += other.repeated;
+        self.repeated_wrong.extend(other.repeated_wrong);
         self.first_error = self.first_error.take().or(other.first_error);
         for (tier, clicks) in other.clicks {
             *self.clicks.entry(tier).or_default() += clicks;

@@ -145,7 +145,7 @@ async fn settle(app: &App, payment: &Payment) -> Result<Json<PaymentView>, ApiEr
         match found.status() {
             Status::Paid => {}
             Status::RefundDue => {
-                tracing::warn!(order = %id, "paid too late: this payment is to be refunded");
+                tracing::info!(order = %id, "paid too late: this payment is to be refunded");
             }
             _ => return Err(mismatch("this order never came to be confirmed")),
         }

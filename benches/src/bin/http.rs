@@ -179,6 +179,8 @@ impl<'a> World<'a> {
             units: 1,
             wait_percent: 0,
             keyed: false,
+            repeated_percent: 0,
+            moments: None,
             receipts: false,
         }
     }

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use benches::audit::Audit;
 use benches::drive::{Plan, Progress, drive};
+use benches::life::{Actors, Mix};
 use benches::members::clickers;
 use benches::operator::{Operator, SaleReport};
 use benches::report::{Report, Sample};
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// Drives a member drop with an open loop, reports accepted, confirmed and refused apart, and audits
 ///
@@ -28,6 +30,7 @@ use std::time::{Duration, Instant};
 /// receipts are compared with the operator's list of orders and, with --verify, with the store.
 /// Exits 1 and says which if anything differs.
 #[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 struct Options {
     /// The server's public address, on loopback
     #[arg(long, default_value = "127.0.0.1:8080")]
@@ -55,7 +58,7 @@ struct Options {
     members: usize,
     /// Of a hundred members: regular, silver, gold, platinum, diamond
     #[arg(long, value_delimiter = ',', default_value = "70,15,9,4,2")]
-    mix: Vec<usize>,
+    tiers: Vec<usize>,
     /// Clicks a second, or `max`: each connection clicks again as soon as it is answered
     #[arg(long, default_value = "5000", value_parser = rate)]
     rate: Rate,
@@ -74,6 +77,14 @@ struct Options {
     /// Give each click an idempotency key
     #[arg(long)]
     keyed: bool,
+    /// Of a hundred clicks, how many are sent twice; with --keyed
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    repeated: u64,
+    /// Seconds within which orders of a sale to make are to be paid
+    #[arg(long, default_value_t = 900)]
+    pay_within_s: u64,
+    #[command(flatten)]
+    mix: Mix,
     /// Write the figures here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -106,7 +117,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     ensure!(options.limits.len() == 5, "--limits takes five numbers, regular first");
     ensure!((1..=600).contains(&options.seconds), "--seconds takes 1 to 600");
     ensure!((1..=10_000).contains(&options.connections), "--connections takes 1 to 10,000");
-    let (clickers, members) = clickers(&options.data, options.members, &options.mix)?;
+    let (clickers, members) = clickers(&options.data, options.members, &options.tiers)?;
     let key = read(&options.data.join("operator.key"))?;
     let mut operator = Operator::new(options.operator, &key)?;
     if let Some(units) = options.make {
@@ -115,6 +126,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let before = operator.report(&options.sale).await?;
     ensure!(before.left == before.stock, "the sale {} has orders already", options.sale);
+
+    let mix = options.mix;
+    let (target, data, sale) = (options.target, &options.data, &options.sale);
+    let price = before.price_cents;
+    let actors = Actors::new(target, data, sale, price, Arc::clone(&clickers), mix)?;
+    let actors = Arc::new(actors);
+    let (tell, told) = mpsc::unbounded_channel();
+    let acting = tokio::spawn(Arc::clone(&actors).act(told));
 
     let started_at = Timestamp::now();
     let plan = Plan {
@@ -127,6 +146,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         units: options.units,
         wait_percent: options.wait_percent,
         keyed: options.keyed,
+        repeated_percent: options.repeated,
+        moments: options.mix.is_some().then_some(tell),
         receipts: true,
     };
     let progress = Arc::new(Progress::default());
@@ -134,10 +155,18 @@ async fn main() -> anyhow::Result<ExitCode> {
     let samples = watch(&options, &mut operator, &progress, || driving.is_finished()).await?;
     let tally = driving.await?;
 
+    let mut lives = acting.await?;
+    if mix.is_some() {
+        let patience = Duration::from_secs(60 + 10 * options.pay_within_s);
+        actors.end(&mut operator, &mut lives, patience).await?;
+    }
     let sale = operator.settled(&options.sale, Duration::from_secs(60)).await?;
     let listed = operator.orders(&options.sale).await?;
     let mut audit = Audit::default();
-    audit.orders(&tally, &listed, &sale);
+    audit.orders(&tally, &listed, &sale, &lives.joined);
+    if mix.is_some() {
+        audit.lives(&lives, &listed, &sale);
+    }
     if let Some(pid) = options.verify_after_stopping {
         stop(pid).await?;
         let store = RedbStore::open(&options.data.join("store.redb"))?;
@@ -151,9 +180,10 @@ async fn main() -> anyhow::Result<ExitCode> {
         started_at,
         rate: options.rate.0,
         accepted: tally.receipts.len() as u64,
-        confirmed: listed.iter().filter(|order| order.status == "confirmed").count() as u64,
+        confirmed: listed.iter().filter(|order| order.was_confirmed()).count() as u64,
         refused: tally.refusals(),
         unanswered: tally.unanswered,
+        lives: lives.counts,
         latency: tally.latencies.iter().map(|(o, l)| (o.clone(), l.summary())).collect(),
         tiers: Report::stories(&tally, &members, &listed, &sale, started_at),
         sale,
@@ -189,7 +219,7 @@ fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Val
     Ok(json!({
         "id": options.sale, "title": "A lamp that only members get", "price_cents": 19_900,
         "currency": "CNY", "stock": units, "windows": windows, "limits": limits,
-        "closes_at": at(3_600_000)?, "pay_within_s": 900,
+        "closes_at": at(3_600_000)?, "pay_within_s": options.pay_within_s,
     }))
 }
 

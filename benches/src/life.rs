@@ -1,0 +1,355 @@
+//! What members and the payment provider do after the clicks: pay, pay twice, pay too late, forge,
+//! cancel, wait. Each remembers what it was told, for the audit.
+
+use crate::client::Client;
+use crate::drive::Clicker;
+use crate::operator::{ListedOrder, Operator};
+use anyhow::{Context, ensure};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode, header};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use standardwebhooks::Webhook;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, mpsc};
+
+/// Connections that pay, cancel and wait.
+const HANDS: usize = 16;
+/// How long one call is tried again while the server is busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Of a hundred.
+#[derive(Debug, Clone, Copy, Default, Serialize, clap::Args)]
+pub struct Mix {
+    /// Of a hundred orders, how many are paid; a third of those twice, a tenth after a forged payment
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    pub paid: u64,
+    /// Of a hundred orders, how many are cancelled
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    pub cancelled: u64,
+    /// Of a hundred orders, how many are cancelled and paid all the same
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    pub late: u64,
+    /// Of a hundred clicks that find the sale sold out, how many join the waitlist; a quarter of those
+    /// leave it again
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    pub waiting: u64,
+}
+
+impl Mix {
+    /// Whether anything is to happen after the clicks.
+    #[must_use]
+    pub fn is_some(self) -> bool {
+        self.paid + self.cancelled + self.late + self.waiting > 0
+    }
+}
+
+/// A click's answer that somebody goes on from.
+#[derive(Debug, Clone)]
+pub enum Moment {
+    /// An order.
+    Accepted {
+        /// Its id.
+        order_id: String,
+        /// Its units.
+        units: u32,
+        /// Whose it is.
+        clicker: usize,
+    },
+    /// Sold out.
+    SoldOut {
+        /// Who hears it.
+        clicker: usize,
+    },
+}
+
+/// What was done, and what everyone was told.
+#[derive(Debug, Default)]
+pub struct Lives {
+    /// By order: where it was said to be last.
+    pub told: HashMap<String, String>,
+    /// Members who were put on the waitlist.
+    pub joined: HashSet<String>,
+    /// How often each thing was done.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// Answers that should not have come.
+    pub wrong: Vec<String>,
+}
+
+impl Lives {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.told.extend(other.told);
+        self.joined.extend(other.joined);
+        self.wrong.extend(other.wrong);
+        for (what, count) in other.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// Everyone who acts after the clicks.
+#[derive(Debug)]
+pub struct Actors {
+    target: SocketAddr,
+    sale: String,
+    price_cents: u64,
+    clickers: Arc<[Clicker]>,
+    mix: Mix,
+    payment_key: String,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+}
+
+impl Actors {
+    /// Members of a sale on this server, and the provider who signs with the key in its data folder.
+    ///
+    /// # Errors
+    /// When the key cannot be read or the mix is over a hundred.
+    pub fn new(
+        target: SocketAddr,
+        data: &Path,
+        sale: &str,
+        price_cents: u64,
+        clickers: Arc<[Clicker]>,
+        mix: Mix,
+    ) -> anyhow::Result<Self> {
+        let most = mix.paid + mix.cancelled + mix.late;
+        ensure!(most <= 100 && mix.waiting <= 100, "percentages add up to a hundred at most");
+        let path = data.join("payment.key");
+        let payment_key = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let (sale, payment_key) = (sale.to_owned(), payment_key.trim().to_owned());
+        Ok(Self { target, sale, price_cents, clickers, mix, payment_key })
+    }
+
+    /// Acts on each moment as it comes, until no more come.
+    pub async fn act(self: Arc<Self>, moments: mpsc::UnboundedReceiver<Moment>) -> Lives {
+        let moments = Arc::new(Mutex::new(moments));
+        let hands: Vec<_> = (0..HANDS as u64)
+            .map(|hand| {
+                let (actors, moments) = (Arc::clone(&self), Arc::clone(&moments));
+                tokio::spawn(async move {
+                    let mut hand = Hand::new(&actors, hand);
+                    loop {
+                        let moment = moments.lock().await.recv().await;
+                        let Some(moment) = moment else { return hand.lives };
+                        hand.live(&moment).await;
+                    }
+                })
+            })
+            .collect();
+        let mut lives = Lives::default();
+        for hand in hands {
+            lives.merge(hand.await.expect("a hand does not panic"));
+        }
+        lives
+    }
+
+    /// Follows the sale to its end: offers are paid or left, and what is not paid expires.
+    ///
+    /// # Errors
+    /// When orders have not come to their end after `patience`.
+    pub async fn end(
+        &self,
+        operator: &mut Operator,
+        lives: &mut Lives,
+        patience: Duration,
+    ) -> anyhow::Result<Vec<ListedOrder>> {
+        let start = Instant::now();
+        let mut hand = Hand::new(self, 99);
+        let mut seen: HashSet<String> = lives.told.keys().cloned().collect();
+        loop {
+            let listed = operator.orders(&self.sale).await?;
+            let unpaid = listed.iter().filter(|order| order.status == "confirmed");
+            for order in unpaid {
+                let is_offer = lives.joined.contains(&order.member);
+                // Four of five offers are paid; the other goes to the next who waits.
+                if seen.insert(order.order_id.clone()) && is_offer && order.number % 5 != 0 {
+                    hand.lives.count("offers paid");
+                    hand.pay(&order.order_id, order.units).await;
+                }
+            }
+            let is_over =
+                |order: &ListedOrder| !["reserved", "confirmed"].contains(&&*order.status);
+            if listed.iter().all(is_over) {
+                lives.merge(hand.lives);
+                return Ok(listed);
+            }
+            let open = listed.iter().filter(|order| !is_over(order)).count();
+            ensure!(start.elapsed() < patience, "{open} orders are unpaid after {patience:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// One connection that acts.
+struct Hand<'a> {
+    actors: &'a Actors,
+    client: Client,
+    rng: fastrand::Rng,
+    lives: Lives,
+}
+
+impl<'a> Hand<'a> {
+    fn new(actors: &'a Actors, seed: u64) -> Self {
+        let (client, rng) = (Client::new(actors.target), fastrand::Rng::with_seed(seed));
+        Self { actors, client, rng, lives: Lives::default() }
+    }
+
+    async fn live(&mut self, moment: &Moment) {
+        let (mix, draw) = (self.actors.mix, self.rng.u64(..100));
+        match moment {
+            Moment::Accepted { order_id, units, clicker } => {
+                if draw < mix.paid {
+                    if self.rng.u8(..10) == 0 {
+                        self.forge(order_id, *units).await;
+                    }
+                    self.pay(order_id, *units).await;
+                } else if draw < mix.paid + mix.cancelled {
+                    self.cancel(order_id, *clicker).await;
+                } else if draw < mix.paid + mix.cancelled + mix.late {
+                    self.cancel(order_id, *clicker).await;
+                    self.pay(order_id, *units).await;
+                }
+            }
+            Moment::SoldOut { clicker } if draw < mix.waiting => self.wait(*clicker).await,
+            Moment::SoldOut { .. } => {}
+        }
+    }
+
+    fn payment(&self, order_id: &str, units: u32, key: &str, id: &str) -> Request<Full<Bytes>> {
+        let amount = self.actors.price_cents * u64::from(units);
+        let body = json!({"order_id": order_id, "event": "paid", "amount_cents": amount});
+        let (body, at) = (body.to_string(), Timestamp::now().as_second());
+        let webhook = Webhook::new(key).expect("a key");
+        let signature = webhook.sign(id, at, body.as_bytes()).expect("text is signed");
+        Request::post("/v1/payments")
+            .header(header::HOST, "flashlane")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", at)
+            .header("webhook-signature", signature)
+            .body(Full::new(Bytes::from(body)))
+            .expect("a plain request")
+    }
+
+    async fn forge(&mut self, order_id: &str, units: u32) {
+        let key = "whsec_Zm9yZ2VkIGZvcmdlZCBmb3JnZWQgZm9yZ2Vk";
+        let request = self.payment(order_id, units, key, "forged");
+        let answer = self.send(request).await;
+        self.lives.count("payments forged");
+        if answer.map(|(status, _)| status) != Some(StatusCode::UNAUTHORIZED) {
+            self.lives.wrong.push(format!("a forged payment for {order_id} was not refused"));
+        }
+    }
+
+    async fn pay(&mut self, order_id: &str, units: u32) {
+        let id = format!("msg-{order_id}");
+        let key = self.actors.payment_key.clone();
+        let first = self.send(self.payment(order_id, units, &key, &id)).await;
+        let Some(status) = self.status_of(order_id, "a payment", first.as_ref()) else { return };
+        self.lives.count(if status == "paid" { "payments in time" } else { "payments too late" });
+        if self.rng.u8(..3) == 0 {
+            self.lives.count("payments told twice");
+            let again = self.send(self.payment(order_id, units, &key, &id)).await;
+            let again = self.status_of(order_id, "a repeated payment", again.as_ref());
+            if again.as_ref().is_some_and(|again| *again != status) {
+                let both = format!("{order_id}: {status}, told again {again:?}");
+                self.lives.wrong.push(both);
+            }
+        }
+    }
+
+    async fn cancel(&mut self, order_id: &str, clicker: usize) {
+        let path = format!("/v1/orders/{order_id}/cancel");
+        let answer = self.member(clicker, Method::POST, &path, "").await;
+        if self.status_of(order_id, "a cancellation", answer.as_ref()).is_some() {
+            self.lives.count("cancellations");
+        }
+    }
+
+    async fn wait(&mut self, clicker: usize) {
+        let path = format!("/v1/sales/{}/waitlist", self.actors.sale);
+        let joined = self.member(clicker, Method::POST, &path, r#"{"units":1}"#).await;
+        // A unit may have come back meanwhile, or the member holds all that they may.
+        if joined.as_ref().map(|(status, _)| *status) != Some(StatusCode::ACCEPTED) {
+            return;
+        }
+        self.lives.count("joined the waitlist");
+        self.lives.joined.insert(self.actors.clickers[clicker].member.clone());
+        if self.rng.u8(..4) == 0 {
+            self.lives.count("left the waitlist");
+            let left = self.member(clicker, Method::DELETE, &path, "").await;
+            if left.map(|(status, _)| status) != Some(StatusCode::NO_CONTENT) {
+                self.lives.wrong.push(format!("clicker {clicker} could not leave the waitlist"));
+            }
+        }
+    }
+
+    /// Where the answer says that the order is; an answer that is none is noted.
+    fn status_of(
+        &mut self,
+        order_id: &str,
+        what: &str,
+        answer: Option<&(StatusCode, Bytes)>,
+    ) -> Option<String> {
+        let said = match answer {
+            Some((StatusCode::OK, body)) => serde_json::from_slice::<Status>(body).ok(),
+            // It had expired before.
+            Some((StatusCode::CONFLICT, _)) => return None,
+            _ => None,
+        };
+        let Some(Status { status }) = said else {
+            let text = answer.map(|(status, body)| format!("{status} {}", body.escape_ascii()));
+            self.lives.wrong.push(format!("{what} for {order_id} was answered with {text:?}"));
+            return None;
+        };
+        self.lives.told.insert(order_id.to_owned(), status.clone());
+        Some(status)
+    }
+
+    async fn member(
+        &mut self,
+        clicker: usize,
+        method: Method,
+        path: &str,
+        body: &'static str,
+    ) -> Option<(StatusCode, Bytes)> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "flashlane")
+            .header(header::AUTHORIZATION, &self.actors.clickers[clicker].authorization);
+        self.send(request.body(Full::new(Bytes::from(body))).expect("a plain request")).await
+    }
+
+    /// Sends until there is an answer that stands: everything here may be repeated.
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Option<(StatusCode, Bytes)> {
+        let start = Instant::now();
+        loop {
+            let answer = self.client.send(request.clone()).await.ok();
+            let again = match &answer {
+                None => true,
+                Some((status, _)) => {
+                    status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+                }
+            };
+            if !again || start.elapsed() > PATIENCE {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
