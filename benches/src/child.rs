@@ -44,6 +44,19 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Memory that the process has now, in bytes.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("VmRSS")?;
+        Ok(kib.trim().parse::<u64>()? * 1_024)
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself; there is nothing to do about either outcome here.

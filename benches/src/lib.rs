@@ -11,5 +11,7 @@ pub mod operator;
 pub mod plot;
 pub mod redis_server;
 pub mod report;
+pub mod slow;
+pub mod streams;
 pub mod tally;
 pub mod world;

@@ -23,6 +23,9 @@ use std::time::Duration;
 /// After a full one, the next is full already.
 const RUSH_ORDERS: usize = 256;
 const GATHER: Duration = Duration::from_millis(20);
+/// While orders pile up each lower tier is shed earlier by this part of the longest wait. The store is
+/// asked three times within that wait, so that four of these steps shed nobody where nothing waits.
+const SHED_STEPS: u32 = 10;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_MOST: Duration = Duration::from_secs(1);
 
@@ -214,7 +217,7 @@ impl Confirmer {
     }
 
     fn vouch(&self, from: Millis) {
-        self.open.sale.vouch(from + self.patience);
+        self.open.sale.vouch(from + self.patience, self.patience / SHED_STEPS);
     }
 
     fn is_troubled(&mut self, error: &StoreError) {

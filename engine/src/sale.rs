@@ -22,6 +22,7 @@ use crate::terms::Terms;
 use membership::{PerTier, Tier};
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// A member's wish to buy, the member and the tier vouched for.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +57,8 @@ pub struct Sale {
     holdings: Holdings,
     keys: Keys,
     next_number: CachePadded<AtomicU64>,
-    /// Until this instant, in milliseconds, the confirmer vouches that the store takes the orders of
-    /// this process, and soon enough.
+    /// Bits 0..48: until this instant, in milliseconds, the confirmer vouches that the store takes the
+    /// orders of this process, and soon enough; 48..64: how much sooner that ends for each lower tier.
     vouched_until: AtomicU64,
     queue: OrderQueue,
     board: Board,
@@ -151,7 +152,7 @@ impl Sale {
 
     /// Everything that may fail is taken before anything is written.
     fn take(&self, now: Millis, click: Click, limit: Units) -> Result<Accepted, Refusal> {
-        let Click { seat, units, key, .. } = click;
+        let Click { seat, tier, units, key } = click;
         let begun = match key {
             None => None,
             Some(key) => {
@@ -172,7 +173,9 @@ impl Sale {
             Err(held) => return Err(Refusal::LimitReached { limit, held }),
         };
         // Ordering: Relaxed, an instant publishes nothing but itself.
-        if now.0 > self.vouched_until.load(Ordering::Relaxed) {
+        let vouched = self.vouched_until.load(Ordering::Relaxed);
+        let sooner_ms = (vouched >> 48) * (Tier::Diamond as u64 - tier as u64);
+        if now.0 + sooner_ms > vouched & Millis::MAX.0 {
             return Err(Refusal::Busy);
         }
         let reservation = self.stock.reserve(units)?;
@@ -247,11 +250,14 @@ impl Sale {
         }
     }
 
-    /// Clicks after `until` are told to come back later, until this is called again. A process that
-    /// was held up beyond that instant must not promise anything when it goes on.
-    pub fn vouch(&self, until: Millis) {
+    /// Clicks after `until` are told to come back later, until this is called again; those of each
+    /// lower tier this much sooner than those of the next higher one. A process that was held up
+    /// beyond that instant must not promise anything when it goes on, and when orders pile up, the
+    /// lower tiers are shed first.
+    pub fn vouch(&self, until: Millis, sooner_by_tier: Duration) {
+        let sooner_ms = u64::try_from(sooner_by_tier.as_millis()).unwrap_or(u64::MAX).min(0xffff);
         // Ordering: Relaxed, as in `take`.
-        self.vouched_until.store(until.0, Ordering::Relaxed);
+        self.vouched_until.store(sooner_ms << 48 | until.0.min(Millis::MAX.0), Ordering::Relaxed);
     }
 
     /// The keys of accepted clicks, by the number of their order.

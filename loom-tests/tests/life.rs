@@ -278,6 +278,7 @@ fn units_laid_aside_carry_what_came_before_them() {
 #[test]
 #[should_panic]
 fn twin_units_laid_aside_relaxed_carry_nothing() {
+    // Ordering: Relaxed is the bug.
     units_carry_what_came_before(Ordering::Relaxed);
 }
 

@@ -64,7 +64,7 @@ impl Engine {
             self.store.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
         }
         tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
-        sale.vouch(self.clock.now() + self.confirm_within);
+        sale.vouch(self.clock.now() + self.confirm_within, std::time::Duration::ZERO);
         // In this order: a confirmer that found the sale halted for no reason would release its orders.
         sale.stock().go_on();
         open.set_trouble(None);

@@ -170,3 +170,17 @@ fn a_members_orders_are_listed_by_number_taken_in_or_not() {
         assert_eq!(numbers(), [1, 3, 5]);
     }
 }
+
+#[test]
+fn when_orders_pile_up_lower_tiers_are_shed_before_higher_ones() {
+    let drop = sale(1_000);
+    drop.vouch(Millis(6_000), std::time::Duration::from_millis(100));
+    let mut seat = 0;
+    let mut sheds = |now: u64, tier| {
+        seat += 1;
+        drop.buy(Millis(now), click(seat, tier, 1)) == Err(Refusal::Busy)
+    };
+    for (tier, until) in [(Regular, 5_600), (Silver, 5_700), (Gold, 5_800), (Diamond, 6_000)] {
+        assert!(!sheds(until, tier) && sheds(until + 1, tier), "{tier}");
+    }
+}

@@ -1,0 +1,221 @@
+//! `crowd`: what thousands of open streams, and ten times too many clicks, leave of the server.
+
+use anyhow::{Context, ensure};
+use benches::child::Server;
+use benches::drive::{Clicker, Plan, Progress, drive};
+use benches::faults::proxy::{Proxy, Weather};
+use benches::members::clickers;
+use benches::operator::Operator;
+use benches::redis_server::RedisServer;
+use benches::slow;
+use benches::streams::Streams;
+use benches::tally::Tally;
+use clap::Parser;
+use membership::Tier;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Measures click throughput beside open event streams, and what is left of it under overload
+///
+/// Overload is made where orders are confirmed: a Redis that answers slowly, so that ten times what it
+/// confirms can be offered from the same machine. Slow clients are there as well.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Rounds of each comparison; the median counts
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds a round
+    #[arg(long, default_value_t = 6)]
+    seconds: u64,
+    /// Event streams to hold open
+    #[arg(long, default_value_t = 5_000)]
+    streams: usize,
+    /// Keep-alive connections that click
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let files = rlimit::increase_nofile_limit(u64::MAX)?;
+    ensure!(files > options.streams as u64 + 1_000, "raise ulimit -n: {files} files may be open");
+    beside_streams(&options).await?;
+    overload(&options).await
+}
+
+/// The middle one, with the least and the most.
+fn median(values: &mut [f64]) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[values.len() / 2], values[0], values[values.len() - 1])
+}
+
+struct Site {
+    server: Server,
+    operator: Operator,
+    clickers: Arc<[Clicker]>,
+    sales: u64,
+}
+
+impl Site {
+    fn start(data: &Path, more: &[&str]) -> anyhow::Result<Self> {
+        let free = "127.0.0.1:0";
+        let folder = data.to_str().context("a plain path")?;
+        let mut args = vec!["serve", "--listen", free, "--operator-listen", free, "--data", folder];
+        args.extend(more);
+        let server = Server::start("flashlane", &args)?;
+        let key = std::fs::read_to_string(data.join("operator.key"))?;
+        let operator = Operator::new(server.operator.context("an operator listener")?, &key)?;
+        // As many of each tier: so that what is shed of each can be compared.
+        let (clickers, _) = clickers(data, 50_000, &[20, 20, 20, 20, 20])?;
+        Ok(Self { server, operator, clickers, sales: 0 })
+    }
+
+    async fn sale(&mut self) -> anyhow::Result<String> {
+        self.sales += 1;
+        let id = format!("crowd-{}", self.sales);
+        let (open, close) = ("2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z");
+        let of_each = |value: serde_json::Value| -> BTreeMap<&str, serde_json::Value> {
+            Tier::ALL.iter().map(|tier| (tier.as_str(), value.clone())).collect()
+        };
+        let sale = json!({
+            "id": id, "title": "A lamp", "price_cents": 1, "currency": "CNY", "stock": 10_000_000,
+            "windows": of_each(json!(open)), "limits": of_each(json!(60_000)),
+            "closes_at": close, "pay_within_s": 86_400,
+        });
+        self.operator.make_sale(&sale).await?;
+        Ok(id)
+    }
+
+    async fn clicks(&self, sale: &str, rate: Option<u64>, options: &Options) -> Tally {
+        let plan = Plan {
+            target: self.server.public,
+            sale: sale.to_owned(),
+            clickers: Arc::clone(&self.clickers),
+            rate,
+            duration: Duration::from_secs(options.seconds),
+            connections: options.connections,
+            units: 1,
+            wait_percent: 0,
+            keyed: false,
+            repeated_percent: 0,
+            moments: None,
+            receipts: rate.is_some(),
+        };
+        drive(plan, Arc::new(Progress::default())).await
+    }
+}
+
+fn accepted(tally: &Tally) -> u64 {
+    ["accepted", "confirmed"].iter().map(|o| tally.latencies.get(*o).map_or(0, |l| l.0.len())).sum()
+}
+
+/// Accepted clicks a second with and without streams, in turns. Every click changes the stock, so
+/// there is always something to tell.
+async fn beside_streams(options: &Options) -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut site = Site::start(data.path(), &["--member-rate", "0"])?;
+    let (mut ratios, mut alone, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..options.rounds {
+        let sale = site.sale().await?;
+        let rate = |tally: &Tally| accepted(tally) as f64 / options.seconds as f64;
+        let without = rate(&site.clicks(&sale, None, options).await);
+        let mut streams = Streams::open(site.server.public, &sale, options.streams).await?;
+        let told = streams.events();
+        let with = rate(&site.clicks(&sale, None, options).await);
+        let told = (streams.events() - told) as f64 / options.seconds as f64;
+        ensure!(streams.still_open() == options.streams, "streams were lost");
+        let (n, ratio) = (options.streams, with / without);
+        say(&format!(
+            "round {round}: {without:.0} accepted/s without streams, {with:.0} with {n}, which are told \
+             {told:.0} events/s together: {ratio:.2}"
+        ))?;
+        (ratios.push(ratio), alone.push(without), beside.push(with));
+    }
+    let (ratio, least, most) = median(&mut ratios);
+    let ((without, ..), (with, ..)) = (median(&mut alone), median(&mut beside));
+    say(&format!(
+        "{} streams: {with:.0} accepted/s beside {without:.0} without: {ratio:.2} ({least:.2} to {most:.2})\n",
+        options.streams
+    ))
+}
+
+/// What the store confirms a second when it is offered what it takes, and ten times that.
+async fn overload(options: &Options) -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let redis = RedisServer::start(data.path());
+    let proxy = Proxy::start(redis.address()).await?;
+    let url = format!("redis://{}", proxy.address);
+    let store = data.path().join("store");
+    let args = ["--redis", &url, "--member-rate", "0", "--confirm-within", "2s"];
+    let mut site = Site::start(&store, &args)?;
+    proxy.weather(Weather::Slow(Duration::from_millis(100)));
+
+    let mut peaks = Vec::new();
+    let mut goodputs = Vec::new();
+    for round in 0..options.rounds {
+        // Offered more and more until it confirms no more: the most it confirms is the peak.
+        let mut peak = 0.0_f64;
+        let mut offered = 1_000;
+        loop {
+            let (confirmed, _) = confirmed_at(&mut site, offered, options).await?;
+            let grew = confirmed > peak * 1.05;
+            peak = peak.max(confirmed);
+            if !grew {
+                break;
+            }
+            offered = offered * 3 / 2;
+        }
+        let ten = 10 * peak as u64;
+        let before = site.server.resident_bytes()?;
+        let slow_ones = options.connections.div_ceil(20);
+        let slow = slow::clients(site.server.public, slow_ones, &site.clickers[0], "crowd-1");
+        let (goodput, tally) = confirmed_at(&mut site, ten, options).await?;
+        drop(slow);
+        let after = site.server.resident_bytes()?;
+        let shed = Tier::ALL.map(|tier| {
+            let busy = tally.refused.get(&tier).and_then(|codes| codes.get("busy"));
+            let clicks = tally.clicks.get(&tier).copied().unwrap_or(0).max(1);
+            format!("{tier} {:.0} %", 100.0 * busy.copied().unwrap_or(0) as f64 / clicks as f64)
+        });
+        let p99 = tally.latencies.get("accepted").map_or(0, |l| l.0.value_at_quantile(0.99));
+        say(&format!(
+            "round {round}: peak {peak:.0} confirmed/s; offered {ten} clicks/s and {slow_ones} slow clients: \
+             {goodput:.0} confirmed/s ({:.2}), accepted p99 {:.1} ms, shed: {}; memory {} to {} MiB",
+            goodput / peak,
+            p99 as f64 / 1_000.0,
+            shed.join(", "),
+            before >> 20,
+            after >> 20,
+        ))?;
+        (peaks.push(peak), goodputs.push(goodput / peak));
+    }
+    let (ratio, least, most) = median(&mut goodputs);
+    let (peak, ..) = median(&mut peaks);
+    say(&format!(
+        "overload: at 10 times the {peak:.0}/s that the store confirms, {ratio:.2} of it ({least:.2} to {most:.2})"
+    ))
+}
+
+/// Orders confirmed a second, from the first click until the clicks are over, at this offered rate.
+async fn confirmed_at(
+    site: &mut Site,
+    rate: u64,
+    options: &Options,
+) -> anyhow::Result<(f64, Tally)> {
+    let sale = site.sale().await?;
+    let tally = site.clicks(&sale, Some(rate), options).await;
+    let report = site.operator.report(&sale).await?;
+    let confirmed = report.confirmed as f64 / options.seconds as f64;
+    site.operator.settled(&sale, Duration::from_secs(30)).await?;
+    site.operator.switch(&sale, "close").await?;
+    Ok((confirmed, tally))
+}
