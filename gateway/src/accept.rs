@@ -189,6 +189,11 @@ impl Service<Request<Incoming>> for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app;
+    use crate::keys::Algorithm;
+    use crate::payments::PaymentKeys;
+    use crate::session::Verifier;
+    use engine::store::MemoryStore;
 
     #[test]
     fn the_answer_of_a_full_house_has_the_length_that_it_names() {
@@ -196,5 +201,40 @@ mod tests {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
         assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_a_500_without_detail_and_the_process_goes_on() {
+        let key = b"0123456789abcdef0123456789abcdef";
+        let verifier = Verifier::new(Algorithm::Hs256, key, None).unwrap();
+        let payment_keys = PaymentKeys::new(key).unwrap();
+        let (store, limits) = (Arc::new(MemoryStore::default()), Arc::new(Limits::default()));
+        let patience = Duration::from_secs(5);
+        let app = app::start(store, verifier, payment_keys, Arc::clone(&limits), patience);
+        let app = app.await.unwrap();
+        let fails = async || -> &'static str { panic!("canary in {}", "a panic") };
+        let router = Router::new()
+            .route("/fails", axum::routing::get(fails))
+            .route("/works", axum::routing::get(async || "works"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = app.stop.subscribe();
+        let serving = tokio::spawn(serve(listener, router, 10, Arc::clone(&app), limits, stop));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // On one connection: it outlives the panic, too.
+        for (path, status, said) in
+            [("fails", "500", "\"code\":\"internal\""), ("works", "200", "works")].repeat(3)
+        {
+            let ask = format!("GET /{path} HTTP/1.1\r\nhost: x\r\n\r\n");
+            stream.write_all(ask.as_bytes()).await.unwrap();
+            let mut bytes = [0; 4_096];
+            let read = stream.read(&mut bytes).await.unwrap();
+            let answer = String::from_utf8_lossy(&bytes[..read]);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+            assert!(answer.contains(said) && !answer.contains("canary"), "{answer}");
+        }
+        drop(stream);
+        app.stop.send_replace(true);
+        serving.await.unwrap();
     }
 }

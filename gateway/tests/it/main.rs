@@ -6,12 +6,14 @@ mod buying;
 mod crash;
 mod events;
 mod fairness;
+mod fuzz;
 mod life;
 mod operating;
 mod redis;
 #[path = "../../../benches/src/redis_server.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;
+mod secrets;
 mod serving;
 mod support;
 mod tokens;

@@ -203,3 +203,79 @@ pub(super) fn changed(change: &Change, answer: &str) -> Result<Changed, StoreErr
         _ => Err(unreadable("the answer to a change", answer)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RECORD: &str = "3 ann gold 2 paid 5001 6001 0 5000 ff";
+
+    /// A good row with some of its characters changed, left out or doubled; or any text at all.
+    fn any_row(good: &'static str) -> impl Strategy<Value = String> {
+        let edits = prop::collection::vec((0..good.len(), 0_u8..3, any::<char>()), 0..4);
+        let edited = edits.prop_map(move |edits| {
+            let mut text: Vec<char> = good.chars().collect();
+            for (at, kind, other) in edits {
+                let at = at.min(text.len().saturating_sub(1));
+                match kind {
+                    0 if !text.is_empty() => text[at] = other,
+                    1 if !text.is_empty() => drop(text.remove(at)),
+                    _ => text.insert(at, other),
+                }
+            }
+            text.into_iter().collect()
+        });
+        prop_oneof![edited, any::<String>()]
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let read = record(7, RECORD).unwrap();
+        assert_eq!((read.status, read.units, read.number), (Status::Paid, Units(2), 7));
+        assert_eq!((read.settled_at, read.changed_at), (Millis(5_001), Millis(6_001)));
+        let wish = waiting("ann", "gold 2 9").unwrap();
+        assert_eq!((wish.units, wish.place, super::wish(&wish)), (Units(2), 9, "gold 2 9".into()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Whatever Redis holds or answers: it is read as it was written, or it is damage.
+        #[test]
+        fn a_row_that_nobody_wrote_is_damage_and_never_a_panic(
+            text in any_row(RECORD),
+            holds in any_row("2 3 17"),
+            wish in any_row("gold 2 9"),
+            added in any_row("5 15"),
+            answer in any_row("order 3 ann gold 2 paid 5001 6001 0 5000 ff"),
+        ) {
+            let is_damage = |error: StoreError| matches!(error, StoreError::Damaged(_));
+            prop_assert!(record(7, &text).map_or_else(is_damage, |read| read.number == 7));
+            prop_assert!(holder("ann", &holds).map_or_else(is_damage, |_| true));
+            prop_assert!(waiting("ann", &wish).map_or_else(is_damage, |_| true));
+            prop_assert!(top_up("k", &added).map_or_else(is_damage, |_| true));
+            let step = crate::order::Step::Pay;
+            for change in [
+                Change::Order { step, epoch: 3, number: 7 },
+                Change::Leave("ann".parse().unwrap()),
+            ] {
+                prop_assert!(changed(&change, &answer).map_or_else(is_damage, |_| true));
+            }
+        }
+
+        #[test]
+        fn a_sale_that_nobody_wrote_is_damage_and_never_a_panic(
+            fields in prop::collection::hash_map(
+                prop::sample::select(vec!["terms", "epoch", "stock", "left", "next", "seq", "gaps", "paid"]),
+                any_row("1 0 2 0 3 0 4 0 5 0"),
+                0..8,
+            ),
+        ) {
+            let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+            let name: SaleId = "drop".parse().unwrap();
+            prop_assert!(matches!(sale(&name, &fields), Err(StoreError::Damaged(_))));
+            prop_assert!(entry("7-0", &fields).is_err());
+        }
+    }
+}
