@@ -5,22 +5,22 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-if ! command -v cc >/dev/null; then
-  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-    apt-get update -qq && apt-get install -y -qq gcc libc6-dev
-  else
-    echo "check: a C compiler is missing (Debian: gcc libc6-dev)" >&2
-    exit 1
+# need WHAT PACKAGES: installs Debian's packages if WHAT fails.
+need() {
+  local what=$1
+  shift
+  if ! eval "$what" >/dev/null 2>&1; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"
+    else
+      echo "check: something is missing; on Debian: apt-get install $*" >&2
+      exit 1
+    fi
   fi
-fi
-if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
-  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
-    apt-get update -qq && apt-get install -y -qq redis-server redis-tools
-  else
-    echo "check: redis-server is missing (Debian: redis-server)" >&2
-    exit 1
-  fi
-fi
+}
+need 'command -v cc' gcc libc6-dev
+need 'command -v redis-server && command -v redis-cli' redis-server redis-tools
+need 'python3 -c "import venv, ensurepip"' python3-venv
 for tool in cargo rustfmt cargo-clippy; do
   command -v "$tool" >/dev/null || { echo "check: $tool is missing; install Rust 1.95 or later with rustfmt and clippy" >&2; exit 1; }
 done
@@ -37,6 +37,11 @@ step "loom models and their twins"
 scripts/loom.sh
 step "a member drop, audited"
 scripts/demo.sh
+step "the whole life of orders, audited: paid, twice, late, forged, cancelled, expired, waited for"
+scripts/demo.sh --make 600 --members 6000 --rate 3000 --seconds 6 --stagger-ms 300 --keyed --repeated 5 \
+  --pay-within-s 2 --paid 50 --cancelled 10 --late 5 --waiting 4
+step "whatever fits the OpenAPI document, and what does not"
+scripts/schemathesis.sh 100
 step "every fault, a few times"
 scripts/faults.sh --short
 step "planted bugs, each noticed"

@@ -4,6 +4,7 @@ use crate::buy::buy;
 use crate::error::ApiError;
 use crate::events::Hub;
 use crate::limits::Limits;
+use crate::pages::{self, page};
 use crate::payments::PaymentKeys;
 use crate::session::Verifier;
 use crate::{blocked, events, metrics, openapi, operator, orders, payments, sales, waitlist};
@@ -44,6 +45,11 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .route("/healthz", get(sales::healthz))
         .route("/readyz", get(sales::readyz))
         .route("/openapi.json", get(openapi::serve))
+        .route("/", page(pages::SALES))
+        .route("/room/{sale}", page(pages::ROOM))
+        .route("/assets/sales.js", page(pages::SALES_JS))
+        .route("/assets/room.js", page(pages::ROOM_JS))
+        .route("/assets/style.css", page(pages::STYLE))
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .with_state(app)

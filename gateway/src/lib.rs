@@ -14,6 +14,7 @@ mod openapi;
 mod operator;
 mod options;
 mod orders;
+mod pages;
 mod payments;
 mod request;
 mod sale_report;

@@ -138,7 +138,9 @@ async fn beside_streams(options: &Options) -> anyhow::Result<()> {
             "round {round}: {without:.0} accepted/s without streams, {with:.0} with {n}, which are told \
              {told:.0} events/s together: {ratio:.2}"
         ))?;
-        (ratios.push(ratio), alone.push(without), beside.push(with));
+        ratios.push(ratio);
+        alone.push(without);
+        beside.push(with);
     }
     let (ratio, least, most) = median(&mut ratios);
     let ((without, ..), (with, ..)) = (median(&mut alone), median(&mut beside));
@@ -163,18 +165,18 @@ async fn overload(options: &Options) -> anyhow::Result<()> {
     let mut goodputs = Vec::new();
     for round in 0..options.rounds {
         // Offered more and more until it confirms no more: the most it confirms is the peak.
-        let mut peak = 0.0_f64;
+        let mut peak = 0;
         let mut offered = 1_000;
         loop {
             let (confirmed, _) = confirmed_at(&mut site, offered, options).await?;
-            let grew = confirmed > peak * 1.05;
+            let grew = confirmed * 100 > peak * 105;
             peak = peak.max(confirmed);
             if !grew {
                 break;
             }
             offered = offered * 3 / 2;
         }
-        let ten = 10 * peak as u64;
+        let ten = 10 * peak;
         let before = site.server.resident_bytes()?;
         let slow_ones = options.connections.div_ceil(20);
         let slow = slow::clients(site.server.public, slow_ones, &site.clickers[0], "crowd-1");
@@ -186,17 +188,19 @@ async fn overload(options: &Options) -> anyhow::Result<()> {
             let clicks = tally.clicks.get(&tier).copied().unwrap_or(0).max(1);
             format!("{tier} {:.0} %", 100.0 * busy.copied().unwrap_or(0) as f64 / clicks as f64)
         });
+        let ratio = goodput as f64 / peak.max(1) as f64;
         let p99 = tally.latencies.get("accepted").map_or(0, |l| l.0.value_at_quantile(0.99));
         say(&format!(
-            "round {round}: peak {peak:.0} confirmed/s; offered {ten} clicks/s and {slow_ones} slow clients: \
-             {goodput:.0} confirmed/s ({:.2}), accepted p99 {:.1} ms, shed: {}; memory {} to {} MiB",
-            goodput / peak,
+            "round {round}: peak {peak} confirmed/s; offered {ten} clicks/s and {slow_ones} slow clients: \
+             {goodput} confirmed/s ({:.2}), accepted p99 {:.1} ms, shed: {}; memory {} to {} MiB",
+            ratio,
             p99 as f64 / 1_000.0,
             shed.join(", "),
             before >> 20,
             after >> 20,
         ))?;
-        (peaks.push(peak), goodputs.push(goodput / peak));
+        peaks.push(peak as f64);
+        goodputs.push(ratio);
     }
     let (ratio, least, most) = median(&mut goodputs);
     let (peak, ..) = median(&mut peaks);
@@ -210,11 +214,11 @@ async fn confirmed_at(
     site: &mut Site,
     rate: u64,
     options: &Options,
-) -> anyhow::Result<(f64, Tally)> {
+) -> anyhow::Result<(u64, Tally)> {
     let sale = site.sale().await?;
     let tally = site.clicks(&sale, Some(rate), options).await;
     let report = site.operator.report(&sale).await?;
-    let confirmed = report.confirmed as f64 / options.seconds as f64;
+    let confirmed = report.confirmed / options.seconds;
     site.operator.settled(&sale, Duration::from_secs(30)).await?;
     site.operator.switch(&sale, "close").await?;
     Ok((confirmed, tally))

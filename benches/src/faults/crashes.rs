@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Where a click, a batch, a sale's making and the operator's calls can be cut in two, and how often
 /// each is passed before the process ends there.
-const POINTS: [(&str, u64); 15] = [
+const POINTS: [(&str, u64); 17] = [
     ("loaded", 1),
     ("indexed", 1),
     ("created", 2),
@@ -25,6 +25,8 @@ const POINTS: [(&str, u64); 15] = [
     ("settling", 200),
     ("settled", 200),
     ("told", 200),
+    ("changing", 40),
+    ("changed", 40),
     ("switched", 3),
     ("topped_up", 3),
     ("draining", 1),

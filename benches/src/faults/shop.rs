@@ -7,8 +7,11 @@ use gateway::{Algorithm, issue_token};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
+use jiff::Timestamp;
 use membership::Tier;
 use serde::Deserialize;
+use serde_json::json;
+use standardwebhooks::Webhook;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 pub const LARGE: &str = "large";
 /// The sale of a few units, each wanted by many.
 pub const SMALL: &str = "small";
+/// Price of one unit in both.
+pub const PRICE_CENTS: u64 = 19_900;
 /// Members who want the few.
 pub const SMALL_MEMBERS: u64 = 100;
 
@@ -44,6 +49,8 @@ pub struct Receipt {
     pub order_id: String,
     /// Whether the answer said `confirmed`.
     pub was_confirmed: bool,
+    /// What a payment or a cancellation was answered with, if there was one.
+    pub told: Option<String>,
 }
 
 /// Everything that shoppers were told.
@@ -82,6 +89,8 @@ pub struct Counter {
     pub public: SocketAddr,
     /// The token key's bytes.
     pub key: Arc<[u8]>,
+    /// The key by which payments are signed.
+    pub payment_key: Arc<str>,
     /// What makes the keys of this shop its own.
     pub name: String,
     /// Whether there is the sale of a few units, too.
@@ -164,6 +173,13 @@ async fn shop(
         };
         let before = receipts.orders.len();
         insist(&counter, &mut client, &wish, &closing, &mut receipts).await;
+        if let Some(order) = receipts.orders.get_mut(before).filter(|order| order.was_confirmed) {
+            match rng.u8(..8) {
+                0 => go_on(&counter, &mut client, order, true, &closing).await,
+                1 => go_on(&counter, &mut client, order, false, &closing).await,
+                _ => {}
+            }
+        }
         // Ordering: Relaxed, a count publishes nothing but itself.
         orders.fetch_add((receipts.orders.len() - before) as u64, Ordering::Relaxed);
         tokio::time::sleep(PAUSE).await;
@@ -192,6 +208,7 @@ async fn insist(
                     units: wish.units,
                     order_id: order.order_id,
                     was_confirmed: order.status == "confirmed",
+                    told: None,
                 });
                 return;
             }
@@ -215,15 +232,81 @@ async fn insist(
     }
 }
 
-async fn click(counter: &Counter, client: &mut Client, wish: &Wish) -> Option<(StatusCode, Bytes)> {
-    let member = wish.member.parse().expect("a member id");
+/// Pays or cancels until there is an answer that stands.
+async fn go_on(
+    counter: &Counter,
+    client: &mut Client,
+    receipt: &mut Receipt,
+    pays: bool,
+    closing: &watch::Receiver<Option<Duration>>,
+) {
+    let start = Instant::now();
+    loop {
+        let request = if pays { payment(counter, receipt) } else { cancellation(counter, receipt) };
+        let answer = tokio::time::timeout(Duration::from_secs(12), client.send(request)).await;
+        match answer {
+            Ok(Ok((StatusCode::OK, body))) => {
+                let order: Step = serde_json::from_slice(&body).expect("an order");
+                receipt.told = Some(order.status);
+                return;
+            }
+            // Refused for good: no such order any more, or one that cannot be cancelled.
+            Ok(Ok((status, _))) if status.is_client_error() && status != StatusCode::CONFLICT => {
+                return;
+            }
+            Ok(_) => {}
+            Err(_) => *client = Client::new(counter.public),
+        }
+        let still = *closing.borrow();
+        if still.is_some_and(|still| start.elapsed() >= still) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[derive(Deserialize)]
+struct Step {
+    status: String,
+}
+
+fn payment(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
+    let amount = PRICE_CENTS * u64::from(receipt.units);
+    let order = &receipt.order_id;
+    let body = json!({"order_id": order, "event": "paid", "amount_cents": amount}).to_string();
+    let (id, at) = (format!("msg-{order}"), Timestamp::now().as_second());
+    let webhook = Webhook::new(&counter.payment_key).expect("the server's own key");
+    let signature = webhook.sign(&id, at, body.as_bytes()).expect("text is signed");
+    Request::post("/v1/payments")
+        .header(header::HOST, "flashlane")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", at)
+        .header("webhook-signature", signature)
+        .body(Full::new(Bytes::from(body)))
+        .expect("a plain request")
+}
+
+fn cancellation(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
+    Request::post(format!("/v1/orders/{}/cancel", receipt.order_id))
+        .header(header::HOST, "flashlane")
+        .header(header::AUTHORIZATION, bearer(counter, &receipt.member))
+        .body(Full::default())
+        .expect("a plain request")
+}
+
+fn bearer(counter: &Counter, member: &str) -> String {
+    let member = member.parse().expect("a member id");
     let ttl = Duration::from_secs(600);
     let token = issue_token(Algorithm::Hs256, &counter.key, None, &member, Tier::Gold, ttl);
+    format!("Bearer {}", token.expect("the key signs"))
+}
+
+async fn click(counter: &Counter, client: &mut Client, wish: &Wish) -> Option<(StatusCode, Bytes)> {
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("/v1/sales/{}/orders", wish.sale))
         .header(header::HOST, "flashlane")
-        .header(header::AUTHORIZATION, format!("Bearer {}", token.expect("the key signs")))
+        .header(header::AUTHORIZATION, bearer(counter, &wish.member))
         .header("idempotency-key", &wish.key);
     if wish.wait {
         request = request.header("prefer", "wait=2");

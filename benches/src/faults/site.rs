@@ -128,7 +128,9 @@ impl Site {
     pub fn counter(&self, name: &str) -> anyhow::Result<Counter> {
         let key = std::fs::read(self.process.data.join("token.key"))?;
         let (public, name) = (self.process.public, name.into());
-        Ok(Counter { public, key: key.into(), name, sells_few: self.sells_few })
+        let payment_key = std::fs::read_to_string(self.process.data.join("payment.key"))?;
+        let payment_key = payment_key.trim().into();
+        Ok(Counter { public, key: key.into(), payment_key, name, sells_few: self.sells_few })
     }
 
     /// Starts the process anew, at the same addresses, whether it has ended or not.

@@ -131,3 +131,22 @@ fn the_openapi_document_tells_of_every_route_and_no_other() {
     let in_table: usize = methods.map(|m| table.matches(m).count()).iter().sum();
     assert_eq!(routes, in_table, "a route without a description, or the reverse");
 }
+
+#[test]
+fn pages_take_nothing_from_elsewhere_and_stand_in_nobodys_frame() {
+    let (_data, server) = selling(2);
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/room/drop", "text/html"),
+        ("/assets/sales.js", "text/javascript"),
+        ("/assets/room.js", "text/javascript"),
+        ("/assets/style.css", "text/css"),
+    ] {
+        let page = send(server.public, "GET", path, "", b"");
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.header("content-type").unwrap().starts_with(kind), "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"));
+        assert!(!page.body.contains("http://") && !page.body.contains("https://"), "{path}");
+    }
+}

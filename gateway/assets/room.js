@@ -1,0 +1,173 @@
+// A live room: what the sale is, what it is for you, and one stream that keeps both true.
+const sale = decodeURIComponent(location.pathname.split("/").pop());
+const at = (id) => document.getElementById(id);
+const show = (id, text) => { at(id).textContent = text; };
+const path = "/v1/sales/" + encodeURIComponent(sale);
+let token = sessionStorage.getItem("token") || "";
+let ahead = 0; // Of this clock, the server's, in milliseconds: windows open by the server's.
+let facts = null;
+let lastId = "";
+let stream = null;
+const orders = new Map();
+
+const auth = () => (token ? { authorization: "Bearer " + token } : {});
+const now = () => Date.now() + ahead;
+const time = (text) => new Date(text).toLocaleTimeString();
+
+function countdown(until) {
+  const s = Math.max(0, Math.ceil((new Date(until) - now()) / 1000));
+  return s > 3600 ? time(until) : `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
+}
+
+async function call(method, url, body, more) {
+  const answer = await fetch(url, { method, body, headers: { ...auth(), ...more } });
+  const text = await answer.text();
+  const json = text ? JSON.parse(text) : {};
+  if (!answer.ok) throw new Error(json.detail || answer.statusText);
+  return json;
+}
+
+function showSale({ state, left, waiting, server_time }) {
+  ahead = new Date(server_time) - Date.now();
+  show("state", state.replace("_", " "));
+  at("state").className = "state " + state;
+  show("left", `${left} left`);
+  show("waiting", waiting ? `${waiting} waiting` : "");
+  at("join").disabled = state !== "sold_out";
+}
+
+function showWaiting(waits) {
+  at("leave").hidden = !waits;
+  at("join").hidden = Boolean(waits);
+  if (waits && waits.position) show("said", `You are number ${waits.position} on the waitlist, for ${waits.units}.`);
+  else if (waits) show("said", "A unit came back: your order is on its way.");
+}
+
+function showOrders() {
+  at("own").hidden = orders.size === 0;
+  const items = [...orders.values()].sort((a, b) => b.number - a.number).map((order) => {
+    const item = document.createElement("li");
+    const text = document.createElement("span");
+    const due = order.pay_by ? `, to be paid within ${countdown(order.pay_by)}` : "";
+    text.textContent = `Order ${order.number}: ${order.units}, ${order.status.replace("_", " ")}${due}`;
+    item.append(text);
+    if (order.status === "confirmed") {
+      const cancel = document.createElement("button");
+      cancel.textContent = "Cancel";
+      cancel.onclick = () => attempt(() => call("POST", `/v1/orders/${order.order_id}/cancel`));
+      item.append(cancel);
+    }
+    return item;
+  });
+  at("orders").replaceChildren(...items);
+}
+
+async function load() {
+  facts = await call("GET", path);
+  document.title = facts.title;
+  show("title", facts.title);
+  show("price", `${(facts.price_cents / 100).toFixed(2)} ${facts.currency}`);
+  showSale(facts);
+  const you = facts.you;
+  at("act").hidden = !you;
+  if (you) showWaiting(you.waiting);
+  at("windows").replaceChildren(...Object.entries(facts.windows).reverse().map(([tier, opens]) => {
+    const row = document.createElement("tr");
+    if (you && you.tier === tier) row.className = "you";
+    for (const text of [tier, `from ${time(opens)}`, `up to ${facts.limits[tier]}`]) {
+      row.insertCell().textContent = text;
+    }
+    return row;
+  }));
+}
+
+// EventSource cannot send a token; a fetch that is read as it comes can.
+async function listen() {
+  stream?.abort();
+  const mine = (stream = new AbortController());
+  for (let pause = 500; !mine.signal.aborted; pause = Math.min(pause * 2, 8000)) {
+    try {
+      const headers = { ...auth(), ...(lastId && { "last-event-id": lastId }) };
+      const answer = await fetch(path + "/events", { headers, signal: mine.signal });
+      if (answer.status === 401) return show("link", "your token is not valid any more");
+      if (!answer.ok) throw new Error(answer.statusText);
+      show("link", "live");
+      pause = 500;
+      let rest = "";
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+        const events = (rest + part.value).split("\n\n");
+        rest = events.pop();
+        events.forEach(take);
+      }
+    } catch {
+      // Cut off: again, after a pause that grows.
+    }
+    if (mine.signal.aborted) return;
+    show("link", "connecting again");
+    await new Promise((done) => setTimeout(done, pause * (0.5 + Math.random())));
+  }
+}
+
+function take(text) {
+  const fields = Object.fromEntries(text.split("\n").map((line) => line.split(/: (.*)/s)));
+  if (!fields.data) return;
+  const data = JSON.parse(fields.data);
+  if (fields.id) lastId = fields.id;
+  if (fields.event === "sale") showSale(data);
+  if (fields.event === "waiting") showWaiting(data);
+  if (fields.event === "order") {
+    orders.set(data.order_id, data);
+    showOrders();
+  }
+}
+
+async function attempt(act) {
+  try {
+    await act();
+  } catch (error) {
+    show("said", error.message);
+  }
+}
+
+const units = () => JSON.stringify({ units: Number(at("units").value) });
+
+at("act").onsubmit = (event) => {
+  event.preventDefault();
+  attempt(async () => {
+    // The same key until there is an answer: clicking again is safe.
+    const key = (at("buy").dataset.key ||= crypto.randomUUID?.() || String(Math.random()).slice(2));
+    const order = await call("POST", path + "/orders", units(), { "idempotency-key": key });
+    delete at("buy").dataset.key;
+    show("said", `Order ${order.number} is ${order.status}.`);
+    orders.set(order.order_id, order);
+    showOrders();
+  });
+};
+at("join").onclick = () => attempt(async () => showWaiting(await call("POST", path + "/waitlist", units())));
+at("leave").onclick = () => attempt(async () => {
+  await call("DELETE", path + "/waitlist");
+  showWaiting(null);
+  show("said", "You do not wait any more.");
+});
+at("enter").onsubmit = (event) => {
+  event.preventDefault();
+  token = at("token").value.trim();
+  sessionStorage.setItem("token", token);
+  orders.clear();
+  lastId = "";
+  showOrders();
+  attempt(load);
+  listen();
+};
+
+setInterval(() => {
+  if (!facts) return;
+  const opens = facts.you && facts.you.opens_at;
+  const early = opens && new Date(opens) > now();
+  show("clock", early ? `opens for you in ${countdown(opens)}` : `closes ${new Date(facts.closes_at).toLocaleString()}`);
+  at("buy").disabled = Boolean(early);
+  showOrders();
+}, 1000);
+attempt(load);
+listen();

@@ -1,0 +1,21 @@
+// The list of sales, each with the way to its room.
+const list = document.getElementById("sales");
+
+async function show() {
+  const { sales } = await (await fetch("/v1/sales")).json();
+  document.getElementById("none").hidden = sales.length > 0;
+  list.replaceChildren(...sales.map((sale) => {
+    const link = document.createElement("a");
+    link.href = "/room/" + encodeURIComponent(sale.id);
+    link.textContent = sale.title;
+    const state = document.createElement("span");
+    state.className = "state " + sale.state;
+    state.textContent = `${sale.state.replace("_", " ")}, ${sale.left} of ${sale.stock} left`;
+    const item = document.createElement("li");
+    item.append(link, " ", state);
+    return item;
+  }));
+}
+
+show();
+setInterval(show, 5000);

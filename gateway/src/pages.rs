@@ -1,0 +1,32 @@
+//! The pages: plain files, compiled in. They use the same calls as everyone else.
+
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, get};
+
+/// Nothing from elsewhere, nothing inline, in nobody's frame.
+const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// The sales.
+pub(crate) const SALES: (&str, &str) = ("text/html", include_str!("../assets/sales.html"));
+/// One sale's live room.
+pub(crate) const ROOM: (&str, &str) = ("text/html", include_str!("../assets/room.html"));
+pub(crate) const SALES_JS: (&str, &str) = ("text/javascript", include_str!("../assets/sales.js"));
+pub(crate) const ROOM_JS: (&str, &str) = ("text/javascript", include_str!("../assets/room.js"));
+pub(crate) const STYLE: (&str, &str) = ("text/css", include_str!("../assets/style.css"));
+
+/// Serves one file.
+pub(crate) fn page<S: Clone + Send + Sync + 'static>(
+    (kind, text): (&'static str, &'static str),
+) -> MethodRouter<S> {
+    let kind = HeaderValue::try_from(format!("{kind}; charset=utf-8")).expect("a plain type");
+    get(async move || {
+        let headers = [
+            (header::CONTENT_TYPE, kind),
+            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        std::future::ready((headers, text).into_response()).await
+    })
+}
