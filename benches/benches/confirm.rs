@@ -158,7 +158,9 @@ impl Selling {
         let opened = store.open(id).await.expect("an epoch");
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
-        let open = Arc::new(OpenSale::resume(opened, &roster, stopping).expect("room for all"));
+        let open = Arc::new(
+            OpenSale::resume(opened, &roster, Arc::default(), stopping).expect("room for all"),
+        );
         let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
         let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);
         Self { open, roster, confirmer, clicks: 0, _running: running }

@@ -61,7 +61,6 @@ pub struct Confirmer {
     in_flight: Option<Work>,
     /// Orders and changes take turns when both wait.
     changes_next: bool,
-    has_dismissed: bool,
     failures: u32,
     /// The longest that an order may wait for its verdict before new clicks are told `busy`.
     patience: Duration,
@@ -87,7 +86,6 @@ impl Confirmer {
             deadlines,
             in_flight: None,
             changes_next: false,
-            has_dismissed: false,
             failures: 0,
             patience,
         }
@@ -155,6 +153,11 @@ impl Confirmer {
             return Step::Idle;
         };
         let sent_at = self.clock.now();
+        // What is decided only now is confirmed now: its time to pay begins now, too.
+        match &mut work {
+            Work::Orders(batch) => batch.at = sent_at,
+            Work::Changes(making) => making.changes.at = sent_at,
+        }
         crash_point("gathered");
         let done = match &mut work {
             Work::Orders(batch) => self.store.commit(batch).await.map(|verdicts| {
@@ -222,6 +225,10 @@ impl Confirmer {
 
     fn is_troubled(&mut self, error: &StoreError) {
         self.failures += 1;
+        if self.open.sale.stock().level().is_halted() {
+            // Why it is halted weighs more, and says what becomes of these orders.
+            return;
+        }
         if self.failures == 1 {
             let sale = &self.open.sale.terms().id;
             tracing::warn!(%sale, %error, "orders wait for the store");
@@ -292,6 +299,9 @@ impl Confirmer {
                 sale.stock().halt();
             }
             settled.extend(sale.settle(placed.number, status, at));
+            if placed.is_offer {
+                self.open.offer_settled(placed.number);
+            }
             if status == Status::Confirmed {
                 self.deadlines.push(sale.terms().pay_by(at), placed.number);
             }

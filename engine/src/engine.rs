@@ -5,6 +5,7 @@ mod put_back;
 
 pub use life::NotWaiting;
 
+use crate::blocked::Blocked;
 use crate::clock::{Clock, Millis};
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
@@ -16,7 +17,7 @@ use crate::store::{Store, StoreError, Switch};
 use crate::terms::{SaleId, Terms};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -41,7 +42,9 @@ pub struct Engine {
     confirm_within: Duration,
     damaged: Mutex<BTreeMap<SaleId, StoreError>>,
     /// Members who may not buy.
-    blocked: ArcSwap<HashSet<Seat>>,
+    blocked: Arc<Blocked>,
+    /// Blocking is one at a time, so that the last word on disk is the last one here.
+    blocking: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
 }
 
@@ -64,7 +67,8 @@ impl Engine {
             confirmers: tokio::sync::Mutex::default(),
             confirm_within,
             damaged: Mutex::default(),
-            blocked: ArcSwap::default(),
+            blocked: Arc::default(),
+            blocking: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
         };
         engine.read_blocked().await?;
@@ -112,7 +116,12 @@ impl Engine {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
         let opened = self.store.open(id).await?;
-        let open = Arc::new(OpenSale::resume(opened, &self.roster, self.stop.subscribe())?);
+        let open = Arc::new(OpenSale::resume(
+            opened,
+            &self.roster,
+            Arc::clone(&self.blocked),
+            self.stop.subscribe(),
+        )?);
         let (roster, store) = (Arc::clone(&self.roster), Arc::clone(&self.store));
         let (clock, patience) = (self.clock.clone(), self.confirm_within);
         let confirmer = Confirmer::new(Arc::clone(&open), roster, store, clock, patience);

@@ -11,6 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 /// Steps that wait for a watcher who does not read. With one more the watcher is dropped.
 const UNREAD_MAX: usize = 64;
 
+/// Streams that one member may watch a sale on; with one more the oldest ends.
+const WATCHERS_MAX: usize = 16;
+
 /// Who waits and who watches. Bounded by the orders that are reserved, and by open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
@@ -37,6 +40,10 @@ impl Feed {
         let mut watching = self.watching.lock();
         let all = watching.entry(seat).or_default();
         all.retain(|tell| !tell.is_closed());
+        if all.len() >= WATCHERS_MAX {
+            // The one that has been there longest ends.
+            all.remove(0);
+        }
         all.push(tell);
         told
     }

@@ -37,6 +37,8 @@
 pub mod aside;
 #[cfg(not(flash_loom))]
 mod asks;
+#[cfg(not(flash_loom))]
+pub mod blocked;
 pub mod board;
 pub mod clock;
 #[cfg(not(flash_loom))]

@@ -2,6 +2,7 @@
 //! units, which changes are asked for, why the store does not confirm, what former processes left.
 
 use crate::asks::Asks;
+use crate::blocked::Blocked;
 use crate::clock::Millis;
 use crate::feed::Feed;
 use crate::meter::{Meter, Tally};
@@ -14,6 +15,7 @@ use crate::waitlist::{Waiter, Waitlist};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -64,6 +66,7 @@ pub struct OpenSale {
     former: Mutex<HashMap<u64, Record>>,
     waitlist: Mutex<Waitlist>,
     asks: Asks,
+    blocked: Arc<Blocked>,
     feed: Feed,
     wake: Notify,
     trouble: Mutex<Option<StoreError>>,
@@ -79,6 +82,7 @@ impl OpenSale {
     pub fn resume(
         opened: Opened,
         roster: &Roster,
+        blocked: Arc<Blocked>,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
         let Opened { terms, epoch, stock, left, next_number, .. } = opened;
@@ -102,7 +106,7 @@ impl OpenSale {
             waitlist.join(Waiter { seat: seat(&waiting.member)?, tier, units, place });
         }
         if !waitlist.is_empty() {
-            sale.restore_waiting();
+            sale.set_aside();
         }
         let mut former = HashMap::new();
         for record in opened.unpaid {
@@ -118,6 +122,7 @@ impl OpenSale {
             former: Mutex::new(former),
             waitlist: Mutex::new(waitlist),
             asks: Asks::default(),
+            blocked,
             feed: Feed::default(),
             wake: Notify::new(),
             trouble: Mutex::new(None),
@@ -248,11 +253,31 @@ impl OpenSale {
         Some(Found::Before(record.clone()))
     }
 
+    /// Whether an order is on its way to a member who waited.
+    #[must_use]
+    pub fn is_offered(&self, seat: Seat) -> bool {
+        self.waitlist.lock().is_offered(seat)
+    }
+
+    pub(crate) fn offer_settled(&self, number: u64) {
+        let order = self.sale.board().read(number).expect("an offer is on the board");
+        self.waitlist.lock().offer_settled(order.seat);
+    }
+
+    /// Whether the member may not buy.
+    pub(crate) fn is_blocked(&self, seat: Seat) -> bool {
+        self.blocked.contains(seat)
+    }
+
     pub(crate) fn joined(&self, waiting: &Waiting, roster: &Roster) {
         let Waiting { tier, units, place, .. } = *waiting;
         let seat = roster.seat(waiting.member.as_str()).expect("a member who asks has a seat");
-        self.waitlist.lock().join(Waiter { seat, tier, units, place });
-        self.sale.aside().begin();
+        let mut waitlist = self.waitlist.lock();
+        waitlist.join(Waiter { seat, tier, units, place });
+        if waitlist.position(seat).is_some() {
+            // Also what came back since they asked: it is offered to them before it is on sale.
+            self.sale.set_aside();
+        }
     }
 
     pub(crate) fn left(&self, member: &MemberId, roster: &Roster) {

@@ -199,7 +199,7 @@ impl Stock {
         }
     }
 
-    /// Takes all that is left, whatever the switches say. Only before the sale is shared.
+    /// Takes all that is left, whatever the switches say.
     pub(crate) fn withdraw(&self) -> Units {
         // Ordering: AcqRel, as in `reserve`.
         Level(self.word.fetch_and(!COUNT_MASK, Ordering::AcqRel)).left()

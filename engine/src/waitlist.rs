@@ -3,7 +3,7 @@
 use crate::roster::Seat;
 use crate::stock::Units;
 use membership::{PerTier, Tier};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// One member who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Waitlist {
     /// Each tier by `place`.
     lines: PerTier<VecDeque<Waiter>>,
     by_seat: HashMap<Seat, (Tier, u64)>,
+    /// Members to whom an order is on its way; the store has their wish until it has the order.
+    offered: HashSet<Seat>,
     last_place: u64,
 }
 
@@ -37,10 +39,11 @@ impl Waitlist {
         self.last_place
     }
 
-    /// Adds a member; one who waits already keeps the place and the wish that they have.
+    /// Adds a member; one who waits already keeps the place and the wish that they have, and one to
+    /// whom an order is on its way waits no more: the order takes their wish off the list.
     pub fn join(&mut self, waiter: Waiter) {
         self.last_place = self.last_place.max(waiter.place);
-        if self.by_seat.contains_key(&waiter.seat) {
+        if self.by_seat.contains_key(&waiter.seat) || self.offered.contains(&waiter.seat) {
             return;
         }
         self.by_seat.insert(waiter.seat, (waiter.tier, waiter.place));
@@ -48,6 +51,32 @@ impl Waitlist {
         // Nearly always at the end: places are written down in the order in which they were given.
         let at = line.partition_point(|other| other.place < waiter.place);
         line.insert(at, waiter);
+    }
+
+    /// The member is served: an order is on its way to them until [`Waitlist::offer_settled`].
+    pub fn serve(&mut self, seat: Seat) {
+        if self.leave(seat).is_some() {
+            self.offered.insert(seat);
+        }
+    }
+
+    /// The store has decided the order that was offered.
+    pub fn offer_settled(&mut self, seat: Seat) {
+        self.offered.remove(&seat);
+    }
+
+    /// Whether an order is on its way to the member.
+    #[must_use]
+    pub fn is_offered(&self, seat: Seat) -> bool {
+        self.offered.contains(&seat)
+    }
+
+    /// Removes everyone who waits, in the order of service.
+    pub fn dissolve(&mut self) -> Vec<Waiter> {
+        let waiters = self.iter().copied().collect();
+        self.lines = PerTier::default();
+        self.by_seat.clear();
+        waiters
     }
 
     /// Removes a member; `None` if they do not wait.

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use engine::clock::Millis;
+use engine::order::Status;
 use engine::phase::Phase;
 use engine::roster::Seat;
 use engine::sync::{AtomicU64, Ordering};
@@ -34,6 +35,8 @@ use utoipa::ToSchema;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// At most this many events a second on all streams together.
 const EVENTS_PER_S: u64 = 2_000;
+/// A stream that comes back is told as much again: a clock may be set back by this.
+const CLOCK_STEPS: Duration = Duration::from_secs(5);
 /// A stream on which nothing happens says so this often: proxies and clients give up silent ones.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
@@ -178,7 +181,7 @@ impl Watcher {
         // As it is now, and not when somebody last looked.
         let (_, now) = look(&watcher.app, &watcher.open);
         watcher.ready.push_back(now);
-        orders.retain(|order| order.changed_at() >= after);
+        orders.retain(|order| order.changed_at() + CLOCK_STEPS >= after);
         orders.sort_by_key(Found::changed_at);
         let told = orders.iter().map(|order| watcher.order(order)).collect::<Vec<_>>();
         watcher.ready.extend(told);
@@ -188,7 +191,12 @@ impl Watcher {
 
     fn order(&self, found: &Found) -> Event {
         let view = OrderView::found(&self.app.engine, &self.open, found);
-        json_event("order", &view).id(found.changed_at().0.to_string())
+        let event = json_event("order", &view);
+        match found.status() {
+            // Its time is the click's, and older orders may still be confirmed before that.
+            Status::Reserved => event,
+            _ => event.id(found.changed_at().0.to_string()),
+        }
     }
 
     /// A member's place moves while others come and go.
@@ -250,8 +258,8 @@ impl Watcher {
 /// Live events: `sale` whenever state, stock or waitlist change, coalesced, at most ten a second and
 /// fewer when many watch. With a token also `order` for each step of the member's own orders and
 /// `waiting` for the member's place. A comment every 15 s while nothing happens. The id of an `order`
-/// event is its time: with `Last-Event-ID` own orders that have changed since are told again, without
-/// it all of them. A stream that is not read, or whose token expires, ends.
+/// event is its time: with `Last-Event-ID` own orders that have changed since are told, some of them
+/// again; without it all of them. A stream that is not read, or whose token expires, ends.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}/events", tag = "members",
     security((), ("member" = [])),
@@ -263,6 +271,7 @@ impl Watcher {
         (status = 200, description = "a stream that does not end by itself", body = SaleEvent, content_type = "text/event-stream"),
         (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -273,6 +282,9 @@ pub(crate) async fn serve(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    if let Some(session) = &session {
+        app.limits.click(session.seat)?;
+    }
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = Millis(after.unwrap_or(0));
     let watcher = Watcher::new(app, open, session, after).await?;

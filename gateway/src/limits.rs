@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ impl Limits {
                 break;
             }
             // What a trusted proxy has not written down properly is the proxy's own request.
-            let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+            let Some(address) = address(hop.trim()) else { break };
             client = address.to_canonical();
         }
         client
@@ -163,6 +163,12 @@ impl Drop for Held {
     }
 }
 
+/// An address, or an address with a port, as proxies write them.
+fn address(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    hop.trim_matches(['[', ']']).parse().ok().or_else(with_port)
+}
+
 /// A subscriber has a whole /64 of IPv6 and could ask from each address of it.
 fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -206,6 +212,11 @@ mod tests {
         let chain = headers(&["8.8.8.8, 9.9.9.9", "10.0.0.7"]);
         assert_eq!(behind.client(ip("10.0.0.1"), &chain), ip("9.9.9.9"));
         assert_eq!(behind.client(ip("::ffff:10.0.0.1"), &chain), ip("9.9.9.9"));
+        assert_eq!(behind.client(ip("10.0.0.1"), &headers(&["9.9.9.9:1234"])), ip("9.9.9.9"));
+        assert_eq!(
+            behind.client(ip("10.0.0.1"), &headers(&["[2001:db8::1]:80"])),
+            ip("2001:db8::1")
+        );
         assert_eq!(behind.client(ip("10.0.0.1"), &headers(&["nonsense"])), ip("10.0.0.1"));
         assert_eq!(behind.client(ip("10.0.0.1"), &headers(&[])), ip("10.0.0.1"));
     }

@@ -96,6 +96,7 @@ pub(crate) struct Of {
         (status = 400, description = "bad_request", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -105,6 +106,7 @@ pub(crate) async fn list(
     session: Session,
 ) -> Result<Json<OrdersView>, ApiError> {
     let Query(of) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    app.limits.click(session.seat)?;
     let open = app.engine.sale(&of.sale).ok_or(ApiError::UnknownSale)?;
     let found = app.engine.orders_of(&open, session.seat).await?;
     let view = |found: &Found| OrderView::found(&app.engine, &open, found);

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::Found;
 use engine::order::{OrderId, Status, Step};
+use engine::store::StoreError;
 use engine::sync::Ordering;
 use serde::{Deserialize, Serialize};
 use standardwebhooks::{HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError};
@@ -133,7 +134,13 @@ async fn settle(app: &App, payment: &Payment) -> Result<Json<PaymentView>, ApiEr
     let mismatch = |why: &str| ApiError::PaymentMismatch(why.to_owned());
     let unknown = || mismatch("no such order was ever confirmed here");
     let id: OrderId = payment.order_id.parse().map_err(|_| unknown())?;
-    let open = app.engine.sale(id.sale.as_str()).ok_or_else(unknown)?;
+    let Some(open) = app.engine.sale(id.sale.as_str()) else {
+        // A sale that could not be opened may well have it: the provider is to come back.
+        return Err(match app.engine.damaged().contains_key(&id.sale) {
+            true => StoreError::Refused("this sale cannot be opened yet".into()).into(),
+            false => unknown(),
+        });
+    };
     let mut found: Found = app.engine.order(&open, &id).await?.ok_or_else(unknown)?;
     let due = open.sale.terms().price.0 * u64::from(found.units().0);
     if payment.amount_cents != due {

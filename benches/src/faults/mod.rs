@@ -55,7 +55,7 @@ pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
 pub const SCENARIOS: [Scenario; 32] = [
-    ("points", "`kill -9` of flashlane at each of 15 named points", |s| {
+    ("points", "`kill -9` of flashlane at each of 17 named points", |s| {
         Box::pin(crashes::points(s))
     }),
     ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),

@@ -30,7 +30,7 @@ pub const LARGE: &str = "large";
 /// The sale of a few units, each wanted by many.
 pub const SMALL: &str = "small";
 /// Price of one unit in both.
-pub const PRICE_CENTS: u64 = 19_900;
+pub const PRICE_CENTS: u64 = 100;
 /// Members who want the few.
 pub const SMALL_MEMBERS: u64 = 100;
 
@@ -177,6 +177,11 @@ async fn shop(
             match rng.u8(..8) {
                 0 => go_on(&counter, &mut client, order, true, &closing).await,
                 1 => go_on(&counter, &mut client, order, false, &closing).await,
+                // Paid all the same.
+                2 => {
+                    go_on(&counter, &mut client, order, false, &closing).await;
+                    go_on(&counter, &mut client, order, true, &closing).await;
+                }
                 _ => {}
             }
         }
@@ -250,8 +255,9 @@ async fn go_on(
                 receipt.told = Some(order.status);
                 return;
             }
-            // Refused for good: no such order any more, or one that cannot be cancelled.
+            // Paid or cancelled by nobody else: there is no good reason to refuse it.
             Ok(Ok((status, _))) if status.is_client_error() && status != StatusCode::CONFLICT => {
+                receipt.told = Some(format!("no order ({status})"));
                 return;
             }
             Ok(_) => {}

@@ -2,7 +2,9 @@
 
 use super::process::{Process, start, start_at};
 use super::proxy::Proxy;
-use super::shop::{Counter, LARGE, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe};
+use super::shop::{
+    Counter, LARGE, PRICE_CENTS, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe,
+};
 use super::views::{Allowed, Views, compare, limit};
 use crate::redis_server::RedisServer;
 use anyhow::{Context, ensure};
@@ -238,7 +240,7 @@ impl Site {
             }
         }
         let mut views = compare(&self.redis, &self.receipts, allowed).await?;
-        let sold: u64 = reports.values().map(|report| report.confirmed).sum();
+        let sold: u64 = reports.values().map(|report| report.confirmed + report.paid).sum();
         let sum: u64 = reports.values().map(|report| report.stock - report.left).sum();
         if sold != sum {
             views.problems.push(format!("the operator is told of {sold} units sold, and of {sum}"));
@@ -256,7 +258,7 @@ fn terms(sale: &str) -> Value {
     };
     let stock = if sale == SMALL { SMALL_MEMBERS * 2 } else { 5_000_000 };
     json!({
-        "id": sale, "title": sale, "price_cents": 100, "currency": "CNY", "stock": stock,
+        "id": sale, "title": sale, "price_cents": PRICE_CENTS, "currency": "CNY", "stock": stock,
         "windows": for_all(json!(open)), "limits": for_all(json!(limit(sale))),
         "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
     })

@@ -11,9 +11,11 @@ use crate::open_sale::{Found, OpenSale};
 use crate::order::{self, Status};
 use crate::refusal::Refusal;
 use crate::sale::Click;
+use crate::stock::Units;
 use crate::store::{Change, Changed, Changes, Record, StoreError};
 use crate::waitlist::Waiter;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 /// The longest that an idle sale sleeps when no payment is due.
@@ -38,56 +40,55 @@ impl Making {
     }
 }
 
-/// When payments are due, soonest first. Orders are confirmed in the order of time, so each new one is
-/// the last; a clock that is set back delays what is already here, and loses nothing.
+/// When payments are due, soonest first.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    orders: VecDeque<(Millis, u64)>,
+    orders: BinaryHeap<Reverse<(Millis, u64)>>,
 }
 
 impl Deadlines {
     /// Those that a former process has left.
     pub(super) fn of(open: &OpenSale) -> Self {
         let terms = open.sale.terms();
-        let due = |record: &Record| (terms.pay_by(record.settled_at), record.number);
-        let mut orders: Vec<_> = open.former().values().map(due).collect();
-        orders.sort_unstable();
-        Self { orders: orders.into() }
+        let due = |record: &Record| Reverse((terms.pay_by(record.settled_at), record.number));
+        Self { orders: open.former().values().map(due).collect() }
     }
 
     pub(super) fn push(&mut self, pay_by: Millis, number: u64) {
-        self.orders.push_back((pay_by, number));
+        self.orders.push(Reverse((pay_by, number)));
     }
 
     fn next(&self) -> Option<Millis> {
-        self.orders.front().map(|(pay_by, _)| *pay_by)
+        self.orders.peek().map(|Reverse((pay_by, _))| *pay_by)
     }
 
     fn pop_due(&mut self, now: Millis) -> Option<u64> {
-        self.orders.pop_front_if(|(pay_by, _)| *pay_by <= now).map(|(_, number)| number)
+        self.next().filter(|pay_by| *pay_by <= now)?;
+        self.orders.pop().map(|Reverse((_, number))| number)
     }
 }
 
 impl Confirmer {
     /// How long this task may sleep before a payment is due.
     pub(super) fn until_due(&self) -> Duration {
-        self.deadlines.next().map_or(NAP, |pay_by| pay_by.since(self.clock.now()).min(NAP))
+        // A halted sale makes no changes: what is overdue waits for the operator.
+        let due = self.deadlines.next().filter(|_| !self.open.sale.stock().level().is_halted());
+        due.map_or(NAP, |pay_by| pay_by.since(self.clock.now()).min(NAP))
     }
 
-    /// Payments that are overdue and changes that were asked for, as many as go into one transaction.
+    /// Changes that were asked for and payments that are overdue, as many as go into one transaction.
+    /// What was asked for comes first: a payment that was told in time and waited for the store is in
+    /// time. A quarter is kept for what is overdue, so that a flood of asks does not hold it up.
     pub(super) fn gather_changes(&mut self) -> Option<Making> {
         let (now, most) = (self.clock.now(), self.store.batch_orders_max());
-        let (mut changes, mut answers) = (Vec::new(), Vec::new());
+        let asked = self.open.asks().take(most.div_ceil(4) * 3);
+        let (mut changes, mut answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         while changes.len() < most {
             let Some(number) = self.deadlines.pop_due(now) else { break };
             if let Some((epoch, Status::Confirmed)) = self.open.status(number) {
                 changes.push(Change::Order { step: order::Step::Expire, epoch, number });
                 answers.push(None);
             }
-        }
-        for (change, answer) in self.open.asks().take(most - changes.len()) {
-            changes.push(change);
-            answers.push(answer);
         }
         let (sale, epoch) = (self.open.sale.terms().id.clone(), self.open.sale.epoch());
         (!changes.is_empty()).then(|| Making {
@@ -134,7 +135,7 @@ impl Confirmer {
             Some(Work::Changes(making)) => {
                 for change in making.changes.changes.iter() {
                     if let Change::Order { step: order::Step::Expire, number, .. } = change {
-                        self.deadlines.orders.push_front((making.changes.at, *number));
+                        self.deadlines.push(making.changes.at, *number);
                     }
                 }
                 answers = making.answers;
@@ -150,40 +151,51 @@ impl Confirmer {
 
     /// Offers what came back to those who wait, higher tiers first, then by arrival; what they leave
     /// goes on sale.
-    pub(super) fn serve_waitlist(&mut self) {
+    pub(super) fn serve_waitlist(&self) {
         let (sale, now) = (&self.open.sale, self.clock.now());
         let mut list = self.open.waitlist();
         if list.is_empty() {
             return;
         }
-        let level = sale.stock().level();
-        if level.is_closed() || sale.terms().windows.is_over(now) {
+        if sale.stock().level().is_closed() || sale.terms().windows.is_over(now) {
             // Nothing is sold any more, and nobody need wait for it.
+            list.dissolve().iter().for_each(|waiter| self.dismiss(waiter));
             sale.put_on_sale(true);
-            if !self.has_dismissed {
-                self.has_dismissed = true;
-                list.iter().for_each(|waiter| self.dismiss(waiter));
-            }
             return;
         }
-        while !level.is_halted() && !level.is_paused() && sale.aside().units().0 > 0 {
-            let Some(waiter) = list.first_within(sale.aside().units()) else {
-                // What came back is too little for everyone who waits.
-                sale.put_on_sale(false);
+        while sale.aside().units().0 > 0 {
+            let level = sale.stock().level();
+            if level.is_halted() || level.is_paused() {
+                return;
+            }
+            let aside = sale.aside().units();
+            let Some(waiter) = list.first_within(Units(aside.0 + level.left().0)) else {
+                // What there is is too little for everyone who waits.
                 break;
             };
             let Waiter { seat, tier, units, .. } = waiter;
-            match sale.offer(now, Click { seat, tier, units, key: None }) {
-                Ok(_) => {}
-                // They have bought in the meantime: waiting longer would not change it.
-                Err(Refusal::LimitReached { .. }) => self.dismiss(&waiter),
-                Err(_) => break,
+            if self.open.is_blocked(seat) {
+                list.leave(seat);
+                self.dismiss(&waiter);
+                continue;
             }
-            list.leave(seat);
+            if units > aside {
+                // Together with what is on sale already it is enough.
+                sale.set_aside();
+                continue;
+            }
+            match sale.offer(now, Click { seat, tier, units, key: None }) {
+                Ok(_) => list.serve(seat),
+                // They have bought in the meantime: waiting longer would not change it.
+                Err(Refusal::LimitReached { .. }) => {
+                    list.leave(seat);
+                    self.dismiss(&waiter);
+                }
+                // Paused, closed or halted this instant.
+                Err(_) => return,
+            }
         }
-        if list.is_empty() {
-            sale.put_on_sale(true);
-        }
+        sale.put_on_sale(list.is_empty());
     }
 
     fn dismiss(&self, waiter: &Waiter) {

@@ -80,12 +80,20 @@ impl Engine {
         if let Some(waits) = open.position(wish.seat) {
             return Ok(waits);
         }
+        if open.is_offered(wish.seat) {
+            return Ok((wish.units, 0));
+        }
         open.sale.may_wait(self.now(), wish)?;
         let (Click { tier, units, .. }, member) = (wish, self.roster.member(wish.seat));
         let place = open.next_place().ok_or(Refusal::WaitlistFull)?;
         self.ask(open, Change::Join(Waiting { member, tier, units, place })).await?;
-        // Served already: they were the first, and units had come back meanwhile.
-        Ok(open.position(wish.seat).unwrap_or((units, 0)))
+        match open.position(wish.seat) {
+            Some(waits) => Ok(waits),
+            // Served already: they were the first, and units had come back meanwhile.
+            None if open.sale.held(wish.seat).0 > 0 => Ok((units, 0)),
+            // The sale was closed, or the member blocked, in between.
+            None => Err(Refusal::Closed.into()),
+        }
     }
 
     /// Takes a member off the waitlist; harmless for one who does not wait.
@@ -103,15 +111,14 @@ impl Engine {
     #[inline]
     #[must_use]
     pub fn is_blocked(&self, seat: Seat) -> bool {
-        let blocked = self.blocked.load();
-        !blocked.is_empty() && blocked.contains(&seat)
+        self.blocked.contains(seat)
     }
 
     /// Members who may not buy, by id.
     #[must_use]
     pub fn blocked(&self) -> Vec<MemberId> {
         let mut members: Vec<_> =
-            self.blocked.load().iter().map(|seat| self.roster.member(*seat)).collect();
+            self.blocked.seats().iter().map(|seat| self.roster.member(*seat)).collect();
         members.sort();
         members
     }
@@ -123,18 +130,16 @@ impl Engine {
     /// [`StoreError`]; nothing has changed here.
     pub async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
         let seat = self.seat(member)?;
+        let _one_at_a_time = self.blocking.lock().await;
         self.store.block(member, is_blocked).await?;
-        self.blocked.rcu(|blocked| {
-            let mut blocked = std::collections::HashSet::clone(blocked);
-            match is_blocked {
-                true => blocked.insert(seat),
-                false => blocked.remove(&seat),
-            };
-            blocked
-        });
+        self.blocked.set(seat, is_blocked);
         if is_blocked {
             for open in self.sales() {
-                self.leave_waitlist(&open, seat).await?;
+                // Also where they only ask to wait at this moment. A sale that cannot be told now
+                // passes them over when it serves.
+                if let Err(error) = self.ask(&open, Change::Leave(member.clone())).await {
+                    tracing::warn!(sale = %open.sale.terms().id, %error, "left on the waitlist for now");
+                }
             }
         }
         Ok(())
@@ -143,7 +148,7 @@ impl Engine {
     pub(super) async fn read_blocked(&self) -> Result<(), StoreError> {
         let members = self.store.blocked().await?;
         let seats = members.iter().map(|member| self.seat(member)).collect::<Result<_, _>>()?;
-        self.blocked.store(std::sync::Arc::new(seats));
+        self.blocked.replace(seats);
         Ok(())
     }
 

@@ -136,6 +136,9 @@ impl Store for Planted {
                 }
                 Ok(made)
             }
+            ("sell-on-when-fenced", Err(StoreError::Fenced)) => {
+                Err(StoreError::Refused("not noticed".into()))
+            }
             (_, answer) => answer,
         }
     }

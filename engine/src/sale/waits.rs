@@ -41,6 +41,11 @@ impl Sale {
         if !self.aside.take(click.units) {
             return Err(Refusal::SoldOut { left: self.aside.units() });
         }
+        // After the units are taken: nothing is offered once a pause or a close has answered.
+        if let Err(refusal) = self.stock.level().admits(Units(0), false) {
+            assert!(self.aside.put(click.units), "the member who is offered this waits");
+            return Err(refusal);
+        }
         let number = self.place(now, click);
         claim.keep();
         self.queue.push(Queued { number, key: None, is_offer: true });
@@ -63,12 +68,12 @@ impl Sale {
         &self.aside
     }
 
-    /// Somebody waits, from before a restart: what is on sale is offered to them first. Only before
-    /// the sale is shared.
-    pub fn restore_waiting(&self) {
+    /// Somebody waits: what is free now and what comes back is offered to them first. Only whoever
+    /// serves them may call this.
+    pub fn set_aside(&self) {
         self.aside.begin();
         let left = self.stock.withdraw();
-        assert!(self.aside.put(left), "somebody waits, and nobody else serves them yet");
+        assert!(self.aside.put(left), "only whoever serves them lets them wait no more");
     }
 
     /// Puts what those who wait have left on sale; `nobody_waits` for good.

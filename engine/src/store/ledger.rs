@@ -158,7 +158,7 @@ pub(super) fn commit(rows: &mut impl RowsMut, batch: &Batch) -> Kept<Vec<Verdict
         };
         verdicts.push(match known {
             Some(known) if known.epoch == batch.epoch => {
-                Verdict::Stored(known.status, known.settled_at)
+                Verdict::Stored(known.status, known.changed_at)
             }
             _ if row.epoch != batch.epoch => Verdict::Fenced,
             Some(known) => {

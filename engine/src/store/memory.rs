@@ -164,7 +164,8 @@ impl RowsMut for Rowset {
     }
 }
 
-// Every transaction checks all that may fail before it writes, so a failed one has changed nothing.
+// Every transaction checks all that may fail before it writes, so a failed one has changed nothing;
+// what is damaged already may be left half changed.
 #[async_trait]
 impl Store for MemoryStore {
     fn batch_orders_max(&self) -> usize {

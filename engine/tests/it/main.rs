@@ -7,6 +7,7 @@ mod confirm;
 mod contract;
 mod edges;
 mod failing_disk;
+mod life;
 mod life_contract;
 mod lost_history;
 mod redis;

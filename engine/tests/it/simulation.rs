@@ -269,7 +269,10 @@ impl Simulation {
         };
         // Whoever asks does not wait: the answer may be lost.
         drop(open.ask(change).unwrap());
-        self.confirm().await;
+        // Sometimes several are made together.
+        if self.rng.bool() {
+            self.confirm().await;
+        }
     }
 
     /// To the instant at which the next payment is due, and sometimes just before it.
@@ -396,6 +399,16 @@ impl Simulation {
         let level = self.world.open.sale.stock().level();
         let serves = !level.is_paused() && !level.is_halted();
         assert!(!serves || self.model.aside == 0, "I7: what the waitlist leaves is on sale");
+        let mut waits: Vec<_> =
+            self.store.waiting(&id()).await.unwrap().into_iter().map(|w| w.member).collect();
+        waits.sort();
+        let in_memory = |member: &usize| {
+            let seat = self.world.roster.seat(&name(*member)).unwrap();
+            self.world.open.position(seat).is_some()
+        };
+        let members = (0..MEMBERS).filter(in_memory).map(|m| name(m).parse().unwrap());
+        let same = members.collect::<Vec<membership::MemberId>>() == waits;
+        assert!(same || self.model.is_halted, "memory and store disagree on who waits");
         for (number, order) in &self.model.orders {
             let stored = self.store.order(&id(), *number).await.unwrap();
             // Whoever was replaced may not have heard of the last steps.

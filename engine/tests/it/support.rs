@@ -92,7 +92,7 @@ impl World {
         let opened = store.inner.open(&id()).await.unwrap();
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
-        let open = Arc::new(OpenSale::resume(opened, &roster, stopping).unwrap());
+        let open = Arc::new(OpenSale::resume(opened, &roster, Arc::default(), stopping).unwrap());
         let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
         let confirmer =
             Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock.clone(), CALM);

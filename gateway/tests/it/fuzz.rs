@@ -99,7 +99,7 @@ fn a_webhook_may_say_anything_and_changes_nothing_but_what_it_is_about() {
         &(bytes, edits(), any::<bool>(), any::<bool>()),
         |(any, edits, is_edited, is_signed)| {
             let body = if is_edited { edited(good.clone(), edits) } else { any };
-            let Ok(text) = String::from_utf8(body.clone()) else { return Ok(()) };
+            let Ok(text) = String::from_utf8(body) else { return Ok(()) };
             let other = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
             let key = if is_signed { server.payment_key() } else { other };
             let answer = server.tell_payment(&text, &[key], 0);

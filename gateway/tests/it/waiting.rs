@@ -55,13 +55,20 @@ fn an_offer_is_a_confirmed_order_with_a_time_to_pay_of_its_own() {
     server.order("ann", 1);
     join(&server, "bob", Gold, 1);
     join(&server, "cyd", Gold, 1);
-    let orders = |member: &str| server.get(member, "/v1/orders?sale=drop").json["orders"].clone();
     // Nobody pays: the unit goes from one to the next, and then to the public.
-    until("bob is offered it", || orders("bob")[0]["status"] == "confirmed");
-    assert!(orders("bob")[0]["pay_by"].is_string());
-    until("cyd is offered it", || orders("cyd")[0]["status"] == "confirmed");
-    assert_eq!(orders("bob")[0]["status"], "expired");
-    assert_eq!(server.pay(&orders("cyd")[0], "paid").json["status"], "paid");
+    let offered = |member: &str| {
+        let mut order = Value::Null;
+        until("it is offered", || {
+            order = server.get(member, "/v1/orders?sale=drop").json["orders"][0].clone();
+            order["status"] == "confirmed"
+        });
+        order
+    };
+    let bobs = offered("bob");
+    assert!(bobs["pay_by"].is_string());
+    let cyds = offered("cyd");
+    assert_eq!(server.status("bob", &bobs), "expired");
+    assert_eq!(server.pay(&cyds, "paid").json["status"], "paid");
     let sold = server.click("dan", 1, "");
     assert_eq!(sold.is_problem(409, "sold_out").json["may_return"], false);
 }

@@ -137,24 +137,25 @@ local function restore(keys, args)
       known, refusal = read_record(order.number, known)
       if not known then return refusal end
     end
-    local takes = HOLDING[order.status] and not (known and HOLDING[known.status])
-    if takes and order.units > sale.left then
-      return {'SHORT', int(sale.left)}
-    elseif not known then
+    local steps, is_same = 0, true
+    if known then
+      steps = STEPS[known.status]
+      is_same = known.epoch == order.epoch and known.member == order.member
+        and known.tier == order.tier and known.units == order.units and known.rest == order.rest
+    end
+    local is_behind = steps < STEPS[order.status]
+    -- An order that is further on than the caller knows is for the caller to find out.
+    if not is_same or (known and is_behind and known.status == 'released')
+        or (known and steps == STEPS[order.status] and known.status ~= order.status) then
+      return {'DAMAGED', 'order ' .. order.number .. ' is another one in the store'}
+    end
+    local takes = is_behind and HOLDING[order.status] and not (known and HOLDING[known.status])
+    if takes and order.units > sale.left then return {'SHORT', int(sale.left)} end
+    if not known then
       raise_limit(was.holders[order.member], sale, order.tier)
       decide(change, sale, was, order)
-    else
-      local is_same = known.epoch == order.epoch and known.member == order.member
-        and known.tier == order.tier and known.units == order.units and known.rest == order.rest
-      local is_behind = is_same and STEPS[known.status] < STEPS[order.status]
-      -- An order that is further on than the caller knows is for the caller to find out.
-      if not is_same or (is_behind and known.status == 'released')
-          or (STEPS[known.status] == STEPS[order.status] and known.status ~= order.status) then
-        return {'DAMAGED', 'order ' .. order.number .. ' is another one in the store'}
-      end
-      if is_behind then
-        advance(change, sale, was.holders[order.member], known, path(order, STEPS[known.status]))
-      end
+    elseif is_behind then
+      advance(change, sale, was.holders[order.member], known, path(order, steps))
     end
   end
   if #change.entries > 0 then

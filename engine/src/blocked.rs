@@ -1,0 +1,43 @@
+//! Blocked: members who may not buy, in any sale of this process.
+
+use crate::roster::Seat;
+use arc_swap::ArcSwap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Read by every click, and seldom changed.
+#[derive(Debug, Default)]
+pub struct Blocked {
+    seats: ArcSwap<HashSet<Seat>>,
+}
+
+impl Blocked {
+    /// Whether the member may not buy.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, seat: Seat) -> bool {
+        let seats = self.seats.load();
+        !seats.is_empty() && seats.contains(&seat)
+    }
+
+    /// Everyone who may not.
+    #[must_use]
+    pub fn seats(&self) -> Arc<HashSet<Seat>> {
+        self.seats.load_full()
+    }
+
+    pub(crate) fn replace(&self, seats: HashSet<Seat>) {
+        self.seats.store(Arc::new(seats));
+    }
+
+    pub(crate) fn set(&self, seat: Seat, is_blocked: bool) {
+        self.seats.rcu(|seats| {
+            let mut seats = HashSet::clone(seats);
+            match is_blocked {
+                true => seats.insert(seat),
+                false => seats.remove(&seat),
+            };
+            seats
+        });
+    }
+}

@@ -1,0 +1,215 @@
+//! An order's life and the waitlist in one process, step by step: what falls together, and what
+//! comes late.
+
+use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting};
+use engine::Engine;
+use engine::clock::{Clock, Millis};
+use engine::confirm::Step;
+use engine::order::{OrderId, Status, Step as Life};
+use engine::refusal::Refusal;
+use engine::sale::Click;
+use engine::stock::Units;
+use engine::store::{Change, MemoryStore, Store, Switch};
+use membership::Tier::Gold;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When a payment for an order of [`OPEN`] is due.
+const DUE: u64 = OPEN.0 + 900_000;
+
+async fn world(stock: u32) -> (Arc<FaultyStore>, World) {
+    let clock = Clock::by_hand(OPEN);
+    let store = FaultyStore::with_sale(stock, &clock).await;
+    let world = World::open(&store, &clock).await;
+    (store, world)
+}
+
+fn by(world: &World, name: &str, units: u32) -> Click {
+    let seat = world.roster.seat(name).unwrap();
+    Click { seat, ..click(0, Gold, units) }
+}
+
+fn ask(world: &World, step: Life, number: u64) {
+    let epoch = world.open.sale.epoch();
+    drop(world.open.ask(Change::Order { step, epoch, number }).unwrap());
+}
+
+fn wish(world: &World, name: &str, units: u32) {
+    world.roster.seat(name).unwrap();
+    let place = world.open.next_place().unwrap();
+    drop(world.open.ask(Change::Join(waiting(name, Gold, units, place))).unwrap());
+}
+
+async fn to_the_end(world: &mut World) {
+    while world.confirmer.step().await != Step::Idle {}
+}
+
+async fn bought(world: &mut World, name: &str, units: u32) -> u64 {
+    let number = world.open.sale.buy(world.clock.now(), by(world, name, units)).unwrap().number;
+    to_the_end(world).await;
+    number
+}
+
+fn left(world: &World) -> u32 {
+    world.open.sale.stock().level().left().0
+}
+
+fn position(world: &World, name: &str) -> Option<usize> {
+    world.open.position(by(world, name, 1).seat).map(|(_, position)| position)
+}
+
+#[tokio::test]
+async fn an_order_that_is_confirmed_late_has_its_whole_time_to_be_paid() {
+    let (store, mut world) = world(1).await;
+    world.open.sale.buy(OPEN, by(&world, "ann", 1)).unwrap();
+    store.fail([Fault::LostBefore]);
+    assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
+    world.clock.set(Millis(DUE + 5_000));
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(1), Some(Status::Confirmed));
+    world.clock.set(Millis(DUE + 5_000 + 899_999));
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(1), Some(Status::Confirmed));
+    world.clock.set(Millis(DUE + 5_000 + 900_000));
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(1), Some(Status::Expired));
+}
+
+#[tokio::test]
+async fn a_payment_that_came_in_time_and_waited_for_the_store_is_in_time() {
+    let (store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    world.clock.set(Millis(DUE - 1_000));
+    store.fail([Fault::LostBefore]);
+    wish(&world, "bob", 1);
+    assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
+    ask(&world, Life::Pay, number);
+    world.clock.set(Millis(DUE + 1_000));
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(number), Some(Status::Paid));
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_holds_back_no_later_deadline() {
+    let (_, mut world) = world(3).await;
+    world.clock.set(Millis(OPEN.0 + 3_000));
+    world.open.sale.buy(Millis(OPEN.0 + 3_000), by(&world, "ann", 1)).unwrap();
+    world.clock.set(Millis(OPEN.0 + 86_400_000));
+    to_the_end(&mut world).await;
+    world.clock.set(OPEN);
+    let number = bought(&mut world, "bob", 1).await;
+    world.clock.set(Millis(DUE));
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(number), Some(Status::Expired));
+}
+
+#[tokio::test]
+async fn who_asks_to_wait_while_an_order_is_on_its_way_is_served_once() {
+    let (store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    for name in ["bob", "cyd"] {
+        wish(&world, name, 1);
+    }
+    to_the_end(&mut world).await;
+    ask(&world, Life::Cancel, number);
+    world.confirmer.step().await;
+    assert!(world.open.is_offered(by(&world, "bob", 1).seat));
+    wish(&world, "bob", 1);
+    to_the_end(&mut world).await;
+    assert_eq!(position(&world, "cyd"), Some(1), "nobody is served twice before her");
+    let stored = store.inner.waiting(&id()).await.unwrap();
+    let is_stored = |name: &str| stored.iter().any(|waiting| waiting.member == member(name));
+    for name in ["bob", "cyd"] {
+        let waits = position(&world, name).is_some();
+        assert_eq!(waits, is_stored(name), "memory and store agree on {name}");
+    }
+    assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(1));
+}
+
+#[tokio::test]
+async fn a_unit_that_came_back_while_somebody_asked_to_wait_is_theirs() {
+    let (_, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    // Both in one transaction: the unit is back before anybody waits.
+    ask(&world, Life::Cancel, number);
+    wish(&world, "bob", 1);
+    to_the_end(&mut world).await;
+    assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(1));
+    let late = world.open.sale.buy(OPEN, by(&world, "zoe", 1));
+    assert_eq!(late, Err(Refusal::SoldOut { left: Units(0) }));
+}
+
+#[tokio::test]
+async fn what_is_on_sale_and_what_comes_back_are_enough_together() {
+    let (_, mut world) = world(2).await;
+    let number = bought(&mut world, "ann", 1).await;
+    wish(&world, "bob", 2);
+    to_the_end(&mut world).await;
+    assert_eq!((left(&world), position(&world, "bob")), (1, Some(1)), "one is still on sale");
+    ask(&world, Life::Cancel, number);
+    to_the_end(&mut world).await;
+    assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(2));
+    assert_eq!((left(&world), world.open.waiting()), (0, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_offered_once_a_pause_or_a_close_has_answered() {
+    for closes in [false, true] {
+        let (_, mut world) = world(1).await;
+        let number = bought(&mut world, "ann", 1).await;
+        wish(&world, "bob", 1);
+        to_the_end(&mut world).await;
+        world.open.sale.settle(number, Status::Cancelled, OPEN).unwrap();
+        match closes {
+            true => world.open.sale.stock().close(),
+            false => world.open.sale.stock().set_paused(true),
+        }
+        let refused = if closes { Refusal::Closed } else { Refusal::Paused };
+        assert_eq!(world.open.sale.offer(OPEN, by(&world, "bob", 1)), Err(refused));
+        assert_eq!(world.open.sale.aside().units(), Units(1), "the unit is still there");
+        assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(0));
+    }
+}
+
+#[tokio::test]
+async fn who_asks_to_wait_while_the_sale_closes_is_not_left_on_the_list() {
+    let (store, mut world) = world(1).await;
+    bought(&mut world, "ann", 1).await;
+    wish(&world, "bob", 1);
+    to_the_end(&mut world).await;
+    let epoch = world.open.sale.epoch();
+    store.switch(&id(), epoch, Switch::Close).await.unwrap();
+    world.open.sale.stock().close();
+    to_the_end(&mut world).await;
+    wish(&world, "cyd", 1);
+    to_the_end(&mut world).await;
+    assert_eq!((world.open.waiting(), store.inner.waiting(&id()).await.unwrap().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let clock = Clock::by_hand(OPEN);
+    let engine = Engine::start(Arc::clone(&store), clock.clone(), CALM).await.unwrap();
+    let open = engine.create(&terms(1)).await.unwrap();
+    let of = |engine: &Engine, name: &str| Click {
+        seat: engine.roster().seat(name).unwrap(),
+        ..click(0, Gold, 1)
+    };
+    let number = open.sale.buy(OPEN, of(&engine, "ann")).unwrap().number;
+    open.wake();
+    open.settled(number, Duration::from_secs(10)).await;
+    for name in ["bob", "cyd"] {
+        engine.join(&open, of(&engine, name)).await.unwrap();
+    }
+    // On disk, and then the process dies before the waitlist was left.
+    store.block(&member("bob"), true).await.unwrap();
+    engine.drain(Duration::from_secs(10)).await;
+    let order = OrderId { sale: id(), epoch: open.sale.epoch(), number };
+    let engine = Engine::start(store, clock, CALM).await.unwrap();
+    let open = engine.sale("drop").unwrap();
+    engine.step(&open, &order, Life::Cancel).await.unwrap();
+    let next = open.settled(number + 1, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(next.seat, of(&engine, "cyd").seat);
+    assert!(engine.orders_of(&open, of(&engine, "bob").seat).await.unwrap().is_empty());
+}
