@@ -23,14 +23,14 @@ bugs=(
   "confirm-on-refusal oom is.gone"
   "ack-before-commit oom is.gone"
   "sell-on-when-fenced rival was.confirmed.and.is.gone"
-  "forget-holdings kills was.released|shoppers.get.orders"
+  "forget-holdings kills was.released|shoppers.get.orders|no.new.order"
   "forget-keys kills two.confirmed.orders|no.client.was.told"
   "forget-sold kills was.released|operator.is.told"
   "numbers-from-one kills no.new.order|is.not.ready"
-  "refund-nothing cut-replies damaged|Damaged|shoppers.get.orders|told.to.be"
+  "refund-nothing kills damaged|Damaged|shoppers.get.orders|told.to.be|no.new.order"
   "cancel-keeps-limit oom units.held|Damaged|limit"
   "no-step-entry oom entries.and.order|outbox.entr|Damaged|ends.with"
-  "change-on-time-out redis-kills was.told.to.be"
+  "change-on-time-out cut-requests was.told.to.be"
   "never-look rival-idle does.not.notice"
 )
 export FLASHLANE_PATIENCE_S=10

@@ -155,8 +155,10 @@ impl Site {
     pub async fn rival(&self) -> anyhow::Result<Process> {
         let data = self.folder.path().join("rival");
         std::fs::create_dir_all(&data)?;
-        // The same members' tokens are good there.
-        std::fs::copy(self.process.data.join("token.key"), data.join("token.key"))?;
+        // The same members' tokens and the same provider's payments are good there.
+        for key in ["token.key", "payment.key"] {
+            std::fs::copy(self.process.data.join(key), data.join(key))?;
+        }
         Ok(start(&self.binary, &data, self.redis.address(), &[]).await?.0)
     }
 
