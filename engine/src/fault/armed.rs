@@ -89,6 +89,34 @@ fn all(batch: &Batch, status: Status) -> Vec<Verdict> {
     vec![Verdict::Stored(status, batch.at); batch.orders.len()]
 }
 
+impl Planted {
+    /// What is stored, with or without the steps that were to be taken.
+    async fn as_if_made(
+        &self,
+        changes: &Changes,
+        with_steps: bool,
+    ) -> Result<Vec<Changed>, StoreError> {
+        let mut made = Vec::new();
+        for change in changes.changes.iter() {
+            made.push(match change {
+                Change::Order { step, number, .. } => {
+                    let Some(mut record) = self.0.order(&changes.sale, *number).await? else {
+                        made.push(Changed::NoOrder);
+                        continue;
+                    };
+                    if with_steps {
+                        record.status = record.status.after(*step).unwrap_or(record.status);
+                    }
+                    Changed::Order(record)
+                }
+                Change::Join(wish) => Changed::Waits(wish.clone()),
+                Change::Leave(_) => Changed::DoesNotWait,
+            });
+        }
+        Ok(made)
+    }
+}
+
 #[async_trait]
 impl Store for Planted {
     fn batch_orders_max(&self) -> usize {
@@ -126,16 +154,13 @@ impl Store for Planted {
         match (BUG.as_str(), self.0.change(changes).await) {
             // Told to be paid or cancelled, and never written down.
             ("change-on-time-out", Err(StoreError::Unknown(_) | StoreError::Refused(_))) => {
-                let mut made = Vec::new();
-                for change in changes.changes.iter() {
-                    let Change::Order { step, number, .. } = change else { continue };
-                    let stored = self.0.order(&changes.sale, *number).await;
-                    let Ok(Some(mut record)) = stored else { return Ok(Vec::new()) };
-                    record.status = record.status.after(*step).unwrap_or(record.status);
-                    made.push(Changed::Order(record));
-                }
-                Ok(made)
+                self.as_if_made(changes, true).await
             }
+            // Nothing changed, so that what these do to commits is not held up behind this.
+            (
+                "ack-before-commit" | "confirm-on-refusal" | "release-on-refusal",
+                Err(StoreError::Refused(_)),
+            ) => self.as_if_made(changes, false).await,
             ("sell-on-when-fenced", Err(StoreError::Fenced)) => {
                 Err(StoreError::Refused("not noticed".into()))
             }
