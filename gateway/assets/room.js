@@ -12,7 +12,13 @@ const orders = new Map();
 
 const auth = () => (token ? { authorization: "Bearer " + token } : {});
 const now = () => Date.now() + ahead;
-const time = (text) => new Date(text).toLocaleTimeString();
+const TIERS = ["diamond", "platinum", "gold", "silver", "regular"];
+
+function time(text) {
+  const then = new Date(text);
+  const isToday = then.toDateString() === new Date(now()).toDateString();
+  return isToday ? then.toLocaleTimeString() : then.toLocaleString();
+}
 
 function countdown(until) {
   const s = Math.max(0, Math.ceil((new Date(until) - now()) / 1000));
@@ -71,10 +77,10 @@ async function load() {
   const you = facts.you;
   at("act").hidden = !you;
   if (you) showWaiting(you.waiting);
-  at("windows").replaceChildren(...Object.entries(facts.windows).reverse().map(([tier, opens]) => {
+  at("windows").replaceChildren(...TIERS.filter((tier) => facts.windows[tier]).map((tier) => {
     const row = document.createElement("tr");
     if (you && you.tier === tier) row.className = "you";
-    for (const text of [tier, `from ${time(opens)}`, `up to ${facts.limits[tier]}`]) {
+    for (const text of [tier, `from ${time(facts.windows[tier])}`, `up to ${facts.limits[tier]}`]) {
       row.insertCell().textContent = text;
     }
     return row;
