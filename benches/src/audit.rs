@@ -42,13 +42,13 @@ impl Audit {
 
     /// Receipts against the operator's list of orders.
     ///
-    /// `joined`: members who were on the waitlist, and may have been offered an order.
+    /// `joined`: how often members asked to wait: each time they may have been offered one order.
     pub fn orders(
         &mut self,
         tally: &Tally,
         listed: &[ListedOrder],
         report: &SaleReport,
-        joined: &HashSet<String>,
+        joined: &HashMap<String, u64>,
     ) {
         let by_id: HashMap<&str, &ListedOrder> =
             listed.iter().map(|order| (order.order_id.as_str(), order)).collect();
@@ -77,8 +77,11 @@ impl Audit {
         let receipts = tally.receipts.len();
         self.check(format!("each of {receipts} receipts is an order on the list"), wrong);
 
+        let mut offers = joined.clone();
         let strangers = listed.iter().filter(|order| {
-            !seen.contains(order.order_id.as_str()) && !joined.contains(&order.member)
+            let may_be_offer = offers.get_mut(&order.member).filter(|left| **left > 0);
+            let is_known = seen.contains(order.order_id.as_str());
+            !is_known && may_be_offer.map(|left| *left -= 1).is_none()
         });
         let strangers: Vec<_> = strangers.map(|order| order.order_id.clone()).collect();
         let unanswered = tally.unanswered;

@@ -74,8 +74,8 @@ pub enum Moment {
 pub struct Lives {
     /// By order: where it was said to be last.
     pub told: HashMap<String, String>,
-    /// Members who were put on the waitlist.
-    pub joined: HashSet<String>,
+    /// Members who were put on the waitlist, and how often they asked.
+    pub joined: HashMap<String, u64>,
     /// How often each thing was done.
     pub counts: BTreeMap<&'static str, u64>,
     /// Answers that should not have come.
@@ -89,7 +89,9 @@ impl Lives {
 
     fn merge(&mut self, other: Self) {
         self.told.extend(other.told);
-        self.joined.extend(other.joined);
+        for (member, times) in other.joined {
+            *self.joined.entry(member).or_default() += times;
+        }
         self.wrong.extend(other.wrong);
         for (what, count) in other.counts {
             *self.counts.entry(what).or_default() += count;
@@ -175,7 +177,7 @@ impl Actors {
             let listed = operator.orders(&self.sale).await?;
             let unpaid = listed.iter().filter(|order| order.status == "confirmed");
             for order in unpaid {
-                let is_offer = lives.joined.contains(&order.member);
+                let is_offer = lives.joined.contains_key(&order.member);
                 // Four of five offers are paid; the other goes to the next who waits.
                 if seen.insert(order.order_id.clone()) && is_offer && order.number % 5 != 0 {
                     hand.lives.count("offers paid");
@@ -193,6 +195,25 @@ impl Actors {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// What the payment provider tells of a paid order, signed with its key.
+///
+/// # Panics
+/// When the key is none.
+#[must_use]
+pub fn payment(key: &str, id: &str, order_id: &str, amount_cents: u64) -> Request<Full<Bytes>> {
+    let body = json!({"order_id": order_id, "event": "paid", "amount_cents": amount_cents});
+    let (body, at) = (body.to_string(), Timestamp::now().as_second());
+    let webhook = Webhook::new(key).expect("a key");
+    let signature = webhook.sign(id, at, body.as_bytes()).expect("text is signed");
+    Request::post("/v1/payments")
+        .header(header::HOST, "flashlane")
+        .header("webhook-id", id)
+        .header("webhook-timestamp", at)
+        .header("webhook-signature", signature)
+        .body(Full::new(Bytes::from(body)))
+        .expect("a plain request")
 }
 
 /// One connection that acts.
@@ -231,18 +252,7 @@ impl<'a> Hand<'a> {
     }
 
     fn payment(&self, order_id: &str, units: u32, key: &str, id: &str) -> Request<Full<Bytes>> {
-        let amount = self.actors.price_cents * u64::from(units);
-        let body = json!({"order_id": order_id, "event": "paid", "amount_cents": amount});
-        let (body, at) = (body.to_string(), Timestamp::now().as_second());
-        let webhook = Webhook::new(key).expect("a key");
-        let signature = webhook.sign(id, at, body.as_bytes()).expect("text is signed");
-        Request::post("/v1/payments")
-            .header(header::HOST, "flashlane")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", at)
-            .header("webhook-signature", signature)
-            .body(Full::new(Bytes::from(body)))
-            .expect("a plain request")
+        payment(key, id, order_id, self.actors.price_cents * u64::from(units))
     }
 
     async fn forge(&mut self, order_id: &str, units: u32) {
@@ -288,7 +298,8 @@ impl<'a> Hand<'a> {
             return;
         }
         self.lives.count("joined the waitlist");
-        self.lives.joined.insert(self.actors.clickers[clicker].member.clone());
+        let member = self.actors.clickers[clicker].member.clone();
+        *self.lives.joined.entry(member).or_default() += 1;
         if self.rng.u8(..4) == 0 {
             self.lives.count("left the waitlist");
             let left = self.member(clicker, Method::DELETE, &path, "").await;

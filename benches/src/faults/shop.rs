@@ -3,15 +3,13 @@
 
 use super::site::patience;
 use crate::client::Client;
+use crate::life;
 use gateway::{Algorithm, issue_token};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
-use jiff::Timestamp;
 use membership::Tier;
 use serde::Deserialize;
-use serde_json::json;
-use standardwebhooks::Webhook;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -277,19 +275,8 @@ struct Step {
 }
 
 fn payment(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
-    let amount = PRICE_CENTS * u64::from(receipt.units);
-    let order = &receipt.order_id;
-    let body = json!({"order_id": order, "event": "paid", "amount_cents": amount}).to_string();
-    let (id, at) = (format!("msg-{order}"), Timestamp::now().as_second());
-    let webhook = Webhook::new(&counter.payment_key).expect("the server's own key");
-    let signature = webhook.sign(&id, at, body.as_bytes()).expect("text is signed");
-    Request::post("/v1/payments")
-        .header(header::HOST, "flashlane")
-        .header("webhook-id", id)
-        .header("webhook-timestamp", at)
-        .header("webhook-signature", signature)
-        .body(Full::new(Bytes::from(body)))
-        .expect("a plain request")
+    let (order, units) = (&receipt.order_id, u64::from(receipt.units));
+    life::payment(&counter.payment_key, &format!("msg-{order}"), order, PRICE_CENTS * units)
 }
 
 fn cancellation(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
