@@ -152,9 +152,11 @@ async fn click_on(run: Arc<Run>) -> Tally {
         let clicker = &run.plan.clickers[turn];
         let answer = client.send(run.request(i, clicker)).await;
         let order = run.note(&mut tally, clicker, due, answer);
-        if run.plan.keyed && i % 100 < run.plan.repeated_percent {
+        let is_repeated = run.plan.keyed && i % 100 < run.plan.repeated_percent;
+        // Only orders: a refused click that is sent again is a new one.
+        if is_repeated && let Some((id, _)) = &order {
             let again = client.send(run.request(i, clicker)).await;
-            tally.note_repeated(order.as_ref().map(|(id, _)| &**id), again);
+            tally.note_repeated(id, again);
         }
         run.tell(turn, &tally, order);
     }

@@ -36,7 +36,7 @@ pub struct Tally {
     pub unanswered: u64,
     /// What the first of them met.
     pub first_error: Option<String>,
-    /// Clicks that were sent twice, and those of them that were answered with two orders.
+    /// Accepted clicks that were sent twice.
     pub repeated: u64,
     /// What was wrong with those.
     pub repeated_wrong: Vec<String>,
@@ -103,12 +103,8 @@ impl Tally {
         }
     }
 
-    /// A click was sent again with its key: an order must be answered with the same order.
-    pub fn note_repeated(
-        &mut self,
-        order: Option<&str>,
-        again: anyhow::Result<(StatusCode, Bytes)>,
-    ) {
+    /// An accepted click was sent again with its key: it must be answered with the same order.
+    pub fn note_repeated(&mut self, order: &str, again: anyhow::Result<(StatusCode, Bytes)>) {
         #[derive(Deserialize)]
         struct Order {
             order_id: String,
@@ -116,12 +112,8 @@ impl Tally {
         self.repeated += 1;
         let again = again.ok().and_then(|(_, body)| serde_json::from_slice::<Order>(&body).ok());
         let again = again.map(|order| order.order_id);
-        if let (Some(first), Some(again)) = (order, &again)
-            && first != again
-        {
-            self.repeated_wrong.push(format!("{first}, repeated {again}"));
-        } else if order.is_some() && again.is_none() {
-            self.repeated_wrong.push(format!("{order:?}, repeated no order"));
+        if again.as_deref() != Some(order) {
+            self.repeated_wrong.push(format!("{order}, repeated {again:?}"));
         }
     }
 
