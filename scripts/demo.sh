@@ -9,29 +9,11 @@ command -v cargo >/dev/null || { echo "demo: cargo is missing; install Rust 1.95
 command -v cc >/dev/null || { echo "demo: a C compiler is missing; on Debian: apt-get install gcc libc6-dev" >&2; exit 1; }
 echo "building (some minutes the first time)"
 cargo build --release --locked --quiet -p gateway -p benches
-bin=${CARGO_TARGET_DIR:-target}/release
-
-data=$(mktemp -d)
+. scripts/server.sh
 report=${CARGO_TARGET_DIR:-target}/demo-report.html
-server=
-cleanup() {
-  if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
-    kill -TERM "$server"
-    wait "$server" || true
-  fi
-  rm -rf "$data"
-}
-trap cleanup EXIT
-
-mkfifo "$data/says"
-FLASHLANE_LOG=warn "$bin/flashlane" serve --listen 127.0.0.1:0 --operator-listen 127.0.0.1:0 \
-  --data "$data/store" >"$data/says" &
-server=$!
-exec 3<"$data/says"
-read -r -t 30 public <&3 || { echo "demo: the server did not start" >&2; exit 1; }
-read -r -t 30 operator <&3
+FLASHLANE_LOG=warn start_server
 
 echo "a sale of 1,000 units: diamond enters first, each lower tier a second later"
-"$bin/load" --target "${public#public http://}" --operator "${operator#operator http://}" \
+"$bin/load" --target "$public" --operator "$operator" \
   --data "$data/store" --make 1000 --members 20000 --tiers 92,4,2,1,1 --limits 1,1,2,2,3 \
   --stagger-ms 1000 --rate 6000 --seconds 8 --html "$report" --verify-after-stopping "$server" "$@"

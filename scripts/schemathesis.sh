@@ -12,16 +12,7 @@ if [ ! -x "$venv/bin/schemathesis" ]; then
   "$venv/bin/pip" install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
 fi
 cargo build --release --locked --quiet -p gateway
-data=$(mktemp -d)
-server=
-cleanup() {
-  if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
-    kill -TERM "$server"
-    wait "$server" || true
-  fi
-  rm -rf "$data"
-}
-trap cleanup EXIT
+. scripts/server.sh
 
 cat >"$data/sales.toml" <<'TOML'
 [[sale]]
@@ -35,13 +26,8 @@ pay_within_s = 60
 windows = { regular = "2020-01-01T00:00:00Z", silver = "2020-01-01T00:00:00Z", gold = "2020-01-01T00:00:00Z", platinum = "2020-01-01T00:00:00Z", diamond = "2020-01-01T00:00:00Z" }
 limits = { regular = 10, silver = 10, gold = 10, platinum = 10, diamond = 10 }
 TOML
-mkfifo "$data/says"
-FLASHLANE_LOG=off "$target/release/flashlane" serve --listen 127.0.0.1:0 --operator-listen 127.0.0.1:0 \
-  --data "$data/store" --sales "$data/sales.toml" --member-rate 0 >"$data/says" &
-server=$!
-exec 3<"$data/says"
-read -r -t 30 public <&3 || { echo "schemathesis: the server did not start" >&2; exit 1; }
-token=$("$target/release/flashlane" token --member viewer-1 --tier gold --token-key "$data/store/token.key")
+FLASHLANE_LOG=off start_server --sales "$data/sales.toml" --member-rate 0
+token=$("$bin/flashlane" token --member viewer-1 --tier gold --token-key "$data/store/token.key")
 
 # What is there: so that calls get beyond "no such sale". The first order is bought on the way.
 cat >"$data/there.toml" <<'TOML'
@@ -52,7 +38,7 @@ TOML
 
 # A stream of events does not end by itself; its refusals have tests of their own.
 run() {
-  "$venv/bin/schemathesis" "$@" run "${public#public }/openapi.json" \
+  "$venv/bin/schemathesis" "$@" run "http://$public/openapi.json" \
     --header "Authorization: Bearer $token" --exclude-path-regex '/events$' \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
     --phases examples,coverage,fuzzing --max-examples "$examples" --seed 1 --request-timeout 20 --no-color

@@ -42,7 +42,8 @@ pub enum Step {
     Halted,
 }
 
-/// What is on its way to the store. Sent again as it is until there is an answer.
+/// What is on its way to the store. The same is sent again, with the time of that try, until there is
+/// an answer.
 #[derive(Debug)]
 enum Work {
     Orders(Batch),
@@ -262,6 +263,7 @@ impl Confirmer {
     fn gather(&mut self) -> Option<Batch> {
         let now = self.clock.now();
         let mut orders = Vec::new();
+        let waitlist = self.open.waitlist();
         while orders.len() < self.store.batch_orders_max() {
             let Some((queued, order)) = self.lanes.pop(now) else { break };
             orders.push(Placed {
@@ -271,7 +273,7 @@ impl Confirmer {
                 units: order.units,
                 reserved_at: order.reserved_at,
                 key: queued.key,
-                is_offer: queued.is_offer,
+                is_offer: waitlist.is_offer(order.seat, order.number),
             });
         }
         (!orders.is_empty()).then(|| Batch {

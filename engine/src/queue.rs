@@ -13,8 +13,6 @@ pub struct Queued {
     pub number: u64,
     /// The key under which the click may be repeated.
     pub key: Option<IdempotencyKey>,
-    /// Whether it was offered to a member who waited.
-    pub is_offer: bool,
 }
 
 /// First in, first out, without a lock.

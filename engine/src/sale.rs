@@ -182,7 +182,7 @@ impl Sale {
         let number = self.place(now, click);
         claim.keep();
         reservation.keep();
-        self.queue.push(Queued { number, key, is_offer: false });
+        self.queue.push(Queued { number, key });
         if let Some(begun) = begun {
             begun.keep(number);
         }

@@ -3,7 +3,7 @@
 use crate::roster::Seat;
 use crate::stock::Units;
 use membership::{PerTier, Tier};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// One member who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub struct Waitlist {
     /// Each tier by `place`.
     lines: PerTier<VecDeque<Waiter>>,
     by_seat: HashMap<Seat, (Tier, u64)>,
-    /// Members to whom an order is on its way; the store has their wish until it has the order.
-    offered: HashSet<Seat>,
+    /// The order that is on its way to a member; the store has their wish until it has the order.
+    offered: HashMap<Seat, u64>,
     last_place: u64,
 }
 
@@ -43,7 +43,7 @@ impl Waitlist {
     /// whom an order is on its way waits no more: the order takes their wish off the list.
     pub fn join(&mut self, waiter: Waiter) {
         self.last_place = self.last_place.max(waiter.place);
-        if self.by_seat.contains_key(&waiter.seat) || self.offered.contains(&waiter.seat) {
+        if self.by_seat.contains_key(&waiter.seat) || self.is_offered(waiter.seat) {
             return;
         }
         self.by_seat.insert(waiter.seat, (waiter.tier, waiter.place));
@@ -53,11 +53,17 @@ impl Waitlist {
         line.insert(at, waiter);
     }
 
-    /// The member is served: an order is on its way to them until [`Waitlist::offer_settled`].
-    pub fn serve(&mut self, seat: Seat) {
+    /// The member is served: this order is on its way to them until [`Waitlist::offer_settled`].
+    pub fn serve(&mut self, seat: Seat, number: u64) {
         if self.leave(seat).is_some() {
-            self.offered.insert(seat);
+            self.offered.insert(seat, number);
         }
+    }
+
+    /// Whether this order is the one that the member was offered.
+    #[must_use]
+    pub fn is_offer(&self, seat: Seat, number: u64) -> bool {
+        self.offered.get(&seat) == Some(&number)
     }
 
     /// The store has decided the order that was offered.
@@ -68,7 +74,7 @@ impl Waitlist {
     /// Whether an order is on its way to the member.
     #[must_use]
     pub fn is_offered(&self, seat: Seat) -> bool {
-        self.offered.contains(&seat)
+        self.offered.contains_key(&seat)
     }
 
     /// Removes everyone who waits, in the order of service.

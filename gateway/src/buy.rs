@@ -65,7 +65,7 @@ pub(crate) async fn buy(
     let key = request::idempotency_key(&parts.headers)?.map(request::digest);
     let wait_s = request::wait(&parts.headers)?;
     let session = Session::of(&app, &parts)?;
-    app.limits.click(session.seat)?;
+    app.limits.call(session.seat)?;
     if app.engine.is_blocked(session.seat) {
         return Err(ApiError::Blocked);
     }

@@ -283,7 +283,7 @@ pub(crate) async fn serve(
 ) -> Result<Response, ApiError> {
     let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
     if let Some(session) = &session {
-        app.limits.click(session.seat)?;
+        app.limits.call(session.seat)?;
     }
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = Millis(after.unwrap_or(0));

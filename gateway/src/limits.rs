@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// What is allowed.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct LimitArgs {
-    /// Clicks, cancellations and waitlist calls a second that one member may make; twice as many in a
-    /// burst. 0: any number
+    /// Calls a second that one member may make: clicks, cancellations, waits, lists of orders, streams;
+    /// twice as many in a burst. 0: any number
     #[arg(long, env = "FLASHLANE_MEMBER_RATE", default_value_t = 20, value_name = "CALLS")]
     pub member_rate: u32,
     /// Requests a second from one address; twice as many in a burst. 0: any number
@@ -83,9 +83,9 @@ impl Limits {
         }
     }
 
-    /// Counts a member's click, cancellation or waitlist call.
+    /// Counts a member's call that changes something or reads much.
     #[inline]
-    pub(crate) fn click(&self, seat: Seat) -> Result<(), ApiError> {
+    pub(crate) fn call(&self, seat: Seat) -> Result<(), ApiError> {
         self.members.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
     }
 
@@ -246,16 +246,16 @@ mod tests {
     #[test]
     fn a_rate_of_0_is_no_limit() {
         let limits = limits(0, 0, &[]);
-        assert!((0..1_000).all(|_| limits.click(Seat::new(1)).is_ok()));
+        assert!((0..1_000).all(|_| limits.call(Seat::new(1)).is_ok()));
     }
 
     #[test]
     fn who_asks_too_often_is_told_when_to_come_back_and_nobody_else_is() {
         let limits = limits(2, 0, &[]);
-        let refused = (0..6).filter_map(|_| limits.click(Seat::new(1)).err()).count();
+        let refused = (0..6).filter_map(|_| limits.call(Seat::new(1)).err()).count();
         assert!((1..=2).contains(&refused), "a burst of four of six: {refused} refused");
-        assert!(matches!(limits.click(Seat::new(1)), Err(ApiError::TooManyRequests(1))));
-        assert!(limits.click(Seat::new(2)).is_ok());
+        assert!(matches!(limits.call(Seat::new(1)), Err(ApiError::TooManyRequests(1))));
+        assert!(limits.call(Seat::new(2)).is_ok());
         limits.forget_the_calm();
     }
 }

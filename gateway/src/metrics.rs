@@ -57,7 +57,10 @@ fn describe() {
         "flashlane_payments_mismatched_total",
         "Alarm: payments of another amount, or of no order"
     );
-    describe_counter!("flashlane_refused_total", "Clicks refused by this process, by code");
+    describe_counter!(
+        "flashlane_refused_total",
+        "Clicks and wishes to wait refused by this process, by code"
+    );
     describe_gauge!("flashlane_stock_units", "Units in all");
     describe_gauge!("flashlane_left_units", "Units nobody holds");
     describe_gauge!("flashlane_reserved_orders", "Orders that wait for the store");

@@ -71,7 +71,7 @@ pub(crate) async fn cancel(
     session: Session,
     Named(id): Named,
 ) -> Result<Json<OrderView>, ApiError> {
-    app.limits.click(session.seat)?;
+    app.limits.call(session.seat)?;
     let (open, id, _) = owned(&app, &session, &id).await?;
     let found = app.engine.step(&open, &id, Step::Cancel).await?.ok_or(ApiError::UnknownOrder)?;
     match found.status() {
@@ -106,7 +106,7 @@ pub(crate) async fn list(
     session: Session,
 ) -> Result<Json<OrdersView>, ApiError> {
     let Query(of) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
-    app.limits.click(session.seat)?;
+    app.limits.call(session.seat)?;
     let open = app.engine.sale(&of.sale).ok_or(ApiError::UnknownSale)?;
     let found = app.engine.orders_of(&open, session.seat).await?;
     let view = |found: &Found| OrderView::found(&app.engine, &open, found);

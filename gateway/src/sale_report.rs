@@ -36,7 +36,7 @@ pub(crate) struct SaleReport {
     queued: usize,
     #[schema(value_type = BTreeMap<String, TierReport>)]
     by_tier: BTreeMap<&'static str, TierReport>,
-    /// Refused clicks by code, since this process opened the sale.
+    /// Refused clicks and wishes to wait by code, since this process opened the sale.
     #[schema(value_type = BTreeMap<String, u64>)]
     refused: BTreeMap<&'static str, u64>,
     /// Why orders wait for the store, if they do.

@@ -55,7 +55,7 @@ pub(crate) async fn join(
     let (parts, body) = request.into_parts();
     let wish: Wish = request::json(body).await?;
     let session = Session::of(&app, &parts)?;
-    app.limits.click(session.seat)?;
+    app.limits.call(session.seat)?;
     if app.engine.is_blocked(session.seat) {
         return Err(ApiError::Blocked);
     }
@@ -64,6 +64,7 @@ pub(crate) async fn join(
     let wish = Click { seat, tier, units: Units(wish.units.0), key: None };
     let waits = app.engine.join(&open, wish).await.map_err(|why| match why {
         NotWaiting::Refused(refusal) => {
+            open.sale.meter().refuse(&refusal);
             let (now, may_return) = (app.engine.now(), true);
             ApiError::Refused { refusal, tier, now, may_return }
         }
@@ -91,7 +92,7 @@ pub(crate) async fn leave(
     session: Session,
     Named(id): Named,
 ) -> Result<StatusCode, ApiError> {
-    app.limits.click(session.seat)?;
+    app.limits.call(session.seat)?;
     let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
     app.engine.leave_waitlist(&open, session.seat).await?;
     Ok(StatusCode::NO_CONTENT)

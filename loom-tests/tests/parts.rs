@@ -255,7 +255,7 @@ fn the_queue_hands_over(board_first: bool) {
         if board_first {
             board.place(&order(1));
         }
-        queue.push(Queued { number: 1, key: None, is_offer: false });
+        queue.push(Queued { number: 1, key: None });
         if !board_first {
             board.place(&order(1));
         }

@@ -60,7 +60,7 @@ mod tests {
             settled_at: None,
             changed_at: None,
         };
-        (Queued { number, key: None, is_offer: false }, order)
+        (Queued { number, key: None }, order)
     }
 
     fn served(orders: &[(u64, Tier, u64)], now: u64) -> Vec<u64> {

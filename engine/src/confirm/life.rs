@@ -185,7 +185,7 @@ impl Confirmer {
                 continue;
             }
             match sale.offer(now, Click { seat, tier, units, key: None }) {
-                Ok(_) => list.serve(seat),
+                Ok(number) => list.serve(seat, number),
                 // They have bought in the meantime: waiting longer would not change it.
                 Err(Refusal::LimitReached { .. }) => {
                     list.leave(seat);

@@ -101,9 +101,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`]; if it is transient, ask again.
     pub async fn leave_waitlist(&self, open: &OpenSale, seat: Seat) -> Result<(), StoreError> {
-        if open.position(seat).is_none() {
-            return Ok(());
-        }
+        // Also for whoever is not on the list: they may be asking to join it at this moment.
         self.ask(open, Change::Leave(self.roster.member(seat))).await.map(drop)
     }
 
@@ -135,9 +133,8 @@ impl Engine {
         self.blocked.set(seat, is_blocked);
         if is_blocked {
             for open in self.sales() {
-                // Also where they only ask to wait at this moment. A sale that cannot be told now
-                // passes them over when it serves.
-                if let Err(error) = self.ask(&open, Change::Leave(member.clone())).await {
+                // A sale that cannot be told now passes them over when it serves.
+                if let Err(error) = self.leave_waitlist(&open, seat).await {
                     tracing::warn!(sale = %open.sale.terms().id, %error, "left on the waitlist for now");
                 }
             }

@@ -48,7 +48,7 @@ impl Sale {
         }
         let number = self.place(now, click);
         claim.keep();
-        self.queue.push(Queued { number, key: None, is_offer: true });
+        self.queue.push(Queued { number, key: None });
         Ok(number)
     }
 

@@ -49,7 +49,7 @@ impl Placed {
     }
 }
 
-/// Orders of one sale to commit together. Cheap to clone: a resend is the same batch.
+/// Orders of one sale to commit together. Cheap to clone: a resend has the same orders.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// Which sale.
@@ -154,7 +154,7 @@ pub enum Change {
     Leave(MemberId),
 }
 
-/// Changes of one sale to make together. Cheap to clone: a resend is the same changes.
+/// Changes of one sale to make together. Cheap to clone: a resend has the same changes.
 #[derive(Debug, Clone)]
 pub struct Changes {
     /// Which sale.

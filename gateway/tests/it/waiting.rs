@@ -180,5 +180,10 @@ fn joining_is_refused_for_the_first_reason_and_changes_nothing() {
     server.call("bob", "POST", LIST, &huge).is_problem(413, "body_too_large");
     server.operate("POST", "/v1/sales/drop/pause", &Value::Null);
     join(&server, "bob", Gold, 1).is_problem(409, "paused");
-    assert_eq!(server.report()["waiting"], 0);
+    let report = server.report();
+    assert_eq!(report["waiting"], 0);
+    assert_eq!(
+        (&report["refused"]["not_sold_out"], &report["refused"]["paused"]),
+        (&json!(1), &json!(1))
+    );
 }
