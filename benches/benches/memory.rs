@@ -4,7 +4,7 @@
 
 use benches::world::{NOW, click, sale};
 use engine::roster::Roster;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use std::hint::black_box;
 use std::io::Write;
 

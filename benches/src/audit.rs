@@ -3,7 +3,7 @@
 use crate::life::Lives;
 use crate::operator::{ListedOrder, SaleReport};
 use crate::tally::Tally;
-use engine::order::Status;
+use engine::rules::order::Status;
 use engine::store::SaleAudit;
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,20 +1,20 @@
 //! Engine: the open sales of this process; start, drain, stop.
 
-mod life;
 mod put_back;
+mod requests;
 
-pub use life::NotWaiting;
+pub use requests::NotWaiting;
 
-use crate::blocked::Blocked;
 use crate::clock::{Clock, Millis};
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
-use crate::open_sale::{Found, OpenSale};
-use crate::order::OrderId;
+use crate::open::blocked::Blocked;
+use crate::open::sale::{Found, OpenSale};
 use crate::roster::{Roster, Seat};
-use crate::stock::Units;
+use crate::rules::order::OrderId;
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::stock::Units;
 use crate::store::{Store, StoreError, Switch};
-use crate::terms::{SaleId, Terms};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

@@ -5,12 +5,12 @@
 //!
 //! ```
 //! use engine::clock::Millis;
-//! use engine::refusal::Refusal;
+//! use engine::rules::refusal::Refusal;
 //! use engine::roster::Roster;
 //! use engine::sale::{Click, Sale};
-//! use engine::stock::Units;
-//! use engine::terms::{Cents, Terms};
-//! use engine::window::Windows;
+//! use engine::sale::stock::Units;
+//! use engine::rules::terms::{Cents, Terms};
+//! use engine::rules::window::Windows;
 //! use membership::{PerTier, Tier};
 //!
 //! let opens_at = PerTier([Some(Millis(2_000)); 5]);
@@ -34,44 +34,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod aside;
-#[cfg(not(flash_loom))]
-mod asks;
-#[cfg(not(flash_loom))]
-pub mod blocked;
-pub mod board;
 pub mod clock;
 #[cfg(not(flash_loom))]
 pub mod confirm;
-mod door;
 #[cfg(not(flash_loom))]
 pub mod engine;
 #[cfg(not(flash_loom))]
 pub mod fault;
 #[cfg(not(flash_loom))]
-mod feed;
-pub mod holdings;
-mod keys;
-pub mod meter;
-#[cfg(not(flash_loom))]
-mod open_sale;
-pub mod order;
-pub mod phase;
-pub mod queue;
-pub mod refusal;
+pub mod open;
 pub mod roster;
+pub mod rules;
 pub mod sale;
-pub mod stock;
 #[cfg(not(flash_loom))]
 pub mod store;
 pub mod sync;
-mod table;
-pub mod terms;
-pub mod waitlist;
-pub mod window;
 
 #[cfg(not(flash_loom))]
 pub use engine::{Engine, NotWaiting};
-pub use keys::IdempotencyKey;
 #[cfg(not(flash_loom))]
-pub use open_sale::{Found, OpenSale};
+pub use open::sale::{Found, OpenSale};
+pub use sale::keys::IdempotencyKey;

@@ -2,23 +2,32 @@
 //!
 //! Neither blocks, takes a lock or calls the system; a refused click leaves no trace.
 
+pub mod aside;
+pub mod board;
+pub mod holdings;
+pub mod keys;
+pub mod meter;
+pub mod phase;
+pub mod queue;
+pub mod stock;
+mod table;
 mod waits;
 
-use crate::aside::Aside;
-use crate::board::Board;
 use crate::clock::Millis;
-use crate::door::Door;
-use crate::holdings::Holdings;
-use crate::keys::{IdempotencyKey, Keys};
-use crate::meter::Meter;
-use crate::order::{Order, Status};
-use crate::phase::Phase;
-use crate::queue::{OrderQueue, Queued};
-use crate::refusal::Refusal;
 use crate::roster::Seat;
-use crate::stock::{Stock, Units};
+use crate::rules::door::Door;
+use crate::rules::order::{Order, Status};
+use crate::rules::refusal::Refusal;
+use crate::rules::terms::Terms;
+use crate::sale::aside::Aside;
+use crate::sale::board::Board;
+use crate::sale::holdings::Holdings;
+use crate::sale::keys::{IdempotencyKey, Keys};
+use crate::sale::meter::Meter;
+use crate::sale::phase::Phase;
+use crate::sale::queue::{OrderQueue, Queued};
+use crate::sale::stock::{Stock, Units};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
-use crate::terms::Terms;
 use membership::{PerTier, Tier};
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use engine::order::Status;
+use engine::rules::order::Status;
 use engine::store::Audit;
 use gateway::{Algorithm, RedisArgs, ServeOptions, duration, issue_token};
 use membership::{MemberId, Tier};

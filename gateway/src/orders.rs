@@ -8,7 +8,7 @@ use crate::view::{OrderView, OrdersView};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use engine::order::{OrderId, Status, Step};
+use engine::rules::order::{OrderId, Status, Step};
 use engine::{Found, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;

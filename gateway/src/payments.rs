@@ -10,7 +10,7 @@ use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use engine::Found;
-use engine::order::{OrderId, Status, Step};
+use engine::rules::order::{OrderId, Status, Step};
 use engine::store::StoreError;
 use engine::sync::Ordering;
 use serde::{Deserialize, Serialize};

@@ -3,10 +3,10 @@
 use crate::view::SaleView;
 use engine::OpenSale;
 use engine::clock::Millis;
-use engine::meter::Tallies;
-use engine::order::Status;
-use engine::refusal::Refusal;
-use engine::stock::Level;
+use engine::rules::order::Status;
+use engine::rules::refusal::Refusal;
+use engine::sale::meter::Tallies;
+use engine::sale::stock::Level;
 use membership::Tier;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use crate::view::{SaleView, Time, WaitView, You};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use engine::store::StoreError;
 use serde::Serialize;
 use std::sync::Arc;

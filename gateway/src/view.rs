@@ -1,9 +1,9 @@
 //! What sales and orders look like in JSON.
 
 use engine::clock::Millis;
-use engine::order::{Order, OrderId, Status};
-use engine::stock::{Level, Units};
-use engine::terms::Terms;
+use engine::rules::order::{Order, OrderId, Status};
+use engine::rules::terms::Terms;
+use engine::sale::stock::{Level, Units};
 use engine::{Engine, Found, OpenSale};
 use jiff::Timestamp;
 use membership::Tier;

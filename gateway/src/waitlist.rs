@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use engine::NotWaiting;
 use engine::sale::Click;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;

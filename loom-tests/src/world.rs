@@ -2,10 +2,10 @@
 
 use engine::clock::Millis;
 use engine::roster::Seat;
+use engine::rules::terms::{Cents, Terms};
+use engine::rules::window::Windows;
+use engine::sale::stock::Units;
 use engine::sale::{Click, Sale};
-use engine::stock::Units;
-use engine::terms::{Cents, Terms};
-use engine::window::Windows;
 use loom::model::Builder;
 use membership::{PerTier, Tier};
 use std::sync::Arc;

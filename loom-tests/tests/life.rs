@@ -3,13 +3,13 @@
 //! put the engine's own parts together in the wrong way.
 #![cfg(flash_loom)]
 
-use engine::aside::Aside;
-use engine::board::Board;
-use engine::order::Status::{self, Cancelled, Confirmed, Expired, Paid, RefundDue};
-use engine::order::{Order, Step};
 use engine::roster::Seat;
+use engine::rules::order::Status::{self, Cancelled, Confirmed, Expired, Paid, RefundDue};
+use engine::rules::order::{Order, Step};
 use engine::sale::Sale;
-use engine::stock::{Stock, Units};
+use engine::sale::aside::Aside;
+use engine::sale::board::Board;
+use engine::sale::stock::{Stock, Units};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;

@@ -1,12 +1,12 @@
 //! Models of the parts: stock, holdings, queue and board, idempotency keys.
 #![cfg(flash_loom)]
 
-use engine::holdings::Holdings;
-use engine::order::{Order, Status};
-use engine::queue::{OrderQueue, Queued};
-use engine::refusal::Refusal;
 use engine::roster::Seat;
-use engine::stock::{Stock, Units};
+use engine::rules::order::{Order, Status};
+use engine::rules::refusal::Refusal;
+use engine::sale::holdings::Holdings;
+use engine::sale::queue::{OrderQueue, Queued};
+use engine::sale::stock::{Stock, Units};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::thread;
@@ -24,7 +24,7 @@ trait Shelf: Send + Sync + 'static {
 
 impl Shelf for Stock {
     fn take(&self) -> bool {
-        self.reserve(Units(1)).map(engine::stock::Reservation::keep).is_ok()
+        self.reserve(Units(1)).map(engine::sale::stock::Reservation::keep).is_ok()
     }
 
     fn touch(&self) -> bool {
@@ -174,7 +174,7 @@ const SEAT: Seat = Seat::new(0);
 
 impl Ledger for Holdings {
     fn claim_two_of_three(&self) -> bool {
-        self.claim(SEAT, Units(2), Units(3)).map(engine::holdings::Claim::keep).is_ok()
+        self.claim(SEAT, Units(2), Units(3)).map(engine::sale::holdings::Claim::keep).is_ok()
     }
 
     fn held(&self) -> u32 {
@@ -243,7 +243,7 @@ fn order(number: u64) -> Order {
 fn the_queue_hands_over(board_first: bool) {
     every_way(move || {
         let queue = Arc::new(OrderQueue::new());
-        let board = Arc::new(engine::board::Board::new(1));
+        let board = Arc::new(engine::sale::board::Board::new(1));
         let (q, b) = (Arc::clone(&queue), Arc::clone(&board));
         let confirmer = thread::spawn(move || {
             let popped = q.pop();
@@ -278,7 +278,7 @@ fn twin_a_push_before_the_board_is_written_hands_over_nothing() {
 /// A member asks for the order while the click still writes it.
 fn the_board_is_read_early(publish: Ordering, real: bool) {
     every_way(move || {
-        let board = Arc::new(engine::board::Board::new(1));
+        let board = Arc::new(engine::sale::board::Board::new(1));
         let (fact, state) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let (b, f, s) = (Arc::clone(&board), Arc::clone(&fact), Arc::clone(&state));
         let member = thread::spawn(move || {
@@ -322,7 +322,7 @@ fn a_closed_sale_takes_nothing(in_one_word: bool) {
         let (s, f, l) = (Arc::clone(&stock), Arc::clone(&flag), Arc::clone(&left));
         let buyer = thread::spawn(move || {
             if in_one_word {
-                let taken = s.reserve(Units(1)).map(engine::stock::Reservation::keep);
+                let taken = s.reserve(Units(1)).map(engine::sale::stock::Reservation::keep);
                 assert!(matches!(taken, Ok(()) | Err(Refusal::Closed)));
             // Ordering: AcqRel and Acquire, so that only the second word is the bug.
             } else if f.load(Ordering::Acquire) == 0 {

@@ -3,11 +3,11 @@
 #![cfg(flash_loom)]
 
 use engine::IdempotencyKey;
-use engine::holdings::Holdings;
-use engine::order::Status;
-use engine::refusal::Refusal;
+use engine::rules::order::Status;
+use engine::rules::refusal::Refusal;
+use engine::sale::holdings::Holdings;
+use engine::sale::stock::{Stock, Units};
 use engine::sale::{Click, Sale};
-use engine::stock::{Stock, Units};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
@@ -47,8 +47,8 @@ fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
             move || {
                 let claim = parts.1.claim(click(seat, 1).seat, Units(1), Units(1));
                 // The bug: the claim is kept before the stock has answered.
-                claim.map(engine::holdings::Claim::keep).expect("a first click");
-                parts.0.reserve(Units(1)).map(engine::stock::Reservation::keep).is_ok()
+                claim.map(engine::sale::holdings::Claim::keep).expect("a first click");
+                parts.0.reserve(Units(1)).map(engine::sale::stock::Reservation::keep).is_ok()
             }
         };
         let other = thread::spawn(buy(1));
@@ -280,7 +280,7 @@ fn the_confirmer_meets_only_whole_orders_while_clicks_come_in() {
         let confirmer = Arc::clone(&drop);
         let confirmer = thread::spawn(move || {
             let taken = confirmer.take_in();
-            let released = |order: engine::order::Order| {
+            let released = |order: engine::rules::order::Order| {
                 confirmer.settle(order.number, Status::Released, NOW).is_some()
             };
             taken.is_some_and(|(_, order)| released(order))

@@ -4,9 +4,9 @@
 use super::shop::{LARGE, Receipts, SMALL};
 use crate::redis_server::RedisServer;
 use anyhow::Context;
-use engine::order::{OrderId, Status};
+use engine::rules::order::{OrderId, Status};
+use engine::rules::terms::SaleId;
 use engine::store::{OutboxEntry, Record, RedisOptions, RedisStore, Store};
-use engine::terms::SaleId;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -8,9 +8,9 @@ use super::{Outcome, Suite};
 use crate::redis_server::RedisServer;
 use crate::world::{NOW, terms};
 use anyhow::ensure;
-use engine::order::Status::Confirmed;
+use engine::rules::order::Status::Confirmed;
+use engine::rules::terms::SaleId;
 use engine::store::{Batch, RedisOptions, RedisStore, Store, StoreError, Verdict};
-use engine::terms::SaleId;
 use std::time::Duration;
 
 /// After each byte of a request, until no request is as long.

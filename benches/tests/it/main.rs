@@ -3,9 +3,9 @@
 use benches::world::{NOW, click, sale};
 use engine::IdempotencyKey;
 use engine::clock::Millis;
-use engine::refusal::Refusal;
+use engine::rules::refusal::Refusal;
+use engine::sale::stock::Units;
 use engine::sale::{Click, Sale};
-use engine::stock::Units;
 use std::num::NonZeroU64;
 
 #[global_allocator]

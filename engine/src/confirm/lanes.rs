@@ -1,8 +1,8 @@
 //! Lanes: orders that wait for the store, by tier.
 
 use crate::clock::Millis;
-use crate::order::Order;
-use crate::queue::Queued;
+use crate::rules::order::Order;
+use crate::sale::queue::Queued;
 use membership::Tier;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,9 +45,9 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::Status;
     use crate::roster::Seat;
-    use crate::stock::Units;
+    use crate::rules::order::Status;
+    use crate::sale::stock::Units;
 
     fn waiting(number: u64, tier: Tier, reserved_at: u64) -> (Queued, Order) {
         let order = Order {

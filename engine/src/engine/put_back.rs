@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::fault::crash_point;
-use crate::open_sale::OpenSale;
+use crate::open::sale::OpenSale;
 use crate::store::{Change, Changes, Record, StoreError, Switch, Waiting};
 use membership::MemberId;
 use std::collections::HashSet;
@@ -99,7 +99,7 @@ impl Engine {
     /// The waitlist of the store is to be the one of this process.
     async fn put_back_waitlist(&self, open: &OpenSale) -> Result<(), StoreError> {
         let sale = open.sale.terms().id.clone();
-        let wish = |waiter: &crate::waitlist::Waiter| Waiting {
+        let wish = |waiter: &crate::rules::waitlist::Waiter| Waiting {
             member: self.roster.member(waiter.seat),
             tier: waiter.tier,
             units: waiter.units,

@@ -1,14 +1,14 @@
 //! What `--cfg flash_faults` adds: `FLASHLANE_CRASH_AT=point[:n]` ends the process when it passes the
 //! point for the n-th time; `FLASHLANE_BUG=name` plants a bug.
 
-use crate::order::Status;
-use crate::stock::Units;
+use crate::rules::order::Status;
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::stock::Units;
 use crate::store::{
     Audit, Batch, Change, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError,
     Switch, Verdict, Waiting,
 };
 use crate::sync::{AtomicU64, Ordering};
-use crate::terms::{SaleId, Terms};
 use async_trait::async_trait;
 use membership::MemberId;
 use rustix::process::{Signal, getpid, kill_process};

@@ -1,11 +1,11 @@
 //! The audit: adds every order in a store up again and says what does not fit.
 
 use super::StoreError;
-use super::ledger::{Holder, Rows, SaleRow};
-use crate::meter::Tallies;
-use crate::order::Status;
-use crate::stock::Units;
-use crate::terms::SaleId;
+use super::commit::{Holder, Rows, SaleRow};
+use crate::rules::order::Status;
+use crate::rules::terms::SaleId;
+use crate::sale::meter::Tallies;
+use crate::sale::stock::Units;
 use membership::MemberId;
 use std::collections::HashMap;
 

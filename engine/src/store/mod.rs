@@ -5,22 +5,22 @@
 //! same contract test.
 
 mod audit;
-mod ledger;
-mod life;
+mod change;
+mod commit;
 mod memory;
-mod record;
+mod message;
 mod redb;
 mod redis;
 
 pub use audit::{Audit, SaleAudit};
 pub use memory::MemoryStore;
-pub use record::{Batch, Change, Changed, Changes, OutboxEntry, Placed, Record, Verdict, Waiting};
+pub use message::{Batch, Change, Changed, Changes, OutboxEntry, Placed, Record, Verdict, Waiting};
 pub use redb::{Disk, RedbStore};
 pub use redis::{RedisOptions, RedisStore};
 
-use crate::meter::Tallies;
-use crate::stock::Units;
-use crate::terms::{SaleId, Terms};
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::meter::Tallies;
+use crate::sale::stock::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;

@@ -3,10 +3,10 @@
 use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, engine, id};
 use engine::clock::{Clock, Millis};
 use engine::confirm::Step;
-use engine::order::Status;
-use engine::refusal::Refusal;
+use engine::rules::order::Status;
+use engine::rules::refusal::Refusal;
 use engine::sale::Click;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use engine::store::{MemoryStore, Store, StoreError, Switch};
 use engine::{Engine, Found};
 use membership::Tier::{Diamond, Gold, Regular};

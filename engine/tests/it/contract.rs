@@ -3,8 +3,8 @@
 use crate::redis_server::RedisServer;
 use crate::support::{batch, id, member, placed, terms};
 use engine::clock::Millis;
-use engine::order::Status::{self, Confirmed, Released};
-use engine::stock::Units;
+use engine::rules::order::Status::{self, Confirmed, Released};
+use engine::sale::stock::Units;
 use engine::store::{
     MemoryStore, Record, RedbStore, RedisOptions, RedisStore, Store, StoreError, Switch, Verdict,
 };

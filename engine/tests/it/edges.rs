@@ -2,11 +2,11 @@
 
 use crate::support::{OPEN, click, sale, terms};
 use engine::clock::Millis;
-use engine::refusal::Refusal;
+use engine::rules::refusal::Refusal;
+use engine::rules::terms::BadTerms;
+use engine::rules::window::{BadWindows, Windows};
 use engine::sale::Sale;
-use engine::stock::Units;
-use engine::terms::BadTerms;
-use engine::window::{BadWindows, Windows};
+use engine::sale::stock::Units;
 use membership::{PerTier, Tier};
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn good_windows() -> impl Strategy<Value = Windows> {
 }
 
 fn with(windows: Windows) -> Sale {
-    let terms = engine::terms::Terms { windows, ..terms(10) };
+    let terms = engine::rules::terms::Terms { windows, ..terms(10) };
     Sale::new(terms, 1, Units(10), Units(10), 1)
 }
 
@@ -112,7 +112,7 @@ fn each_fault_of_windows_is_named() {
 #[test]
 fn the_largest_limit_can_be_held_and_not_one_unit_more() {
     let limits = PerTier([Units(65_535); 5]);
-    let terms = engine::terms::Terms { limits, ..terms(100_000) };
+    let terms = engine::rules::terms::Terms { limits, ..terms(100_000) };
     let drop = Sale::new(terms, 1, Units(100_000), Units(100_000), 1);
     assert!(drop.buy(OPEN, click(0, Tier::Gold, 65_534)).is_ok());
     assert!(drop.buy(OPEN, click(0, Tier::Gold, 1)).is_ok());
@@ -122,7 +122,7 @@ fn the_largest_limit_can_be_held_and_not_one_unit_more() {
 
 #[test]
 fn terms_name_every_fault_at_once() {
-    let bad = engine::terms::Terms {
+    let bad = engine::rules::terms::Terms {
         title: "a\u{7}".into(),
         currency: "cny".into(),
         stock: Units(10_000_001),

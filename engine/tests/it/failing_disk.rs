@@ -3,7 +3,7 @@
 use crate::support::{OPEN, batch, id, placed, terms};
 use engine::clock::Clock;
 use engine::engine::Engine;
-use engine::order::Status;
+use engine::rules::order::Status;
 use engine::sale::Click;
 use engine::store::{RedbStore, Store, StoreError, Verdict};
 use membership::Tier::Gold;

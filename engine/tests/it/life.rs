@@ -5,10 +5,10 @@ use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, id, member, t
 use engine::Engine;
 use engine::clock::{Clock, Millis};
 use engine::confirm::Step;
-use engine::order::{OrderId, Status, Step as Life};
-use engine::refusal::Refusal;
+use engine::rules::order::{OrderId, Status, Step as Life};
+use engine::rules::refusal::Refusal;
 use engine::sale::Click;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use engine::store::{Change, MemoryStore, Store, Switch};
 use membership::Tier::Gold;
 use std::sync::Arc;

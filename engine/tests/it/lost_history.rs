@@ -4,11 +4,11 @@ use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
 use crate::support::{CALM, OPEN, click, id, terms, waiting};
 use engine::clock::Clock;
-use engine::order::Status::{self, Confirmed};
-use engine::order::{OrderId, Step};
-use engine::refusal::Refusal;
+use engine::rules::order::Status::{self, Confirmed};
+use engine::rules::order::{OrderId, Step};
+use engine::rules::refusal::Refusal;
 use engine::sale::Click;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use engine::store::{Store, StoreError, Switch};
 use engine::{Engine, Found};
 use membership::Tier::{Diamond, Gold};
@@ -204,7 +204,10 @@ async fn a_sale_that_is_damaged_does_not_keep_the_others_from_opening() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
     store.create(&terms(9)).await.unwrap();
-    store.create(&engine::terms::Terms { id: "zz".parse().unwrap(), ..terms(9) }).await.unwrap();
+    store
+        .create(&engine::rules::terms::Terms { id: "zz".parse().unwrap(), ..terms(9) })
+        .await
+        .unwrap();
     server.must("SET flashlane:{zz}:orders junk");
     let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN), CALM).await.unwrap();
     assert!(engine.sale("drop").is_some() && engine.sale("zz").is_none());

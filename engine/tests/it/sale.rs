@@ -3,11 +3,11 @@
 use crate::support::{OPEN, click, sale};
 use engine::IdempotencyKey;
 use engine::clock::Millis;
-use engine::order::Status;
-use engine::phase::Phase;
-use engine::refusal::Refusal;
+use engine::rules::order::Status;
+use engine::rules::refusal::Refusal;
+use engine::sale::phase::Phase;
+use engine::sale::stock::Units;
 use engine::sale::{Accepted, Click};
-use engine::stock::Units;
 use membership::Tier::{Diamond, Gold, Regular, Silver};
 use std::num::NonZeroU64;
 

@@ -1,10 +1,10 @@
 //! Real threads on one sale, bounded in count.
 
 use crate::support::{OPEN, engine, sale};
-use engine::refusal::Refusal;
 use engine::roster::Seat;
+use engine::rules::refusal::Refusal;
 use engine::sale::Click;
-use engine::stock::Units;
+use engine::sale::stock::Units;
 use membership::Tier;
 use std::collections::HashSet;
 use std::sync::Barrier;
@@ -47,7 +47,7 @@ fn many_threads_sell_exactly_the_stock_and_nobody_passes_the_limit() {
 
 #[test]
 fn units_that_come_back_are_sold_again_until_none_is_left() {
-    use engine::order::Status::{Confirmed, Released};
+    use engine::rules::order::Status::{Confirmed, Released};
     let drop = sale(500);
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -103,7 +103,7 @@ async fn a_crowd_on_the_running_engine_is_confirmed_to_the_last_order() {
     });
     assert_eq!(engine.drain(Duration::from_secs(30)).await, 0);
     assert_eq!(
-        open.sale.meter().stored().of(engine::order::Status::Confirmed)[Tier::Gold].units,
+        open.sale.meter().stored().of(engine::rules::order::Status::Confirmed)[Tier::Gold].units,
         3_000
     );
     assert_eq!(open.sale.stock().level().left(), Units(0));

@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use engine::clock::{Clock, Millis};
 use engine::confirm::Confirmer;
-use engine::order::Status;
 use engine::roster::{Roster, Seat};
+use engine::rules::order::Status;
+use engine::rules::terms::{Cents, SaleId, Terms};
+use engine::rules::window::Windows;
+use engine::sale::stock::Units;
 use engine::sale::{Click, Sale};
-use engine::stock::Units;
 use engine::store::{
     Audit, Batch, Change, Changed, Changes, Head, MemoryStore, Opened, OutboxEntry, Placed, Record,
     Store, StoreError, Switch, Verdict, Waiting,
 };
-use engine::terms::{Cents, SaleId, Terms};
-use engine::window::Windows;
 use engine::{Engine, OpenSale};
 use membership::{MemberId, PerTier, Tier};
 use std::collections::VecDeque;

@@ -1,11 +1,11 @@
 //! Rows in redb tables: keys begin with the sale, values are postcard.
 
 use super::failed;
-use crate::order::Status;
-use crate::stock::Units;
-use crate::store::ledger::{Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
+use crate::rules::order::Status;
+use crate::rules::terms::SaleId;
+use crate::sale::stock::Units;
+use crate::store::commit::{Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
 use crate::store::{OutboxEntry, Record, StoreError, Waiting};
-use crate::terms::SaleId;
 use membership::MemberId;
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,

@@ -2,8 +2,8 @@
 
 use super::{RedisStore, rows};
 use crate::clock::Millis;
+use crate::rules::terms::SaleId;
 use crate::store::{Batch, Change, Changed, Changes, Placed, Record, StoreError, Verdict};
-use crate::terms::SaleId;
 use redis::Cmd;
 
 impl RedisStore {

@@ -1,10 +1,10 @@
 //! Reading a sale whole: to take it up, and to add it up again.
 
 use super::{PAGE, RedisStore, rows};
-use crate::store::ledger::{Holder, SaleRow};
+use crate::rules::terms::SaleId;
+use crate::store::commit::{Holder, SaleRow};
 use crate::store::memory::{Kept, Rowset};
 use crate::store::{SaleAudit, Store, StoreError, Waiting, audit};
-use crate::terms::SaleId;
 use membership::MemberId;
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,13 +1,13 @@
 //! A sale's keys, and how its rows are written in them.
 
 use crate::clock::Millis;
-use crate::keys::IdempotencyKey;
-use crate::meter::{Tallies, Tally};
-use crate::order::Status;
-use crate::stock::Units;
-use crate::store::ledger::{Gap, Holder, SaleRow, TopUp};
+use crate::rules::order::Status;
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::keys::IdempotencyKey;
+use crate::sale::meter::{Tallies, Tally};
+use crate::sale::stock::Units;
+use crate::store::commit::{Gap, Holder, SaleRow, TopUp};
 use crate::store::{Change, Changed, OutboxEntry, Record, StoreError, Waiting};
-use crate::terms::{SaleId, Terms};
 use membership::PerTier;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -255,7 +255,7 @@ mod tests {
             prop_assert!(holder("ann", &holds).map_or_else(is_damage, |_| true));
             prop_assert!(waiting("ann", &wish).map_or_else(is_damage, |_| true));
             prop_assert!(top_up("k", &added).map_or_else(is_damage, |_| true));
-            let step = crate::order::Step::Pay;
+            let step = crate::rules::order::Step::Pay;
             for change in [
                 Change::Order { step, epoch: 3, number: 7 },
                 Change::Leave("ann".parse().unwrap()),

@@ -1,10 +1,10 @@
 //! What is sent to the store and what comes back: orders, changes, verdicts, records.
 
 use crate::clock::Millis;
-use crate::keys::IdempotencyKey;
-use crate::order::{OrderId, Status, Step};
-use crate::stock::Units;
-use crate::terms::SaleId;
+use crate::rules::order::{OrderId, Status, Step};
+use crate::rules::terms::SaleId;
+use crate::sale::keys::IdempotencyKey;
+use crate::sale::stock::Units;
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

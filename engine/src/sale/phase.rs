@@ -1,8 +1,8 @@
 //! Phase: where a sale stands, for those who look at it.
 
 use crate::clock::Millis;
-use crate::stock::Level;
-use crate::terms::Terms;
+use crate::rules::terms::Terms;
+use crate::sale::stock::Level;
 
 /// Where a sale stands, for those who look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! Refusals are counted on stripes, so that counting makes no thread wait for another; the rest is
 //! counted by the confirmer.
 
-use crate::order::{Order, Status};
-use crate::refusal::Refusal;
-use crate::stock::Units;
+use crate::rules::order::{Order, Status};
+use crate::rules::refusal::Refusal;
+use crate::sale::stock::Units;
 use crate::sync::{AtomicU64, CachePadded, Ordering, STRIPES, stripe};
 use hdrhistogram::Histogram;
 use membership::{PerTier, Tier};

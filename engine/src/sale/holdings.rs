@@ -1,9 +1,9 @@
 //! Holdings: how many units each seat holds in one sale, and the tokens that take some of a limit.
 
 use crate::roster::Seat;
-use crate::stock::Units;
+use crate::sale::stock::Units;
+use crate::sale::table::Table;
 use crate::sync::{AtomicU16, Ordering};
-use crate::table::Table;
 
 /// Units that one seat holds: those of its orders that are reserved or sold, and of clicks being
 /// judged. It never passes the limit that its claims were made under.

@@ -1,17 +1,17 @@
 //! OpenSale: a sale that this process sells, and what surrounds it: who waits for a verdict or for
 //! units, which changes are asked for, why the store does not confirm, what former processes left.
 
-use crate::asks::Asks;
-use crate::blocked::Blocked;
 use crate::clock::Millis;
-use crate::feed::Feed;
-use crate::meter::{Meter, Tally};
-use crate::order::{Order, Status};
+use crate::open::asks::Asks;
+use crate::open::blocked::Blocked;
+use crate::open::feed::Feed;
 use crate::roster::{Roster, Seat};
+use crate::rules::order::{Order, Status};
+use crate::rules::waitlist::{Waiter, Waitlist};
 use crate::sale::Sale;
-use crate::stock::Units;
+use crate::sale::meter::{Meter, Tally};
+use crate::sale::stock::Units;
 use crate::store::{Change, Changed, Opened, Record, StoreError, Waiting};
-use crate::waitlist::{Waiter, Waitlist};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

@@ -1,21 +1,18 @@
 //! Confirmer: takes a sale's orders from the queue, higher tiers first, commits them in batches and
-//! settles the verdicts. It also makes every later change (`confirm/life.rs`), so that one task alone
+//! settles the verdicts. It also makes every later change (`confirm/changes.rs`), so that one task alone
 //! speaks to the store of a sale, and memory follows in the store's order.
 //!
 //! An order leaves its hands only with a verdict. Whatever else happens, the same ids are sent
 //! again: a unit is never given back because an answer did not come.
 
-mod lanes;
-mod life;
-
+use super::changes::{Deadlines, Making};
+use super::lanes::Lanes;
 use crate::clock::{Clock, Millis};
 use crate::fault::crash_point;
-use crate::open_sale::OpenSale;
-use crate::order::Status;
+use crate::open::sale::OpenSale;
 use crate::roster::Roster;
+use crate::rules::order::Status;
 use crate::store::{Batch, Placed, Store, StoreError, Verdict};
-use lanes::Lanes;
-use life::{Deadlines, Making};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +42,7 @@ pub enum Step {
 /// What is on its way to the store. The same is sent again, with the time of that try, until there is
 /// an answer.
 #[derive(Debug)]
-enum Work {
+pub(super) enum Work {
     Orders(Batch),
     Changes(Making),
 }
@@ -53,18 +50,18 @@ enum Work {
 /// The queue's only consumer.
 #[derive(Debug)]
 pub struct Confirmer {
-    open: Arc<OpenSale>,
-    roster: Arc<Roster>,
-    store: Arc<dyn Store>,
-    clock: Clock,
-    lanes: Lanes,
-    deadlines: Deadlines,
-    in_flight: Option<Work>,
+    pub(super) open: Arc<OpenSale>,
+    pub(super) roster: Arc<Roster>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) lanes: Lanes,
+    pub(super) deadlines: Deadlines,
+    pub(super) in_flight: Option<Work>,
     /// Orders and changes take turns when both wait.
-    changes_next: bool,
-    failures: u32,
+    pub(super) changes_next: bool,
+    pub(super) failures: u32,
     /// The longest that an order may wait for its verdict before new clicks are told `busy`.
-    patience: Duration,
+    pub(super) patience: Duration,
 }
 
 impl Confirmer {

@@ -1,9 +1,9 @@
 //! Feed: tells whoever waits for an order that it was settled, and whoever watches their orders of
 //! each step.
 
-use crate::open_sale::Found;
-use crate::order::Order;
+use crate::open::sale::Found;
 use crate::roster::Seat;
+use crate::rules::order::Order;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};
@@ -90,8 +90,8 @@ impl Feed {
 mod tests {
     use super::*;
     use crate::clock::Millis;
-    use crate::order::Status;
-    use crate::stock::Units;
+    use crate::rules::order::Status;
+    use crate::sale::stock::Units;
     use membership::Tier;
 
     #[test]

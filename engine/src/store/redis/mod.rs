@@ -16,9 +16,9 @@ use super::{
     Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
     Verdict, Waiting,
 };
-use crate::order::Status;
-use crate::stock::{Stock, Units};
-use crate::terms::{SaleId, Terms};
+use crate::rules::order::Status;
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::stock::{Stock, Units};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use link::Link;

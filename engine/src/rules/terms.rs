@@ -1,8 +1,8 @@
 //! Terms: what an operator sets when a sale is made, checked once and fixed from then on.
 
 use crate::clock::Millis;
-use crate::stock::{Stock, Units};
-use crate::window::{BadWindows, Windows};
+use crate::rules::window::{BadWindows, Windows};
+use crate::sale::stock::{Stock, Units};
 use membership::{PerTier, Tier};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;

@@ -3,9 +3,9 @@
 //! A key is written down before its click claims anything, and forgotten when the click is refused:
 //! a refusal consumes nothing, not even the key.
 
-use crate::refusal::Refusal;
 use crate::roster::Seat;
-use crate::stock::Units;
+use crate::rules::refusal::Refusal;
+use crate::sale::stock::Units;
 use crate::sync::SharedMap;
 use serde::{Deserialize, Serialize};
 #[cfg(not(flash_loom))]

@@ -2,8 +2,8 @@
 
 use crate::clock::Millis;
 use crate::roster::Seat;
-use crate::stock::Units;
-use crate::terms::{BadSaleId, SaleId};
+use crate::rules::terms::{BadSaleId, SaleId};
+use crate::sale::stock::Units;
 use membership::Tier;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -3,10 +3,10 @@
 
 use super::{Batch, Opened, OutboxEntry, Placed, Record, StoreError, Switch, Verdict, Waiting};
 use crate::clock::Millis;
-use crate::meter::Tallies;
-use crate::order::Status;
-use crate::stock::{Stock, Units};
-use crate::terms::{SaleId, Terms};
+use crate::rules::order::Status;
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::meter::Tallies;
+use crate::sale::stock::{Stock, Units};
 use membership::MemberId;
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,12 @@
 //! The store that forgets everything when the process ends: for trying out and for tests.
 
-use super::ledger::{self, Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
+use super::commit::{self, Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
 use super::{
     Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
-    Verdict, Waiting, life,
+    Verdict, Waiting, change,
 };
-use crate::stock::Units;
-use crate::terms::{SaleId, Terms};
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::stock::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use parking_lot::Mutex;
@@ -173,7 +173,7 @@ impl Store for MemoryStore {
     }
 
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
-        ledger::create(&mut *self.sales.lock(), terms)
+        commit::create(&mut *self.sales.lock(), terms)
     }
 
     async fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
@@ -181,11 +181,11 @@ impl Store for MemoryStore {
     }
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
-        ledger::open(&mut *self.sales.lock(), sale)
+        commit::open(&mut *self.sales.lock(), sale)
     }
 
     async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
-        ledger::hold(&*self.sales.lock(), sale, epoch)
+        commit::hold(&*self.sales.lock(), sale, epoch)
     }
 
     async fn restore(
@@ -194,19 +194,19 @@ impl Store for MemoryStore {
         epoch: u64,
         orders: &[Record],
     ) -> Result<Head, StoreError> {
-        life::restore(&mut *self.sales.lock(), sale, epoch, orders)
+        change::restore(&mut *self.sales.lock(), sale, epoch, orders)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        ledger::commit(&mut *self.sales.lock(), batch)
+        commit::commit(&mut *self.sales.lock(), batch)
     }
 
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
-        life::change(&mut *self.sales.lock(), changes)
+        change::change(&mut *self.sales.lock(), changes)
     }
 
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
-        ledger::switch(&mut *self.sales.lock(), sale, epoch, switch)
+        commit::switch(&mut *self.sales.lock(), sale, epoch, switch)
     }
 
     async fn top_up(
@@ -216,7 +216,7 @@ impl Store for MemoryStore {
         key: &str,
         add: Units,
     ) -> Result<Units, StoreError> {
-        ledger::top_up(&mut *self.sales.lock(), sale, epoch, key, add)
+        commit::top_up(&mut *self.sales.lock(), sale, epoch, key, add)
     }
 
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
@@ -224,7 +224,7 @@ impl Store for MemoryStore {
     }
 
     async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
-        ledger::orders_of(&*self.sales.lock(), sale, member)
+        commit::orders_of(&*self.sales.lock(), sale, member)
     }
 
     async fn orders_after(
@@ -234,7 +234,7 @@ impl Store for MemoryStore {
         most: usize,
     ) -> Result<Vec<Record>, StoreError> {
         let rows = self.sales.lock();
-        ledger::page(most, |see| rows.each_order(sale, after, see))
+        commit::page(most, |see| rows.each_order(sale, after, see))
     }
 
     async fn outbox_after(
@@ -244,12 +244,12 @@ impl Store for MemoryStore {
         most: usize,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let rows = self.sales.lock();
-        ledger::page(most, |see| rows.each_entry(sale, after, see))
+        commit::page(most, |see| rows.each_entry(sale, after, see))
     }
 
     async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
         let rows = self.sales.lock();
-        ledger::page(usize::MAX, |see| rows.each_waiting(sale, see))
+        commit::page(usize::MAX, |see| rows.each_waiting(sale, see))
     }
 
     async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {

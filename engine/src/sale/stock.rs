@@ -4,7 +4,7 @@
 //! at all. So whoever reads it sees left and total of one instant, and a close that has returned
 //! lets no reservation through.
 
-use crate::refusal::Refusal;
+use crate::rules::refusal::Refusal;
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use serde::{Deserialize, Serialize};
 use std::fmt;

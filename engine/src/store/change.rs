@@ -1,10 +1,10 @@
 //! The transactions after confirmation: steps in an order's life, the waitlist, and what is put back
-//! after a history was lost. Written once over rows, like `ledger.rs`.
+//! after a history was lost. Written once over rows, like `commit.rs`.
 
-use super::ledger::{Kept, RowsMut, advance, finish, held_by, put};
+use super::commit::{Kept, RowsMut, advance, finish, held_by, put};
 use super::{Change, Changed, Changes, Head, Record, StoreError};
-use crate::order::Status;
-use crate::terms::SaleId;
+use crate::rules::order::Status;
+use crate::rules::terms::SaleId;
 
 /// Makes each change that what is stored allows.
 pub(super) fn change(rows: &mut impl RowsMut, changes: &Changes) -> Kept<Vec<Changed>> {

@@ -2,12 +2,12 @@
 //! the waitlist, members who may not buy.
 
 use super::Engine;
-use crate::open_sale::{Found, OpenSale};
-use crate::order::{OrderId, Status, Step};
-use crate::refusal::Refusal;
+use crate::open::sale::{Found, OpenSale};
 use crate::roster::Seat;
+use crate::rules::order::{OrderId, Status, Step};
+use crate::rules::refusal::Refusal;
 use crate::sale::Click;
-use crate::stock::Units;
+use crate::sale::stock::Units;
 use crate::store::{Change, Changed, StoreError, Waiting};
 use membership::MemberId;
 use std::time::Duration;

@@ -5,11 +5,11 @@
 //! and once, when the confirmer takes the order in, it is linked to its seat's order before it.
 
 use crate::clock::Millis;
-use crate::order::{Order, Status};
 use crate::roster::Seat;
-use crate::stock::Units;
+use crate::rules::order::{Order, Status};
+use crate::sale::stock::Units;
+use crate::sale::table::Table;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
-use crate::table::Table;
 use membership::Tier;
 
 /// 32 bytes an order.

@@ -5,13 +5,13 @@
 
 mod rows;
 
-use super::ledger::{self, Rows};
+use super::commit::{self, Rows};
 use super::{
     Audit, Batch, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError, Switch,
-    Verdict, Waiting, life,
+    Verdict, Waiting, change,
 };
-use crate::stock::Units;
-use crate::terms::{SaleId, Terms};
+use crate::rules::terms::{SaleId, Terms};
+use crate::sale::stock::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use parking_lot::Mutex;
@@ -138,7 +138,7 @@ impl Store for RedbStore {
 
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
         let terms = terms.clone();
-        self.run(move |file| file.write(|rows| ledger::create(rows, &terms))).await
+        self.run(move |file| file.write(|rows| commit::create(rows, &terms))).await
     }
 
     async fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
@@ -147,12 +147,12 @@ impl Store for RedbStore {
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
         let sale = sale.clone();
-        self.run(move |file| file.write(|rows| ledger::open(rows, &sale))).await
+        self.run(move |file| file.write(|rows| commit::open(rows, &sale))).await
     }
 
     async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
         let sale = sale.clone();
-        self.run(move |file| file.read(|rows| ledger::hold(rows, &sale, epoch))).await
+        self.run(move |file| file.read(|rows| commit::hold(rows, &sale, epoch))).await
     }
 
     async fn restore(
@@ -162,22 +162,22 @@ impl Store for RedbStore {
         orders: &[Record],
     ) -> Result<Head, StoreError> {
         let (sale, orders) = (sale.clone(), orders.to_vec());
-        self.run(move |file| file.write(|rows| life::restore(rows, &sale, epoch, &orders))).await
+        self.run(move |file| file.write(|rows| change::restore(rows, &sale, epoch, &orders))).await
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         let batch = batch.clone();
-        self.run(move |file| file.write(|rows| ledger::commit(rows, &batch))).await
+        self.run(move |file| file.write(|rows| commit::commit(rows, &batch))).await
     }
 
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
         let changes = changes.clone();
-        self.run(move |file| file.write(|rows| life::change(rows, &changes))).await
+        self.run(move |file| file.write(|rows| change::change(rows, &changes))).await
     }
 
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
         let sale = sale.clone();
-        self.run(move |file| file.write(|rows| ledger::switch(rows, &sale, epoch, switch))).await
+        self.run(move |file| file.write(|rows| commit::switch(rows, &sale, epoch, switch))).await
     }
 
     async fn top_up(
@@ -188,7 +188,7 @@ impl Store for RedbStore {
         add: Units,
     ) -> Result<Units, StoreError> {
         let (sale, key) = (sale.clone(), key.to_owned());
-        self.run(move |file| file.write(|rows| ledger::top_up(rows, &sale, epoch, &key, add))).await
+        self.run(move |file| file.write(|rows| commit::top_up(rows, &sale, epoch, &key, add))).await
     }
 
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
@@ -198,7 +198,7 @@ impl Store for RedbStore {
 
     async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
         let (sale, member) = (sale.clone(), member.clone());
-        self.run(move |file| file.read(|rows| ledger::orders_of(rows, &sale, &member))).await
+        self.run(move |file| file.read(|rows| commit::orders_of(rows, &sale, &member))).await
     }
 
     async fn orders_after(
@@ -209,7 +209,7 @@ impl Store for RedbStore {
     ) -> Result<Vec<Record>, StoreError> {
         let sale = sale.clone();
         self.run(move |file| {
-            file.read(|rows| ledger::page(most, |see| rows.each_order(&sale, after, see)))
+            file.read(|rows| commit::page(most, |see| rows.each_order(&sale, after, see)))
         })
         .await
     }
@@ -222,7 +222,7 @@ impl Store for RedbStore {
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let sale = sale.clone();
         self.run(move |file| {
-            file.read(|rows| ledger::page(most, |see| rows.each_entry(&sale, after, see)))
+            file.read(|rows| commit::page(most, |see| rows.each_entry(&sale, after, see)))
         })
         .await
     }
@@ -230,7 +230,7 @@ impl Store for RedbStore {
     async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
         let sale = sale.clone();
         self.run(move |file| {
-            file.read(|rows| ledger::page(usize::MAX, |see| rows.each_waiting(&sale, see)))
+            file.read(|rows| commit::page(usize::MAX, |see| rows.each_waiting(&sale, see)))
         })
         .await
     }

@@ -3,17 +3,17 @@
 //!
 //! The store decides each step by what it holds; memory follows its answers in their order.
 
-use super::{Confirmer, Step, Work};
-use crate::asks::Answer;
+use super::confirmer::{Confirmer, Step, Work};
 use crate::clock::Millis;
 use crate::fault::crash_point;
-use crate::open_sale::{Found, OpenSale};
-use crate::order::{self, Status};
-use crate::refusal::Refusal;
+use crate::open::asks::Answer;
+use crate::open::sale::{Found, OpenSale};
+use crate::rules::order::{self, Status};
+use crate::rules::refusal::Refusal;
+use crate::rules::waitlist::Waiter;
 use crate::sale::Click;
-use crate::stock::Units;
+use crate::sale::stock::Units;
 use crate::store::{Change, Changed, Changes, Record, StoreError};
-use crate::waitlist::Waiter;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;

@@ -1,0 +1,7 @@
+//! The one task that speaks to the store of a sale.
+
+mod changes;
+mod confirmer;
+mod lanes;
+
+pub use confirmer::{Confirmer, Step};
