@@ -1,13 +1,16 @@
 //! Every route of both listeners, and what handlers share.
 
-use crate::buy::buy;
-use crate::error::ApiError;
-use crate::events::Hub;
-use crate::limits::Limits;
-use crate::pages::{self, page};
-use crate::payments::PaymentKeys;
-use crate::session::Verifier;
-use crate::{blocked, events, metrics, openapi, operator, orders, payments, sales, waitlist};
+use crate::answer::error::ApiError;
+use crate::ask::limits::Limits;
+use crate::ask::session::Verifier;
+use crate::assets::{self, page};
+use crate::member::buy::buy;
+use crate::member::events::{self, Hub};
+use crate::member::{orders, sales, waitlist};
+use crate::openapi;
+use crate::operator::sales as operator;
+use crate::operator::{blocked, metrics};
+use crate::provider::payments::{self, PaymentKeys};
 use axum::Router;
 use axum::routing::{get, post, put};
 use engine::Engine;
@@ -45,11 +48,11 @@ pub(crate) fn public(app: Arc<App>) -> Router {
         .route("/healthz", get(sales::healthz))
         .route("/readyz", get(sales::readyz))
         .route("/openapi.json", get(openapi::serve))
-        .route("/", page(pages::SALES))
-        .route("/room/{sale}", page(pages::ROOM))
-        .route("/assets/sales.js", page(pages::SALES_JS))
-        .route("/assets/room.js", page(pages::ROOM_JS))
-        .route("/assets/style.css", page(pages::STYLE))
+        .route("/", page(assets::SALES))
+        .route("/room/{sale}", page(assets::ROOM))
+        .route("/assets/sales.js", page(assets::SALES_JS))
+        .route("/assets/room.js", page(assets::ROOM_JS))
+        .route("/assets/style.css", page(assets::STYLE))
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .with_state(app)

@@ -1,32 +1,19 @@
 //! The HTTP face of Flashlane, and nothing that decides: it reads requests, asks the engine and
-//! writes answers. `app.rs` has the routes, `buy.rs` the click.
+//! writes answers. `app.rs` has the routes, `member/buy.rs` the click.
 
-mod accept;
+mod answer;
 mod app;
-mod blocked;
-mod buy;
-mod error;
-mod events;
-mod keys;
-mod limits;
-mod metrics;
+mod ask;
+mod assets;
+mod member;
 mod openapi;
 mod operator;
-mod options;
-mod orders;
-mod pages;
-mod payments;
-mod request;
-mod sale_report;
-mod sales;
-mod serve;
-mod session;
-mod view;
-mod waitlist;
+mod provider;
+mod start;
 
-pub use keys::{Algorithm, BadKey, issue_token};
-pub use limits::LimitArgs;
+pub use answer::view::OrderView;
+pub use ask::limits::LimitArgs;
 pub use openapi::document as openapi_document;
-pub use options::{RedisArgs, duration};
-pub use serve::{ServeOptions, serve, store};
-pub use view::OrderView;
+pub use start::options::{RedisArgs, duration};
+pub use start::secrets::{Algorithm, BadKey, issue_token};
+pub use start::serve::{ServeOptions, serve, store};

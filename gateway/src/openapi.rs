@@ -1,6 +1,9 @@
 //! `/openapi.json`: the contract, generated from the handlers.
 
-use crate::{blocked, buy, error, events, operator, orders, payments, sales, view, waitlist};
+use crate::answer::{error, view};
+use crate::member::{buy, events, orders, sales, waitlist};
+use crate::operator::{self, blocked};
+use crate::provider::payments;
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -22,18 +25,18 @@ struct Public;
 #[openapi(
     info(title = "Flashlane, operator", description = "The operator listener."),
     paths(
-        operator::list,
-        operator::create,
-        operator::show,
-        operator::pause,
-        operator::resume,
-        operator::close,
-        operator::top_up,
-        operator::orders,
+        operator::sales::list,
+        operator::sales::create,
+        operator::sales::show,
+        operator::sales::pause,
+        operator::sales::resume,
+        operator::sales::close,
+        operator::sales::top_up,
+        operator::sales::orders,
         blocked::list,
         blocked::block,
         blocked::unblock,
-        crate::metrics::serve,
+        crate::operator::metrics::serve,
     )
 )]
 struct Operator;

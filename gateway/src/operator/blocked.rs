@@ -1,9 +1,9 @@
 //! Members who may not buy: the operator's list.
 
+use crate::answer::error::{ApiError, Problem};
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::operator::to_the_end;
-use crate::request::Named;
+use crate::ask::request::Named;
+use crate::operator::sales::to_the_end;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

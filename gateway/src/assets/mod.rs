@@ -8,12 +8,12 @@ use axum::routing::{MethodRouter, get};
 const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The sales.
-pub(crate) const SALES: (&str, &str) = ("text/html", include_str!("../assets/sales.html"));
+pub(crate) const SALES: (&str, &str) = ("text/html", include_str!("sales.html"));
 /// One sale's live room.
-pub(crate) const ROOM: (&str, &str) = ("text/html", include_str!("../assets/room.html"));
-pub(crate) const SALES_JS: (&str, &str) = ("text/javascript", include_str!("../assets/sales.js"));
-pub(crate) const ROOM_JS: (&str, &str) = ("text/javascript", include_str!("../assets/room.js"));
-pub(crate) const STYLE: (&str, &str) = ("text/css", include_str!("../assets/style.css"));
+pub(crate) const ROOM: (&str, &str) = ("text/html", include_str!("room.html"));
+pub(crate) const SALES_JS: (&str, &str) = ("text/javascript", include_str!("sales.js"));
+pub(crate) const ROOM_JS: (&str, &str) = ("text/javascript", include_str!("room.js"));
+pub(crate) const STYLE: (&str, &str) = ("text/css", include_str!("style.css"));
 
 /// Serves one file.
 pub(crate) fn page<S: Clone + Send + Sync + 'static>(

@@ -1,6 +1,6 @@
 //! What an operator sees of a sale: everything that is counted.
 
-use crate::view::SaleView;
+use crate::answer::view::SaleView;
 use engine::OpenSale;
 use engine::clock::Millis;
 use engine::rules::order::Status;

@@ -1,14 +1,14 @@
 //! `flashlane serve`: puts the parts together, runs them, and takes them down in order.
 
-use crate::accept;
+use crate::answer::error::FieldError;
 use crate::app::{self, App};
-use crate::error::FieldError;
-use crate::keys::{self, Algorithm};
-use crate::limits::{LimitArgs, Limits};
-use crate::operator::{Guard, NewSale};
-use crate::options::{RedisArgs, duration};
-use crate::payments::PaymentKeys;
-use crate::session::Verifier;
+use crate::ask::limits::{LimitArgs, Limits};
+use crate::ask::session::Verifier;
+use crate::operator::sales::{Guard, NewSale};
+use crate::provider::payments::PaymentKeys;
+use crate::start::accept;
+use crate::start::options::{RedisArgs, duration};
+use crate::start::secrets::{self, Algorithm};
 use anyhow::{Context, bail};
 use engine::rules::terms::Terms;
 use engine::store::{RedbStore, RedisStore, Store};
@@ -98,21 +98,24 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let operator_key_path =
         options.operator_key.clone().unwrap_or_else(|| data.join("operator.key"));
     let operator_key = match options.operator_key {
-        Some(_) => keys::read(&operator_key_path)?,
-        None => keys::read_or_make(&operator_key_path, "")?,
+        Some(_) => secrets::read(&operator_key_path)?,
+        None => secrets::read_or_make(&operator_key_path, "")?,
     };
     if operator_key.trim_ascii().len() < 16 {
         let path = operator_key_path.display();
         bail!("the operator key in {path} has fewer than 16 bytes; use a longer one");
     }
-    let verifier =
-        Verifier::new(options.token_alg, &keys::read(&token_key)?, options.token_issuer.as_deref())
-            .with_context(|| format!("the token key {} cannot be used", token_key.display()))?;
+    let verifier = Verifier::new(
+        options.token_alg,
+        &secrets::read(&token_key)?,
+        options.token_issuer.as_deref(),
+    )
+    .with_context(|| format!("the token key {} cannot be used", token_key.display()))?;
 
     let payment_key_path = options.payment_key.clone().unwrap_or_else(|| data.join("payment.key"));
     let payment_key = match options.payment_key {
-        Some(_) => keys::read(&payment_key_path)?,
-        None => keys::read_or_make(&payment_key_path, "whsec_")?,
+        Some(_) => secrets::read(&payment_key_path)?,
+        None => secrets::read_or_make(&payment_key_path, "whsec_")?,
     };
     let payment_keys = PaymentKeys::new(&payment_key).with_context(|| {
         let path = payment_key_path.display();
@@ -202,7 +205,7 @@ fn token_key(options: &ServeOptions) -> anyhow::Result<PathBuf> {
         (Some(path), _) => Ok(path.clone()),
         (None, Algorithm::Hs256) => {
             let path = options.data.join("token.key");
-            keys::read_or_make(&path, "")?;
+            secrets::read_or_make(&path, "")?;
             Ok(path)
         }
         (None, other) => {

@@ -1,10 +1,10 @@
 //! What the platform's operators do: make sales, switch them, top them up, read everything.
 
+use crate::answer::error::{ApiError, FieldError, Problem};
+use crate::answer::report::SaleReport;
+use crate::answer::view::{OrderView, OrdersView};
 use crate::app::App;
-use crate::error::{ApiError, FieldError, Problem};
-use crate::request::{self, AnyUnits, Instant, Named};
-use crate::sale_report::SaleReport;
-use crate::view::{OrderView, OrdersView};
+use crate::ask::request::{self, AnyUnits, Instant, Named};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};

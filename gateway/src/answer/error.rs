@@ -1,6 +1,6 @@
 //! Every answer that is not a success: RFC 9457 problem details with a stable `code`.
 
-use crate::view::Time;
+use crate::answer::view::Time;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::clock::Millis;

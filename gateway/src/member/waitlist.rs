@@ -1,10 +1,10 @@
 //! Waiting for units that come back.
 
+use crate::answer::error::{ApiError, Problem};
+use crate::answer::view::WaitView;
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::request::{self, AnyUnits, Named};
-use crate::session::Session;
-use crate::view::WaitView;
+use crate::ask::request::{self, AnyUnits, Named};
+use crate::ask::session::Session;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;

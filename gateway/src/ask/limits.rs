@@ -1,6 +1,6 @@
 //! How often members and addresses may ask, and how many connections an address may hold.
 
-use crate::error::ApiError;
+use crate::answer::error::ApiError;
 use axum::http::HeaderMap;
 use engine::roster::Seat;
 use governor::clock::{Clock, DefaultClock};

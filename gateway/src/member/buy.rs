@@ -1,10 +1,10 @@
 //! The click: `POST /v1/sales/{sale}/orders`. It is judged in `engine::sale::Sale::buy`.
 
+use crate::answer::error::{ApiError, Problem};
+use crate::answer::view::OrderView;
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::request::{self, AnyUnits, Named};
-use crate::session::Session;
-use crate::view::OrderView;
+use crate::ask::request::{self, AnyUnits, Named};
+use crate::ask::session::Session;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

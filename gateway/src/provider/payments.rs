@@ -1,8 +1,8 @@
 //! The payment provider's webhook: signed as Standard Webhooks, with keys that may be rotated.
 
+use crate::answer::error::{ApiError, Problem};
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::request;
+use crate::ask::request;
 use anyhow::{Context, ensure};
 use axum::Json;
 use axum::extract::{Request, State};

@@ -1,10 +1,10 @@
 //! A member's own orders.
 
+use crate::answer::error::{ApiError, Problem};
+use crate::answer::view::{OrderView, OrdersView};
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::request::Named;
-use crate::session::Session;
-use crate::view::{OrderView, OrdersView};
+use crate::ask::request::Named;
+use crate::ask::session::Session;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};

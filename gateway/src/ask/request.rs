@@ -1,6 +1,6 @@
 //! Reading what clients send: bodies, conditions in headers, instants.
 
-use crate::error::ApiError;
+use crate::answer::error::ApiError;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::HeaderMap;

@@ -5,11 +5,11 @@
 //! clicks need. Whoever does not read misses nothing but what is outdated by then: of the sale only the
 //! newest state waits, of a member's orders a few steps, and after that the stream ends.
 
+use crate::answer::error::{ApiError, Problem};
+use crate::answer::view::{OrderView, Time, WaitView};
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::request::Named;
-use crate::session::Session;
-use crate::view::{OrderView, Time, WaitView};
+use crate::ask::request::Named;
+use crate::ask::session::Session;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};

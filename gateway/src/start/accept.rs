@@ -1,8 +1,8 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
+use crate::answer::error::{ApiError, panicked};
 use crate::app::App;
-use crate::error::{ApiError, panicked};
-use crate::limits::Limits;
+use crate::ask::limits::Limits;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -190,9 +190,9 @@ impl Service<Request<Incoming>> for Bounded {
 mod tests {
     use super::*;
     use crate::app;
-    use crate::keys::Algorithm;
-    use crate::payments::PaymentKeys;
-    use crate::session::Verifier;
+    use crate::ask::session::Verifier;
+    use crate::provider::payments::PaymentKeys;
+    use crate::start::secrets::Algorithm;
     use engine::store::MemoryStore;
 
     #[test]

@@ -1,10 +1,10 @@
 //! What everyone may see: the sales, and whether this process is well.
 
+use crate::answer::error::{ApiError, Problem};
+use crate::answer::view::{SaleView, Time, WaitView, You};
 use crate::app::App;
-use crate::error::{ApiError, Problem};
-use crate::request::Named;
-use crate::session::Session;
-use crate::view::{SaleView, Time, WaitView, You};
+use crate::ask::request::Named;
+use crate::ask::session::Session;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

@@ -3,9 +3,9 @@
 //! A verified token is remembered by its bytes until it expires, so that a member who clicks again
 //! costs no signature. What was not verified is never remembered.
 
+use crate::answer::error::ApiError;
 use crate::app::App;
-use crate::error::ApiError;
-use crate::keys::{Algorithm, BadKey};
+use crate::start::secrets::{Algorithm, BadKey};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;

@@ -1,0 +1,5 @@
+//! What is answered: sales and orders in JSON, and problems.
+
+pub(crate) mod error;
+pub(crate) mod report;
+pub(crate) mod view;

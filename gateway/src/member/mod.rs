@@ -1,0 +1,7 @@
+//! The calls of the public listener.
+
+pub(crate) mod buy;
+pub(crate) mod events;
+pub(crate) mod orders;
+pub(crate) mod sales;
+pub(crate) mod waitlist;
