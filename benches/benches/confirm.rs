@@ -1,7 +1,7 @@
 //! What confirmation costs: durable commits by batch size, beside one order a commit, and the same
 //! without a disk.
 
-use benches::redis_server::RedisServer;
+use benches::run::redis::RedisServer;
 use benches::world::{NOW, terms};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::OpenSale;

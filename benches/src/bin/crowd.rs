@@ -1,15 +1,15 @@
 //! `crowd`: what thousands of open streams, and ten times too many clicks, leave of the server.
 
 use anyhow::{Context, ensure};
-use benches::child::Server;
-use benches::drive::{Clicker, Plan, Progress, drive};
 use benches::faults::proxy::{Proxy, Weather};
-use benches::members::clickers;
-use benches::operator::Operator;
-use benches::redis_server::RedisServer;
-use benches::slow;
-use benches::streams::Streams;
-use benches::tally::Tally;
+use benches::load::drive::{Clicker, Plan, Progress, drive};
+use benches::load::members::clickers;
+use benches::load::slow;
+use benches::load::streams::Streams;
+use benches::run::operator::Operator;
+use benches::run::redis::RedisServer;
+use benches::run::server::Server;
+use benches::told::tally::Tally;
 use clap::Parser;
 use membership::Tier;
 use serde_json::json;

@@ -4,12 +4,12 @@
 //! Rounds alternate, so that whatever else the machine does hits both alike; ratios are of rounds.
 
 use anyhow::{Context, ensure};
-use benches::child::Server;
-use benches::client::Client;
-use benches::drive::{Clicker, Plan, Progress, drive};
-use benches::members::clickers;
-use benches::operator::Operator;
-use benches::redis_server::RedisServer;
+use benches::load::drive::{Clicker, Plan, Progress, drive};
+use benches::load::members::clickers;
+use benches::run::client::Client;
+use benches::run::operator::Operator;
+use benches::run::redis::RedisServer;
+use benches::run::server::Server;
 use clap::Parser;
 use http_body_util::Full;
 use hyper::body::Bytes;

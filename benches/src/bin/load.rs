@@ -1,12 +1,12 @@
 //! `load`: drives a member drop, reports what came back, and audits it.
 
 use anyhow::{Context, bail, ensure};
-use benches::audit::Audit;
-use benches::drive::{Plan, Progress, drive};
-use benches::life::{Actors, Mix};
-use benches::members::clickers;
-use benches::operator::{Operator, SaleReport};
-use benches::report::{Report, Sample};
+use benches::load::afterwards::{Actors, Mix};
+use benches::load::drive::{Plan, Progress, drive};
+use benches::load::members::clickers;
+use benches::run::operator::{Operator, SaleReport};
+use benches::told::audit::Audit;
+use benches::told::report::{Report, Sample};
 use clap::Parser;
 use engine::store::{RedbStore, Store};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

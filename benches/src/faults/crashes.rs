@@ -5,7 +5,7 @@ use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
 use super::site::{Site, patience, until};
 use super::views::{Allowed, Views};
 use super::{Outcome, Suite};
-use crate::operator::Operator;
+use crate::run::operator::Operator;
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};

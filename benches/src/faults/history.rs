@@ -6,7 +6,7 @@ use super::shop::{LARGE, SMALL};
 use super::site::{Site, patience, until};
 use super::views::Allowed;
 use super::{Outcome, Suite};
-use crate::redis_server::RedisServer;
+use crate::run::redis::RedisServer;
 use anyhow::ensure;
 use std::fs;
 use std::path::Path;

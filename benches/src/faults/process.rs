@@ -1,9 +1,9 @@
 //! One flashlane process of a site: started, asked how it is, and ended.
 
 use super::site::{CONFIRM_WITHIN, patience};
-use crate::client::Client;
-use crate::operator::Operator;
-use crate::redis_server::RedisServer;
+use crate::run::client::Client;
+use crate::run::operator::Operator;
+use crate::run::redis::RedisServer;
 use anyhow::{Context, bail};
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -5,7 +5,7 @@ use super::shop::LARGE;
 use super::site::{Site, patience, until};
 use super::views::Allowed;
 use super::{Outcome, Suite};
-use crate::redis_server::RedisServer;
+use crate::run::redis::RedisServer;
 use anyhow::ensure;
 use std::io::Write;
 use std::net::TcpStream;

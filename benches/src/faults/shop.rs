@@ -2,8 +2,8 @@
 //! answer. They keep a receipt for each order they are told of.
 
 use super::site::patience;
-use crate::client::Client;
-use crate::life;
+use crate::load::afterwards;
+use crate::run::client::Client;
 use gateway::{Algorithm, issue_token};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -276,7 +276,7 @@ struct Step {
 
 fn payment(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
     let (order, units) = (&receipt.order_id, u64::from(receipt.units));
-    life::payment(&counter.payment_key, &format!("msg-{order}"), order, PRICE_CENTS * units)
+    afterwards::payment(&counter.payment_key, &format!("msg-{order}"), order, PRICE_CENTS * units)
 }
 
 fn cancellation(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {

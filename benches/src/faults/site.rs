@@ -6,7 +6,7 @@ use super::shop::{
     Counter, LARGE, PRICE_CENTS, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe,
 };
 use super::views::{Allowed, Views, compare, limit};
-use crate::redis_server::RedisServer;
+use crate::run::redis::RedisServer;
 use anyhow::{Context, ensure};
 use membership::Tier;
 use serde_json::{Value, json};

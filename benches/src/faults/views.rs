@@ -2,7 +2,7 @@
 //! holds. They are compared here and nowhere else.
 
 use super::shop::{LARGE, Receipts, SMALL};
-use crate::redis_server::RedisServer;
+use crate::run::redis::RedisServer;
 use anyhow::Context;
 use engine::rules::order::{OrderId, Status};
 use engine::rules::terms::SaleId;

@@ -5,7 +5,7 @@ use super::site::{Site, until};
 use super::spoils::placed;
 use super::views::Allowed;
 use super::{Outcome, Suite};
-use crate::redis_server::RedisServer;
+use crate::run::redis::RedisServer;
 use crate::world::{NOW, terms};
 use anyhow::ensure;
 use engine::rules::order::Status::Confirmed;

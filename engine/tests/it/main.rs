@@ -11,7 +11,7 @@ mod life;
 mod life_contract;
 mod lost_history;
 mod redis;
-#[path = "../../../benches/src/redis_server.rs"]
+#[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;
 mod sale;

@@ -10,7 +10,7 @@ mod fuzz;
 mod life;
 mod operating;
 mod redis;
-#[path = "../../../benches/src/redis_server.rs"]
+#[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;
 mod secrets;

@@ -1,9 +1,9 @@
 //! What a run ends with: figures as text and JSON, and a page of its own with plots.
 
-use crate::audit::Audit;
-use crate::operator::{ListedOrder, SaleReport};
-use crate::plot::{self, Line};
-use crate::tally::{PERCENTILES, Summary, Tally};
+use crate::run::operator::{ListedOrder, SaleReport};
+use crate::told::audit::Audit;
+use crate::told::plot::{self, Line};
+use crate::told::tally::{PERCENTILES, Summary, Tally};
 use jiff::Timestamp;
 use membership::Tier;
 use serde::Serialize;
@@ -232,7 +232,7 @@ impl Report {
 
 /// For each outcome, the latency at 0, 90, 99, 99.9, 99.99 % and some points between.
 fn latency_lines(tally: &Tally) -> Vec<Line> {
-    let line = |(outcome, latency): (&String, &crate::tally::Latency)| {
+    let line = |(outcome, latency): (&String, &crate::told::tally::Latency)| {
         let nines = (0..=50).map(|step| f64::from(step) / 10.0);
         // As many nines as there are clicks to tell them apart.
         let known = (latency.0.len().max(1) as f64).log10();

@@ -1,8 +1,8 @@
 //! The audit of a run: the clients' receipts against the operator's list against the store.
 
-use crate::life::Lives;
-use crate::operator::{ListedOrder, SaleReport};
-use crate::tally::Tally;
+use crate::load::afterwards::Lives;
+use crate::run::operator::{ListedOrder, SaleReport};
+use crate::told::tally::Tally;
 use engine::rules::order::Status;
 use engine::store::SaleAudit;
 use jiff::Timestamp;

@@ -1,6 +1,6 @@
 //! Members with tokens, in a mix of tiers.
 
-use crate::drive::Clicker;
+use crate::load::drive::Clicker;
 use anyhow::{Context, ensure};
 use gateway::{Algorithm, issue_token};
 use hyper::header::HeaderValue;

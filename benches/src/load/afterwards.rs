@@ -1,9 +1,9 @@
 //! What members and the payment provider do after the clicks: pay, pay twice, pay too late, forge,
 //! cancel, wait. Each remembers what it was told, for the audit.
 
-use crate::client::Client;
-use crate::drive::Clicker;
-use crate::operator::{ListedOrder, Operator};
+use crate::load::drive::Clicker;
+use crate::run::client::Client;
+use crate::run::operator::{ListedOrder, Operator};
 use anyhow::{Context, ensure};
 use http_body_util::Full;
 use hyper::body::Bytes;

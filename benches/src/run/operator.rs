@@ -1,6 +1,6 @@
 //! The operator's side of a run: makes the sale, watches it, and lists its orders.
 
-use crate::client::Client;
+use crate::run::client::Client;
 use anyhow::{Context, ensure};
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -1,9 +1,9 @@
 //! The open loop: clicks are due at a fixed rate whatever the server does, and a late answer counts
 //! from when its click was due. So a server that stalls cannot hide behind clicks not sent.
 
-use crate::client::Client;
-use crate::life::Moment;
-use crate::tally::{Receipt, Tally};
+use crate::load::afterwards::Moment;
+use crate::run::client::Client;
+use crate::told::tally::{Receipt, Tally};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;

@@ -1,0 +1,7 @@
+//! What is sent: clicks, and what follows them.
+
+pub mod afterwards;
+pub mod drive;
+pub mod members;
+pub mod slow;
+pub mod streams;

@@ -1,0 +1,6 @@
+//! What is started and spoken to: the server, Redis, and connections to both listeners.
+
+pub mod client;
+pub mod operator;
+pub mod redis;
+pub mod server;

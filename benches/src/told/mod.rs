@@ -1,0 +1,6 @@
+//! What is said of a run: its counts, its audit, its report.
+
+pub mod audit;
+pub mod plot;
+pub mod report;
+pub mod tally;
