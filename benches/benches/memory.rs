@@ -4,7 +4,7 @@
 
 use benches::world::{NOW, click, sale};
 use engine::roster::Roster;
-use engine::sale::stock::Units;
+use engine::rules::units::Units;
 use std::hint::black_box;
 use std::io::Write;
 
@@ -32,7 +32,7 @@ fn main() -> std::io::Result<()> {
         name.clear();
         write!(name, "viewer-{i:07}").expect("a string takes all");
         *seat = roster.seat(&name).expect("a free seat").number();
-        drop.restore_holding(engine::roster::Seat::new(*seat), Units(0));
+        drop.restore_holding(engine::rules::seat::Seat::new(*seat), Units(0));
     }
     let seen = resident_bytes();
     for seat in &seats {

@@ -5,15 +5,18 @@ mod requests;
 
 pub use requests::NotWaiting;
 
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
 use crate::open::blocked::Blocked;
-use crate::open::sale::{Found, OpenSale};
-use crate::roster::{Roster, Seat};
+use crate::open::found::Found;
+use crate::open::sale::OpenSale;
+use crate::roster::Roster;
 use crate::rules::order::OrderId;
+use crate::rules::seat::Seat;
 use crate::rules::terms::{SaleId, Terms};
-use crate::sale::stock::Units;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use crate::store::{Store, StoreError, Switch};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;

@@ -4,11 +4,11 @@
 //! knows no store; the confirmer carries its orders to the store behind one port.
 //!
 //! ```
-//! use engine::clock::Millis;
+//! use engine::rules::time::Millis;
 //! use engine::rules::refusal::Refusal;
 //! use engine::roster::Roster;
 //! use engine::sale::{Click, Sale};
-//! use engine::sale::stock::Units;
+//! use engine::rules::units::Units;
 //! use engine::rules::terms::{Cents, Terms};
 //! use engine::rules::window::Windows;
 //! use membership::{PerTier, Tier};
@@ -53,5 +53,6 @@ pub mod sync;
 #[cfg(not(flash_loom))]
 pub use engine::{Engine, NotWaiting};
 #[cfg(not(flash_loom))]
-pub use open::sale::{Found, OpenSale};
-pub use sale::keys::IdempotencyKey;
+pub use open::found::Found;
+#[cfg(not(flash_loom))]
+pub use open::sale::OpenSale;

@@ -3,36 +3,12 @@
 //! Names are packed end to end, and the hash table holds only 4-byte positions, so a member with an
 //! id of ordinary length costs a few dozen bytes. Shards keep one newcomer from holding up others.
 
+use crate::rules::seat::Seat;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use membership::MemberId;
 use parking_lot::RwLock;
 use std::hash::BuildHasher;
-
-/// A member's index in this process, dense enough to index tables with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Seat(u32);
-
-impl Seat {
-    /// The seat with this index; a roster gives them out, tests and models make their own.
-    #[must_use]
-    pub const fn new(index: u32) -> Self {
-        Self(index)
-    }
-
-    /// Place in tables.
-    #[inline]
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The index as it is kept on the board.
-    #[must_use]
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
 
 const SHARDS: usize = 64;
 /// Seats that a shard may give out; together 16,777,216 members.
@@ -113,7 +89,7 @@ impl Roster {
     #[must_use]
     pub fn member(&self, seat: Seat) -> MemberId {
         let shard = self.shards[seat.index() % SHARDS].read();
-        let i = seat.0 / u32::try_from(SHARDS).expect("few shards");
+        let i = seat.number() / u32::try_from(SHARDS).expect("few shards");
         shard.name(i).parse().expect("the roster keeps checked names only")
     }
 
@@ -165,7 +141,7 @@ fn grow_by_a_quarter(ends: &mut Vec<u32>) {
 
 fn seat_of(shard: usize, i: u32) -> Seat {
     let index = i as usize * SHARDS + shard;
-    Seat(u32::try_from(index).expect("16,777,216 seats fit"))
+    Seat::new(u32::try_from(index).expect("16,777,216 seats fit"))
 }
 
 #[cfg(all(test, not(flash_loom)))]

@@ -13,20 +13,22 @@ pub mod stock;
 mod table;
 mod waits;
 
-use crate::clock::Millis;
-use crate::roster::Seat;
 use crate::rules::door::Door;
+use crate::rules::key::IdempotencyKey;
 use crate::rules::order::{Order, Status};
 use crate::rules::refusal::Refusal;
+use crate::rules::seat::Seat;
 use crate::rules::terms::Terms;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use crate::sale::aside::Aside;
 use crate::sale::board::Board;
 use crate::sale::holdings::Holdings;
-use crate::sale::keys::{IdempotencyKey, Keys};
+use crate::sale::keys::Keys;
 use crate::sale::meter::Meter;
 use crate::sale::phase::Phase;
 use crate::sale::queue::{OrderQueue, Queued};
-use crate::sale::stock::{Stock, Units};
+use crate::sale::stock::Stock;
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use membership::{PerTier, Tier};
 #[cfg(not(flash_loom))]

@@ -1,10 +1,10 @@
 //! Small sales for models.
 
-use engine::clock::Millis;
-use engine::roster::Seat;
+use engine::rules::seat::Seat;
 use engine::rules::terms::{Cents, Terms};
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::rules::window::Windows;
-use engine::sale::stock::Units;
 use engine::sale::{Click, Sale};
 use loom::model::Builder;
 use membership::{PerTier, Tier};

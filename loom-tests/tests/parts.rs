@@ -1,12 +1,13 @@
 //! Models of the parts: stock, holdings, queue and board, idempotency keys.
 #![cfg(flash_loom)]
 
-use engine::roster::Seat;
 use engine::rules::order::{Order, Status};
 use engine::rules::refusal::Refusal;
+use engine::rules::seat::Seat;
+use engine::rules::units::Units;
 use engine::sale::holdings::Holdings;
 use engine::sale::queue::{OrderQueue, Queued};
-use engine::sale::stock::{Stock, Units};
+use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::thread;

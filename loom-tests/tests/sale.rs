@@ -2,11 +2,12 @@
 //! own parts together in the wrong way.
 #![cfg(flash_loom)]
 
-use engine::IdempotencyKey;
+use engine::rules::key::IdempotencyKey;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
+use engine::rules::units::Units;
 use engine::sale::holdings::Holdings;
-use engine::sale::stock::{Stock, Units};
+use engine::sale::stock::Stock;
 use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};

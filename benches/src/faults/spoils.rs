@@ -9,7 +9,7 @@ use crate::world::{NOW, terms};
 use anyhow::{Context, ensure};
 use engine::rules::order::Status::{Confirmed, Released};
 use engine::rules::terms::SaleId;
-use engine::sale::stock::Units;
+use engine::rules::units::Units;
 use engine::store::{Batch, Placed, Record, RedisOptions, RedisStore, Store, StoreError, Verdict};
 use membership::Tier;
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! What benches promise that is no speed: a refusal allocates nothing.
 
 use benches::world::{NOW, click, sale};
-use engine::IdempotencyKey;
-use engine::clock::Millis;
+use engine::rules::key::IdempotencyKey;
 use engine::rules::refusal::Refusal;
-use engine::sale::stock::Units;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::sale::{Click, Sale};
 use std::num::NonZeroU64;
 

@@ -4,18 +4,15 @@
 //! The store decides each step by what it holds; memory follows its answers in their order.
 
 use super::confirmer::{Confirmer, Step, Work};
-use crate::clock::Millis;
 use crate::fault::crash_point;
 use crate::open::asks::Answer;
-use crate::open::sale::{Found, OpenSale};
+use crate::open::found::Found;
 use crate::rules::order::{self, Status};
 use crate::rules::refusal::Refusal;
+use crate::rules::units::Units;
 use crate::rules::waitlist::Waiter;
 use crate::sale::Click;
-use crate::sale::stock::Units;
-use crate::store::{Change, Changed, Changes, Record, StoreError};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::store::{Change, Changed, Changes, StoreError};
 use std::time::Duration;
 
 /// The longest that an idle sale sleeps when no payment is due.
@@ -37,34 +34,6 @@ impl Making {
                 answer.send(Ok(made)).ok();
             }
         }
-    }
-}
-
-/// When payments are due, soonest first.
-#[derive(Debug, Default)]
-pub(super) struct Deadlines {
-    orders: BinaryHeap<Reverse<(Millis, u64)>>,
-}
-
-impl Deadlines {
-    /// Those that a former process has left.
-    pub(super) fn of(open: &OpenSale) -> Self {
-        let terms = open.sale.terms();
-        let due = |record: &Record| Reverse((terms.pay_by(record.settled_at), record.number));
-        Self { orders: open.former().values().map(due).collect() }
-    }
-
-    pub(super) fn push(&mut self, pay_by: Millis, number: u64) {
-        self.orders.push(Reverse((pay_by, number)));
-    }
-
-    fn next(&self) -> Option<Millis> {
-        self.orders.peek().map(|Reverse((pay_by, _))| *pay_by)
-    }
-
-    fn pop_due(&mut self, now: Millis) -> Option<u64> {
-        self.next().filter(|pay_by| *pay_by <= now)?;
-        self.orders.pop().map(|Reverse((_, number))| number)
     }
 }
 

@@ -5,13 +5,15 @@
 //! An order leaves its hands only with a verdict. Whatever else happens, the same ids are sent
 //! again: a unit is never given back because an answer did not come.
 
-use super::changes::{Deadlines, Making};
+use super::changes::Making;
+use super::deadlines::Deadlines;
 use super::lanes::Lanes;
-use crate::clock::{Clock, Millis};
+use crate::clock::Clock;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::order::Status;
+use crate::rules::time::Millis;
 use crate::store::{Batch, Placed, Store, StoreError, Verdict};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Lanes: orders that wait for the store, by tier.
 
-use crate::clock::Millis;
 use crate::rules::order::Order;
+use crate::rules::time::Millis;
 use crate::sale::queue::Queued;
 use membership::Tier;
 use std::collections::VecDeque;
@@ -45,9 +45,9 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::Seat;
     use crate::rules::order::Status;
-    use crate::sale::stock::Units;
+    use crate::rules::seat::Seat;
+    use crate::rules::units::Units;
 
     fn waiting(number: u64, tier: Tier, reserved_at: u64) -> (Queued, Order) {
         let order = Order {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod confirmer;
+mod deadlines;
 mod lanes;
 
 pub use confirmer::{Confirmer, Step};

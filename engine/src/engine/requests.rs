@@ -2,12 +2,13 @@
 //! the waitlist, members who may not buy.
 
 use super::Engine;
-use crate::open::sale::{Found, OpenSale};
-use crate::roster::Seat;
+use crate::open::found::Found;
+use crate::open::sale::OpenSale;
 use crate::rules::order::{OrderId, Status, Step};
 use crate::rules::refusal::Refusal;
+use crate::rules::seat::Seat;
+use crate::rules::units::Units;
 use crate::sale::Click;
-use crate::sale::stock::Units;
 use crate::store::{Change, Changed, StoreError, Waiting};
 use membership::MemberId;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
-use crate::sale::stock::Units;
+use crate::rules::units::Units;
 use crate::store::{
     Audit, Batch, Change, Changed, Changes, Head, Opened, OutboxEntry, Record, Store, StoreError,
     Switch, Verdict, Waiting,

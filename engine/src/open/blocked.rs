@@ -1,6 +1,6 @@
 //! Blocked: members who may not buy, in any sale of this process.
 
-use crate::roster::Seat;
+use crate::rules::seat::Seat;
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::sync::Arc;

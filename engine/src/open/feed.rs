@@ -1,9 +1,9 @@
 //! Feed: tells whoever waits for an order that it was settled, and whoever watches their orders of
 //! each step.
 
-use crate::open::sale::Found;
-use crate::roster::Seat;
+use crate::open::found::Found;
 use crate::rules::order::Order;
+use crate::rules::seat::Seat;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};
@@ -89,9 +89,9 @@ impl Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Millis;
     use crate::rules::order::Status;
-    use crate::sale::stock::Units;
+    use crate::rules::time::Millis;
+    use crate::rules::units::Units;
     use membership::Tier;
 
     #[test]

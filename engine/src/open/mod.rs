@@ -3,4 +3,5 @@
 pub(crate) mod asks;
 pub mod blocked;
 pub(crate) mod feed;
+pub mod found;
 pub mod sale;

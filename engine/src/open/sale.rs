@@ -1,16 +1,18 @@
 //! OpenSale: a sale that this process sells, and what surrounds it: who waits for a verdict or for
 //! units, which changes are asked for, why the store does not confirm, what former processes left.
 
-use crate::clock::Millis;
 use crate::open::asks::Asks;
 use crate::open::blocked::Blocked;
 use crate::open::feed::Feed;
-use crate::roster::{Roster, Seat};
+use crate::open::found::Found;
+use crate::roster::Roster;
 use crate::rules::order::{Order, Status};
+use crate::rules::seat::Seat;
+use crate::rules::tally::Tally;
+use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
 use crate::sale::Sale;
-use crate::sale::meter::{Meter, Tally};
-use crate::sale::stock::Units;
+use crate::sale::meter::Meter;
 use crate::store::{Change, Changed, Opened, Record, StoreError, Waiting};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
@@ -18,44 +20,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-
-/// An order as the engine knows it: on its board, or from before in the store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Taken by this process.
-    Here(Order),
-    /// Taken by a former process and stored.
-    Before(Record),
-}
-
-impl Found {
-    /// Where it is in its life.
-    #[must_use]
-    pub const fn status(&self) -> Status {
-        match self {
-            Self::Here(order) => order.status,
-            Self::Before(record) => record.status,
-        }
-    }
-
-    /// Units that it holds, or held.
-    #[must_use]
-    pub const fn units(&self) -> Units {
-        match self {
-            Self::Here(order) => order.units,
-            Self::Before(record) => record.units,
-        }
-    }
-
-    /// When it came to where it is; for a reserved order, when it was reserved.
-    #[must_use]
-    pub fn changed_at(&self) -> Millis {
-        match self {
-            Self::Here(order) => order.changed_at.unwrap_or(order.reserved_at),
-            Self::Before(record) => record.changed_at,
-        }
-    }
-}
 
 /// A sale that this process sells, and what surrounds it.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! Door: what the terms say of one tier, at hand for the first checks of a click.
 
-use crate::clock::Millis;
 use crate::rules::terms::Terms;
-use crate::sale::stock::Units;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use membership::Tier;
 
 /// What the terms say of one tier, at hand for the first checks.

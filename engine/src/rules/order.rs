@@ -1,9 +1,9 @@
 //! An order: a click that was accepted, its id and what became of it.
 
-use crate::clock::Millis;
-use crate::roster::Seat;
+use crate::rules::seat::Seat;
 use crate::rules::terms::{BadSaleId, SaleId};
-use crate::sale::stock::Units;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use membership::Tier;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Why a click was not accepted. The order of the variants is the order of the checks.
 
-use crate::clock::Millis;
-use crate::sale::stock::Units;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 
 /// Exactly one reason, the first in the order of checks. A refusal consumed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

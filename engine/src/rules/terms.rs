@@ -1,8 +1,8 @@
 //! Terms: what an operator sets when a sale is made, checked once and fixed from then on.
 
-use crate::clock::Millis;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use crate::rules::window::{BadWindows, Windows};
-use crate::sale::stock::{Stock, Units};
 use membership::{PerTier, Tier};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -134,6 +134,9 @@ impl BadTerms {
 }
 
 impl Terms {
+    /// The most units that a sale may have, top-ups included.
+    pub const STOCK_MAX: Units = Units(10_000_000);
+
     /// The most units that one member may ever hold in a sale.
     pub const LIMIT_MAX: Units = Units(65_535);
 
@@ -151,7 +154,7 @@ impl Terms {
         if self.price.0 > 1_000_000_000_000 {
             faults.push(BadTerms::Price);
         }
-        if !(Units(1)..=Stock::UNITS_MAX).contains(&self.stock) {
+        if !(Units(1)..=Self::STOCK_MAX).contains(&self.stock) {
             faults.push(BadTerms::Stock);
         }
         if !(1..=2_592_000).contains(&self.pay_within_s) {

@@ -1,7 +1,7 @@
 //! Waitlist: members who wait for units that come back, served by tier, then by arrival. Pure.
 
-use crate::roster::Seat;
-use crate::sale::stock::Units;
+use crate::rules::seat::Seat;
+use crate::rules::units::Units;
 use membership::{PerTier, Tier};
 use std::collections::{HashMap, VecDeque};
 

@@ -1,7 +1,7 @@
 //! When each tier may enter a sale, and when the sale is over. Pure.
 
-use crate::clock::Millis;
 use crate::rules::refusal::Refusal;
+use crate::rules::time::Millis;
 use membership::{PerTier, Tier};
 use serde::{Deserialize, Serialize};
 

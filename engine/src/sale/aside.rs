@@ -1,7 +1,7 @@
 //! Aside: units that came back while somebody waits. They are offered to the waitlist first, and no
 //! click can take them before that.
 
-use crate::sale::stock::Units;
+use crate::rules::units::Units;
 use crate::sync::{AtomicU64, Ordering};
 
 const SOMEBODY_WAITS: u64 = 1 << 63;

@@ -4,10 +4,10 @@
 //! click, before the order is on the queue; from then on its state moves forward, one exchange a step,
 //! and once, when the confirmer takes the order in, it is linked to its seat's order before it.
 
-use crate::clock::Millis;
-use crate::roster::Seat;
 use crate::rules::order::{Order, Status};
-use crate::sale::stock::Units;
+use crate::rules::seat::Seat;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use crate::sale::table::Table;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use membership::Tier;

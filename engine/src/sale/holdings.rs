@@ -1,7 +1,7 @@
 //! Holdings: how many units each seat holds in one sale, and the tokens that take some of a limit.
 
-use crate::roster::Seat;
-use crate::sale::stock::Units;
+use crate::rules::seat::Seat;
+use crate::rules::units::Units;
 use crate::sale::table::Table;
 use crate::sync::{AtomicU16, Ordering};
 

@@ -3,19 +3,13 @@
 //! A key is written down before its click claims anything, and forgotten when the click is refused:
 //! a refusal consumes nothing, not even the key.
 
-use crate::roster::Seat;
+use crate::rules::key::IdempotencyKey;
 use crate::rules::refusal::Refusal;
-use crate::sale::stock::Units;
+use crate::rules::seat::Seat;
+use crate::rules::units::Units;
 use crate::sync::SharedMap;
-use serde::{Deserialize, Serialize};
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;
-use std::num::NonZeroU64;
-
-/// A digest of the key that a member's client chose. It is only ever compared with other keys of
-/// the same member and sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct IdempotencyKey(pub NonZeroU64);
 
 /// What is known of a key: the units that its click asked for, and the order it became.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! Phase: where a sale stands, for those who look at it.
 
-use crate::clock::Millis;
 use crate::rules::terms::Terms;
+use crate::rules::time::Millis;
 use crate::sale::stock::Level;
 
 /// Where a sale stands, for those who look at it.

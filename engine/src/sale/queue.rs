@@ -3,7 +3,7 @@
 //! It never refuses: each order in it holds at least one unit, so the stock bounds it. Its only
 //! consumer is the confirmer.
 
-use crate::sale::keys::IdempotencyKey;
+use crate::rules::key::IdempotencyKey;
 use crate::sync::SegQueue;
 
 /// An order on its way to the store; the rest of it is on the board, under its number.

@@ -5,21 +5,10 @@
 //! lets no reservation through.
 
 use crate::rules::refusal::Refusal;
+use crate::rules::terms::Terms;
+use crate::rules::units::Units;
 use crate::sync::{AtomicU64, CachePadded, Ordering};
-use serde::{Deserialize, Serialize};
 use std::fmt;
-
-/// A number of pieces.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
-pub struct Units(pub u32);
-
-impl fmt::Display for Units {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 const COUNT_BITS: u32 = 28;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
@@ -113,16 +102,16 @@ impl fmt::Debug for Level {
 }
 
 impl Stock {
-    /// The most units that a sale may have.
-    pub const UNITS_MAX: Units = Units(10_000_000);
-
     /// `left` of `total` units free.
     ///
     /// # Panics
-    /// When `left > total` or `total` is over [`Stock::UNITS_MAX`]: such a sale must not start.
+    /// When `left > total` or `total` is over [`Terms::STOCK_MAX`]: such a sale must not start.
     #[must_use]
     pub fn new(total: Units, left: Units) -> Self {
-        assert!(left <= total && total <= Self::UNITS_MAX, "no sale starts with {left} of {total}");
+        assert!(
+            left <= total && total <= Terms::STOCK_MAX,
+            "no sale starts with {left} of {total}"
+        );
         let word = u64::from(total.0) << TOTAL_AT | u64::from(left.0);
         Self { word: CachePadded::new(AtomicU64::new(word)) }
     }
@@ -179,9 +168,9 @@ impl Stock {
     /// harmless. Gives the units that were added: they are taken, and the caller's to give back.
     ///
     /// # Panics
-    /// When `total` is over [`Stock::UNITS_MAX`]: the store does not grant such a top-up.
+    /// When `total` is over [`Terms::STOCK_MAX`]: the store does not grant such a top-up.
     pub(crate) fn grow_to(&self, total: Units) -> Units {
-        assert!(total <= Self::UNITS_MAX, "the store granted {total} units");
+        assert!(total <= Terms::STOCK_MAX, "the store granted {total} units");
         let mut level = self.level();
         loop {
             let more = total.0.saturating_sub(level.total().0);

@@ -1,11 +1,11 @@
 //! A sale's units that came back, and the members who wait for them.
 
 use super::{Click, Sale};
-use crate::clock::Millis;
 use crate::rules::refusal::Refusal;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use crate::sale::aside::Aside;
 use crate::sale::queue::Queued;
-use crate::sale::stock::Units;
 
 impl Sale {
     /// Whether a member may wait for units that come back: as for a click, but the sale must be sold

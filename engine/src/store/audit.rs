@@ -3,9 +3,9 @@
 use super::StoreError;
 use super::commit::{Holder, Rows, SaleRow};
 use crate::rules::order::Status;
+use crate::rules::tally::Tallies;
 use crate::rules::terms::SaleId;
-use crate::sale::meter::Tallies;
-use crate::sale::stock::Units;
+use crate::rules::units::Units;
 use membership::MemberId;
 use std::collections::HashMap;
 

@@ -2,11 +2,11 @@
 //! atomic and durable.
 
 use super::{Batch, Opened, OutboxEntry, Placed, Record, StoreError, Switch, Verdict, Waiting};
-use crate::clock::Millis;
 use crate::rules::order::Status;
+use crate::rules::tally::Tallies;
 use crate::rules::terms::{SaleId, Terms};
-use crate::sale::meter::Tallies;
-use crate::sale::stock::{Stock, Units};
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use membership::MemberId;
 use serde::{Deserialize, Serialize};
 
@@ -290,7 +290,7 @@ pub(super) fn top_up(
         None => {}
     }
     let total = row.stock.0.checked_add(add.0).map(Units);
-    let total = total.filter(|total| *total <= Stock::UNITS_MAX);
+    let total = total.filter(|total| *total <= Terms::STOCK_MAX);
     let Some(total) = total else { return Err(StoreError::TooMuchStock(row.stock)) };
     row.stock = total;
     row.left.0 += add.0;

@@ -1,10 +1,12 @@
 //! What is sent to the store and what comes back: orders, changes, verdicts, records.
 
-use crate::clock::Millis;
+use crate::rules::key::IdempotencyKey;
 use crate::rules::order::{OrderId, Status, Step};
+use crate::rules::tally::Tallies;
 use crate::rules::terms::SaleId;
-use crate::sale::keys::IdempotencyKey;
-use crate::sale::stock::Units;
+use crate::rules::terms::Terms;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -191,4 +193,55 @@ pub struct OutboxEntry {
     pub status: Status,
     /// When.
     pub at: Millis,
+}
+
+/// A sale as the store has it, and the epoch under which the caller now sells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What was agreed.
+    pub terms: Terms,
+    /// This opening; every former one is fenced.
+    pub epoch: u64,
+    /// Units in all, top-ups included.
+    pub stock: Units,
+    /// Units that no stored order holds.
+    pub left: Units,
+    /// Paused by the operator.
+    pub is_paused: bool,
+    /// Closed by the operator.
+    pub is_closed: bool,
+    /// One more than the highest stored number.
+    pub next_number: u64,
+    /// Stored orders by state and tier.
+    pub tallies: Tallies,
+    /// Who holds how much.
+    pub held: Vec<(MemberId, Units)>,
+    /// Stored orders that may be asked for again by key.
+    pub keyed: Vec<Record>,
+    /// Confirmed orders that wait for their payment.
+    pub unpaid: Vec<Record>,
+    /// Who waits for units that come back.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A sale's counters, as the store has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// Units in all, top-ups included.
+    pub stock: Units,
+    /// Units that no stored order holds.
+    pub left: Units,
+    /// Stored orders by state and tier.
+    pub tallies: Tallies,
+}
+
+/// The operator's switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// Stop selling for now.
+    Pause,
+    /// Go on selling.
+    Resume,
+    /// Stop selling for good.
+    Close,
 }

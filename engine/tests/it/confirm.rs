@@ -1,12 +1,13 @@
 //! From the queue to the store and back, driven step by step and by the running engine.
 
 use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, engine, id};
-use engine::clock::{Clock, Millis};
+use engine::clock::Clock;
 use engine::confirm::Step;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::sale::stock::Units;
 use engine::store::{MemoryStore, Store, StoreError, Switch};
 use engine::{Engine, Found};
 use membership::Tier::{Diamond, Gold, Regular};
@@ -81,7 +82,7 @@ async fn a_restart_resumes_stock_holdings_switches_and_keys() {
     let first = Engine::start(Arc::clone(&store), clock.clone(), CALM).await.unwrap();
     let open = first.create(&crate::support::terms(10)).await.unwrap();
     let seat = first.roster().seat("ann").unwrap();
-    let key = Some(engine::IdempotencyKey(std::num::NonZeroU64::MIN));
+    let key = Some(engine::rules::key::IdempotencyKey(std::num::NonZeroU64::MIN));
     let keyed = Click { seat, key, ..click(0, Diamond, 3) };
     let number = open.sale.buy(OPEN, keyed).unwrap().number;
     open.wake();

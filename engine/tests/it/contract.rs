@@ -2,9 +2,9 @@
 
 use crate::redis_server::RedisServer;
 use crate::support::{batch, id, member, placed, terms};
-use engine::clock::Millis;
 use engine::rules::order::Status::{self, Confirmed, Released};
-use engine::sale::stock::Units;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::store::{
     MemoryStore, Record, RedbStore, RedisOptions, RedisStore, Store, StoreError, Switch, Verdict,
 };
@@ -254,7 +254,7 @@ async fn a_fenced_resend_still_tells_what_was_stored(store: &dyn Store) {
 
 async fn a_resumed_sale_is_what_was_stored(store: &dyn Store) {
     let epoch = opened(store, 10).await;
-    let key = Some(engine::IdempotencyKey(std::num::NonZeroU64::MIN));
+    let key = Some(engine::rules::key::IdempotencyKey(std::num::NonZeroU64::MIN));
     let keyed = engine::store::Placed { key, ..placed(7, "bob", Regular, 1) };
     let orders = vec![placed(3, "ann", Gold, 2), keyed];
     store.commit(&batch(epoch, orders)).await.unwrap();

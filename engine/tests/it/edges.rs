@@ -1,12 +1,12 @@
 //! Windows and limits over all inputs, with their exact edges.
 
 use crate::support::{OPEN, click, sale, terms};
-use engine::clock::Millis;
 use engine::rules::refusal::Refusal;
 use engine::rules::terms::BadTerms;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::rules::window::{BadWindows, Windows};
 use engine::sale::Sale;
-use engine::sale::stock::Units;
 use membership::{PerTier, Tier};
 use proptest::prelude::*;
 

@@ -7,8 +7,8 @@ use engine::clock::Clock;
 use engine::rules::order::Status::{self, Confirmed};
 use engine::rules::order::{OrderId, Step};
 use engine::rules::refusal::Refusal;
+use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::sale::stock::Units;
 use engine::store::{Store, StoreError, Switch};
 use engine::{Engine, Found};
 use membership::Tier::{Diamond, Gold};
@@ -33,7 +33,7 @@ impl Selling {
     pub(crate) fn click(&mut self) -> Result<u64, Refusal> {
         self.clicks += 1;
         let seat = self.engine.roster().seat(&format!("m{}", self.clicks)).unwrap();
-        let key = std::num::NonZeroU64::new(self.clicks).map(engine::IdempotencyKey);
+        let key = std::num::NonZeroU64::new(self.clicks).map(engine::rules::key::IdempotencyKey);
         let click = Click { seat, key, ..click(0, Diamond, 1) };
         let number = self.open.sale.buy(self.engine.now(), click)?.number;
         self.open.wake();

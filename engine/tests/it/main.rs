@@ -5,10 +5,10 @@
 mod confirm;
 #[macro_use]
 mod contract;
+mod change_contract;
+mod changes;
 mod edges;
 mod failing_disk;
-mod life;
-mod life_contract;
 mod lost_history;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]

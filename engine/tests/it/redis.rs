@@ -4,7 +4,7 @@ use crate::lost_history::Selling;
 use crate::redis_server::RedisServer;
 use crate::support::{CALM, batch, id, placed, terms};
 use engine::rules::order::Status::Confirmed;
-use engine::sale::stock::Units;
+use engine::rules::units::Units;
 use engine::store::{RedisOptions, RedisStore, Store, StoreError, Switch, Verdict};
 use membership::Tier::{self, Gold};
 use tempfile::TempDir;

@@ -1,12 +1,12 @@
 //! What a click is told, and what it leaves behind.
 
 use crate::support::{OPEN, click, sale};
-use engine::IdempotencyKey;
-use engine::clock::Millis;
+use engine::rules::key::IdempotencyKey;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::sale::phase::Phase;
-use engine::sale::stock::Units;
 use engine::sale::{Accepted, Click};
 use membership::Tier::{Diamond, Gold, Regular, Silver};
 use std::num::NonZeroU64;

@@ -5,13 +5,14 @@
 //! it. `FLASHLANE_SEEDS=n` runs that many.
 
 use crate::support::{Fault, FaultyStore, World, click, id, terms, waiting};
-use engine::IdempotencyKey;
-use engine::clock::{Clock, Millis};
+use engine::clock::Clock;
 use engine::confirm::Step;
+use engine::rules::key::IdempotencyKey;
 use engine::rules::order::{Status, Step as LifeStep};
 use engine::rules::refusal::Refusal;
 use engine::rules::terms::Terms;
-use engine::sale::stock::Units;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::sale::{Accepted, Click};
 use engine::store::{Change, Store, Switch};
 use membership::Tier;

@@ -1,10 +1,10 @@
 //! Real threads on one sale, bounded in count.
 
 use crate::support::{OPEN, engine, sale};
-use engine::roster::Seat;
 use engine::rules::refusal::Refusal;
+use engine::rules::seat::Seat;
+use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::sale::stock::Units;
 use membership::Tier;
 use std::collections::HashSet;
 use std::sync::Barrier;

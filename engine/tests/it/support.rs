@@ -1,13 +1,15 @@
 //! The small world that the tests share.
 
 use async_trait::async_trait;
-use engine::clock::{Clock, Millis};
+use engine::clock::Clock;
 use engine::confirm::Confirmer;
-use engine::roster::{Roster, Seat};
+use engine::roster::Roster;
 use engine::rules::order::Status;
+use engine::rules::seat::Seat;
 use engine::rules::terms::{Cents, SaleId, Terms};
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::rules::window::Windows;
-use engine::sale::stock::Units;
 use engine::sale::{Click, Sale};
 use engine::store::{
     Audit, Batch, Change, Changed, Changes, Head, MemoryStore, Opened, OutboxEntry, Placed, Record,

@@ -3,9 +3,9 @@
 use crate::answer::view::Time;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine::clock::Millis;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
+use engine::rules::time::Millis;
 use engine::store::StoreError;
 use membership::Tier;
 use serde::{Serialize, Serializer};

@@ -2,10 +2,10 @@
 
 use crate::answer::view::SaleView;
 use engine::OpenSale;
-use engine::clock::Millis;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
-use engine::sale::meter::Tallies;
+use engine::rules::tally::Tallies;
+use engine::rules::time::Millis;
 use engine::sale::stock::Level;
 use membership::Tier;
 use serde::Serialize;

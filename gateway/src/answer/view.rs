@@ -1,9 +1,10 @@
 //! What sales and orders look like in JSON.
 
-use engine::clock::Millis;
 use engine::rules::order::{Order, OrderId, Status};
 use engine::rules::terms::Terms;
-use engine::sale::stock::{Level, Units};
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
+use engine::sale::stock::Level;
 use engine::{Engine, Found, OpenSale};
 use jiff::Timestamp;
 use membership::Tier;

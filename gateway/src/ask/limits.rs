@@ -2,7 +2,7 @@
 
 use crate::answer::error::ApiError;
 use axum::http::HeaderMap;
-use engine::roster::Seat;
+use engine::rules::seat::Seat;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;

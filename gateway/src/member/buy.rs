@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use engine::fault::crash_point;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
-use engine::sale::stock::Units;
+use engine::rules::units::Units;
 use engine::sale::{Accepted, Click};
 use engine::{Found, OpenSale};
 use serde::Deserialize;

@@ -8,7 +8,7 @@ use crate::ask::session::Session;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use engine::sale::stock::Units;
+use engine::rules::units::Units;
 use engine::store::StoreError;
 use serde::Serialize;
 use std::sync::Arc;

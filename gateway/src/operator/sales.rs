@@ -13,8 +13,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use engine::rules::terms::{BadTerms, Cents, Terms};
+use engine::rules::units::Units;
 use engine::rules::window::Windows;
-use engine::sale::stock::Units;
 use engine::store::{StoreError, Switch};
 use engine::{Found, OpenSale};
 use membership::PerTier;
@@ -104,8 +104,8 @@ impl NewSale {
         let limits = self.limits.per_tier().0.map(|units| Units(units.map_or(0, |u| u.0)));
         // A stand-in for what is missing, so that the other fields are checked all the same.
         let any_windows = || {
-            let always = PerTier([Some(engine::clock::Millis(0)); 5]);
-            Windows::new(always, engine::clock::Millis::MAX).expect("open to all, for ever")
+            let always = PerTier([Some(engine::rules::time::Millis(0)); 5]);
+            Windows::new(always, engine::rules::time::Millis::MAX).expect("open to all, for ever")
         };
         let terms = Terms {
             id: id.unwrap_or_else(|| "x".parse().expect("a sale id")),

@@ -1,13 +1,13 @@
 //! The real binary, as members, operators and accidents meet it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod afterwards;
 mod bad_input;
 mod buying;
 mod crash;
 mod events;
 mod fairness;
 mod fuzz;
-mod life;
 mod operating;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]

@@ -11,7 +11,7 @@ use super::{
     Verdict, Waiting, change,
 };
 use crate::rules::terms::{SaleId, Terms};
-use crate::sale::stock::Units;
+use crate::rules::units::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use parking_lot::Mutex;

@@ -3,7 +3,7 @@
 use super::failed;
 use crate::rules::order::Status;
 use crate::rules::terms::SaleId;
-use crate::sale::stock::Units;
+use crate::rules::units::Units;
 use crate::store::commit::{Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
 use crate::store::{OutboxEntry, Record, StoreError, Waiting};
 use membership::MemberId;

@@ -1,8 +1,8 @@
 //! The function calls of a sale's holder: what is sent, and what each part of the answer means.
 
 use super::{RedisStore, rows};
-use crate::clock::Millis;
 use crate::rules::terms::SaleId;
+use crate::rules::time::Millis;
 use crate::store::{Batch, Change, Changed, Changes, Placed, Record, StoreError, Verdict};
 use redis::Cmd;
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
-use crate::sale::stock::{Stock, Units};
+use crate::rules::units::Units;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use link::Link;
@@ -277,7 +277,7 @@ impl Store for RedisStore {
         add: Units,
     ) -> Result<Units, StoreError> {
         let mut call = self.held("top_up", sale, epoch);
-        call.arg(key).arg(add.0).arg(Stock::UNITS_MAX.0);
+        call.arg(key).arg(add.0).arg(Terms::STOCK_MAX.0);
         let total = self.call(sale, &call).await?;
         rows::word("the stock", total.first().map_or("", String::as_str)).map(Units)
     }

@@ -1,11 +1,11 @@
 //! A sale's keys, and how its rows are written in them.
 
-use crate::clock::Millis;
+use crate::rules::key::IdempotencyKey;
 use crate::rules::order::Status;
+use crate::rules::tally::{Tallies, Tally};
 use crate::rules::terms::{SaleId, Terms};
-use crate::sale::keys::IdempotencyKey;
-use crate::sale::meter::{Tallies, Tally};
-use crate::sale::stock::Units;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
 use crate::store::commit::{Gap, Holder, SaleRow, TopUp};
 use crate::store::{Change, Changed, OutboxEntry, Record, StoreError, Waiting};
 use membership::PerTier;

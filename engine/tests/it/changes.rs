@@ -3,12 +3,13 @@
 
 use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting};
 use engine::Engine;
-use engine::clock::{Clock, Millis};
+use engine::clock::Clock;
 use engine::confirm::Step;
 use engine::rules::order::{OrderId, Status, Step as Life};
 use engine::rules::refusal::Refusal;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::sale::stock::Units;
 use engine::store::{Change, MemoryStore, Store, Switch};
 use membership::Tier::Gold;
 use std::sync::Arc;

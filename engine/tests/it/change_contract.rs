@@ -2,12 +2,12 @@
 
 use crate::contract::{known, opened};
 use crate::support::{batch, changes, id, member, placed, terms, waiting};
-use engine::clock::Millis;
 use engine::rules::order::Status::{
     self, Cancelled, Confirmed, Expired, Paid, RefundDue, Released,
 };
 use engine::rules::order::Step::{self, Cancel, Expire, Pay};
-use engine::sale::stock::Units;
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
 use engine::store::{Change, Changed, Placed, Record, Store, StoreError, Verdict};
 use membership::Tier::{Diamond, Gold, Regular};
 

@@ -3,13 +3,14 @@
 //! put the engine's own parts together in the wrong way.
 #![cfg(flash_loom)]
 
-use engine::roster::Seat;
 use engine::rules::order::Status::{self, Cancelled, Confirmed, Expired, Paid, RefundDue};
 use engine::rules::order::{Order, Step};
+use engine::rules::seat::Seat;
+use engine::rules::units::Units;
 use engine::sale::Sale;
 use engine::sale::aside::Aside;
 use engine::sale::board::Board;
-use engine::sale::stock::{Stock, Units};
+use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;

@@ -1,0 +1,44 @@
+//! Found: an order as the engine knows it, wherever it was found.
+
+use crate::rules::order::{Order, Status};
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
+use crate::store::Record;
+
+/// An order as the engine knows it: on its board, or from before in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Taken by this process.
+    Here(Order),
+    /// Taken by a former process and stored.
+    Before(Record),
+}
+
+impl Found {
+    /// Where it is in its life.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Here(order) => order.status,
+            Self::Before(record) => record.status,
+        }
+    }
+
+    /// Units that it holds, or held.
+    #[must_use]
+    pub const fn units(&self) -> Units {
+        match self {
+            Self::Here(order) => order.units,
+            Self::Before(record) => record.units,
+        }
+    }
+
+    /// When it came to where it is; for a reserved order, when it was reserved.
+    #[must_use]
+    pub fn changed_at(&self) -> Millis {
+        match self {
+            Self::Here(order) => order.changed_at.unwrap_or(order.reserved_at),
+            Self::Before(record) => record.changed_at,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Units: how many pieces of a sale's item.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A number of pieces.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Units(pub u32);
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

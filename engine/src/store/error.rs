@@ -1,0 +1,60 @@
+//! Why the store did not do what it was asked.
+
+use crate::rules::units::Units;
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// A sale with this id is there already.
+    #[error("a sale with this id is there already")]
+    SaleExists,
+    /// No such sale.
+    #[error("no sale has this id")]
+    UnknownSale,
+    /// Another process has opened the sale since.
+    #[error("another process has opened this sale since; this one no longer sells it")]
+    Fenced,
+    /// The sale would have more units than a sale may have.
+    #[error("a sale has at most 10,000,000 units; this one has {0}")]
+    TooMuchStock(Units),
+    /// Orders that were confirmed hold more units than the store has left.
+    #[error("the store has only {0} units left, fewer than the orders that it lost")]
+    TooLittleStock(Units),
+    /// The idempotency key stands for a top-up by another amount.
+    #[error("this idempotency key was used for a top-up by {0} units")]
+    TopUpConflict(Units),
+    /// The store refused and changed nothing; asking again may help.
+    #[error("the store refused for now: {0}")]
+    Refused(String),
+    /// No answer: it may have been done. Ask again with the same ids until there is one.
+    #[error("the store did not answer: {0}")]
+    Unknown(String),
+    /// The store's state is older than what it told before.
+    #[error("the store has lost part of its history: {0}")]
+    HistoryLost(String),
+    /// The store is not one that may be used, with what to do about it.
+    #[error("{0}")]
+    Unusable(String),
+    /// What the store holds is not what Flashlane wrote. Nothing may be sold on top of that.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unknown(_) => true,
+            Self::SaleExists
+            | Self::UnknownSale
+            | Self::Fenced
+            | Self::TooMuchStock(_)
+            | Self::TooLittleStock(_)
+            | Self::HistoryLost(_)
+            | Self::Unusable(_)
+            | Self::TopUpConflict(_)
+            | Self::Damaged(_) => false,
+        }
+    }
+}
