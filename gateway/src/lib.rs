@@ -1,5 +1,6 @@
 //! The HTTP face of Flashlane, and nothing that decides: it reads requests, asks the engine and
-//! writes answers. `app.rs` has the routes, `member/buy.rs` the click.
+//! writes answers. `routes.rs` has the routes; a click comes in by `member/buy.rs` and is judged by
+//! `member/click.rs`.
 
 mod answer;
 mod app;
@@ -9,11 +10,13 @@ mod member;
 mod openapi;
 mod operator;
 mod provider;
+mod routes;
 mod start;
 
 pub use answer::view::OrderView;
-pub use ask::limits::LimitArgs;
+pub use ask::rates::RateArgs;
+pub use ask::token::{Algorithm, BadKey, issue_token};
 pub use openapi::document as openapi_document;
-pub use start::options::{RedisArgs, duration};
-pub use start::secrets::{Algorithm, BadKey, issue_token};
-pub use start::serve::{ServeOptions, serve, store};
+pub use start::options::{RedisArgs, ServeOptions, duration};
+pub use start::serve::serve;
+pub use start::store::store;

@@ -1,8 +1,8 @@
 //! `/openapi.json`: the contract, generated from the handlers.
 
 use crate::answer::{error, view};
-use crate::member::{buy, events, orders, sales, waitlist};
-use crate::operator::{self, blocked};
+use crate::member::{buy, events, health, orders, sales, waitlist};
+use crate::operator;
 use crate::provider::payments;
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -12,9 +12,9 @@ use utoipa::{Modify, OpenApi};
 #[openapi(
     info(title = "Flashlane", description = "Member drops for live rooms: the public listener."),
     paths(
-        sales::list, sales::show, buy::buy, orders::list, orders::show, orders::cancel,
+        sales::list, sales::read, buy::buy, orders::list, orders::read, orders::cancel,
         waitlist::join, waitlist::leave, payments::receive, events::serve,
-        sales::healthz, sales::readyz, serve,
+        health::healthz, health::readyz, serve,
     ),
     components(schemas(error::Problem, view::OrderView)),
     modifiers(&MemberToken),
@@ -27,17 +27,18 @@ struct Public;
     paths(
         operator::sales::list,
         operator::sales::create,
-        operator::sales::show,
+        operator::sales::read,
         operator::sales::pause,
         operator::sales::resume,
         operator::sales::close,
         operator::sales::top_up,
-        operator::sales::orders,
-        blocked::list,
-        blocked::block,
-        blocked::unblock,
-        crate::operator::metrics::serve,
-    )
+        operator::orders::list,
+        operator::blocked::list,
+        operator::blocked::block,
+        operator::blocked::unblock,
+        operator::metrics::serve,
+    ),
+    components(schemas(error::Problem))
 )]
 struct Operator;
 

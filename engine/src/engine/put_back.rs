@@ -59,10 +59,10 @@ impl Engine {
         self.put_back_waitlist(open).await?;
         let (stored, ours) = (self.store.blocked().await?, self.blocked());
         for member in stored.iter().filter(|member| !ours.contains(member)) {
-            self.store.block(member, false).await?;
+            self.store.set_blocked(member, false).await?;
         }
         for member in &ours {
-            self.store.block(member, true).await?;
+            self.store.set_blocked(member, true).await?;
         }
         if sale.stock().level().is_closed() {
             self.store.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;

@@ -122,24 +122,34 @@ impl Engine {
         members
     }
 
-    /// Keeps a member from buying and waiting in every sale, or lets them again: first on disk, then
-    /// here. Orders that they have stay theirs.
+    /// Keeps a member from buying and waiting in every sale: first on disk, then here. Orders that
+    /// they have stay theirs.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed here.
-    pub async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+    pub async fn block(&self, member: &MemberId) -> Result<(), StoreError> {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
-        self.store.block(member, is_blocked).await?;
-        self.blocked.set(seat, is_blocked);
-        if is_blocked {
-            for open in self.sales() {
-                // A sale that cannot be told now passes them over when it serves.
-                if let Err(error) = self.leave_waitlist(&open, seat).await {
-                    tracing::warn!(sale = %open.sale.terms().id, %error, "left on the waitlist for now");
-                }
+        self.store.set_blocked(member, true).await?;
+        self.blocked.insert(seat);
+        for open in self.sales() {
+            // A sale that cannot be told now passes them over when it serves.
+            if let Err(error) = self.leave_waitlist(&open, seat).await {
+                tracing::warn!(sale = %open.sale.terms().id, %error, "left on the waitlist for now");
             }
         }
+        Ok(())
+    }
+
+    /// Lets a member buy again: first on disk, then here.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has changed here.
+    pub async fn unblock(&self, member: &MemberId) -> Result<(), StoreError> {
+        let seat = self.seat(member)?;
+        let _one_at_a_time = self.blocking.lock().await;
+        self.store.set_blocked(member, false).await?;
+        self.blocked.remove(seat);
         Ok(())
     }
 

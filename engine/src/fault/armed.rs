@@ -176,8 +176,8 @@ impl Store for Planted {
         self.0.blocked().await
     }
 
-    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
-        self.0.block(member, is_blocked).await
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        self.0.set_blocked(member, is_blocked).await
     }
 
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {

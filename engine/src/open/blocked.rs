@@ -30,13 +30,18 @@ impl Blocked {
         self.seats.store(Arc::new(seats));
     }
 
-    pub(crate) fn set(&self, seat: Seat, is_blocked: bool) {
+    pub(crate) fn insert(&self, seat: Seat) {
         self.seats.rcu(|seats| {
             let mut seats = HashSet::clone(seats);
-            match is_blocked {
-                true => seats.insert(seat),
-                false => seats.remove(&seat),
-            };
+            seats.insert(seat);
+            seats
+        });
+    }
+
+    pub(crate) fn remove(&self, seat: Seat) {
+        self.seats.rcu(|seats| {
+            let mut seats = HashSet::clone(seats);
+            seats.remove(&seat);
             seats
         });
     }

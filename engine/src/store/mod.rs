@@ -105,7 +105,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn blocked(&self) -> Result<Vec<MemberId>, StoreError>;
 
     /// Keeps a member from buying, or lets them again.
-    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError>;
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError>;
 
     /// Adds everything up again and says what does not fit.
     async fn audit(&self) -> Result<Audit, StoreError>;

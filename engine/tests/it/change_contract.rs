@@ -273,9 +273,9 @@ async fn who_is_blocked_stays_blocked(store: &dyn Store) {
     store.create(&terms(1)).await.unwrap();
     assert_eq!(store.blocked().await, Ok(Vec::new()));
     for name in ["ann", "bob", "ann"] {
-        store.block(&member(name), true).await.unwrap();
+        store.set_blocked(&member(name), true).await.unwrap();
     }
-    store.block(&member("bob"), false).await.unwrap();
-    store.block(&member("cyd"), false).await.unwrap();
+    store.set_blocked(&member("bob"), false).await.unwrap();
+    store.set_blocked(&member("cyd"), false).await.unwrap();
     assert_eq!(store.blocked().await, Ok(vec![member("ann")]));
 }

@@ -204,7 +204,7 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
         engine.join(&open, of(&engine, name)).await.unwrap();
     }
     // On disk, and then the process dies before the waitlist was left.
-    store.block(&member("bob"), true).await.unwrap();
+    store.set_blocked(&member("bob"), true).await.unwrap();
     engine.drain(Duration::from_secs(10)).await;
     let order = OrderId { sale: id(), epoch: open.sale.epoch(), number };
     let engine = Engine::start(store, clock, CALM).await.unwrap();

@@ -214,8 +214,8 @@ impl Store for FaultyStore {
         self.inner.blocked().await
     }
 
-    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
-        self.inner.block(member, is_blocked).await
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+        self.inner.set_blocked(member, is_blocked).await
     }
 
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {

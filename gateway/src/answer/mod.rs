@@ -1,5 +1,6 @@
 //! What is answered: sales and orders in JSON, and problems.
 
 pub(crate) mod error;
+pub(crate) mod problems;
 pub(crate) mod report;
 pub(crate) mod view;

@@ -1,5 +1,8 @@
-//! What a request says, and whether it may be asked.
+//! What a request says, who says it, and whether it may be asked.
 
-pub(crate) mod limits;
+pub(crate) mod new_sale;
+pub(crate) mod rates;
 pub(crate) mod request;
 pub(crate) mod session;
+pub(crate) mod signature;
+pub(crate) mod token;

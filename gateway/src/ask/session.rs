@@ -1,12 +1,11 @@
-//! Who is asking: a token yields a seat and a tier.
+//! Session: a verified token, and the seat and the tier that it brings.
 //!
 //! A verified token is remembered by its bytes until it expires, so that a member who clicks again
 //! costs no signature. What was not verified is never remembered.
 
+use super::token::{Algorithm, BadKey};
 use crate::answer::error::ApiError;
-use crate::app::App;
-use crate::start::secrets::{Algorithm, BadKey};
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use engine::Engine;
@@ -35,6 +34,13 @@ pub(crate) struct Session {
 pub(crate) struct Verifier {
     key: DecodingKey,
     validation: Validation,
+}
+
+/// Gives sessions to members whose tokens are good.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    verifier: Verifier,
+    engine: Arc<Engine>,
     verified: Cache<Box<str>, Session>,
 }
 
@@ -49,6 +55,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
+/// What the token says.
 #[derive(Deserialize)]
 struct Claims {
     sub: Arc<str>,
@@ -72,34 +79,56 @@ impl Verifier {
             validation.set_issuer(&[issuer]);
             validation.required_spec_claims.insert("iss".into());
         }
-        let verified = Cache::new(VERIFIED_MAX);
-        Ok(Self { key: algorithm.decoding_key(key)?, validation, verified })
+        Ok(Self { key: algorithm.decoding_key(key)?, validation })
     }
 
-    fn session(&self, engine: &Engine, token: &str) -> Result<Session, ApiError> {
+    fn verify(&self, token: &str) -> Result<Claims, ApiError> {
+        match jsonwebtoken::decode(token, &self.key, &self.validation) {
+            Ok(token) => Ok(token.claims),
+            Err(error) => Err(ApiError::Unauthenticated(reason(error.kind()))),
+        }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(verifier: Verifier, engine: Arc<Engine>) -> Self {
+        Self { verifier, engine, verified: Cache::new(VERIFIED_MAX) }
+    }
+
+    /// The session of the member who sent this request.
+    pub(crate) fn of(&self, parts: &Parts) -> Result<Session, ApiError> {
+        let missing = ApiError::Unauthenticated("a bearer token is needed");
+        let mut given = parts.headers.get_all(AUTHORIZATION).iter();
+        let (Some(header), None) = (given.next(), given.next()) else { return Err(missing) };
+        let Some((scheme, token)) = header.to_str().ok().and_then(|h| h.split_once(' ')) else {
+            return Err(missing);
+        };
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(missing);
+        }
+        self.session(token.trim())
+    }
+
+    fn session(&self, token: &str) -> Result<Session, ApiError> {
         if let Some(known) = self.verified.get(token) {
-            if engine.now() < known.expires_at {
+            if self.engine.now() < known.expires_at {
                 return Ok(known);
             }
             self.verified.remove(token);
         }
-        let session = self.verify(engine, token)?;
+        let session = self.begin(token)?;
         self.verified.insert(token.into(), session.clone());
         Ok(session)
     }
 
-    fn verify(&self, engine: &Engine, token: &str) -> Result<Session, ApiError> {
-        let token = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation);
-        let Claims { sub: member, tier, exp } = match token {
-            Ok(token) => token.claims,
-            Err(error) => return Err(ApiError::Unauthenticated(reason(error.kind()))),
-        };
+    fn begin(&self, token: &str) -> Result<Session, ApiError> {
+        let Claims { sub: member, tier, exp } = self.verifier.verify(token)?;
         let bad_member = |_| ApiError::Unauthenticated("the token's sub is no member id");
         MemberId::check(&member).map_err(bad_member)?;
         let bad_tier = |_| ApiError::Unauthenticated("the token's tier is unknown");
         let tier: Tier = tier.parse().map_err(bad_tier)?;
-        let Some(seat) = engine.roster().seat(&member) else {
-            let (refusal, now, may_return) = (Refusal::Busy, engine.now(), false);
+        let Some(seat) = self.engine.roster().seat(&member) else {
+            let (refusal, now, may_return) = (Refusal::Busy, self.engine.now(), false);
             return Err(ApiError::Refused { refusal, tier, now, may_return });
         };
         // Past every date there is, a float becomes the last one: such a token never expires.
@@ -124,38 +153,29 @@ fn reason(kind: &ErrorKind) -> &'static str {
     }
 }
 
-impl Session {
-    pub(crate) fn of(app: &App, parts: &Parts) -> Result<Self, ApiError> {
-        let missing = ApiError::Unauthenticated("a bearer token is needed");
-        let mut given = parts.headers.get_all(AUTHORIZATION).iter();
-        let (Some(header), None) = (given.next(), given.next()) else { return Err(missing) };
-        let Some((scheme, token)) = header.to_str().ok().and_then(|h| h.split_once(' ')) else {
-            return Err(missing);
-        };
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(missing);
-        }
-        app.verifier.session(&app.engine, token.trim())
-    }
-}
-
-impl FromRequestParts<Arc<App>> for Session {
+impl<S> FromRequestParts<S> for Session
+where
+    S: Send + Sync,
+    Arc<Sessions>: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        std::future::ready(Self::of(app, parts)).await
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        std::future::ready(Arc::<Sessions>::from_ref(state).of(parts)).await
     }
 }
 
 /// A request without an `Authorization` header is anonymous; one with a bad token is refused.
-impl OptionalFromRequestParts<Arc<App>> for Session {
+impl<S> OptionalFromRequestParts<S> for Session
+where
+    S: Send + Sync,
+    Arc<Sessions>: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        app: &Arc<App>,
-    ) -> Result<Option<Self>, ApiError> {
-        let session = parts.headers.contains_key(AUTHORIZATION).then(|| Self::of(app, parts));
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, ApiError> {
+        let is_given = parts.headers.contains_key(AUTHORIZATION);
+        let session = is_given.then(|| Arc::<Sessions>::from_ref(state).of(parts));
         std::future::ready(session.transpose()).await
     }
 }

@@ -1,19 +1,21 @@
-//! The click: `POST /v1/sales/{sale}/orders`. It is judged in `engine::sale::Sale::buy`.
+//! `POST /v1/sales/{sale}/orders`: a click as a request. It is judged by `click.rs`.
 
-use crate::answer::error::{ApiError, Problem};
+use super::click::{Clicks, Wish};
+use crate::answer::error::ApiError;
+use crate::answer::problems::{
+    BadBody, BadHeaders, Busy, ClickRefused, TooMany, Unauthenticated, UnknownSale,
+};
 use crate::answer::view::OrderView;
-use crate::app::App;
 use crate::ask::request::{self, AnyUnits, Named};
-use crate::ask::session::Session;
+use crate::ask::session::Sessions;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::fault::crash_point;
 use engine::rules::order::Status;
-use engine::rules::refusal::Refusal;
 use engine::rules::units::Units;
-use engine::sale::{Accepted, Click};
-use engine::{Found, OpenSale};
+use engine::sale::Accepted;
+use engine::{Engine, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,22 +43,13 @@ pub(crate) struct ClickBody {
     responses(
         (status = 202, description = "reserved; poll `Location`", body = OrderView),
         (status = 201, description = "confirmed on disk within the wait", body = OrderView),
-        (status = 400, description = "bad_request", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "blocked, tier_not_admitted, not_open", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "body_too_slow", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "idempotency_in_flight, paused, sold_out, limit_reached", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "closed", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "body_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "bad_units, idempotency_conflict", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
-        (status = 431, description = "headers_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
+        BadBody, Unauthenticated, ClickRefused, UnknownSale, TooMany, BadHeaders, Busy,
     ),
 )]
 pub(crate) async fn buy(
-    State(app): State<Arc<App>>,
+    State(sessions): State<Arc<Sessions>>,
+    State(clicks): State<Arc<Clicks>>,
+    State(engine): State<Arc<Engine>>,
     Named(id): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -64,27 +57,11 @@ pub(crate) async fn buy(
     let body: ClickBody = request::json(body).await?;
     let key = request::idempotency_key(&parts.headers)?.map(request::digest);
     let wait_s = request::wait(&parts.headers)?;
-    let session = Session::of(&app, &parts)?;
-    app.limits.call(session.seat)?;
-    if app.engine.is_blocked(session.seat) {
-        return Err(ApiError::Blocked);
-    }
-    let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let session = sessions.of(&parts)?;
 
-    let Session { seat, tier, .. } = session;
-    let now = app.engine.now();
-    let click = Click { seat, tier, units: Units(body.units.0), key };
-    let accepted = open.sale.buy(now, click).map_err(|refusal| {
-        open.sale.meter().refuse(&refusal);
-        // Orders that are not paid may still give their units back.
-        let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
-        ApiError::Refused { refusal, tier, now, may_return }
-    })?;
+    let wish = Wish { units: Units(body.units.0), key };
+    let (open, Accepted { number, .. }) = clicks.judge(&session, &id, wish)?;
     crash_point("judged");
-    let Accepted { number, is_new } = accepted;
-    if is_new {
-        open.wake();
-    }
     let order = match wait_s {
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
         None => open.sale.board().read(number),
@@ -93,17 +70,16 @@ pub(crate) async fn buy(
         Some(order) => {
             OrderView::here(&order, open.sale.terms(), open.sale.epoch(), session.member)
         }
-        None => repeated(&app, &open, number).await?,
+        None => repeated(&engine, &open, number).await?,
     };
     crash_point("answering");
     Ok(answer(&view, wait_s))
 }
 
 /// The key stands for an order that a former process confirmed.
-async fn repeated(app: &App, open: &OpenSale, number: u64) -> Result<OrderView, ApiError> {
-    let found = app.engine.order_numbered(open, number).await?;
-    let found: Found = found.ok_or(ApiError::UnknownOrder)?;
-    Ok(OrderView::found(&app.engine, open, &found))
+async fn repeated(engine: &Engine, open: &OpenSale, number: u64) -> Result<OrderView, ApiError> {
+    let found = engine.order_numbered(open, number).await?.ok_or(ApiError::UnknownOrder)?;
+    Ok(OrderView::found(engine, open, &found))
 }
 
 fn answer(view: &OrderView, wait_s: Option<u64>) -> Response {

@@ -1,7 +1,11 @@
 //! The calls of the public listener.
 
 pub(crate) mod buy;
+pub(crate) mod click;
 pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod hub;
 pub(crate) mod orders;
 pub(crate) mod sales;
 pub(crate) mod waitlist;
+mod watcher;

@@ -1,16 +1,20 @@
 //! Waiting for units that come back.
 
-use crate::answer::error::{ApiError, Problem};
+use super::click::Clicks;
+use crate::answer::error::ApiError;
+use crate::answer::problems::{
+    BadBody, Busy, HistoryLost, TooMany, Unauthenticated, UnknownSale, WaitRefused,
+};
 use crate::answer::view::WaitView;
-use crate::app::App;
+use crate::ask::rates::Rates;
 use crate::ask::request::{self, AnyUnits, Named};
-use crate::ask::session::Session;
+use crate::ask::session::{Session, Sessions};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use engine::NotWaiting;
 use engine::rules::units::Units;
 use engine::sale::Click;
+use engine::{Engine, NotWaiting};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -24,7 +28,7 @@ pub(crate) struct Wish {
     units: AnyUnits,
 }
 
-/// Joins the waitlist of a sale that is sold out. Whoever waits already keeps their place and their
+/// Joins the waitlist of a sale that is sold out. A member who waits already keeps their place and their
 /// first wish. When units come back they are offered as an order, reserved and confirmed, with a
 /// `pay_by` of its own.
 #[utoipa::path(
@@ -34,38 +38,26 @@ pub(crate) struct Wish {
     request_body = Wish,
     responses(
         (status = 202, description = "on the list, and on disk", body = WaitView),
-        (status = 400, description = "bad_request", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "blocked, tier_not_admitted, not_open", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "body_too_slow", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "paused, not_sold_out, limit_reached, waitlist_full, history_lost", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "closed", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "body_too_large", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "bad_units", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "busy: it may have been done; ask again", body = Problem, content_type = "application/problem+json"),
+        BadBody, Unauthenticated, WaitRefused, UnknownSale, TooMany, Busy,
     ),
 )]
 pub(crate) async fn join(
-    State(app): State<Arc<App>>,
+    State(sessions): State<Arc<Sessions>>,
+    State(clicks): State<Arc<Clicks>>,
+    State(engine): State<Arc<Engine>>,
     Named(id): Named,
     request: Request,
 ) -> Result<(StatusCode, Json<WaitView>), ApiError> {
     let (parts, body) = request.into_parts();
     let wish: Wish = request::json(body).await?;
-    let session = Session::of(&app, &parts)?;
-    app.limits.call(session.seat)?;
-    if app.engine.is_blocked(session.seat) {
-        return Err(ApiError::Blocked);
-    }
-    let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let session = sessions.of(&parts)?;
+    let open = clicks.enter(&session, &id)?;
     let Session { seat, tier, .. } = session;
     let wish = Click { seat, tier, units: Units(wish.units.0), key: None };
-    let waits = app.engine.join(&open, wish).await.map_err(|why| match why {
+    let waits = engine.join(&open, wish).await.map_err(|why| match why {
         NotWaiting::Refused(refusal) => {
             open.sale.meter().refuse(&refusal);
-            let (now, may_return) = (app.engine.now(), true);
+            let (now, may_return) = (engine.now(), true);
             ApiError::Refused { refusal, tier, now, may_return }
         }
         NotWaiting::Store(error) => error.into(),
@@ -73,27 +65,24 @@ pub(crate) async fn join(
     Ok((StatusCode::ACCEPTED, Json(WaitView::of(waits))))
 }
 
-/// Leaves the waitlist. Harmless for whoever does not wait.
+/// Leaves the waitlist. Harmless for a member who does not wait.
 #[utoipa::path(
     delete, path = "/v1/sales/{sale}/waitlist", tag = "members",
     security(("member" = [])),
     params(("sale" = String, Path)),
     responses(
         (status = 204, description = "not on the list"),
-        (status = 401, description = "unauthenticated", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "unknown_sale", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "history_lost", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "too_many_requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "busy: it may have been done; ask again", body = Problem, content_type = "application/problem+json"),
+        Unauthenticated, UnknownSale, HistoryLost, TooMany, Busy,
     ),
 )]
 pub(crate) async fn leave(
-    State(app): State<Arc<App>>,
+    State(engine): State<Arc<Engine>>,
+    State(rates): State<Arc<Rates>>,
     session: Session,
     Named(id): Named,
 ) -> Result<StatusCode, ApiError> {
-    app.limits.call(session.seat)?;
-    let open = app.engine.sale(&id).ok_or(ApiError::UnknownSale)?;
-    app.engine.leave_waitlist(&open, session.seat).await?;
+    rates.call(session.seat)?;
+    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    engine.leave_waitlist(&open, session.seat).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,12 +1,13 @@
 //! Members who may not buy: the operator's list.
 
-use crate::answer::error::{ApiError, Problem};
-use crate::app::App;
+use super::to_the_end::to_the_end;
+use crate::answer::error::ApiError;
+use crate::answer::problems::{BadRequest, Busy};
 use crate::ask::request::Named;
-use crate::operator::sales::to_the_end;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use engine::Engine;
 use membership::MemberId;
 use serde::Serialize;
 use std::sync::Arc;
@@ -19,49 +20,43 @@ pub(crate) struct Blocked {
     members: Vec<MemberId>,
 }
 
-/// Lists who may not buy.
+/// Lists the members who may not buy.
 #[utoipa::path(get, path = "/v1/blocked", tag = "operator", responses((status = 200, body = Blocked)))]
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<Blocked> {
-    std::future::ready(Json(Blocked { members: app.engine.blocked() })).await
+pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Blocked> {
+    std::future::ready(Json(Blocked { members: engine.blocked() })).await
 }
 
 /// Keeps a member from buying and waiting, in every sale and over restarts. Orders that they have stay
 /// theirs.
 #[utoipa::path(
     put, path = "/v1/blocked/{member}", tag = "operator", params(("member" = String, Path)),
-    responses(
-        (status = 204, description = "blocked, now or before"),
-        (status = 400, description = "bad_request: no member id", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
-    ),
+    responses((status = 204, description = "blocked, now or before"), BadRequest, Busy),
 )]
 pub(crate) async fn block(
-    State(app): State<Arc<App>>,
+    State(engine): State<Arc<Engine>>,
     Named(member): Named,
 ) -> Result<StatusCode, ApiError> {
-    set(app, &member, true).await
+    let member = id(&member)?;
+    tracing::info!(%member, "blocked");
+    to_the_end(async move { engine.block(&member).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a member buy again.
 #[utoipa::path(
     delete, path = "/v1/blocked/{member}", tag = "operator", params(("member" = String, Path)),
-    responses(
-        (status = 204, description = "not blocked"),
-        (status = 400, description = "bad_request: no member id", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "busy", body = Problem, content_type = "application/problem+json"),
-    ),
+    responses((status = 204, description = "not blocked"), BadRequest, Busy),
 )]
 pub(crate) async fn unblock(
-    State(app): State<Arc<App>>,
+    State(engine): State<Arc<Engine>>,
     Named(member): Named,
 ) -> Result<StatusCode, ApiError> {
-    set(app, &member, false).await
+    let member = id(&member)?;
+    tracing::info!(%member, "no longer blocked");
+    to_the_end(async move { engine.unblock(&member).await }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-async fn set(app: Arc<App>, member: &str, is_blocked: bool) -> Result<StatusCode, ApiError> {
-    let member: MemberId =
-        member.parse().map_err(|bad| ApiError::BadRequest(format!("member: {bad}")))?;
-    tracing::info!(%member, is_blocked, "the list of blocked members changes");
-    to_the_end(async move { app.engine.block(&member, is_blocked).await }).await?;
-    Ok(StatusCode::NO_CONTENT)
+fn id(member: &str) -> Result<MemberId, ApiError> {
+    member.parse().map_err(|bad| ApiError::BadRequest(format!("member: {bad}")))
 }

@@ -1,19 +1,19 @@
 //! `/metrics`: the meters' counts as Prometheus text, gathered when they are asked for.
 
-use crate::app::App;
+use crate::member::hub::Hub;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use engine::OpenSale;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::sync::{AtomicU64, Ordering};
+use engine::{Engine, OpenSale};
 use membership::Tier;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::sync::Arc;
 
-/// What the accept loops count.
+/// What is counted outside the engine: by the accept loops, and of payments.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     pub(crate) connections: AtomicU64,
@@ -23,23 +23,27 @@ pub(crate) struct Gates {
 
 /// Everything that is counted, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, content_type = "text/plain")))]
-pub(crate) async fn serve(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn serve(
+    State(engine): State<Arc<Engine>>,
+    State(hub): State<Arc<Hub>>,
+    State(gates): State<Arc<Gates>>,
+) -> Response {
     // A recorder for this one answer: the counts live in the engine, not in it.
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         describe();
-        for open in app.engine.sales() {
+        for open in engine.sales() {
             sale(&open);
         }
-        gauge!("flashlane_members_seen").set(float(app.engine.roster().len() as u64));
+        gauge!("flashlane_members_seen").set(float(engine.roster().len() as u64));
         // Ordering: Relaxed, counts that publish nothing but themselves.
-        let connections = app.gates.connections.load(Ordering::Relaxed);
-        let turned_away = app.gates.turned_away.load(Ordering::Relaxed);
+        let connections = gates.connections.load(Ordering::Relaxed);
+        let turned_away = gates.turned_away.load(Ordering::Relaxed);
         counter!("flashlane_connections_total").absolute(connections);
         counter!("flashlane_connections_turned_away_total").absolute(turned_away);
-        gauge!("flashlane_streams").set(float(app.hub.streams()));
+        gauge!("flashlane_streams").set(float(hub.streams()));
         // Ordering: Relaxed, as above.
-        let mismatched = app.gates.payments_mismatched.load(Ordering::Relaxed);
+        let mismatched = gates.payments_mismatched.load(Ordering::Relaxed);
         counter!("flashlane_payments_mismatched_total").absolute(mismatched);
     });
     let text = HeaderValue::from_static("text/plain; version=0.0.4");

@@ -1,8 +1,8 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
 use crate::answer::error::{ApiError, panicked};
-use crate::app::App;
-use crate::ask::limits::Limits;
+use crate::ask::rates::{Connected, Rates};
+use crate::operator::metrics::Gates;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::Service as _;
@@ -50,66 +50,89 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// What may wait in this process for a client to read it.
 const UNREAD_BYTES_MAX: usize = 64 << 10;
 
-/// Serves until told to stop, then lets requests in flight end.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    connections_max: usize,
-    app: Arc<App>,
-    limits: Arc<Limits>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let room = Arc::new(Semaphore::new(connections_max));
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            // The only change there is, or a closed channel: both are to stop.
-            _ = stop.changed() => break,
-        };
-        let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, peer.ip()),
-            Err(error) => {
-                pause_after(&error).await;
-                continue;
+type Permit = (OwnedSemaphorePermit, Connected);
+type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+
+/// One address to serve at.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) router: Router,
+    pub(crate) connections_max: usize,
+    pub(crate) gates: Arc<Gates>,
+    pub(crate) rates: Arc<Rates>,
+}
+
+impl Listener {
+    /// Serves until told to stop, then lets requests in flight end.
+    pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
+        let room = Arc::new(Semaphore::new(self.connections_max));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                // The only change there is, or a closed channel: both are to stop.
+                _ = stop.changed() => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
+                Err(error) => {
+                    pause_after(&error).await;
+                    continue;
+                }
+            };
+            if let Some((stream, permit)) = self.let_in(stream, peer, &room) {
+                let connection = graceful.watch(self.connection(stream, peer));
+                connections.spawn(async move {
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "a connection ended badly");
+                    }
+                    drop(permit);
+                });
             }
-        };
+        }
+        drop(self.socket);
+        if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
+            tracing::warn!("some requests did not end in time and were cut off");
+        }
+        // Whatever is still open must not click any more: its order would not be confirmed.
+        connections.shutdown().await;
+    }
+
+    /// A connection that there is room for; others are told so and turned away.
+    fn let_in(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+        room: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, Permit)> {
         // Ordering: Relaxed, a count that publishes nothing but itself.
-        app.gates.connections.fetch_add(1, Ordering::Relaxed);
-        let permit = Arc::clone(&room).try_acquire_owned().ok().zip(limits.connect(peer));
+        self.gates.connections.fetch_add(1, Ordering::Relaxed);
+        let permit = Arc::clone(room).try_acquire_owned().ok().zip(self.rates.connect(peer));
         let Some(permit) = permit else {
             // Ordering: Relaxed, as above.
-            app.gates.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.gates.turned_away.fetch_add(1, Ordering::Relaxed);
             turn_away(stream);
-            continue;
+            return None;
         };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "the peer is gone already");
-            continue;
+            return None;
         }
-        let bounded = Bounded { router: router.clone(), limits: Arc::clone(&limits), peer };
-        let connection = http1::Builder::new()
+        Some((stream, permit))
+    }
+
+    fn connection(&self, stream: TcpStream, peer: IpAddr) -> http1::Connection<Io, Bounded> {
+        let (router, rates) = (self.router.clone(), Arc::clone(&self.rates));
+        http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
             .max_header_size(2 * HEADER_BYTES_MAX)
             .max_buf_size(UNREAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(timed(stream)), bounded);
-        let connection = graceful.watch(connection);
-        connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended badly");
-            }
-            drop(permit);
-        });
+            .serve_connection(TokioIo::new(timed(stream)), Bounded { router, rates, peer })
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were cut off");
-    }
-    // Whatever is still open must not click any more: its order would not be confirmed.
-    connections.shutdown().await;
 }
 
 /// Out of file descriptors or memory: wait for some to come back instead of spinning.
@@ -150,7 +173,7 @@ fn turn_away(mut stream: TcpStream) {
 #[derive(Debug, Clone)]
 struct Bounded {
     router: Router,
-    limits: Arc<Limits>,
+    rates: Arc<Rates>,
     peer: IpAddr,
 }
 
@@ -175,7 +198,7 @@ impl Service<Request<Incoming>> for Bounded {
         if !fits {
             return Either::Left(ready(Ok(ApiError::HeadersTooLarge.into_response())));
         }
-        if let Err(too_many) = self.limits.request(self.peer, headers) {
+        if let Err(too_many) = self.rates.request(self.peer, headers) {
             return Either::Left(ready(Ok(too_many.into_response())));
         }
         // The router's own `ready` is always at once. A handler shares nothing that a panic could
@@ -189,12 +212,6 @@ impl Service<Request<Incoming>> for Bounded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app;
-    use crate::ask::session::Verifier;
-    use crate::provider::payments::PaymentKeys;
-    use crate::start::secrets::Algorithm;
-    use engine::store::MemoryStore;
-
     #[test]
     fn the_answer_of_a_full_house_has_the_length_that_it_names() {
         let text = std::str::from_utf8(FULL).unwrap();
@@ -205,21 +222,21 @@ mod tests {
 
     #[tokio::test]
     async fn a_handler_that_panics_is_a_500_without_detail_and_the_process_goes_on() {
-        let key = b"0123456789abcdef0123456789abcdef";
-        let verifier = Verifier::new(Algorithm::Hs256, key, None).unwrap();
-        let payment_keys = PaymentKeys::new(key).unwrap();
-        let (store, limits) = (Arc::new(MemoryStore::default()), Arc::new(Limits::default()));
-        let patience = Duration::from_secs(5);
-        let app = app::start(store, verifier, payment_keys, Arc::clone(&limits), patience);
-        let app = app.await.unwrap();
         let fails = async || -> &'static str { panic!("canary in {}", "a panic") };
         let router = Router::new()
             .route("/fails", axum::routing::get(fails))
             .route("/works", axum::routing::get(async || "works"));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let stop = app.stop.subscribe();
-        let serving = tokio::spawn(serve(listener, router, 10, Arc::clone(&app), limits, stop));
+        let stop = watch::Sender::new(false);
+        let listener = Listener {
+            socket: listener,
+            router,
+            connections_max: 10,
+            gates: Arc::default(),
+            rates: Arc::default(),
+        };
+        let serving = tokio::spawn(listener.serve(stop.subscribe()));
         let mut stream = TcpStream::connect(address).await.unwrap();
         // On one connection: it outlives the panic, too.
         for (path, status, said) in
@@ -234,7 +251,7 @@ mod tests {
             assert!(answer.contains(said) && !answer.contains("canary"), "{answer}");
         }
         drop(stream);
-        app.stop.send_replace(true);
+        stop.send_replace(true);
         serving.await.unwrap();
     }
 }

@@ -1,6 +1,8 @@
-//! Starting and ending: options, keys, listeners.
+//! Starting and ending: options, secrets, the store, listeners.
 
-pub(crate) mod accept;
+mod accept;
 pub(crate) mod options;
-pub(crate) mod secrets;
+mod sales_file;
+mod secrets;
 pub(crate) mod serve;
+pub(crate) mod store;

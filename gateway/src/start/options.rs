@@ -1,9 +1,66 @@
-//! Options that several commands share, and how they are read.
+//! Options: what the commands are told.
 
+use crate::ask::rates::RateArgs;
+use crate::ask::token::Algorithm;
 use anyhow::Context;
 use engine::store::RedisOptions;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What `serve` is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeOptions {
+    /// Where members connect; port 0 takes a free one
+    #[arg(long, env = "FLASHLANE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where operators connect; port 0 takes a free one
+    #[arg(long, env = "FLASHLANE_OPERATOR_LISTEN", default_value = "127.0.0.1:8081")]
+    pub operator_listen: SocketAddr,
+    /// Folder of the embedded store and of keys that are made here
+    #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
+    pub data: PathBuf,
+    /// Redis in the place of the embedded store.
+    #[command(flatten)]
+    pub redis: RedisArgs,
+    /// When an order has waited longer than this for the store, new clicks are told `busy`
+    #[arg(long, env = "FLASHLANE_CONFIRM_WITHIN", default_value = "5s", value_parser = duration)]
+    pub confirm_within: Duration,
+    /// Key that verifies members' tokens; made under the data folder if not given (HS256 only)
+    #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
+    pub token_key: Option<PathBuf>,
+    /// The one algorithm of members' tokens
+    #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
+    pub token_alg: Algorithm,
+    /// Issuer that tokens must name
+    #[arg(long, env = "FLASHLANE_TOKEN_ISSUER")]
+    pub token_issuer: Option<String>,
+    /// Operators' bearer key; made under the data folder if not given
+    #[arg(long, env = "FLASHLANE_OPERATOR_KEY", value_name = "FILE")]
+    pub operator_key: Option<PathBuf>,
+    /// Keys by which the payment provider signs, one a line; made under the data folder if not given
+    #[arg(long, env = "FLASHLANE_PAYMENT_KEY", value_name = "FILE")]
+    pub payment_key: Option<PathBuf>,
+    /// Sales to make at the start, unless they are there already
+    #[arg(long, env = "FLASHLANE_SALES", value_name = "FILE.toml")]
+    pub sales: Option<PathBuf>,
+    /// Whose word a member's tier is
+    #[arg(long, env = "FLASHLANE_TIERS_FROM", value_enum, default_value = "token")]
+    pub tiers_from: TiersFrom,
+    /// Most connections at once; as many as open files allow if not given
+    #[arg(long, env = "FLASHLANE_CONNECTIONS_MAX")]
+    pub connections_max: Option<usize>,
+    /// How often members and addresses may ask.
+    #[command(flatten)]
+    pub rates: RateArgs,
+}
+
+/// Whose word a member's tier is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TiersFrom {
+    /// The platform's, in the token.
+    Token,
+}
 
 /// Redis in the place of the embedded store. Addresses may hold passwords: rather give them in the
 /// environment, which other users of the machine cannot see.

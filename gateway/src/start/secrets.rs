@@ -1,119 +1,85 @@
-//! Keys: read from files, made where none is given, and never shown.
+//! Secrets: key files, read where they are named, made where they are not, and never shown.
 
-use anyhow::Context;
+use crate::ask::session::Verifier;
+use crate::ask::signature::PaymentKeys;
+use crate::ask::token::Algorithm;
+use crate::operator::guard::Guard;
+use crate::start::options::ServeOptions;
+use anyhow::{Context, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use engine::clock::Clock;
-use jsonwebtoken::{DecodingKey, EncodingKey, Header};
-use membership::{MemberId, Tier};
-use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-/// The one algorithm by which tokens are signed; a token that names another one is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Algorithm {
-    /// HMAC with SHA-256; the key file holds a shared secret of 32 bytes or more.
-    #[value(name = "HS256")]
-    Hs256,
-    /// Ed25519; `serve` reads the public key in PEM, `token` the private one.
-    #[value(name = "EdDSA")]
-    EdDsa,
-    /// ECDSA on P-256; keys as for EdDSA.
-    #[value(name = "ES256")]
-    Es256,
-    /// RSA with SHA-256; keys as for EdDSA.
-    #[value(name = "RS256")]
-    Rs256,
+/// Everything by which others prove who they are, and the files that it was read from.
+pub(crate) struct Secrets {
+    pub(crate) verifier: Verifier,
+    pub(crate) guard: Guard,
+    pub(crate) payment_keys: PaymentKeys,
+    /// Token, operator and payment key.
+    pub(crate) files: [PathBuf; 3],
 }
 
-/// A key file that holds no usable key.
-#[derive(Debug, thiserror::Error)]
-pub enum BadKey {
-    /// Too short to be secret.
-    #[error("the key has {0} bytes; HS256 needs 32 or more")]
-    TooShort(usize),
-    /// Not the PEM that the algorithm needs.
-    #[error("the file holds no key for this algorithm in PEM ({0})")]
-    NotPem(#[from] jsonwebtoken::errors::Error),
+impl Secrets {
+    /// Reads the key files that the options name, and makes those that they do not.
+    pub(crate) fn read(options: &ServeOptions) -> anyhow::Result<Self> {
+        let token_file = token_file(options)?;
+        let issuer = options.token_issuer.as_deref();
+        let verifier = Verifier::new(options.token_alg, &read(&token_file)?, issuer)
+            .with_context(|| format!("the token key {} cannot be used", token_file.display()))?;
+        let (operator_file, operator_key) =
+            given_or_made(options.operator_key.as_deref(), &options.data.join("operator.key"), "")?;
+        ensure!(
+            operator_key.trim_ascii().len() >= 16,
+            "the operator key in {} has fewer than 16 bytes; use a longer one",
+            operator_file.display()
+        );
+        let (payment_file, payment_key) = given_or_made(
+            options.payment_key.as_deref(),
+            &options.data.join("payment.key"),
+            "whsec_",
+        )?;
+        let payment_keys = PaymentKeys::new(&payment_key).with_context(|| {
+            let file = payment_file.display();
+            format!(
+                "the payment keys in {file} cannot be used; one key a line, `whsec_` and base64"
+            )
+        })?;
+        let files = [token_file, operator_file, payment_file];
+        Ok(Self { verifier, guard: Guard::new(&operator_key), payment_keys, files })
+    }
 }
 
-impl Algorithm {
-    pub(crate) fn jwt(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+fn token_file(options: &ServeOptions) -> anyhow::Result<PathBuf> {
+    match (&options.token_key, options.token_alg) {
+        (Some(path), _) => Ok(path.clone()),
+        (None, Algorithm::Hs256) => {
+            let path = options.data.join("token.key");
+            read_or_make(&path, "")?;
+            Ok(path)
+        }
+        (None, other) => {
+            bail!("--token-alg {other:?} needs --token-key FILE with the public key in PEM")
         }
     }
+}
 
-    pub(crate) fn decoding_key(self, file: &[u8]) -> Result<DecodingKey, BadKey> {
-        Ok(match self {
-            Self::Hs256 => DecodingKey::from_secret(secret(file)?),
-            Self::EdDsa => DecodingKey::from_ed_pem(file)?,
-            Self::Es256 => DecodingKey::from_ec_pem(file)?,
-            Self::Rs256 => DecodingKey::from_rsa_pem(file)?,
-        })
+fn given_or_made(
+    given: Option<&Path>,
+    made: &Path,
+    prefix: &str,
+) -> anyhow::Result<(PathBuf, Vec<u8>)> {
+    match given {
+        Some(path) => Ok((path.to_owned(), read(path)?)),
+        None => Ok((made.to_owned(), read_or_make(made, prefix)?)),
     }
-
-    fn encoding_key(self, file: &[u8]) -> Result<EncodingKey, BadKey> {
-        Ok(match self {
-            Self::Hs256 => EncodingKey::from_secret(secret(file)?),
-            Self::EdDsa => EncodingKey::from_ed_pem(file)?,
-            Self::Es256 => EncodingKey::from_ec_pem(file)?,
-            Self::Rs256 => EncodingKey::from_rsa_pem(file)?,
-        })
-    }
-}
-
-fn secret(file: &[u8]) -> Result<&[u8], BadKey> {
-    // Only the newline that editors add: a secret of random bytes may end in any other.
-    let secret = file.strip_suffix(b"\n").unwrap_or(file);
-    let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
-    if secret.len() < 32 { Err(BadKey::TooShort(secret.len())) } else { Ok(secret) }
-}
-
-#[derive(Serialize)]
-struct Claims<'a> {
-    sub: &'a str,
-    tier: &'a str,
-    aud: &'a str,
-    exp: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<&'a str>,
-}
-
-/// A member's token, valid from now for `ttl`. `key` is what the key file holds.
-///
-/// # Errors
-/// [`BadKey`] when `key` cannot sign by this algorithm.
-pub fn issue_token(
-    algorithm: Algorithm,
-    key: &[u8],
-    issuer: Option<&str>,
-    member: &MemberId,
-    tier: Tier,
-    ttl: Duration,
-) -> Result<String, BadKey> {
-    let until = Clock::Wall.now() + ttl;
-    let claims = Claims {
-        sub: member.as_str(),
-        tier: tier.as_str(),
-        aud: "flashlane",
-        exp: until.0 / 1_000,
-        iss: issuer,
-    };
-    let header = Header::new(algorithm.jwt());
-    Ok(jsonwebtoken::encode(&header, &claims, &algorithm.encoding_key(key)?)?)
 }
 
 /// Reads a secret; makes a random one in base64 behind `prefix`, readable by its owner alone, where the
 /// file is missing.
-pub(crate) fn read_or_make(path: &Path, prefix: &str) -> anyhow::Result<Vec<u8>> {
+fn read_or_make(path: &Path, prefix: &str) -> anyhow::Result<Vec<u8>> {
     if !path.exists() {
         make(path, prefix)
             .with_context(|| format!("cannot make the key file {}", path.display()))?;
@@ -134,6 +100,6 @@ fn make(path: &Path, prefix: &str) -> anyhow::Result<()> {
 }
 
 /// Reads a key file as it is.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read the key file {}", path.display()))
 }

@@ -256,7 +256,7 @@ impl Store for MemoryStore {
         Ok(self.blocked.lock().iter().cloned().collect())
     }
 
-    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
         let mut blocked = self.blocked.lock();
         match is_blocked {
             true => blocked.insert(member.clone()),

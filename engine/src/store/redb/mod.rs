@@ -239,7 +239,7 @@ impl Store for RedbStore {
         self.run(|file| file.read(Views::blocked)).await
     }
 
-    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
         let member = member.clone();
         self.run(move |file| file.write(|rows| rows.block(&member, is_blocked))).await
     }

@@ -365,7 +365,7 @@ impl Store for RedisStore {
         names.iter().map(|name| rows::word(rows::BLOCKED, name)).collect()
     }
 
-    async fn block(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
         let mut write = redis::cmd(if is_blocked { "SADD" } else { "SREM" });
         self.link.ask::<()>(write.arg(rows::BLOCKED).arg(member.as_str())).await
     }

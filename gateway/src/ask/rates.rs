@@ -1,4 +1,4 @@
-//! How often members and addresses may ask, and how many connections an address may hold.
+//! Rates: how often members and addresses may ask, and how many connections an address may have.
 
 use crate::answer::error::ApiError;
 use axum::http::HeaderMap;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// What is allowed.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct LimitArgs {
+pub struct RateArgs {
     /// Calls a second that one member may make: clicks, cancellations, waits, lists of orders, streams;
     /// twice as many in a burst. 0: any number
     #[arg(long, env = "FLASHLANE_MEMBER_RATE", default_value_t = 20, value_name = "CALLS")]
@@ -31,7 +31,7 @@ pub struct LimitArgs {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// A limit on how often each key may ask; remembers only keys that asked lately.
+/// A bound on how often each key may ask; remembers only keys that asked lately.
 #[derive(Debug)]
 struct Rate<K: Hash + Eq + Clone> {
     limiter: DefaultKeyedRateLimiter<K>,
@@ -39,7 +39,7 @@ struct Rate<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Rate<K> {
-    /// `None` for a rate of 0: no limit.
+    /// `None` for a rate of 0: no bound.
     fn new(per_second: u32) -> Option<Self> {
         let burst = NonZeroU32::new(per_second.saturating_mul(2))?;
         let quota = Quota::per_second(NonZeroU32::new(per_second)?).allow_burst(burst);
@@ -62,9 +62,9 @@ impl<K: Hash + Eq + Clone> Rate<K> {
 /// How many each address holds.
 type Connections = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// The limits of one listener.
+/// The rates of one listener.
 #[derive(Debug, Default)]
-pub(crate) struct Limits {
+pub(crate) struct Rates {
     members: Option<Rate<Seat>>,
     addresses: Option<Rate<IpAddr>>,
     connections_max: Option<usize>,
@@ -72,8 +72,8 @@ pub(crate) struct Limits {
     trusted: Vec<IpNet>,
 }
 
-impl Limits {
-    pub(crate) fn new(args: &LimitArgs) -> Self {
+impl Rates {
+    pub(crate) fn new(args: &RateArgs) -> Self {
         Self {
             members: Rate::new(args.member_rate),
             addresses: Rate::new(args.address_rate),
@@ -118,19 +118,19 @@ impl Limits {
 
     /// Takes one of an address's connections, or `None` if it holds as many as it may. Trusted proxies
     /// hold any number.
-    pub(crate) fn connect(&self, peer: IpAddr) -> Option<Held> {
+    pub(crate) fn connect(&self, peer: IpAddr) -> Option<Connected> {
         let Some(most) = self.connections_max.filter(|_| !self.is_trusted(peer.to_canonical()))
         else {
-            return Some(Held { of: None });
+            return Some(Connected { of: None });
         };
         let address = network(peer.to_canonical());
         let mut connections = self.connections.lock();
-        let held = connections.entry(address).or_default();
-        if *held >= most {
+        let count = connections.entry(address).or_default();
+        if *count >= most {
             return None;
         }
-        *held += 1;
-        Some(Held { of: Some((Arc::clone(&self.connections), address)) })
+        *count += 1;
+        Some(Connected { of: Some((Arc::clone(&self.connections), address)) })
     }
 
     /// Forgets whoever has not asked lately. To be called now and then.
@@ -146,17 +146,17 @@ impl Limits {
 
 /// One connection of an address, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct Connected {
     of: Option<(Connections, IpAddr)>,
 }
 
-impl Drop for Held {
+impl Drop for Connected {
     fn drop(&mut self) {
         let Some((connections, address)) = &self.of else { return };
         let mut connections = connections.lock();
-        if let Some(held) = connections.get_mut(address) {
-            *held -= 1;
-            if *held == 0 {
+        if let Some(count) = connections.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
                 connections.remove(address);
             }
         }
@@ -181,8 +181,8 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn limits(rate: u32, connections: usize, trusted: &[&str]) -> Limits {
-        Limits::new(&LimitArgs {
+    fn rates(rate: u32, connections: usize, trusted: &[&str]) -> Rates {
+        Rates::new(&RateArgs {
             member_rate: rate,
             address_rate: rate,
             address_connections: connections,
@@ -205,8 +205,8 @@ mod tests {
     #[test]
     fn no_header_is_trusted_unless_told_which_proxies_to_trust() {
         let spoofed = headers(&["9.9.9.9"]);
-        assert_eq!(limits(1, 0, &[]).client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"));
-        let behind = limits(1, 0, &["10.0.0.0/8"]);
+        assert_eq!(rates(1, 0, &[]).client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"));
+        let behind = rates(1, 0, &["10.0.0.0/8"]);
         assert_eq!(behind.client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"), "not from a proxy");
         // Whatever the client wrote stands before what the proxies wrote.
         let chain = headers(&["8.8.8.8, 9.9.9.9", "10.0.0.7"]);
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn an_address_is_a_whole_network_in_version_6() {
-        let limits = limits(1, 0, &[]);
-        let ask = |from: &str| limits.request(ip(from), &HeaderMap::new()).is_ok();
+        let rates = rates(1, 0, &[]);
+        let ask = |from: &str| rates.request(ip(from), &HeaderMap::new()).is_ok();
         assert!(ask("2001:db8::1") && ask("2001:db8::2"));
         assert!(!ask("2001:db8::3"), "a burst of two, from one /64");
         assert!(ask("2001:db8:0:1::1") && ask("1.2.3.4"));
@@ -232,30 +232,30 @@ mod tests {
 
     #[test]
     fn an_address_holds_no_more_connections_than_it_may_and_proxies_any_number() {
-        let limits = limits(0, 2, &["10.0.0.0/8"]);
-        let held: Vec<_> = (0..2).map(|_| limits.connect(ip("1.2.3.4")).unwrap()).collect();
-        assert!(limits.connect(ip("1.2.3.4")).is_none());
-        assert!(limits.connect(ip("1.2.3.5")).is_some());
-        let proxied: Vec<_> = (0..9).map(|_| limits.connect(ip("10.1.1.1"))).collect();
+        let rates = rates(0, 2, &["10.0.0.0/8"]);
+        let all: Vec<_> = (0..2).map(|_| rates.connect(ip("1.2.3.4")).unwrap()).collect();
+        assert!(rates.connect(ip("1.2.3.4")).is_none());
+        assert!(rates.connect(ip("1.2.3.5")).is_some());
+        let proxied: Vec<_> = (0..9).map(|_| rates.connect(ip("10.1.1.1"))).collect();
         assert!(proxied.iter().all(Option::is_some));
-        drop(held);
-        assert!(limits.connect(ip("1.2.3.4")).is_some());
-        assert!(limits.connections.lock().is_empty());
+        drop(all);
+        assert!(rates.connect(ip("1.2.3.4")).is_some());
+        assert!(rates.connections.lock().is_empty());
     }
 
     #[test]
-    fn a_rate_of_0_is_no_limit() {
-        let limits = limits(0, 0, &[]);
-        assert!((0..1_000).all(|_| limits.call(Seat::new(1)).is_ok()));
+    fn a_rate_of_0_is_no_bound() {
+        let rates = rates(0, 0, &[]);
+        assert!((0..1_000).all(|_| rates.call(Seat::new(1)).is_ok()));
     }
 
     #[test]
     fn who_asks_too_often_is_told_when_to_come_back_and_nobody_else_is() {
-        let limits = limits(2, 0, &[]);
-        let refused = (0..6).filter_map(|_| limits.call(Seat::new(1)).err()).count();
+        let rates = rates(2, 0, &[]);
+        let refused = (0..6).filter_map(|_| rates.call(Seat::new(1)).err()).count();
         assert!((1..=2).contains(&refused), "a burst of four of six: {refused} refused");
-        assert!(matches!(limits.call(Seat::new(1)), Err(ApiError::TooManyRequests(1))));
-        assert!(limits.call(Seat::new(2)).is_ok());
-        limits.forget_the_calm();
+        assert!(matches!(rates.call(Seat::new(1)), Err(ApiError::TooManyRequests(1))));
+        assert!(rates.call(Seat::new(2)).is_ok());
+        rates.forget_the_calm();
     }
 }

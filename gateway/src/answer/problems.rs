@@ -1,0 +1,83 @@
+//! Which problems a call may answer with, for the OpenAPI documents: one group for each reason why.
+
+use std::collections::BTreeMap;
+use utoipa::IntoResponses;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+fn problems(of: &[(u16, &str)]) -> Responses {
+    let response = |(status, codes): &(u16, &str)| {
+        let schema = Ref::from_schema_name("Problem");
+        let problem = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(*codes)
+            .content("application/problem+json", problem)
+            .build();
+        (status.to_string(), RefOr::T(response))
+    };
+    of.iter().map(response).collect()
+}
+
+/// Defines groups: a name, and for each status the codes that may stand in its body.
+macro_rules! groups {
+    ($($(#[$doc:meta])+ $group:ident { $($status:literal: $codes:literal),+ $(,)? })+) => {$(
+        $(#[$doc])+
+        #[derive(Debug)]
+        pub(crate) struct $group;
+
+        impl IntoResponses for $group {
+            fn responses() -> Responses {
+                problems(&[$(($status, $codes)),+])
+            }
+        }
+    )+};
+}
+
+groups! {
+    /// What is asked for cannot be read.
+    BadRequest { 400: "bad_request" }
+    /// A body that does not fit, is too large, or does not come.
+    BadBody { 400: "bad_request", 408: "body_too_slow", 413: "body_too_large" }
+    /// More headers than fit.
+    BadHeaders { 431: "headers_too_large" }
+    /// A token that is missing, wrong or expired.
+    Unauthenticated { 401: "unauthenticated" }
+    /// A webhook that is not signed.
+    Unsigned { 401: "bad_signature" }
+    /// No sale has this id.
+    UnknownSale { 404: "unknown_sale" }
+    /// No such order, or another member's.
+    UnknownOrder { 404: "unknown_order" }
+    /// More calls than a member may make.
+    TooMany { 429: "too_many_requests" }
+    /// The store does not answer now.
+    Busy { 503: "busy: it may have been done; ask again" }
+    /// The store lost what it had told of.
+    HistoryLost { 409: "history_lost" }
+    /// Why a click is not accepted.
+    ClickRefused {
+        403: "blocked, tier_not_admitted, not_open",
+        409: "idempotency_in_flight, paused, sold_out, limit_reached",
+        410: "closed",
+        422: "bad_units, idempotency_conflict",
+    }
+    /// Why a member may not wait.
+    WaitRefused {
+        403: "blocked, tier_not_admitted, not_open",
+        409: "paused, not_sold_out, limit_reached, waitlist_full, history_lost",
+        410: "closed",
+        422: "bad_units",
+    }
+    /// Why an order is not cancelled.
+    NotCancellable { 409: "not_cancellable: it is paid, has expired or was released; history_lost" }
+    /// A payment that fits no order.
+    PaymentMismatch {
+        409: "history_lost: send it again later",
+        422: "payment_mismatch: no such order, or another amount",
+    }
+    /// Why a sale is not made.
+    NotMade { 409: "sale_exists", 422: "invalid_sale, with errors" }
+    /// Why stock is not added.
+    NotAdded { 422: "too_much_stock, idempotency_conflict" }
+}

@@ -1,0 +1,89 @@
+//! A sale to make, as an operator or a file describes it.
+
+use super::request::{AnyUnits, Instant};
+use crate::answer::error::FieldError;
+use engine::rules::terms::{BadTerms, Cents, Terms};
+use engine::rules::time::Millis;
+use engine::rules::units::Units;
+use engine::rules::window::Windows;
+use membership::PerTier;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+/// A value for each tier that is admitted.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ByTier<T> {
+    regular: Option<T>,
+    silver: Option<T>,
+    gold: Option<T>,
+    platinum: Option<T>,
+    diamond: Option<T>,
+}
+
+impl<T> ByTier<T> {
+    fn per_tier(self) -> PerTier<Option<T>> {
+        PerTier([self.regular, self.silver, self.gold, self.platinum, self.diamond])
+    }
+}
+
+/// A sale to make.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSale {
+    /// 1 to 40 of `a-z 0-9 -`.
+    id: String,
+    title: String,
+    price_cents: u64,
+    /// ISO 4217.
+    currency: String,
+    /// 1 to 10,000,000.
+    #[schema(value_type = u32)]
+    stock: AnyUnits,
+    /// When each tier may enter; one without a window may not buy.
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
+    windows: ByTier<Instant>,
+    /// Most units that a member of each admitted tier may hold, 1 to 65,535.
+    #[schema(value_type = std::collections::BTreeMap<String, u32>)]
+    limits: ByTier<AnyUnits>,
+    #[schema(value_type = String, format = DateTime)]
+    closes_at: Instant,
+    pay_within_s: u32,
+}
+
+impl NewSale {
+    /// The terms, or everything that is wrong with them.
+    pub(crate) fn terms(self) -> Result<Terms, Vec<FieldError>> {
+        let mut errors = Vec::new();
+        let mut note = |field: &str, reason: String| {
+            errors.push(FieldError { field: field.into(), reason });
+        };
+        let id = self.id.parse().map_err(|bad| note("id", format!("{bad}"))).ok();
+        let opens_at = PerTier(self.windows.per_tier().0.map(|at| at.map(|at| at.0)));
+        let windows = Windows::new(opens_at, self.closes_at.0).map_err(BadTerms::from);
+        let windows = windows.map_err(|bad| note(bad.field(), bad.to_string())).ok();
+        let limits = self.limits.per_tier().0.map(|units| Units(units.map_or(0, |u| u.0)));
+        // A stand-in for what is missing, so that the other fields are checked all the same.
+        let any_windows = || {
+            let always = PerTier([Some(Millis(0)); 5]);
+            Windows::new(always, Millis::MAX).expect("open to all, for ever")
+        };
+        let terms = Terms {
+            id: id.unwrap_or_else(|| "x".parse().expect("a sale id")),
+            title: self.title,
+            price: Cents(self.price_cents),
+            currency: self.currency,
+            stock: Units(self.stock.0),
+            windows: windows.clone().unwrap_or_else(any_windows),
+            limits: PerTier(limits),
+            pay_within_s: self.pay_within_s,
+        };
+        for fault in terms.faults() {
+            let follows = windows.is_none() && matches!(fault, BadTerms::Limit(_));
+            if !follows {
+                note(fault.field(), fault.to_string());
+            }
+        }
+        if errors.is_empty() { Ok(terms) } else { Err(errors) }
+    }
+}

@@ -1,0 +1,54 @@
+//! Signature: who may speak for the payment provider. Standard Webhooks, with keys that may be rotated.
+
+use crate::answer::error::ApiError;
+use anyhow::{Context, ensure};
+use axum::http::HeaderMap;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use standardwebhooks::{HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError};
+use std::fmt;
+
+/// The keys by which payments are signed; any of them will do.
+pub(crate) struct PaymentKeys(Vec<Webhook>);
+
+impl fmt::Debug for PaymentKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PaymentKeys").field(&self.0.len()).finish()
+    }
+}
+
+impl PaymentKeys {
+    /// Reads a key file: one key a line, `whsec_` and base64, or any text of 24 bytes or more.
+    pub(crate) fn new(file: &[u8]) -> anyhow::Result<Self> {
+        let text = std::str::from_utf8(file).context("the keys are not text")?;
+        let mut keys = Vec::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let key = match line.strip_prefix("whsec_") {
+                Some(encoded) => BASE64_STANDARD.decode(encoded).context("a key is no base64")?,
+                None => line.as_bytes().to_vec(),
+            };
+            ensure!(key.len() >= 24, "a key has {} bytes; 24 or more are needed", key.len());
+            keys.push(Webhook::from_bytes(key)?);
+        }
+        ensure!(!keys.is_empty(), "there is no key in it");
+        Ok(Self(keys))
+    }
+
+    /// Whether one of the keys signed this, within the last five minutes.
+    pub(crate) fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
+        let wrong = |why: &str| Err(ApiError::BadSignature(why.to_owned()));
+        let timestamp = headers.get(HEADER_WEBHOOK_TIMESTAMP).map_or(&b""[..], |at| at.as_bytes());
+        // Any instant of the next thousands of years: the arithmetic on it cannot overflow.
+        if !(1..=12).contains(&timestamp.len()) || !timestamp.iter().all(u8::is_ascii_digit) {
+            return wrong("webhook-timestamp: seconds since 1970 are needed");
+        }
+        let mut why = WebhookError::InvalidSignature;
+        for key in &self.0 {
+            match key.verify(body, headers) {
+                Ok(()) => return Ok(()),
+                Err(error) => why = error,
+            }
+        }
+        wrong(&why.to_string())
+    }
+}

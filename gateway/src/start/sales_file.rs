@@ -1,0 +1,58 @@
+//! The sales that `--sales` names: read before the store is opened, made once.
+
+use crate::answer::error::FieldError;
+use crate::ask::new_sale::NewSale;
+use anyhow::{Context, bail};
+use engine::Engine;
+use engine::rules::terms::Terms;
+use serde::Deserialize;
+use std::io::Write;
+use std::path::Path;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SalesFile {
+    #[serde(default)]
+    sale: Vec<NewSale>,
+}
+
+/// Reads the sales that a file describes.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Terms>> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let file: SalesFile =
+        toml::from_str(&text).with_context(|| format!("{shown} does not describe sales"))?;
+    let terms = |new: NewSale| {
+        new.terms().map_err(|errors| {
+            let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
+            let errors: Vec<String> = errors.iter().map(say).collect();
+            anyhow::anyhow!("a sale in {shown} cannot be made: {}", errors.join("; "))
+        })
+    };
+    file.sale.into_iter().map(terms).collect()
+}
+
+/// Makes the sales that are not there yet; those that are go on as they are. Those that were made
+/// from here before are written down in `made`: a store that has lost one must not get it anew.
+pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyhow::Result<()> {
+    let before = std::fs::read_to_string(made).unwrap_or_default();
+    for terms in sales {
+        let id = &terms.id;
+        if engine.sale(id.as_str()).is_some() || engine.damaged().contains_key(id) {
+            tracing::info!(sale = %id, "sale goes on");
+            continue;
+        }
+        if before.lines().any(|line| line == id.as_str()) {
+            let made = made.display();
+            bail!(
+                "sale {id} was made before, and the store has lost it; restore the store, or take \
+                 the name out of {made} to sell it anew"
+            );
+        }
+        engine.create(terms).await.with_context(|| format!("sale {id}"))?;
+        let mut file = std::fs::File::options().create(true).append(true).open(made)?;
+        writeln!(file, "{id}").with_context(|| format!("cannot write {}", made.display()))?;
+        tracing::info!(sale = %id, "sale made");
+    }
+    Ok(())
+}
