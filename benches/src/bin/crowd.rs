@@ -2,8 +2,8 @@
 
 use anyhow::{Context, ensure};
 use benches::faults::proxy::{Proxy, Weather};
-use benches::load::drive::{Clicker, Plan, Progress, drive};
-use benches::load::members::clickers;
+use benches::load::drive::{Plan, Progress, drive};
+use benches::load::members::{Clicker, clickers};
 use benches::load::slow;
 use benches::load::streams::Streams;
 use benches::run::operator::Operator;

@@ -1,7 +1,8 @@
 //! `faults`: breaks the real binary and the real redis-server, and says what became of the orders.
 
 use anyhow::{Context, ensure};
-use benches::faults::{Outcome, SCENARIOS, Scenario, Suite};
+use benches::faults::scenarios::{SCENARIOS, Scenario};
+use benches::faults::suite::{Outcome, Suite};
 use clap::Parser;
 use futures_util::StreamExt;
 use std::io::Write;

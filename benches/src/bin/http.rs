@@ -4,8 +4,8 @@
 //! Rounds alternate, so that whatever else the machine does hits both alike; ratios are of rounds.
 
 use anyhow::{Context, ensure};
-use benches::load::drive::{Clicker, Plan, Progress, drive};
-use benches::load::members::clickers;
+use benches::load::drive::{Plan, Progress, drive};
+use benches::load::members::{Clicker, clickers};
 use benches::run::client::Client;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;

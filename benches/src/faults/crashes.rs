@@ -1,10 +1,11 @@
 //! Processes that end or stand still: at named points, at random, and with another one taking over.
 
+use super::patience::{patience, until};
 use super::process::{Process, signal_to};
 use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
-use super::site::{Site, patience, until};
+use super::site::Site;
+use super::suite::{Outcome, Suite};
 use super::views::{Allowed, Views};
-use super::{Outcome, Suite};
 use crate::run::operator::Operator;
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
@@ -213,7 +214,7 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
         site.process.signal(Signal::STOP)?;
         let rival = site.rival().await?;
         let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
-        stand_still(super::site::CONFIRM_WITHIN + Duration::from_millis(500)).await;
+        stand_still(super::patience::CONFIRM_WITHIN + Duration::from_millis(500)).await;
         let before = site.shop.as_ref().map(Shop::orders);
         site.process.signal(Signal::CONT)?;
         fenced(&site).await?;

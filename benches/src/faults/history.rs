@@ -1,11 +1,12 @@
 //! A Redis that comes back with less than it had told of: a replica that had fallen behind, a backup,
 //! nothing at all.
 
+use super::patience::{patience, until};
 use super::proxy::{Proxy, Weather};
 use super::shop::{LARGE, SMALL};
-use super::site::{Site, patience, until};
+use super::site::Site;
+use super::suite::{Outcome, Suite};
 use super::views::Allowed;
-use super::{Outcome, Suite};
 use crate::run::redis::RedisServer;
 use anyhow::ensure;
 use std::fs;

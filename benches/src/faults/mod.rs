@@ -3,98 +3,14 @@
 
 pub mod crashes;
 pub mod history;
+pub mod patience;
 pub mod process;
 pub mod proxy;
 pub mod replies;
+pub mod scenarios;
 pub mod shop;
 pub mod site;
 pub mod spoils;
+pub mod suite;
 pub mod views;
 pub mod wire;
-
-use futures_util::future::BoxFuture;
-use std::path::PathBuf;
-use std::time::Duration;
-use views::Views;
-
-/// What every scenario is told.
-#[derive(Debug, Clone)]
-pub struct Suite {
-    /// `flashlane` as users have it.
-    pub binary: PathBuf,
-    /// `flashlane` built with `--cfg flash_faults`: it can end at named points.
-    pub armed: PathBuf,
-    /// Every fault as often as the README's table says, and not only a few times.
-    pub is_long: bool,
-}
-
-impl Suite {
-    /// How often a fault is made.
-    #[must_use]
-    pub const fn times(&self, short: u64, long: u64) -> u64 {
-        if self.is_long { long } else { short }
-    }
-}
-
-/// One line of the table.
-#[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// How often the fault was made.
-    pub times: u64,
-    /// What became of the orders.
-    pub views: Views,
-    /// The longest from the end of the fault until a new order was confirmed.
-    pub recovery: Duration,
-}
-
-/// Makes one fault and says what became of it.
-pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
-
-/// A name for the command line, what the table calls it, and how it is made.
-pub type Scenario = (&'static str, &'static str, Run);
-
-/// Every scenario there is.
-pub const SCENARIOS: [Scenario; 32] = [
-    ("points", "`kill -9` of flashlane at each of 17 named points", |s| {
-        Box::pin(crashes::points(s))
-    }),
-    ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),
-    ("redis-kills", "`kill -9` of Redis mid-batch", |s| Box::pin(crashes::redis_kills(s))),
-    ("redis-stopped", "Redis stopped for 3 s", |s| Box::pin(crashes::redis_stopped(s))),
-    ("stopped", "flashlane stopped for 4 s", |s| Box::pin(crashes::stopped(s))),
-    ("rival", "another process takes over", |s| Box::pin(crashes::rival(s))),
-    ("rival-idle", "another process takes over, without a click", |s| {
-        Box::pin(crashes::rival_idle(s))
-    }),
-    ("replaced", "stopped, replaced, and let go on", |s| Box::pin(crashes::replaced(s))),
-    ("away", "Redis away for longer than orders may wait", |s| Box::pin(crashes::away(s))),
-    ("cut-requests", "cut after each byte of a commit", |s| Box::pin(wire::cut_requests(s))),
-    ("cut-replies", "cut after each byte of its reply", |s| Box::pin(wire::cut_replies(s))),
-    ("slow", "100 ms each way", |s| Box::pin(wire::slow(s))),
-    ("sliced", "one byte a packet", |s| Box::pin(wire::sliced(s))),
-    ("throttled", "64 bytes a millisecond", |s| Box::pin(wire::throttled(s))),
-    ("swallowed", "everything swallowed for 3 s", |s| Box::pin(wire::swallowed(s))),
-    ("refused", "every connection refused for 1 s", |s| Box::pin(wire::refused(s))),
-    ("loading", "reply LOADING", |s| Box::pin(replies::loading(s))),
-    ("readonly", "reply READONLY", |s| Box::pin(replies::readonly(s))),
-    ("masterdown", "reply MASTERDOWN", |s| Box::pin(replies::masterdown(s))),
-    ("noreplicas", "reply NOREPLICAS", |s| Box::pin(replies::noreplicas(s))),
-    ("misconf", "reply MISCONF", |s| Box::pin(replies::misconf(s))),
-    ("oom", "reply OOM", |s| Box::pin(replies::oom(s))),
-    ("busy", "reply BUSY", |s| Box::pin(replies::busy(s))),
-    ("noperm", "reply NOPERM: rights withdrawn", |s| Box::pin(replies::noperm(s))),
-    ("withdrawn", "a right that only the functions use is withdrawn", |s| {
-        Box::pin(replies::withdrawn(s))
-    }),
-    ("noscript", "reply NOSCRIPT", |s| Box::pin(replies::noscript(s))),
-    ("flush", "reply Function not found: FUNCTION FLUSH", |s| Box::pin(replies::flush(s))),
-    ("cluster", "replies CLUSTERDOWN, TRYAGAIN, ASK, MOVED: a slot moves", |s| {
-        Box::pin(replies::cluster(s))
-    }),
-    ("disk-full", "the disk of Redis is full", |s| Box::pin(spoils::disk_full(s))),
-    ("wrong-type", "a key of another type is planted", |s| Box::pin(spoils::wrong_type(s))),
-    ("impostor", "commits that no click led to", |s| Box::pin(spoils::impostor(s))),
-    ("history", "history lost: frozen replica, old backup, FLUSHALL", |s| {
-        Box::pin(history::lost(s))
-    }),
-];

@@ -1,6 +1,6 @@
 //! One flashlane process of a site: started, asked how it is, and ended.
 
-use super::site::{CONFIRM_WITHIN, patience};
+use super::patience::{CONFIRM_WITHIN, patience};
 use crate::run::client::Client;
 use crate::run::operator::Operator;
 use crate::run::redis::RedisServer;

@@ -1,10 +1,11 @@
 //! Every error reply that changes nothing, made by a real Redis under load.
 
+use super::patience::{patience, until};
 use super::proxy::Trick;
 use super::shop::LARGE;
-use super::site::{Site, patience, until};
+use super::site::Site;
+use super::suite::{Outcome, Suite};
 use super::views::Allowed;
-use super::{Outcome, Suite};
 use crate::run::redis::RedisServer;
 use anyhow::ensure;
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! Shoppers: members who click without a pause, and click again with the same key until they have an
 //! answer. They keep a receipt for each order they are told of.
 
-use super::site::patience;
+use super::patience::patience;
 use crate::load::afterwards;
 use crate::run::client::Client;
 use gateway::{Algorithm, issue_token};
@@ -249,7 +249,7 @@ async fn go_on(
         let answer = tokio::time::timeout(Duration::from_secs(12), client.send(request)).await;
         match answer {
             Ok(Ok((StatusCode::OK, body))) => {
-                let order: Step = serde_json::from_slice(&body).expect("an order");
+                let order: Told = serde_json::from_slice(&body).expect("an order");
                 receipt.told = Some(order.status);
                 return;
             }
@@ -270,7 +270,7 @@ async fn go_on(
 }
 
 #[derive(Deserialize)]
-struct Step {
+struct Told {
     status: String,
 }
 

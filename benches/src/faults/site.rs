@@ -1,5 +1,6 @@
 //! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
 
+use super::patience::{patience, until};
 use super::process::{Process, start, start_at};
 use super::proxy::Proxy;
 use super::shop::{
@@ -14,16 +15,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Nothing in a site takes longer than this, or it is broken. Where a bug is planted, and breaking is
-/// what is wanted, `FLASHLANE_PATIENCE_S` makes that shorter.
-#[must_use]
-pub fn patience() -> Duration {
-    let told = std::env::var("FLASHLANE_PATIENCE_S").ok().and_then(|s| s.parse().ok());
-    Duration::from_secs(told.unwrap_or(30))
-}
-/// What `--confirm-within` is given: short, so that a scenario sees both sides of it.
-pub const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
 
 /// Everything of one scenario, gone with it.
 #[derive(Debug)]
@@ -264,18 +255,4 @@ fn terms(sale: &str) -> Value {
         "windows": for_all(json!(open)), "limits": for_all(json!(limit(sale))),
         "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
     })
-}
-
-/// Waits for a condition.
-///
-/// # Errors
-/// When it does not come to pass in time.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
-    let start = Instant::now();
-    while !holds() {
-        let patience = patience();
-        ensure!(start.elapsed() < patience, "in {patience:?} it did not come to this: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
 }

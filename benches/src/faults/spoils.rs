@@ -1,10 +1,11 @@
 //! A Redis that others spoil: its disk is full, its keys are overwritten, and somebody commits what
 //! no click led to.
 
+use super::patience::{patience, until};
 use super::shop::LARGE;
-use super::site::{Site, patience, until};
+use super::site::Site;
+use super::suite::{Outcome, Suite};
 use super::views::Allowed;
-use super::{Outcome, Suite};
 use crate::world::{NOW, terms};
 use anyhow::{Context, ensure};
 use engine::rules::order::Status::{Confirmed, Released};

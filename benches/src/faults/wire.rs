@@ -1,10 +1,11 @@
 //! The way between flashlane and Redis: cut, slow, narrow, silent or closed.
 
+use super::patience::until;
 use super::proxy::{Proxy, Trick, Weather};
-use super::site::{Site, until};
+use super::site::Site;
 use super::spoils::placed;
+use super::suite::{Outcome, Suite};
 use super::views::Allowed;
-use super::{Outcome, Suite};
 use crate::run::redis::RedisServer;
 use crate::world::{NOW, terms};
 use anyhow::ensure;

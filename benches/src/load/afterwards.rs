@@ -1,7 +1,8 @@
 //! What members and the payment provider do after the clicks: pay, pay twice, pay too late, forge,
 //! cancel, wait. Each remembers what it was told, for the audit.
 
-use crate::load::drive::Clicker;
+use crate::load::drive::Moment;
+use crate::load::members::Clicker;
 use crate::run::client::Client;
 use crate::run::operator::{ListedOrder, Operator};
 use anyhow::{Context, ensure};
@@ -48,25 +49,6 @@ impl Mix {
     pub fn is_some(self) -> bool {
         self.paid + self.cancelled + self.late + self.waiting > 0
     }
-}
-
-/// A click's answer that somebody goes on from.
-#[derive(Debug, Clone)]
-pub enum Moment {
-    /// An order.
-    Accepted {
-        /// Its id.
-        order_id: String,
-        /// Its units.
-        units: u32,
-        /// Whose it is.
-        clicker: usize,
-    },
-    /// Sold out.
-    SoldOut {
-        /// Who hears it.
-        clicker: usize,
-    },
 }
 
 /// What was done, and what everyone was told.

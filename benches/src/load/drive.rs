@@ -1,31 +1,18 @@
 //! The open loop: clicks are due at a fixed rate whatever the server does, and a late answer counts
 //! from when its click was due. So a server that stalls cannot hide behind clicks not sent.
 
-use crate::load::afterwards::Moment;
+use crate::load::members::Clicker;
 use crate::run::client::Client;
 use crate::told::tally::{Receipt, Tally};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, header};
-use membership::Tier;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
-
-/// A member and the header that proves it.
-#[derive(Debug, Clone)]
-pub struct Clicker {
-    /// The member's id.
-    pub member: String,
-    /// The member's tier.
-    pub tier: Tier,
-    /// `Bearer ...`
-    pub authorization: HeaderValue,
-}
 
 /// What to send, how fast, for how long.
 #[derive(Debug, Clone)]
@@ -54,6 +41,25 @@ pub struct Plan {
     pub moments: Option<mpsc::UnboundedSender<Moment>>,
     /// Whether to keep a receipt for each accepted click, and count by tier and code.
     pub receipts: bool,
+}
+
+/// A click's answer that somebody goes on from.
+#[derive(Debug, Clone)]
+pub enum Moment {
+    /// An order.
+    Accepted {
+        /// Its id.
+        order_id: String,
+        /// Its units.
+        units: u32,
+        /// Whose it is.
+        clicker: usize,
+    },
+    /// Sold out.
+    SoldOut {
+        /// Who hears it.
+        clicker: usize,
+    },
 }
 
 /// What others may watch while it runs.

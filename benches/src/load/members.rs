@@ -1,6 +1,5 @@
 //! Members with tokens, in a mix of tiers.
 
-use crate::load::drive::Clicker;
 use anyhow::{Context, ensure};
 use gateway::{Algorithm, issue_token};
 use hyper::header::HeaderValue;
@@ -9,6 +8,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A member and the header that proves it.
+#[derive(Debug, Clone)]
+pub struct Clicker {
+    /// The member's id.
+    pub member: String,
+    /// The member's tier.
+    pub tier: Tier,
+    /// `Bearer ...`
+    pub authorization: HeaderValue,
+}
 
 /// How many members of each tier take part.
 pub type Members = BTreeMap<Tier, u64>;

@@ -1,6 +1,6 @@
 //! Clients that hold a server up: slow headers, slow bodies, and answers that nobody reads.
 
-use crate::load::drive::Clicker;
+use crate::load::members::Clicker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
