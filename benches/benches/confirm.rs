@@ -6,12 +6,14 @@ use benches::world::{NOW, terms};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::OpenSale;
 use engine::clock::Clock;
-use engine::confirm::{Confirmer, Step};
+use engine::confirm::{Confirmer, Progress};
 use engine::roster::Roster;
 use engine::rules::terms::SaleId;
 use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::store::{Batch, MemoryStore, Placed, RedbStore, RedisOptions, RedisStore, Store};
+use engine::store::{
+    Batch, MemoryStore, RedbStore, RedisOptions, RedisStore, ReservedOrder, Selling, Store,
+};
 use membership::Tier;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
-    let placed = |number: u64| Placed {
+    let placed = |number: u64| ReservedOrder {
         number,
         member: format!("viewer-{:06}", number % 1_000_000).parse().expect("a member id"),
         tier: Tier::Gold,
@@ -30,13 +32,13 @@ fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
         key: None,
         is_offer: false,
     };
-    let orders: Arc<[Placed]> = (first..first + orders).map(placed).collect();
+    let orders: Arc<[ReservedOrder]> = (first..first + orders).map(placed).collect();
     Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, orders }
 }
 
 /// Commits `iters` batches, off the clock made, one after the other.
 async fn commit(
-    store: &dyn Store,
+    store: &dyn Selling,
     epoch: u64,
     next: &mut u64,
     orders: u64,
@@ -59,19 +61,21 @@ fn confirm(c: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(2));
     let folder = tempfile::tempdir().expect("a folder");
     let redb = RedbStore::open(&folder.path().join("store.redb")).expect("a store");
-    let memory = MemoryStore::default();
-    let stores: [(&str, &dyn Store); 2] = [("redb", &redb), ("memory", &memory)];
+    let stores: [(&str, Store); 2] =
+        [("redb", redb.into()), ("memory", MemoryStore::default().into())];
     for (name, store) in stores {
         runtime.block_on(async {
-            store.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
-            store.open(&"bench".parse().expect("a sale id")).await.expect("an epoch");
+            store.opening.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
+            store.opening.open(&"bench".parse().expect("a sale id")).await.expect("an epoch");
         });
         let mut next = 1;
         // `base`: one order a commit.
         for (case, orders) in [("base", 1), ("64", 64), ("512", 512), ("4096", 4_096)] {
             group.throughput(Throughput::Elements(orders));
             group.bench_function(BenchmarkId::new(name, case), |b| {
-                b.iter_custom(|iters| runtime.block_on(commit(store, 1, &mut next, orders, iters)));
+                b.iter_custom(|iters| {
+                    runtime.block_on(commit(&*store.selling, 1, &mut next, orders, iters))
+                });
             });
         }
     }
@@ -85,29 +89,33 @@ fn confirm_redis(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let server = RedisServer::start(folder.path());
     let options = RedisOptions::new(server.url());
-    let (store, _) = runtime.block_on(RedisStore::connect(&options)).expect("a store");
+    let (redis, _) = runtime.block_on(RedisStore::connect(&options)).expect("a store");
+    let redis = Arc::new(redis);
+    let store = Store::from(Arc::clone(&redis));
     let id: SaleId = "bench".parse().expect("a sale id");
     let epoch = runtime.block_on(async {
-        store.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
-        store.open(&id).await.expect("an epoch").epoch
+        store.opening.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
+        store.opening.open(&id).await.expect("an epoch").epoch
     });
     let mut next = 1;
     let mut group = c.benchmark_group("redis");
     group.sample_size(20).measurement_time(Duration::from_secs(4));
     group.throughput(Throughput::Elements(1));
     group.bench_function("base: one order a call", |b| {
-        b.iter_custom(|iters| runtime.block_on(commit(&store, epoch, &mut next, 1, iters)));
+        b.iter_custom(|iters| {
+            runtime.block_on(commit(&*store.selling, epoch, &mut next, 1, iters))
+        });
     });
-    let orders = store.batch_orders_max() as u64;
+    let orders = store.selling.batch_orders_max() as u64;
     group.throughput(Throughput::Elements(orders));
     group.bench_function("raw batches", |b| {
         b.iter_custom(|iters| {
-            runtime.block_on(raw(&server, &store, epoch, &mut next, orders, iters))
+            runtime.block_on(raw(&server, &redis, epoch, &mut next, orders, iters))
         });
     });
-    let mut selling = runtime.block_on(Selling::open(Arc::new(store), &id));
+    let mut sale = runtime.block_on(OneSale::open(&store, &id));
     group.bench_function("confirmer", |b| {
-        b.iter_custom(|iters| runtime.block_on(selling.confirm(orders * iters)));
+        b.iter_custom(|iters| runtime.block_on(sale.confirm(orders * iters)));
     });
     group.finish();
 }
@@ -145,7 +153,7 @@ async fn raw(
 }
 
 /// A sale and its confirmer, with clicks made by hand.
-struct Selling {
+struct OneSale {
     open: Arc<OpenSale>,
     roster: Arc<Roster>,
     confirmer: Confirmer,
@@ -153,15 +161,16 @@ struct Selling {
     _running: watch::Sender<bool>,
 }
 
-impl Selling {
-    async fn open(store: Arc<dyn Store>, id: &SaleId) -> Self {
-        let opened = store.open(id).await.expect("an epoch");
+impl OneSale {
+    async fn open(store: &Store, id: &SaleId) -> Self {
+        let opened = store.opening.open(id).await.expect("an epoch");
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
         let open = Arc::new(
             OpenSale::resume(opened, &roster, Arc::default(), stopping).expect("room for all"),
         );
         let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
+        let store = Arc::clone(&store.selling);
         let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);
         Self { open, roster, confirmer, clicks: 0, _running: running }
     }
@@ -178,8 +187,8 @@ impl Selling {
         let start = Instant::now();
         let mut settled = 0;
         while settled < orders {
-            let step = self.confirmer.step().await;
-            let Step::Settled(more) = step else { panic!("the store takes all") };
+            let progress = self.confirmer.make_progress().await;
+            let Progress::Settled(more) = progress else { panic!("the store takes all") };
             settled += more as u64;
         }
         start.elapsed()

@@ -36,7 +36,7 @@ struct Confirmers {
 /// The sales that this process sells.
 #[derive(Debug)]
 pub struct Engine {
-    store: Arc<dyn Store>,
+    store: Store,
     clock: Clock,
     roster: Arc<Roster>,
     sales: ArcSwap<BTreeMap<SaleId, Arc<OpenSale>>>,
@@ -58,7 +58,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store cannot be read or a sale cannot be opened.
     pub async fn start(
-        store: Arc<dyn Store>,
+        store: Store,
         clock: Clock,
         confirm_within: Duration,
     ) -> Result<Self, StoreError> {
@@ -75,7 +75,7 @@ impl Engine {
             stop: watch::Sender::new(false),
         };
         engine.read_blocked().await?;
-        for sale in engine.store.sales().await? {
+        for sale in engine.store.reading.sales().await? {
             match engine.open(&sale, &mut *engine.confirmers.lock().await).await {
                 // The others can be sold.
                 Err(error @ StoreError::Damaged(_)) => {
@@ -98,7 +98,7 @@ impl Engine {
         if self.sale(terms.id.as_str()).is_some() {
             return Err(StoreError::SaleExists);
         }
-        match self.store.create(terms).await {
+        match self.store.opening.create(terms).await {
             // Written down by a former call that could not open it.
             Err(StoreError::SaleExists) if confirmers.unopened.get(&terms.id) == Some(terms) => {}
             created => created?,
@@ -118,14 +118,14 @@ impl Engine {
         if *self.stop.borrow() {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
-        let opened = self.store.open(id).await?;
+        let opened = self.store.opening.open(id).await?;
         let open = Arc::new(OpenSale::resume(
             opened,
             &self.roster,
             Arc::clone(&self.blocked),
             self.stop.subscribe(),
         )?);
-        let (roster, store) = (Arc::clone(&self.roster), Arc::clone(&self.store));
+        let (roster, store) = (Arc::clone(&self.roster), Arc::clone(&self.store.selling));
         let (clock, patience) = (self.clock.clone(), self.confirm_within);
         let confirmer = Confirmer::new(Arc::clone(&open), roster, store, clock, patience);
         confirmers.running.spawn(confirmer.run());
@@ -178,7 +178,7 @@ impl Engine {
         if switch == Switch::Resume && open.has_lost_history() {
             self.put_back(open).await?;
         }
-        self.store.switch(&sale.terms().id, sale.epoch(), switch).await?;
+        self.store.operating.switch(&sale.terms().id, sale.epoch(), switch).await?;
         crash_point("switched");
         match switch {
             Switch::Pause => sale.stock().set_paused(true),
@@ -201,7 +201,7 @@ impl Engine {
         add: Units,
     ) -> Result<Units, StoreError> {
         let sale = &open.sale;
-        let total = self.store.top_up(&sale.terms().id, sale.epoch(), key, add).await?;
+        let total = self.store.operating.top_up(&sale.terms().id, sale.epoch(), key, add).await?;
         crash_point("topped_up");
         // The store's total and not the amount: a repeated call finds it done and adds nothing.
         sale.top_up(total);
@@ -218,7 +218,7 @@ impl Engine {
         if id.epoch == open.sale.epoch() {
             return Ok(open.sale.board().read(id.number).map(Found::Here));
         }
-        let record = self.store.order(&id.sale, id.number).await?;
+        let record = self.store.reading.order(&id.sale, id.number).await?;
         Ok(record.filter(|record| record.epoch == id.epoch).map(Found::Before))
     }
 
@@ -234,7 +234,7 @@ impl Engine {
         if let Some(order) = open.sale.board().read(number) {
             return Ok(Some(Found::Here(order)));
         }
-        Ok(self.store.order(&open.sale.terms().id, number).await?.map(Found::Before))
+        Ok(self.store.reading.order(&open.sale.terms().id, number).await?.map(Found::Before))
     }
 
     /// A member's orders, oldest first.
@@ -247,7 +247,7 @@ impl Engine {
         // Only a sale that was open before has orders that are not on the board.
         if first_here > 1 {
             let member = self.roster.member(seat);
-            let stored = self.store.orders_of(&open.sale.terms().id, &member).await?;
+            let stored = self.store.reading.orders_of(&open.sale.terms().id, &member).await?;
             let before = stored.into_iter().filter(|record| record.number < first_here);
             orders.extend(before.map(Found::Before));
         }
@@ -269,7 +269,7 @@ impl Engine {
         let from = after.saturating_add(1);
         let mut orders = Vec::new();
         if from < board.first_number() {
-            let stored = self.store.orders_after(&sale.terms().id, after, most).await?;
+            let stored = self.store.reading.orders_after(&sale.terms().id, after, most).await?;
             let before = stored.into_iter().filter(|record| record.number < board.first_number());
             orders.extend(before.map(Found::Before));
         }

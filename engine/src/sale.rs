@@ -240,12 +240,12 @@ impl Sale {
     /// When no such order was accepted: the store answers for what it was asked.
     pub fn settle(&self, number: u64, status: Status, at: Millis) -> Option<Order> {
         let before = self.board.advance(number, status, at)?;
-        self.pass(before.seat, before.tier, before.units, before.status, status);
+        self.settle_former(before.seat, before.tier, before.units, before.status, status);
         self.board.read(number)
     }
 
     /// What follows from a step in an order's life, also in that of a former process's order.
-    pub fn pass(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
+    pub fn settle_former(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
         self.meter.settle(tier, units, was, is);
         if was.holds_units() && !is.holds_units() {
             // The limit first: a member who sees units on sale again must be able to click.

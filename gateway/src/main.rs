@@ -113,7 +113,7 @@ async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
         path.display()
     );
     let store = gateway::store(&options.data, &options.redis).await?;
-    let audit = store.audit().await.context("cannot read the store")?;
+    let audit = store.reading.audit().await.context("cannot read the store")?;
     report(&audit)?;
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -169,8 +169,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     if let Some(pid) = options.verify_after_stopping {
         stop(pid).await?;
-        let store = RedbStore::open(&options.data.join("store.redb"))?;
-        let stored = store.audit().await?;
+        let store = Store::from(RedbStore::open(&options.data.join("store.redb"))?);
+        let stored = store.reading.audit().await?;
         let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
         audit.store(stored, &listed);
     }

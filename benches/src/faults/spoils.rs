@@ -11,7 +11,9 @@ use anyhow::{Context, ensure};
 use engine::rules::order::Status::{Confirmed, Released};
 use engine::rules::terms::SaleId;
 use engine::rules::units::Units;
-use engine::store::{Batch, Placed, Record, RedisOptions, RedisStore, Store, StoreError, Verdict};
+use engine::store::{
+    Batch, Record, RedisOptions, RedisStore, ReservedOrder, Store, StoreError, Verdict,
+};
 use membership::Tier;
 use std::path::Path;
 use std::process::Command;
@@ -93,13 +95,14 @@ pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
 pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let (store, _) = RedisStore::connect(&RedisOptions::new(site.redis.url())).await?;
+    let store = Store::from(store);
     let sale: SaleId = "impostor".parse()?;
-    store.create(&terms(sale.as_str(), 4, 2)).await?;
-    let stale = store.open(&sale).await?.epoch;
-    let commit = |epoch, orders: Vec<Placed>| {
+    store.opening.create(&terms(sale.as_str(), 4, 2)).await?;
+    let stale = store.opening.open(&sale).await?.epoch;
+    let commit = |epoch, orders: Vec<ReservedOrder>| {
         let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders: orders.into() };
         let store = &store;
-        async move { store.commit(&batch).await }
+        async move { store.selling.commit(&batch).await }
     };
     let stored = |status| Verdict::Stored(status, NOW);
 
@@ -111,21 +114,24 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     }
     let said = commit(stale, vec![placed(4, "cyd", 2), placed(5, "dan", 1)]).await?;
     ensure!(said == [stored(Released), stored(Confirmed)], "more than there is: {said:?}");
-    let (epoch, put_back) = (store.open(&sale).await?.epoch, record(6, "eve", 1));
+    let (epoch, put_back) = (store.opening.open(&sale).await?.epoch, record(6, "eve", 1));
     let said = commit(stale, vec![placed(6, "eve", 1)]).await?;
     ensure!(said == [Verdict::Fenced], "after another process took over: {said:?}");
-    let said = store.restore(&sale, epoch, &[put_back]).await;
+    let said = store.opening.restore(&sale, epoch, &[put_back]).await;
     ensure!(matches!(said, Err(StoreError::TooLittleStock(_))), "from nothing: {said:?}");
     for _ in 0..2 {
-        ensure!(store.top_up(&sale, epoch, "once", Units(1)).await? == Units(5), "topped up twice");
+        ensure!(
+            store.operating.top_up(&sale, epoch, "once", Units(1)).await? == Units(5),
+            "topped up twice"
+        );
     }
     let views = site.close(Allowed::default()).await?;
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
 /// An order as a process places it.
-pub(super) fn placed(number: u64, member: &str, units: u32) -> Placed {
-    Placed {
+pub(super) fn placed(number: u64, member: &str, units: u32) -> ReservedOrder {
+    ReservedOrder {
         number,
         member: member.parse().expect("a member id"),
         tier: Tier::Gold,
@@ -137,7 +143,7 @@ pub(super) fn placed(number: u64, member: &str, units: u32) -> Placed {
 }
 
 fn record(number: u64, member: &str, units: u32) -> Record {
-    let Placed { member, tier, units, reserved_at, key, .. } = placed(number, member, units);
+    let ReservedOrder { member, tier, units, reserved_at, key, .. } = placed(number, member, units);
     Record {
         number,
         epoch: 1,

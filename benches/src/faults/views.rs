@@ -67,8 +67,9 @@ pub async fn compare(
     allowed: Allowed,
 ) -> anyhow::Result<Views> {
     let (store, _) = RedisStore::connect(&RedisOptions::new(redis.url())).await?;
+    let store = Store::from(store);
     let mut views = Views { accepted: receipts.orders.len() as u64, ..Views::default() };
-    let audit = store.audit().await.context("the audit")?;
+    let audit = store.reading.audit().await.context("the audit")?;
     for sale in &audit.sales {
         for difference in &sale.differences {
             views.problem(format!("{}: {difference}", sale.sale));
@@ -89,8 +90,8 @@ pub async fn compare(
             // A scenario in a cluster has one sale only.
             continue;
         };
-        let records = store.orders_after(&sale, 0, usize::MAX).await?;
-        let outbox = store.outbox_after(&sale, 0, usize::MAX).await?;
+        let records = store.reading.orders_after(&sale, 0, usize::MAX).await?;
+        let outbox = store.reading.outbox_after(&sale, 0, usize::MAX).await?;
         outbox_view(&mut views, name, &records, &outbox, allowed);
         let mut by_key: HashMap<_, u64> = HashMap::new();
         let mut held: BTreeMap<&str, u64> = BTreeMap::new();

@@ -59,9 +59,10 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
     let proxy = Proxy::start(redis.address()).await?;
     let (store, _) =
         RedisStore::connect(&RedisOptions::new(format!("redis://{}", proxy.address))).await?;
+    let store = Store::from(store);
     let sale: SaleId = "bytes".parse()?;
-    store.create(&terms(sale.as_str(), 1_000_000, 60_000)).await?;
-    let epoch = store.open(&sale).await?.epoch;
+    store.opening.create(&terms(sale.as_str(), 1_000_000, 60_000)).await?;
+    let epoch = store.opening.open(&sale).await?.epoch;
     // Numbers of one length, so that all batches have one.
     let mut number = 100_000;
     for after in 0.. {
@@ -75,7 +76,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
             Trick::CutRequest(_) | Trick::Replace(_) => (request, after >= request),
         };
         if after > 0 && is_whole {
-            let audit = store.audit().await?;
+            let audit = store.reading.audit().await?;
             ensure!(audit.is_clean(), "{audit:?}");
             let confirmed = audit.sales.first().map(|sale| sale.tallies.sum(Confirmed).orders);
             ensure!(
@@ -84,9 +85,9 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
             );
             return Ok(cuts as u64);
         }
-        let cut = store.commit(&batch).await;
+        let cut = store.selling.commit(&batch).await;
         ensure!(matches!(cut, Err(StoreError::Unknown(_))), "cut after byte {after}: {cut:?}");
-        let verdicts = store.commit(&batch).await?;
+        let verdicts = store.selling.commit(&batch).await?;
         ensure!(verdicts == [Verdict::Stored(Confirmed, NOW); 3], "byte {after}: {verdicts:?}");
     }
     unreachable!("a request ends")

@@ -1,20 +1,20 @@
 //! Confirmer: takes a sale's orders from the queue, higher tiers first, commits them in batches and
-//! settles the verdicts. It also makes every later change (`confirm/changes.rs`), so that one task alone
+//! settles the verdicts. It also makes every later change (`changes.rs`), so that one task alone
 //! speaks to the store of a sale, and memory follows in the store's order.
 //!
 //! An order leaves its hands only with a verdict. Whatever else happens, the same ids are sent
 //! again: a unit is never given back because an answer did not come.
 
-use super::changes::Making;
 use super::deadlines::Deadlines;
 use super::lanes::Lanes;
+use super::work::{Progress, Work};
 use crate::clock::Clock;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
-use crate::store::{Batch, Placed, Store, StoreError, Verdict};
+use crate::store::{Batch, ReservedOrder, Selling, StoreError, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,33 +28,12 @@ const SHED_STEPS: u32 = 10;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_MOST: Duration = Duration::from_secs(1);
 
-/// What one step did.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// There was nothing to do.
-    Idle,
-    /// This many orders were settled, or changes made.
-    Settled(usize),
-    /// The store gave no answer; the same work is to be sent again after this long.
-    Retry(Duration),
-    /// The sale was halted: another process sells it, or the store is damaged.
-    Halted,
-}
-
-/// What is on its way to the store. The same is sent again, with the time of that try, until there is
-/// an answer.
-#[derive(Debug)]
-pub(super) enum Work {
-    Orders(Batch),
-    Changes(Making),
-}
-
 /// The queue's only consumer.
 #[derive(Debug)]
 pub struct Confirmer {
     pub(super) open: Arc<OpenSale>,
     pub(super) roster: Arc<Roster>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Selling>,
     pub(super) clock: Clock,
     pub(super) lanes: Lanes,
     pub(super) deadlines: Deadlines,
@@ -72,7 +51,7 @@ impl Confirmer {
     pub fn new(
         open: Arc<OpenSale>,
         roster: Arc<Roster>,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Selling>,
         clock: Clock,
         patience: Duration,
     ) -> Self {
@@ -99,21 +78,23 @@ impl Confirmer {
         // Whatever wakes this task: a sale of which nothing new is asked is looked at all the same.
         let mut looks = tokio::time::interval(self.patience / 3);
         loop {
-            match self.step().await {
-                Step::Settled(orders) if rush.contains(&orders) => tokio::time::sleep(GATHER).await,
-                Step::Settled(_) | Step::Halted => {}
-                Step::Idle if self.open.is_stopping() => return,
-                Step::Idle if self.failures > 0 => tokio::select! {
+            match self.make_progress().await {
+                Progress::Settled(orders) if rush.contains(&orders) => {
+                    tokio::time::sleep(GATHER).await
+                }
+                Progress::Settled(_) | Progress::Halted => {}
+                Progress::Idle if self.open.is_stopping() => return,
+                Progress::Idle if self.failures > 0 => tokio::select! {
                     () = tokio::time::sleep(back_off(self.failures)) => self.look().await,
                     () = self.open.woken() => {}
                 },
-                Step::Idle => tokio::select! {
+                Progress::Idle => tokio::select! {
                     biased;
                     _ = looks.tick() => self.look().await,
                     () = self.open.woken() => {}
                     () = tokio::time::sleep(self.until_due()) => {}
                 },
-                Step::Retry(wait) => tokio::time::sleep(wait).await,
+                Progress::Retry(wait) => tokio::time::sleep(wait).await,
             }
         }
     }
@@ -125,22 +106,22 @@ impl Confirmer {
             return;
         }
         let (id, asked_at) = (&self.open.sale.terms().id, self.clock.now());
-        match self.store.hold(id, self.open.sale.epoch()).await {
-            Ok(()) => self.is_well(asked_at),
-            Err(error) if error.is_transient() => self.is_troubled(&error),
+        match self.store.still_sells(id, self.open.sale.epoch()).await {
+            Ok(()) => self.note_answer(asked_at),
+            Err(error) if error.is_transient() => self.note_failure(&error),
             Err(error) => self.halt(error),
         }
     }
 
     /// One piece of work: gathers what waits, sends it, and follows what the store says.
-    pub async fn step(&mut self) -> Step {
+    pub async fn make_progress(&mut self) -> Progress {
         self.drain();
         if self.open.sale.stock().level().is_halted() {
             match self.open.trouble() {
                 // What it means for them is not known before the sale is resumed.
                 Some(StoreError::HistoryLost(_)) => {
                     self.refuse_changes();
-                    return Step::Idle;
+                    return Progress::Idle;
                 }
                 // Some of these may have been stored before.
                 Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => {}
@@ -150,7 +131,7 @@ impl Confirmer {
         let resend = self.in_flight.take();
         let is_resend = resend.is_some();
         let Some(mut work) = resend.or_else(|| self.next_work()) else {
-            return Step::Idle;
+            return Progress::Idle;
         };
         let sent_at = self.clock.now();
         // What is decided only now is confirmed now: its time to pay begins now, too.
@@ -167,16 +148,16 @@ impl Confirmer {
             }),
             Work::Changes(making) => {
                 let made = self.store.change(&making.changes).await;
-                made.map(|made| self.follow(making, made))
+                made.map(|made| self.settle_changes(making, made))
             }
         };
         match done {
             Ok(step) => {
                 match step {
-                    Step::Halted => {}
+                    Progress::Halted => {}
                     // Orders that were stored before tell nothing of who sells the sale by now.
                     _ if is_resend => self.look().await,
-                    _ => self.is_well(sent_at),
+                    _ => self.note_answer(sent_at),
                 }
                 self.serve_waitlist();
                 step
@@ -185,11 +166,11 @@ impl Confirmer {
                 // What the store did with it is not known: orders stay reserved, changes unanswered.
                 self.in_flight = Some(work);
                 if error.is_transient() {
-                    self.is_troubled(&error);
-                    return Step::Retry(back_off(self.failures));
+                    self.note_failure(&error);
+                    return Progress::Retry(back_off(self.failures));
                 }
                 self.halt(error);
-                Step::Halted
+                Progress::Halted
             }
         }
     }
@@ -210,7 +191,7 @@ impl Confirmer {
 
     /// The store has answered: it is vouched for from `asked_at` on, or from when the oldest order
     /// came that still waits.
-    fn is_well(&mut self, asked_at: Millis) {
+    fn note_answer(&mut self, asked_at: Millis) {
         if self.failures > 0 {
             tracing::info!(sale = %self.open.sale.terms().id, "the store confirms again");
         }
@@ -223,7 +204,7 @@ impl Confirmer {
         self.open.sale.vouch(from + self.patience, self.patience / SHED_STEPS);
     }
 
-    fn is_troubled(&mut self, error: &StoreError) {
+    fn note_failure(&mut self, error: &StoreError) {
         self.failures += 1;
         if self.open.sale.stock().level().is_halted() {
             // Why it is halted weighs more, and says what becomes of these orders.
@@ -265,7 +246,7 @@ impl Confirmer {
         let waitlist = self.open.waitlist();
         while orders.len() < self.store.batch_orders_max() {
             let Some((queued, order)) = self.lanes.pop(now) else { break };
-            orders.push(Placed {
+            orders.push(ReservedOrder {
                 number: order.number,
                 member: self.roster.member(order.seat),
                 tier: order.tier,
@@ -283,7 +264,7 @@ impl Confirmer {
         })
     }
 
-    fn settle(&mut self, batch: &Batch, verdicts: &[Verdict]) -> Step {
+    fn settle(&mut self, batch: &Batch, verdicts: &[Verdict]) -> Progress {
         let sale = &self.open.sale;
         let mut settled = Vec::with_capacity(verdicts.len());
         let mut is_fenced = false;
@@ -317,14 +298,14 @@ impl Confirmer {
         if is_fenced {
             self.halt(StoreError::Fenced);
             self.release_all();
-            return Step::Halted;
+            return Progress::Halted;
         }
-        Step::Settled(settled.len())
+        Progress::Settled(settled.len())
     }
 
     /// A halted sale's orders that never were on their way to the store end as released, and whoever
     /// asks for a change is told to ask again.
-    fn release_all(&mut self) -> Step {
+    fn release_all(&mut self) -> Progress {
         self.refuse_changes();
         self.deadlines = Deadlines::default();
         let sale = &self.open.sale;
@@ -334,7 +315,7 @@ impl Confirmer {
             released.extend(sale.settle(queued.number, Status::Released, now));
         }
         self.open.feed().settled(&released);
-        if released.is_empty() { Step::Idle } else { Step::Halted }
+        if released.is_empty() { Progress::Idle } else { Progress::Halted }
     }
 }
 

@@ -4,5 +4,8 @@ mod changes;
 mod confirmer;
 mod deadlines;
 mod lanes;
+mod offers;
+mod work;
 
-pub use confirmer::{Confirmer, Step};
+pub use confirmer::Confirmer;
+pub use work::Progress;

@@ -34,7 +34,8 @@ impl Engine {
         records.extend(open.former().values().cloned());
         // Those that hold nothing first: what they gave back may be what others hold.
         records.sort_by_key(|record| (record.status.holds_units(), record.number));
-        let head = match self.store.restore(&sale.terms().id, sale.epoch(), &records).await {
+        let head = match self.store.opening.restore(&sale.terms().id, sale.epoch(), &records).await
+        {
             Err(StoreError::Fenced) => {
                 self.leave(open, &records).await?;
                 return Err(StoreError::Fenced);
@@ -57,15 +58,15 @@ impl Engine {
             )));
         }
         self.put_back_waitlist(open).await?;
-        let (stored, ours) = (self.store.blocked().await?, self.blocked());
+        let (stored, ours) = (self.store.members.blocked().await?, self.blocked());
         for member in stored.iter().filter(|member| !ours.contains(member)) {
-            self.store.set_blocked(member, false).await?;
+            self.store.members.set_blocked(member, false).await?;
         }
         for member in &ours {
-            self.store.set_blocked(member, true).await?;
+            self.store.members.set_blocked(member, true).await?;
         }
         if sale.stock().level().is_closed() {
-            self.store.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
+            self.store.operating.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
         }
         tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
         sale.vouch(self.clock.now() + self.confirm_within, std::time::Duration::ZERO);
@@ -82,7 +83,7 @@ impl Engine {
         let id = &open.sale.terms().id;
         let mut lost = Vec::new();
         for record in records.iter().filter(|record| record.status.holds_units()) {
-            let stored = self.store.order(id, record.number).await?;
+            let stored = self.store.reading.order(id, record.number).await?;
             if stored.is_none_or(|stored| stored.epoch != record.epoch) {
                 lost.push(record.id(id).to_string());
             }
@@ -107,11 +108,12 @@ impl Engine {
         };
         let ours: Vec<Waiting> = open.waitlist().iter().map(wish).collect();
         let wait: HashSet<&MemberId> = ours.iter().map(|waiting| &waiting.member).collect();
-        let stored = self.store.waiting(&sale).await?.into_iter().map(|waiting| waiting.member);
+        let stored =
+            self.store.reading.waiting(&sale).await?.into_iter().map(|waiting| waiting.member);
         let gone = stored.filter(|member| !wait.contains(member)).map(Change::Leave);
         let changes: Vec<Change> = gone.chain(ours.iter().cloned().map(Change::Join)).collect();
         let (epoch, at) = (open.sale.epoch(), self.clock.now());
         let changes = Changes { sale, epoch, at, changes: changes.into() };
-        self.store.change(&changes).await.map(drop)
+        self.store.selling.change(&changes).await.map(drop)
     }
 }

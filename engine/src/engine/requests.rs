@@ -130,7 +130,7 @@ impl Engine {
     pub async fn block(&self, member: &MemberId) -> Result<(), StoreError> {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
-        self.store.set_blocked(member, true).await?;
+        self.store.members.set_blocked(member, true).await?;
         self.blocked.insert(seat);
         for open in self.sales() {
             // A sale that cannot be told now passes them over when it serves.
@@ -148,13 +148,13 @@ impl Engine {
     pub async fn unblock(&self, member: &MemberId) -> Result<(), StoreError> {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
-        self.store.set_blocked(member, false).await?;
+        self.store.members.set_blocked(member, false).await?;
         self.blocked.remove(seat);
         Ok(())
     }
 
     pub(super) async fn read_blocked(&self) -> Result<(), StoreError> {
-        let members = self.store.blocked().await?;
+        let members = self.store.members.blocked().await?;
         let seats = members.iter().map(|member| self.seat(member)).collect::<Result<_, _>>()?;
         self.blocked.replace(seats);
         Ok(())

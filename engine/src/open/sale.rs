@@ -199,7 +199,7 @@ impl OpenSale {
     }
 
     /// The store says where an order is in its life: memory follows. Gives it if it has moved.
-    pub(crate) fn follow(&self, record: &Record, roster: &Roster) -> Option<Found> {
+    pub(crate) fn settle(&self, record: &Record, roster: &Roster) -> Option<Found> {
         if record.epoch == self.sale.epoch() {
             let moved = self.sale.settle(record.number, record.status, record.changed_at);
             return moved.map(Found::Here);
@@ -213,7 +213,7 @@ impl OpenSale {
         drop(former);
         let seat = roster.seat(record.member.as_str());
         let seat = seat.expect("a former order's member was given a seat");
-        self.sale.pass(seat, record.tier, record.units, was, record.status);
+        self.sale.settle_former(seat, record.tier, record.units, was, record.status);
         Some(Found::Before(record.clone()))
     }
 

@@ -91,8 +91,8 @@ impl Tallies {
         holding.map(|status| self.sum(status).units).sum()
     }
 
-    /// One order moves from one state into another; `None` comes from nowhere.
-    pub fn pass(&mut self, tier: Tier, units: Units, was: Option<Status>, is: Status) {
+    /// Counts an order out of one state and into another; `None`: it was in none.
+    pub fn count(&mut self, tier: Tier, units: Units, was: Option<Status>, is: Status) {
         if let Some(was) = was {
             self.of_mut(was)[tier].remove(units);
         }

@@ -1,7 +1,8 @@
 //! The audit: adds every order in a store up again and says what does not fit.
 
 use super::StoreError;
-use super::commit::{Holder, Rows, SaleRow};
+use super::counters::Holder;
+use super::rows::{Rows, SaleRow};
 use crate::rules::order::Status;
 use crate::rules::tally::Tallies;
 use crate::rules::terms::SaleId;
@@ -73,7 +74,7 @@ impl SaleAudit {
     }
 }
 
-pub(super) fn audit(rows: &impl Rows) -> Result<Audit, StoreError> {
+pub(super) fn audit(rows: &dyn Rows) -> Result<Audit, StoreError> {
     let mut audit = Audit::default();
     for sale in rows.sales()? {
         let row = rows.sale(&sale)?.ok_or(StoreError::UnknownSale)?;
@@ -82,11 +83,11 @@ pub(super) fn audit(rows: &impl Rows) -> Result<Audit, StoreError> {
     Ok(audit)
 }
 
-fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudit, StoreError> {
+fn audit_sale(rows: &dyn Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudit, StoreError> {
     let mut found = SaleAudit {
         sale: sale.clone(),
-        stock: row.stock,
-        left: row.left,
+        stock: row.counters.stock,
+        left: row.counters.left,
         tallies: Tallies::default(),
         waiting: 0,
         holders: 0,
@@ -104,7 +105,7 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
             found.complain(format!("order {number} is stored undecided"));
             return true;
         }
-        tallies.pass(record.tier, record.units, None, status);
+        tallies.count(record.tier, record.units, None, status);
         if status.holds_units() {
             let (units, limit) = held.entry(record.member.clone()).or_default();
             *units += u64::from(record.units.0);
@@ -125,7 +126,7 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
         if row.terms.windows.is_over(record.reserved_at) {
             found.complain(format!("order {number} came after the close"));
         }
-        if record.epoch > row.epoch || number >= row.next_number {
+        if record.epoch > row.counters.epoch || number >= row.counters.next_number {
             found.complain(format!("order {number} is ahead of its sale"));
         }
         true
@@ -134,7 +135,7 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
     audit_holders(rows, sale, held, &mut found)?;
     audit_stock(rows, sale, row, &tallies, &mut found)?;
     for (status, found_here) in tallies.iter() {
-        let stored = row.tallies.of(status);
+        let stored = row.counters.tallies.of(status);
         found.expect(&format!("{} by tier", status.as_str()), stored, found_here);
     }
     rows.each_waiting(sale, &mut |_| {
@@ -148,7 +149,7 @@ fn audit_sale(rows: &impl Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudi
 /// Exactly one entry for each step of each order, in order, without gaps but those that were written
 /// down. `states`: where each order is, and how far the outbox has told of it.
 fn audit_outbox(
-    rows: &impl Rows,
+    rows: &dyn Rows,
     sale: &SaleId,
     row: &SaleRow,
     states: &mut HashMap<u64, (Status, u64)>,
@@ -198,12 +199,12 @@ fn audit_outbox(
         }
         found.complain(format!("{untold} outbox entries are missing, and {trimmed} were trimmed"));
     }
-    found.expect("newest outbox entry", &row.seq, &last);
+    found.expect("newest outbox entry", &row.counters.seq, &last);
     Ok(())
 }
 
 fn audit_holders(
-    rows: &impl Rows,
+    rows: &dyn Rows,
     sale: &SaleId,
     mut held: HashMap<MemberId, (u64, Units)>,
     found: &mut SaleAudit,
@@ -221,7 +222,7 @@ fn audit_holders(
 }
 
 fn audit_stock(
-    rows: &impl Rows,
+    rows: &dyn Rows,
     sale: &SaleId,
     row: &SaleRow,
     tallies: &Tallies,
@@ -232,11 +233,11 @@ fn audit_stock(
         stock += u64::from(top_up.add.0);
         true
     })?;
-    found.expect("units in all", &u64::from(row.stock.0), &stock);
+    found.expect("units in all", &u64::from(row.counters.stock.0), &stock);
     let sold = tallies.held_units();
     if sold > stock {
         found.complain(format!("{sold} units sold of {stock}"));
     }
-    found.expect("units left", &u64::from(row.left.0), &stock.saturating_sub(sold));
+    found.expect("units left", &u64::from(row.counters.left.0), &stock.saturating_sub(sold));
     Ok(())
 }

@@ -1,102 +1,64 @@
-//! The transactions after confirmation: steps in an order's life, the waitlist, and what is put back
-//! after a history was lost. Written once over rows, like `commit.rs`.
+//! The rules of a change: pure functions over a sale's counters, one holder and one order. Redis has
+//! them in Lua.
 
-use super::commit::{Kept, RowsMut, advance, finish, held_by, put};
-use super::{Change, Changed, Changes, Head, Record, StoreError};
+use super::counters::{Counters, Holder};
+use super::{Record, StoreError};
 use crate::rules::order::Status;
-use crate::rules::terms::SaleId;
+use crate::rules::time::Millis;
 
-/// Makes each change that what is stored allows.
-pub(super) fn change(rows: &mut impl RowsMut, changes: &Changes) -> Kept<Vec<Changed>> {
-    let sale = &changes.sale;
-    let mut row = held_by(rows, sale, changes.epoch)?;
-    let mut entries = Vec::new();
-    let mut made = Vec::with_capacity(changes.changes.len());
-    for change in changes.changes.iter() {
-        made.push(match change {
-            Change::Order { step, epoch, number } => {
-                let stored = rows.order(sale, *number)?;
-                match stored.filter(|record| record.epoch == *epoch) {
-                    None => Changed::NoOrder,
-                    Some(mut record) => {
-                        if let Some(next) = record.status.after(*step) {
-                            let path = [(next, changes.at)];
-                            advance(rows, &mut row, &mut record, &path, &mut entries)?;
-                        }
-                        Changed::Order(record)
-                    }
-                }
-            }
-            Change::Join(wish) => {
-                let waiting = match rows.waiting(sale, &wish.member)? {
-                    Some(waiting) => waiting,
-                    None => {
-                        rows.put_waiting(sale, wish)?;
-                        wish.clone()
-                    }
-                };
-                Changed::Waits(waiting)
-            }
-            Change::Leave(member) => {
-                rows.remove_waiting(sale, member)?;
-                Changed::DoesNotWait
-            }
-        });
+/// Moves a stored order on in its life, along `steps`; units go back with the step that ends its hold
+/// on them.
+pub(super) fn advance(
+    counters: &mut Counters,
+    holder: &mut Holder,
+    record: &mut Record,
+    steps: &[(Status, Millis)],
+) -> Result<(), StoreError> {
+    let Some(&(status, changed_at)) = steps.last() else { return Ok(()) };
+    if ends_holding(record.status, status) {
+        let Record { member, number, units, .. } = record;
+        let held = holder.units.0.checked_sub(units.0);
+        let too_few = || StoreError::Damaged(format!("{member} holds less than order {number}"));
+        holder.units.0 = held.ok_or_else(too_few)?;
+        counters.left.0 += units.0;
     }
-    finish(rows, &row, &entries)?;
-    Ok(made)
+    counters.tallies.count(record.tier, record.units, Some(record.status), status);
+    (record.status, record.changed_at) = (status, changed_at);
+    Ok(())
 }
 
-/// Puts back what the caller knows to have been stored; units only from those that are left.
-pub(super) fn restore(
-    rows: &mut impl RowsMut,
-    sale: &SaleId,
-    epoch: u64,
-    records: &[Record],
-) -> Kept<Head> {
-    let mut row = held_by(rows, sale, epoch)?;
-    // Everything is checked before anything is written.
-    let mut left = u64::from(row.left.0);
-    let mut lost = Vec::new();
-    for record in records {
-        let units = u64::from(record.units.0);
-        let known = rows.order(sale, record.number)?;
-        let held = match &known {
-            None => false,
-            Some(known) => {
-                let (has, knows) = (known.status, record.status);
-                let is_behind = has.steps() < knows.steps() && has != Status::Released;
-                // What it knows more than the caller is for the caller to find out.
-                let is_ahead = has.steps() > knows.steps();
-                if !known.is_same_as(record) || !(is_behind || is_ahead || has == knows) {
-                    let number = known.number;
-                    let other = format!("order {number} is another one in the store");
-                    return Err(StoreError::Damaged(other));
-                }
-                if !is_behind {
-                    continue;
-                }
-                has.holds_units()
-            }
-        };
-        match (held, record.status.holds_units()) {
-            (false, true) if units > left => return Err(StoreError::TooLittleStock(row.left)),
-            (false, true) => left -= units,
-            (true, false) => left += units,
-            (true, true) | (false, false) => {}
-        }
-        lost.push((record, known));
+/// Whether units go back with the step from one state to another.
+pub(super) const fn ends_holding(from: Status, to: Status) -> bool {
+    from.holds_units() && !to.holds_units()
+}
+
+/// What is to be done for an order that is put back after a lost history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The store has it as far as the caller knows it, or further.
+    Nothing,
+    /// The store has not got it.
+    Order,
+    /// The store has it in an earlier state: these steps are missing.
+    Steps(Vec<(Status, Millis)>),
+}
+
+/// Compares what is stored of an order with what the caller knows of it.
+pub(super) fn compare(stored: Option<&Record>, told: &Record) -> Result<Lost, StoreError> {
+    let Some(stored) = stored else { return Ok(Lost::Order) };
+    let (has, knows) = (stored.status, told.status);
+    let is_behind = has.steps() < knows.steps() && has != Status::Released;
+    // The store may be ahead of the caller. It answers with what it has stored; the caller catches up
+    // from that.
+    let is_ahead = has.steps() > knows.steps();
+    if !stored.is_same_as(told) || !(is_behind || is_ahead || has == knows) {
+        let number = stored.number;
+        return Err(StoreError::Damaged(format!("order {number} is another one in the store")));
     }
-    let mut entries = Vec::new();
-    for (record, known) in lost {
-        let Some(mut known) = known else {
-            put(rows, &mut row, record.clone(), &mut entries)?;
-            continue;
-        };
-        let mut path = record.path();
-        path.retain(|(status, _)| status.steps() > known.status.steps());
-        advance(rows, &mut row, &mut known, &path, &mut entries)?;
+    if !is_behind {
+        return Ok(Lost::Nothing);
     }
-    finish(rows, &row, &entries)?;
-    Ok(Head { stock: row.stock, left: row.left, tallies: row.tallies })
+    let mut steps = told.path();
+    steps.retain(|(status, _)| status.steps() > has.steps());
+    Ok(Lost::Steps(steps))
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A reserved order, as it is sent to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct ReservedOrder {
     /// Its number in the sale.
     pub number: u64,
     /// Whose it is.
@@ -30,7 +30,7 @@ pub struct Placed {
     pub is_offer: bool,
 }
 
-impl Placed {
+impl ReservedOrder {
     /// The record of this order once it is decided, but for the one before it.
     pub(super) fn settled(&self, epoch: u64, status: Status, settled_at: Millis) -> Record {
         let Self { number, ref member, tier, units, reserved_at, key, .. } = *self;
@@ -61,7 +61,7 @@ pub struct Batch {
     /// What the store writes down as the instant of its verdicts.
     pub at: Millis,
     /// The orders, each number once.
-    pub orders: Arc<[Placed]>,
+    pub orders: Arc<[ReservedOrder]>,
 }
 
 /// What the store said of one order.
@@ -107,7 +107,7 @@ impl Record {
         OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
     }
 
-    /// Its life from the store's first word to here, each step with its time: what the outbox tells.
+    /// Its life from the store's first word to here, each step with its time, as the outbox tells it.
     pub(super) fn path(&self) -> Vec<(Status, Millis)> {
         let (first, last) = ((Status::Confirmed, self.settled_at), (self.status, self.changed_at));
         match self.status.steps() {

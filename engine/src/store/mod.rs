@@ -1,25 +1,31 @@
 //! The store: the durable authority that confirms orders.
 //!
-//! The port is shaped by its transactions. One atomic commit holds, for each of its orders: the
-//! record, the member's units, the sale's counters and the outbox entry. Every adapter passes the
-//! same contract test.
+//! The port is shaped by its transactions, a small trait for each of those who need them. One atomic
+//! commit holds, for each of its orders: the record, the member's units, the sale's counters and the
+//! outbox entry. Every adapter passes the same contract test.
 
 mod audit;
 mod change;
 mod commit;
+mod counters;
 mod error;
 mod memory;
 mod message;
+mod planted;
 mod redb;
 mod redis;
+mod row_store;
+mod rows;
+mod transactions;
 
 pub use audit::{Audit, SaleAudit};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use message::{
-    Batch, Change, Changed, Changes, Head, Opened, OutboxEntry, Placed, Record, Switch, Verdict,
-    Waiting,
+    Batch, Change, Changed, Changes, Head, Opened, OutboxEntry, Record, ReservedOrder, Switch,
+    Verdict, Waiting,
 };
+pub use planted::planted;
 pub use redb::{Disk, RedbStore};
 pub use redis::{RedisOptions, RedisStore};
 
@@ -28,32 +34,35 @@ use crate::rules::units::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
+use std::sync::Arc;
 
-/// The port. Every method is one transaction: done as a whole and on disk, or not at all.
+/// What a sale's confirmer needs. Every method is one transaction: done as a whole and on disk, or not
+/// at all.
 #[async_trait]
-pub trait Store: Debug + Send + Sync + 'static {
-    /// The most orders that one [`Store::commit`] may carry.
+pub trait Selling: Debug + Send + Sync + 'static {
+    /// The most orders that one [`Selling::commit`] may carry.
     fn batch_orders_max(&self) -> usize;
 
-    /// Writes a new sale down. Repeated before anyone has opened the sale, it changes nothing.
-    async fn create(&self, terms: &Terms) -> Result<(), StoreError>;
-
-    /// The ids of all sales.
-    async fn sales(&self) -> Result<Vec<SaleId>, StoreError>;
-
-    /// Takes a sale over: a fresh epoch, and the state to go on from.
-    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError>;
-
-    /// Says that `epoch` still sells the sale, and that the store's history is whole.
-    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError>;
-
-    /// Decides orders; gives one verdict each, in their order. Each order is decided as a whole or
+    /// Decides orders; returns one verdict each, in their order. Each order is decided as a whole or
     /// not at all. Idempotent: an order that is known gets the verdict that is stored.
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
-    /// Makes changes, in their order; gives what is stored of each after it. Each is made as a whole
+    /// Makes changes, in their order; returns what is stored of each after it. Each is made as a whole
     /// or not at all. Idempotent: one that was made before finds nothing to change.
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError>;
+
+    /// Says that `epoch` still sells the sale, and that the store's history is whole.
+    async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError>;
+}
+
+/// Making a sale and taking it over.
+#[async_trait]
+pub trait Opening: Debug + Send + Sync + 'static {
+    /// Writes a new sale down. Repeated before anyone has opened the sale, it changes nothing.
+    async fn create(&self, terms: &Terms) -> Result<(), StoreError>;
+
+    /// Takes a sale over: a fresh epoch, and the state to go on from.
+    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError>;
 
     /// Puts settled orders back that the store has lost, and moves those on that it has in an earlier
     /// state. Units come from those that are left, never from nothing: orders that hold none first.
@@ -63,11 +72,15 @@ pub trait Store: Debug + Send + Sync + 'static {
         epoch: u64,
         orders: &[Record],
     ) -> Result<Head, StoreError>;
+}
 
+/// What an operator does with a sale.
+#[async_trait]
+pub trait Operating: Debug + Send + Sync + 'static {
     /// Turns one of the operator's switches. Closing is for good: a closed sale stays closed.
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError>;
 
-    /// Adds stock, once per `key`; gives the units that there are in all after it.
+    /// Adds stock, once per `key`; returns the units that there are in all after it.
     async fn top_up(
         &self,
         sale: &SaleId,
@@ -75,6 +88,13 @@ pub trait Store: Debug + Send + Sync + 'static {
         key: &str,
         add: Units,
     ) -> Result<Units, StoreError>;
+}
+
+/// Reading what is stored.
+#[async_trait]
+pub trait Reading: Debug + Send + Sync + 'static {
+    /// The ids of all sales.
+    async fn sales(&self) -> Result<Vec<SaleId>, StoreError>;
 
     /// An order by its number.
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError>;
@@ -82,7 +102,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// A member's orders, by number.
     async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError>;
 
-    /// Who waits for units that come back, in no order.
+    /// The members who wait for units that come back, in no order.
     async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError>;
 
     /// At most `most` orders with numbers over `after`, by number.
@@ -101,12 +121,49 @@ pub trait Store: Debug + Send + Sync + 'static {
         most: usize,
     ) -> Result<Vec<OutboxEntry>, StoreError>;
 
+    /// Adds everything up again and says what does not fit.
+    async fn audit(&self) -> Result<Audit, StoreError>;
+}
+
+/// What is kept of members beyond one sale.
+#[async_trait]
+pub trait Members: Debug + Send + Sync + 'static {
     /// Members who may not buy.
     async fn blocked(&self) -> Result<Vec<MemberId>, StoreError>;
 
     /// Keeps a member from buying, or lets them again.
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError>;
+}
 
-    /// Adds everything up again and says what does not fit.
-    async fn audit(&self) -> Result<Audit, StoreError>;
+/// A store, by what it is needed for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// For the confirmers.
+    pub selling: Arc<dyn Selling>,
+    /// For opening sales.
+    pub opening: Arc<dyn Opening>,
+    /// For operators.
+    pub operating: Arc<dyn Operating>,
+    /// For everyone who looks.
+    pub reading: Arc<dyn Reading>,
+    /// For what is kept of members.
+    pub members: Arc<dyn Members>,
+}
+
+impl<A: Selling + Opening + Operating + Reading + Members> From<Arc<A>> for Store {
+    fn from(adapter: Arc<A>) -> Self {
+        Self {
+            selling: Arc::clone(&adapter) as Arc<dyn Selling>,
+            opening: Arc::clone(&adapter) as Arc<dyn Opening>,
+            operating: Arc::clone(&adapter) as Arc<dyn Operating>,
+            reading: Arc::clone(&adapter) as Arc<dyn Reading>,
+            members: adapter,
+        }
+    }
+}
+
+impl<A: Selling + Opening + Operating + Reading + Members> From<A> for Store {
+    fn from(adapter: A) -> Self {
+        Arc::new(adapter).into()
+    }
 }

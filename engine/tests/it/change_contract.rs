@@ -8,7 +8,7 @@ use engine::rules::order::Status::{
 use engine::rules::order::Step::{self, Cancel, Expire, Pay};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
-use engine::store::{Change, Changed, Placed, Record, Store, StoreError, Verdict};
+use engine::store::{Change, Changed, Record, ReservedOrder, Store, StoreError, Verdict};
 use membership::Tier::{Diamond, Gold, Regular};
 
 contract!(
@@ -31,8 +31,8 @@ fn order(step: Step, epoch: u64, number: u64) -> Change {
     Change::Order { step, epoch, number }
 }
 
-async fn take(store: &dyn Store, epoch: u64, at: u64, step: Step, number: u64) -> Record {
-    let made = store.change(&changes(epoch, at, vec![order(step, epoch, number)])).await;
+async fn take(store: &Store, epoch: u64, at: u64, step: Step, number: u64) -> Record {
+    let made = store.selling.change(&changes(epoch, at, vec![order(step, epoch, number)])).await;
     match &made.as_deref() {
         Ok([Changed::Order(record)]) => record.clone(),
         other => panic!("{other:?}"),
@@ -40,21 +40,21 @@ async fn take(store: &dyn Store, epoch: u64, at: u64, step: Step, number: u64) -
 }
 
 /// Orders 1 to 4, of one unit each, by ann, bob, cyd and dan.
-async fn four_orders(store: &dyn Store, stock: u32) -> u64 {
+async fn four_orders(store: &Store, stock: u32) -> u64 {
     let epoch = opened(store, stock).await;
     let names = ["ann", "bob", "cyd", "dan"];
     let orders = (1..).zip(names).map(|(number, name)| placed(number, name, Gold, 1));
-    store.commit(&batch(epoch, orders.collect())).await.unwrap();
+    store.selling.commit(&batch(epoch, orders.collect())).await.unwrap();
     epoch
 }
 
-async fn left(store: &dyn Store) -> u32 {
-    let audit = store.audit().await.unwrap();
+async fn left(store: &Store) -> u32 {
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     audit.sales[0].left.0
 }
 
-async fn each_step_is_taken_once_and_told_once(store: &dyn Store) {
+async fn each_step_is_taken_once_and_told_once(store: &Store) {
     let epoch = four_orders(store, 4).await;
     for (number, step, status) in [(1, Pay, Paid), (2, Cancel, Cancelled), (3, Expire, Expired)] {
         for at in [950_000, 960_000] {
@@ -63,14 +63,14 @@ async fn each_step_is_taken_once_and_told_once(store: &dyn Store) {
             assert_eq!(record.settled_at, Millis(5_001), "when it was confirmed is not forgotten");
         }
     }
-    let entries = store.outbox_after(&id(), 4, 10).await.unwrap();
+    let entries = store.reading.outbox_after(&id(), 4, 10).await.unwrap();
     let told: Vec<_> = entries.iter().map(|e| (e.seq, e.number, e.status, e.at.0)).collect();
     let at = 950_000;
     assert_eq!(told, [(5, 1, Paid, at), (6, 2, Cancelled, at), (7, 3, Expired, at)]);
     assert_eq!(left(store).await, 2);
 }
 
-async fn the_first_of_two_steps_stands(store: &dyn Store) {
+async fn the_first_of_two_steps_stands(store: &Store) {
     let epoch = opened(store, 10).await;
     let cases = [
         (Pay, Cancel, Paid),
@@ -82,7 +82,7 @@ async fn the_first_of_two_steps_stands(store: &dyn Store) {
     ];
     for (number, (first, second, status)) in (1..).zip(cases) {
         let order = placed(number, &format!("m{number}"), Gold, 1);
-        store.commit(&batch(epoch, vec![order])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![order])).await.unwrap();
         take(store, epoch, 950_000, first, number).await;
         let record = take(store, epoch, 950_001, second, number).await;
         assert_eq!(record.status, status, "{first:?}, then {second:?}");
@@ -90,30 +90,31 @@ async fn the_first_of_two_steps_stands(store: &dyn Store) {
     assert_eq!(left(store).await, 8);
 }
 
-async fn a_late_payment_is_due_back_and_takes_no_unit(store: &dyn Store) {
+async fn a_late_payment_is_due_back_and_takes_no_unit(store: &Store) {
     let epoch = opened(store, 1).await;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     take(store, epoch, 950_000, Expire, 1).await;
-    let verdicts = store.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await.unwrap();
+    let verdicts =
+        store.selling.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Stored(Confirmed, Millis(5_001))], "the unit is sold again");
     assert_eq!(take(store, epoch, 950_001, Pay, 1).await.status, RefundDue);
     assert_eq!(take(store, epoch, 950_002, Pay, 2).await.status, Paid);
     assert_eq!(left(store).await, 0);
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     let tallies = audit.sales[0].tallies;
     assert_eq!((tallies.sum(RefundDue).units, tallies.sum(Paid).units), (1, 1));
 }
 
-async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &dyn Store) {
+async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &Store) {
     let epoch = opened(store, 10).await;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 3)])).await.unwrap();
-    let full = store.commit(&batch(epoch, vec![placed(2, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 3)])).await.unwrap();
+    let full = store.selling.commit(&batch(epoch, vec![placed(2, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(full, [Verdict::Stored(Released, Millis(5_001))]);
     for _ in 0..2 {
         take(store, epoch, 6_000, Cancel, 1).await;
         assert_eq!(left(store).await, 10);
     }
-    let again = store.commit(&batch(epoch, vec![placed(3, "ann", Gold, 3)])).await.unwrap();
+    let again = store.selling.commit(&batch(epoch, vec![placed(3, "ann", Gold, 3)])).await.unwrap();
     assert_eq!(again, [Verdict::Stored(Confirmed, Millis(5_001))], "the limit is free again");
     // A released order has no later life.
     for step in [Pay, Cancel, Expire] {
@@ -122,35 +123,35 @@ async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &dyn Store) {
     assert_eq!(left(store).await, 7);
 }
 
-async fn a_step_of_an_order_that_is_not_there_changes_nothing(store: &dyn Store) {
+async fn a_step_of_an_order_that_is_not_there_changes_nothing(store: &Store) {
     let epoch = four_orders(store, 4).await;
     let strange = vec![order(Pay, epoch, 9), order(Cancel, epoch + 1, 1), order(Expire, 0, 2)];
-    let made = store.change(&changes(epoch, 6_000, strange)).await.unwrap();
+    let made = store.selling.change(&changes(epoch, 6_000, strange)).await.unwrap();
     assert_eq!(made, [Changed::NoOrder, Changed::NoOrder, Changed::NoOrder]);
-    assert_eq!(store.outbox_after(&id(), 4, 10).await.unwrap(), []);
-    assert_eq!(store.change(&changes(epoch, 6_000, Vec::new())).await, Ok(Vec::new()));
+    assert_eq!(store.reading.outbox_after(&id(), 4, 10).await.unwrap(), []);
+    assert_eq!(store.selling.change(&changes(epoch, 6_000, Vec::new())).await, Ok(Vec::new()));
 }
 
-async fn a_stale_epoch_takes_no_step(store: &dyn Store) {
+async fn a_stale_epoch_takes_no_step(store: &Store) {
     let stale = four_orders(store, 4).await;
-    let epoch = store.open(&id()).await.unwrap().epoch;
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
     let pay = vec![order(Pay, stale, 1), Change::Leave(member("ann"))];
-    let refused = store.change(&changes(stale, 6_000, pay.clone())).await;
+    let refused = store.selling.change(&changes(stale, 6_000, pay.clone())).await;
     assert_eq!(refused, Err(StoreError::Fenced));
-    assert_eq!(store.order(&id(), 1).await.unwrap().unwrap().status, Confirmed);
-    let made = store.change(&changes(epoch, 6_000, pay)).await.unwrap();
+    assert_eq!(store.reading.order(&id(), 1).await.unwrap().unwrap().status, Confirmed);
+    let made = store.selling.change(&changes(epoch, 6_000, pay)).await.unwrap();
     assert!(matches!(&made[0], Changed::Order(record) if record.status == Paid), "{made:?}");
 }
 
-async fn many_steps_are_taken_together(store: &dyn Store) {
+async fn many_steps_are_taken_together(store: &Store) {
     let epoch = opened(store, 1_000).await;
     let orders = (1..=300).map(|n| placed(n, &format!("m{n}"), Diamond, 1)).collect();
-    store.commit(&batch(epoch, orders)).await.unwrap();
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let mut steps: Vec<_> = (1..=300).map(|n| order(Expire, epoch, n)).collect();
     // The same order twice in one transaction, and one that was paid just before.
     steps.extend([order(Pay, epoch, 7), order(Cancel, epoch, 8)]);
     steps.insert(0, order(Pay, epoch, 9));
-    let made = store.change(&changes(epoch, 950_000, steps)).await.unwrap();
+    let made = store.selling.change(&changes(epoch, 950_000, steps)).await.unwrap();
     let status = |i: usize| match &made[i] {
         Changed::Order(record) => record.status,
         other => panic!("{other:?}"),
@@ -159,58 +160,58 @@ async fn many_steps_are_taken_together(store: &dyn Store) {
     assert_eq!(left(store).await, 999);
 }
 
-async fn unpaid_orders_are_there_after_a_restart(store: &dyn Store) {
+async fn unpaid_orders_are_there_after_a_restart(store: &Store) {
     let epoch = four_orders(store, 9).await;
     take(store, epoch, 6_000, Pay, 1).await;
     take(store, epoch, 6_000, Cancel, 2).await;
-    let opened = store.open(&id()).await.unwrap();
+    let opened = store.opening.open(&id()).await.unwrap();
     let unpaid: Vec<_> = opened.unpaid.iter().map(|record| record.number).collect();
     assert_eq!((unpaid, opened.left), (vec![3, 4], Units(6)));
     let sums = [Confirmed, Paid, Cancelled].map(|status| opened.tallies.sum(status).orders);
     assert_eq!(sums, [2, 1, 1]);
 }
 
-async fn who_waits_keeps_the_place_until_they_leave(store: &dyn Store) {
+async fn who_waits_keeps_the_place_until_they_leave(store: &Store) {
     let epoch = opened(store, 1).await;
     let (ann, bob) = (waiting("ann", Gold, 2, 1), waiting("bob", Regular, 1, 2));
     let join = vec![Change::Join(ann.clone()), Change::Join(bob.clone())];
-    let made = store.change(&changes(epoch, 6_000, join.clone())).await.unwrap();
+    let made = store.selling.change(&changes(epoch, 6_000, join.clone())).await.unwrap();
     assert_eq!(made, [Changed::Waits(ann.clone()), Changed::Waits(bob.clone())]);
     let again = vec![Change::Join(waiting("ann", Diamond, 1, 7)), Change::Leave(member("cyd"))];
-    let made = store.change(&changes(epoch, 6_001, again)).await.unwrap();
+    let made = store.selling.change(&changes(epoch, 6_001, again)).await.unwrap();
     assert_eq!(made, [Changed::Waits(ann.clone()), Changed::DoesNotWait]);
-    let mut waits = store.open(&id()).await.unwrap().waiting;
+    let mut waits = store.opening.open(&id()).await.unwrap().waiting;
     waits.sort_by_key(|waiting| waiting.place);
     assert_eq!(waits, [ann, bob.clone()]);
-    let epoch = store.open(&id()).await.unwrap().epoch;
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
     let leave = vec![Change::Leave(member("ann")), Change::Leave(member("ann"))];
-    store.change(&changes(epoch, 6_002, leave)).await.unwrap();
-    assert_eq!(store.waiting(&id()).await.unwrap(), [bob]);
+    store.selling.change(&changes(epoch, 6_002, leave)).await.unwrap();
+    assert_eq!(store.reading.waiting(&id()).await.unwrap(), [bob]);
     let rejoin = waiting("ann", Gold, 1, 3);
     let turn =
         vec![Change::Join(rejoin.clone()), Change::Leave(member("ann")), Change::Join(rejoin)];
-    store.change(&changes(epoch, 6_003, turn)).await.unwrap();
-    assert_eq!(store.audit().await.unwrap().sales[0].waiting, 2);
+    store.selling.change(&changes(epoch, 6_003, turn)).await.unwrap();
+    assert_eq!(store.reading.audit().await.unwrap().sales[0].waiting, 2);
     assert_eq!(left(store).await, 1);
 }
 
-async fn an_offer_that_is_decided_ends_the_wait(store: &dyn Store) {
+async fn an_offer_that_is_decided_ends_the_wait(store: &Store) {
     let epoch = opened(store, 1).await;
     let join = ["ann", "bob", "cyd"].into_iter().zip(1..);
     let join = join.map(|(name, place)| Change::Join(waiting(name, Gold, 1, place))).collect();
-    store.change(&changes(epoch, 6_000, join)).await.unwrap();
-    let offer = |number, name| Placed { is_offer: true, ..placed(number, name, Gold, 1) };
+    store.selling.change(&changes(epoch, 6_000, join)).await.unwrap();
+    let offer = |number, name| ReservedOrder { is_offer: true, ..placed(number, name, Gold, 1) };
     let orders = vec![offer(1, "ann"), offer(2, "bob"), placed(3, "cyd", Gold, 1)];
     let first = batch(epoch, orders);
     for _ in 0..2 {
-        let verdicts = store.commit(&first).await.unwrap();
+        let verdicts = store.selling.commit(&first).await.unwrap();
         let statuses = verdicts.iter().map(|verdict| match verdict {
             Verdict::Stored(status, _) => *status,
             Verdict::Fenced => panic!("{verdicts:?}"),
         });
         assert_eq!(statuses.collect::<Vec<_>>(), [Confirmed, Released, Released]);
     }
-    let waits = store.waiting(&id()).await.unwrap();
+    let waits = store.reading.waiting(&id()).await.unwrap();
     assert_eq!(waits, [waiting("cyd", Gold, 1, 3)], "a click of one's own is no offer");
     assert_eq!(left(store).await, 0);
 }
@@ -221,7 +222,7 @@ fn lived(number: u64, name: &str, status: Status, epoch: u64) -> Record {
     Record { status, changed_at: Millis(950_000), ..known(number, name, 1, first, epoch) }
 }
 
-async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &dyn Store) {
+async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &Store) {
     let epoch = opened(store, 2).await;
     // Orders that hold nothing come first; together they were more than the stock.
     let orders = [
@@ -236,22 +237,22 @@ async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &dyn 
         _ => record,
     });
     for _ in 0..2 {
-        let head = store.restore(&id(), epoch, &orders).await.unwrap();
+        let head = store.opening.restore(&id(), epoch, &orders).await.unwrap();
         assert_eq!((head.left, head.tallies.held_units()), (Units(0), 2));
     }
-    assert_eq!(store.outbox_after(&id(), 0, 20).await.unwrap().len(), 2 + 2 + 3 + 2 + 1);
+    assert_eq!(store.reading.outbox_after(&id(), 0, 20).await.unwrap().len(), 2 + 2 + 3 + 2 + 1);
     for record in &orders {
-        let stored = store.order(&id(), record.number).await.unwrap().unwrap();
+        let stored = store.reading.order(&id(), record.number).await.unwrap().unwrap();
         assert_eq!(Record { before: 0, ..stored }, *record);
     }
     assert_eq!(left(store).await, 0);
 }
 
-async fn what_is_stored_in_an_earlier_state_is_moved_on(store: &dyn Store) {
+async fn what_is_stored_in_an_earlier_state_is_moved_on(store: &Store) {
     let epoch = four_orders(store, 4).await;
     take(store, epoch, 940_000, Expire, 3).await;
     take(store, epoch, 940_000, Pay, 4).await;
-    let stored = |n| async move { store.order(&id(), n).await.unwrap().unwrap() };
+    let stored = |n| async move { store.reading.order(&id(), n).await.unwrap().unwrap() };
     let moved = |record: Record, status| Record { status, changed_at: Millis(950_000), ..record };
     let orders = [
         moved(stored(1).await, Cancelled),
@@ -260,22 +261,22 @@ async fn what_is_stored_in_an_earlier_state_is_moved_on(store: &dyn Store) {
         Record { status: Confirmed, changed_at: Millis(5_001), ..stored(4).await },
     ];
     for _ in 0..2 {
-        let head = store.restore(&id(), epoch, &orders).await.unwrap();
+        let head = store.opening.restore(&id(), epoch, &orders).await.unwrap();
         assert_eq!((head.left, head.tallies.sum(Paid).orders), (Units(2), 2));
     }
     let other = [moved(stored(3).await, Paid)];
-    let refused = store.restore(&id(), epoch, &other).await;
+    let refused = store.opening.restore(&id(), epoch, &other).await;
     assert!(matches!(refused, Err(StoreError::Damaged(_))), "{refused:?}");
     assert_eq!(left(store).await, 2);
 }
 
-async fn who_is_blocked_stays_blocked(store: &dyn Store) {
-    store.create(&terms(1)).await.unwrap();
-    assert_eq!(store.blocked().await, Ok(Vec::new()));
+async fn who_is_blocked_stays_blocked(store: &Store) {
+    store.opening.create(&terms(1)).await.unwrap();
+    assert_eq!(store.members.blocked().await, Ok(Vec::new()));
     for name in ["ann", "bob", "ann"] {
-        store.set_blocked(&member(name), true).await.unwrap();
+        store.members.set_blocked(&member(name), true).await.unwrap();
     }
-    store.set_blocked(&member("bob"), false).await.unwrap();
-    store.set_blocked(&member("cyd"), false).await.unwrap();
-    assert_eq!(store.blocked().await, Ok(vec![member("ann")]));
+    store.members.set_blocked(&member("bob"), false).await.unwrap();
+    store.members.set_blocked(&member("cyd"), false).await.unwrap();
+    assert_eq!(store.members.blocked().await, Ok(vec![member("ann")]));
 }

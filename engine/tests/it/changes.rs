@@ -4,8 +4,8 @@
 use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting};
 use engine::Engine;
 use engine::clock::Clock;
-use engine::confirm::Step;
-use engine::rules::order::{OrderId, Status, Step as Life};
+use engine::confirm::Progress;
+use engine::rules::order::{OrderId, Status, Step};
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
@@ -30,7 +30,7 @@ fn by(world: &World, name: &str, units: u32) -> Click {
     Click { seat, ..click(0, Gold, units) }
 }
 
-fn ask(world: &World, step: Life, number: u64) {
+fn ask(world: &World, step: Step, number: u64) {
     let epoch = world.open.sale.epoch();
     drop(world.open.ask(Change::Order { step, epoch, number }).unwrap());
 }
@@ -42,7 +42,7 @@ fn wish(world: &World, name: &str, units: u32) {
 }
 
 async fn to_the_end(world: &mut World) {
-    while world.confirmer.step().await != Step::Idle {}
+    while world.confirmer.make_progress().await != Progress::Idle {}
 }
 
 async fn bought(world: &mut World, name: &str, units: u32) -> u64 {
@@ -64,7 +64,7 @@ async fn an_order_that_is_confirmed_late_has_its_whole_time_to_be_paid() {
     let (store, mut world) = world(1).await;
     world.open.sale.buy(OPEN, by(&world, "ann", 1)).unwrap();
     store.fail([Fault::LostBefore]);
-    assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
+    assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
     world.clock.set(Millis(DUE + 5_000));
     to_the_end(&mut world).await;
     assert_eq!(world.status(1), Some(Status::Confirmed));
@@ -83,8 +83,8 @@ async fn a_payment_that_came_in_time_and_waited_for_the_store_is_in_time() {
     world.clock.set(Millis(DUE - 1_000));
     store.fail([Fault::LostBefore]);
     wish(&world, "bob", 1);
-    assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
-    ask(&world, Life::Pay, number);
+    assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
+    ask(&world, Step::Pay, number);
     world.clock.set(Millis(DUE + 1_000));
     to_the_end(&mut world).await;
     assert_eq!(world.status(number), Some(Status::Paid));
@@ -112,13 +112,13 @@ async fn who_asks_to_wait_while_an_order_is_on_its_way_is_served_once() {
         wish(&world, name, 1);
     }
     to_the_end(&mut world).await;
-    ask(&world, Life::Cancel, number);
-    world.confirmer.step().await;
+    ask(&world, Step::Cancel, number);
+    world.confirmer.make_progress().await;
     assert!(world.open.is_offered(by(&world, "bob", 1).seat));
     wish(&world, "bob", 1);
     to_the_end(&mut world).await;
     assert_eq!(position(&world, "cyd"), Some(1), "nobody is served twice before her");
-    let stored = store.inner.waiting(&id()).await.unwrap();
+    let stored = store.inner.reading.waiting(&id()).await.unwrap();
     let is_stored = |name: &str| stored.iter().any(|waiting| waiting.member == member(name));
     for name in ["bob", "cyd"] {
         let waits = position(&world, name).is_some();
@@ -132,7 +132,7 @@ async fn a_unit_that_came_back_while_somebody_asked_to_wait_is_theirs() {
     let (_, mut world) = world(1).await;
     let number = bought(&mut world, "ann", 1).await;
     // Both in one transaction: the unit is back before anybody waits.
-    ask(&world, Life::Cancel, number);
+    ask(&world, Step::Cancel, number);
     wish(&world, "bob", 1);
     to_the_end(&mut world).await;
     assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(1));
@@ -147,7 +147,7 @@ async fn what_is_on_sale_and_what_comes_back_are_enough_together() {
     wish(&world, "bob", 2);
     to_the_end(&mut world).await;
     assert_eq!((left(&world), position(&world, "bob")), (1, Some(1)), "one is still on sale");
-    ask(&world, Life::Cancel, number);
+    ask(&world, Step::Cancel, number);
     to_the_end(&mut world).await;
     assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(2));
     assert_eq!((left(&world), world.open.waiting()), (0, 0));
@@ -179,19 +179,22 @@ async fn who_asks_to_wait_while_the_sale_closes_is_not_left_on_the_list() {
     wish(&world, "bob", 1);
     to_the_end(&mut world).await;
     let epoch = world.open.sale.epoch();
-    store.switch(&id(), epoch, Switch::Close).await.unwrap();
+    store.inner.operating.switch(&id(), epoch, Switch::Close).await.unwrap();
     world.open.sale.stock().close();
     to_the_end(&mut world).await;
     wish(&world, "cyd", 1);
     to_the_end(&mut world).await;
-    assert_eq!((world.open.waiting(), store.inner.waiting(&id()).await.unwrap().len()), (0, 0));
+    assert_eq!(
+        (world.open.waiting(), store.inner.reading.waiting(&id()).await.unwrap().len()),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
 async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let store: Store = MemoryStore::default().into();
     let clock = Clock::by_hand(OPEN);
-    let engine = Engine::start(Arc::clone(&store), clock.clone(), CALM).await.unwrap();
+    let engine = Engine::start(store.clone(), clock.clone(), CALM).await.unwrap();
     let open = engine.create(&terms(1)).await.unwrap();
     let of = |engine: &Engine, name: &str| Click {
         seat: engine.roster().seat(name).unwrap(),
@@ -204,12 +207,12 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
         engine.join(&open, of(&engine, name)).await.unwrap();
     }
     // On disk, and then the process dies before the waitlist was left.
-    store.set_blocked(&member("bob"), true).await.unwrap();
+    store.members.set_blocked(&member("bob"), true).await.unwrap();
     engine.drain(Duration::from_secs(10)).await;
     let order = OrderId { sale: id(), epoch: open.sale.epoch(), number };
     let engine = Engine::start(store, clock, CALM).await.unwrap();
     let open = engine.sale("drop").unwrap();
-    engine.step(&open, &order, Life::Cancel).await.unwrap();
+    engine.step(&open, &order, Step::Cancel).await.unwrap();
     let next = open.settled(number + 1, Duration::from_secs(10)).await.unwrap();
     assert_eq!(next.seat, of(&engine, "cyd").seat);
     assert!(engine.orders_of(&open, of(&engine, "bob").seat).await.unwrap().is_empty());

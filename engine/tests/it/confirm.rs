@@ -2,7 +2,7 @@
 
 use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, engine, id};
 use engine::clock::Clock;
-use engine::confirm::Step;
+use engine::confirm::Progress;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
@@ -30,9 +30,9 @@ fn by(world: &World, name: &str, tier: membership::Tier, units: u32) -> Click {
 async fn a_lone_order_is_confirmed_at_once() {
     let (_, mut world) = world(5).await;
     world.open.sale.buy(OPEN, by(&world, "ann", Gold, 1)).unwrap();
-    assert_eq!(world.confirmer.step().await, Step::Settled(1));
+    assert_eq!(world.confirmer.make_progress().await, Progress::Settled(1));
     assert_eq!(world.status(1), Some(Status::Confirmed));
-    assert_eq!(world.confirmer.step().await, Step::Idle);
+    assert_eq!(world.confirmer.make_progress().await, Progress::Idle);
 }
 
 #[tokio::test]
@@ -42,16 +42,16 @@ async fn an_unknown_outcome_is_asked_for_again_and_no_unit_goes_back() {
         world.open.sale.buy(OPEN, by(&world, "ann", Gold, 1)).unwrap();
         store.fail([fault, fault]);
         for _ in 0..2 {
-            assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
+            assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
             assert_eq!(world.status(1), Some(Status::Reserved));
             assert!(world.open.trouble().is_some());
             let refusal = world.open.sale.buy(OPEN, by(&world, "bob", Gold, 1));
             assert_eq!(refusal, Err(Refusal::SoldOut { left: Units(0) }));
         }
-        assert_eq!(world.confirmer.step().await, Step::Settled(1));
+        assert_eq!(world.confirmer.make_progress().await, Progress::Settled(1));
         assert_eq!(world.status(1), Some(Status::Confirmed));
         assert_eq!(world.open.trouble(), None);
-        assert_eq!(store.outbox_after(&id(), 0, 9).await.unwrap().len(), 1);
+        assert_eq!(store.inner.reading.outbox_after(&id(), 0, 9).await.unwrap().len(), 1);
     }
 }
 
@@ -63,11 +63,11 @@ async fn a_fenced_sale_stops_at_once_and_releases_what_the_store_does_not_have()
     }
     // The first batch of three gets through, its answer does not, and another process takes over.
     store.fail([Fault::LostAfter]);
-    assert!(matches!(world.confirmer.step().await, Step::Retry(_)));
-    store.inner.open(&id()).await.unwrap();
-    world.confirmer.step().await;
-    world.confirmer.step().await;
-    world.confirmer.step().await;
+    assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
+    store.inner.opening.open(&id()).await.unwrap();
+    world.confirmer.make_progress().await;
+    world.confirmer.make_progress().await;
+    world.confirmer.make_progress().await;
     let statuses = [1, 2, 3, 4].map(|number| world.status(number).unwrap());
     assert_eq!(statuses[..3], [Status::Confirmed; 3]);
     assert_eq!(statuses[3], Status::Released);
@@ -77,9 +77,9 @@ async fn a_fenced_sale_stops_at_once_and_releases_what_the_store_does_not_have()
 
 #[tokio::test]
 async fn a_restart_resumes_stock_holdings_switches_and_keys() {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let store: Store = MemoryStore::default().into();
     let clock = Clock::by_hand(OPEN);
-    let first = Engine::start(Arc::clone(&store), clock.clone(), CALM).await.unwrap();
+    let first = Engine::start(store.clone(), clock.clone(), CALM).await.unwrap();
     let open = first.create(&crate::support::terms(10)).await.unwrap();
     let seat = first.roster().seat("ann").unwrap();
     let key = Some(engine::rules::key::IdempotencyKey(std::num::NonZeroU64::MIN));
@@ -133,7 +133,7 @@ async fn a_wait_ends_with_the_verdict_or_when_its_time_is_over() {
     let wait = tokio::spawn(async move { open.settled(number, Duration::from_secs(10)).await });
     tokio::task::yield_now().await;
     world.clock.set(Millis(5_007));
-    world.confirmer.step().await;
+    world.confirmer.make_progress().await;
     let settled = wait.await.unwrap().unwrap();
     assert_eq!((settled.status, settled.settled_at), (Status::Confirmed, Some(Millis(5_007))));
     assert_eq!(world.open.settled(99, Duration::from_secs(10)).await, None);

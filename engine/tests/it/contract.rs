@@ -13,18 +13,18 @@ use std::path::Path;
 
 const AT: Millis = Millis(5_001);
 
-pub(crate) async fn memory(_: &Path) -> Box<dyn Store> {
-    Box::new(std::future::ready(MemoryStore::default()).await)
+pub(crate) async fn memory(_: &Path) -> Store {
+    std::future::ready(MemoryStore::default().into()).await
 }
 
-pub(crate) async fn redb(folder: &Path) -> Box<dyn Store> {
-    Box::new(std::future::ready(RedbStore::open(&folder.join("store.redb")).unwrap()).await)
+pub(crate) async fn redb(folder: &Path) -> Store {
+    std::future::ready(RedbStore::open(&folder.join("store.redb")).unwrap().into()).await
 }
 
-pub(crate) async fn redis(server: &RedisServer) -> Box<dyn Store> {
+pub(crate) async fn redis(server: &RedisServer) -> Store {
     let (store, warnings) = RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap();
     assert_eq!(warnings, [""; 0]);
-    Box::new(store)
+    store.into()
 }
 
 /// Runs each promise against each adapter.
@@ -33,20 +33,20 @@ macro_rules! contract {
         mod memory_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$promise(&*crate::contract::memory(folder.path()).await).await;
+                super::$promise(&crate::contract::memory(folder.path()).await).await;
             })*
         }
         mod redb_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$promise(&*crate::contract::redb(folder.path()).await).await;
+                super::$promise(&crate::contract::redb(folder.path()).await).await;
             })*
         }
         mod redis_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
                 let server = crate::redis_server::RedisServer::start(folder.path());
-                super::$promise(&*crate::contract::redis(&server).await).await;
+                super::$promise(&crate::contract::redis(&server).await).await;
             })*
         }
     };
@@ -77,105 +77,110 @@ contract!(
     the_audit_finds_nothing_to_say,
 );
 
-pub(crate) async fn opened(store: &dyn Store, stock: u32) -> u64 {
-    store.create(&terms(stock)).await.unwrap();
-    store.open(&id()).await.unwrap().epoch
+pub(crate) async fn opened(store: &Store, stock: u32) -> u64 {
+    store.opening.create(&terms(stock)).await.unwrap();
+    store.opening.open(&id()).await.unwrap().epoch
 }
 
 const fn stored(status: Status) -> Verdict {
     Verdict::Stored(status, AT)
 }
 
-async fn a_sale_is_made_once(store: &dyn Store) {
+async fn a_sale_is_made_once(store: &Store) {
     opened(store, 10).await;
-    assert_eq!(store.create(&terms(99)).await, Err(StoreError::SaleExists));
-    assert_eq!(store.create(&terms(10)).await, Err(StoreError::SaleExists));
-    assert_eq!(store.sales().await.unwrap(), [id()]);
-    assert_eq!(store.open(&id()).await.unwrap().stock, Units(10));
+    assert_eq!(store.opening.create(&terms(99)).await, Err(StoreError::SaleExists));
+    assert_eq!(store.opening.create(&terms(10)).await, Err(StoreError::SaleExists));
+    assert_eq!(store.reading.sales().await.unwrap(), [id()]);
+    assert_eq!(store.opening.open(&id()).await.unwrap().stock, Units(10));
 }
 
-async fn each_opening_has_a_higher_epoch(store: &dyn Store) {
+async fn each_opening_has_a_higher_epoch(store: &Store) {
     let first = opened(store, 10).await;
-    let second = store.open(&id()).await.unwrap().epoch;
+    let second = store.opening.open(&id()).await.unwrap().epoch;
     assert!(second > first);
 }
 
-async fn an_order_is_decided_once(store: &dyn Store) {
+async fn an_order_is_decided_once(store: &Store) {
     let epoch = opened(store, 10).await;
     let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Regular, 1)];
-    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
-    let record = store.order(&id(), 1).await.unwrap().unwrap();
+    let record = store.reading.order(&id(), 1).await.unwrap().unwrap();
     assert_eq!((record.status, record.units, record.epoch), (Confirmed, Units(2), epoch));
 }
 
-async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &dyn Store) {
+async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &Store) {
     let epoch = opened(store, 2).await;
     let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 1)];
     let first = batch(epoch, orders);
-    let verdicts = store.commit(&first).await.unwrap();
+    let verdicts = store.selling.commit(&first).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
     let again = engine::store::Batch { at: Millis(8_000), ..first };
-    assert_eq!(store.commit(&again).await.unwrap(), verdicts);
-    assert_eq!(store.open(&id()).await.unwrap().left, Units(0));
-    assert_eq!(store.outbox_after(&id(), 0, 10).await.unwrap().len(), 2);
+    assert_eq!(store.selling.commit(&again).await.unwrap(), verdicts);
+    assert_eq!(store.opening.open(&id()).await.unwrap().left, Units(0));
+    assert_eq!(store.reading.outbox_after(&id(), 0, 10).await.unwrap().len(), 2);
 }
 
-async fn the_limit_holds_over_all_orders_of_a_member(store: &dyn Store) {
+async fn the_limit_holds_over_all_orders_of_a_member(store: &Store) {
     let epoch = opened(store, 10).await;
     let orders = vec![placed(1, "ann", Gold, 2), placed(2, "ann", Gold, 2)];
-    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
-    let verdicts = store.commit(&batch(epoch, vec![placed(3, "ann", Gold, 1)])).await.unwrap();
+    let verdicts =
+        store.selling.commit(&batch(epoch, vec![placed(3, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)]);
 }
 
-async fn a_change_of_tier_does_not_undo_an_order(store: &dyn Store) {
+async fn a_change_of_tier_does_not_undo_an_order(store: &Store) {
     let epoch = opened(store, 10).await;
     // Clicked as regular, then as diamond; the higher tier is decided first.
     let orders = vec![placed(2, "ann", Diamond, 4), placed(1, "ann", Regular, 1)];
-    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
 }
 
-async fn the_stock_is_never_exceeded(store: &dyn Store) {
+async fn the_stock_is_never_exceeded(store: &Store) {
     let epoch = opened(store, 3).await;
     let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 2)];
-    let verdicts = store.commit(&batch(epoch, orders)).await.unwrap();
+    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
-    let verdicts = store.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
+    let verdicts =
+        store.selling.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)], "the last unit is sold");
 }
 
-async fn a_stale_epoch_changes_nothing(store: &dyn Store) {
+async fn a_stale_epoch_changes_nothing(store: &Store) {
     let stale = opened(store, 10).await;
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    let verdicts = store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    let verdicts =
+        store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Fenced]);
-    assert_eq!(store.order(&id(), 1).await.unwrap(), None);
-    assert_eq!(store.switch(&id(), stale, Switch::Close).await, Err(StoreError::Fenced));
-    assert_eq!(store.top_up(&id(), stale, "k", Units(1)).await, Err(StoreError::Fenced));
-    let verdicts = store.commit(&batch(epoch, vec![placed(1, "bob", Gold, 1)])).await.unwrap();
+    assert_eq!(store.reading.order(&id(), 1).await.unwrap(), None);
+    assert_eq!(store.operating.switch(&id(), stale, Switch::Close).await, Err(StoreError::Fenced));
+    assert_eq!(store.operating.top_up(&id(), stale, "k", Units(1)).await, Err(StoreError::Fenced));
+    let verdicts =
+        store.selling.commit(&batch(epoch, vec![placed(1, "bob", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)]);
     // The number now stands for another process's order: to the stale one it is no verdict.
-    let verdicts = store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    let verdicts =
+        store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Fenced]);
 }
 
-async fn only_the_newest_opening_holds_the_sale(store: &dyn Store) {
-    store.create(&terms(10)).await.unwrap();
-    assert_eq!(store.create(&terms(10)).await, Ok(()), "nobody has opened it yet");
-    let stale = store.open(&id()).await.unwrap().epoch;
-    assert_eq!(store.hold(&id(), stale).await, Ok(()));
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    assert_eq!(store.hold(&id(), stale).await, Err(StoreError::Fenced));
-    assert_eq!(store.restore(&id(), stale, &[]).await, Err(StoreError::Fenced));
-    assert_eq!(store.hold(&id(), epoch).await, Ok(()));
+async fn only_the_newest_opening_holds_the_sale(store: &Store) {
+    store.opening.create(&terms(10)).await.unwrap();
+    assert_eq!(store.opening.create(&terms(10)).await, Ok(()), "nobody has opened it yet");
+    let stale = store.opening.open(&id()).await.unwrap().epoch;
+    assert_eq!(store.selling.still_sells(&id(), stale).await, Ok(()));
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    assert_eq!(store.selling.still_sells(&id(), stale).await, Err(StoreError::Fenced));
+    assert_eq!(store.opening.restore(&id(), stale, &[]).await, Err(StoreError::Fenced));
+    assert_eq!(store.selling.still_sells(&id(), epoch).await, Ok(()));
 }
 
 /// A settled order as the process that took it knows it.
 pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
-    let engine::store::Placed { number, member, tier, units, reserved_at, key, .. } =
+    let engine::store::ReservedOrder { number, member, tier, units, reserved_at, key, .. } =
         placed(number, name, Gold, units);
     let settled_at = AT;
     Record {
@@ -193,72 +198,72 @@ pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: 
     }
 }
 
-async fn what_was_lost_is_put_back_once(store: &dyn Store) {
+async fn what_was_lost_is_put_back_once(store: &Store) {
     let epoch = opened(store, 10).await;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
     let orders = [
         known(1, "ann", 2, Confirmed, epoch),
         known(2, "bob", 3, Confirmed, epoch),
         known(4, "ann", 2, Released, epoch),
     ];
     for _ in 0..2 {
-        let head = store.restore(&id(), epoch, &orders).await.unwrap();
+        let head = store.opening.restore(&id(), epoch, &orders).await.unwrap();
         assert_eq!((head.stock, head.left), (Units(10), Units(5)));
         assert_eq!(
             (head.tallies.of(Confirmed)[Gold].orders, head.tallies.of(Released)[Gold].orders),
             (2, 1)
         );
     }
-    assert_eq!(store.outbox_after(&id(), 0, 10).await.unwrap().len(), 3);
+    assert_eq!(store.reading.outbox_after(&id(), 0, 10).await.unwrap().len(), 3);
     let limited = vec![placed(5, "bob", Gold, 1), placed(6, "ann", Gold, 1)];
-    let verdicts = store.commit(&batch(epoch, limited)).await.unwrap();
+    let verdicts = store.selling.commit(&batch(epoch, limited)).await.unwrap();
     assert_eq!(verdicts, [stored(Released), stored(Confirmed)], "holdings came back, too");
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     let another = [known(2, "cyd", 3, Confirmed, epoch)];
-    let refused = store.restore(&id(), epoch, &another).await;
+    let refused = store.opening.restore(&id(), epoch, &another).await;
     assert!(matches!(refused, Err(StoreError::Damaged(_))), "{refused:?}");
 }
 
-async fn what_is_put_back_takes_units_that_are_left(store: &dyn Store) {
+async fn what_is_put_back_takes_units_that_are_left(store: &Store) {
     let epoch = opened(store, 3).await;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
     let orders = [known(2, "bob", 1, Confirmed, epoch), known(3, "cyd", 1, Confirmed, epoch)];
-    let short = store.restore(&id(), epoch, &orders).await;
+    let short = store.opening.restore(&id(), epoch, &orders).await;
     assert!(matches!(short, Err(StoreError::TooLittleStock(_))), "{short:?}");
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
-    assert_eq!(store.order(&id(), 3).await.unwrap(), None);
+    assert_eq!(store.reading.order(&id(), 3).await.unwrap(), None);
 }
 
-async fn a_large_batch_is_decided_as_one(store: &dyn Store) {
+async fn a_large_batch_is_decided_as_one(store: &Store) {
     let epoch = opened(store, 10_000).await;
-    let most = store.batch_orders_max().min(1_000);
+    let most = store.selling.batch_orders_max().min(1_000);
     let orders = (1..=most as u64).map(|n| placed(n, &format!("m{}", n % 300), Diamond, 1));
-    let verdicts = store.commit(&batch(epoch, orders.collect())).await.unwrap();
+    let verdicts = store.selling.commit(&batch(epoch, orders.collect())).await.unwrap();
     assert_eq!(verdicts, vec![stored(Confirmed); most]);
-    let page = store.orders_after(&id(), 100, most).await.unwrap();
+    let page = store.reading.orders_after(&id(), 100, most).await.unwrap();
     assert_eq!(page.len(), most - 100);
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
 }
 
-async fn a_fenced_resend_still_tells_what_was_stored(store: &dyn Store) {
+async fn a_fenced_resend_still_tells_what_was_stored(store: &Store) {
     let stale = opened(store, 10).await;
-    store.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
-    store.open(&id()).await.unwrap();
+    store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.opening.open(&id()).await.unwrap();
     let resend = batch(stale, vec![placed(1, "ann", Gold, 1), placed(2, "bob", Gold, 1)]);
-    let verdicts = store.commit(&resend).await.unwrap();
+    let verdicts = store.selling.commit(&resend).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), Verdict::Fenced]);
 }
 
-async fn a_resumed_sale_is_what_was_stored(store: &dyn Store) {
+async fn a_resumed_sale_is_what_was_stored(store: &Store) {
     let epoch = opened(store, 10).await;
     let key = Some(engine::rules::key::IdempotencyKey(std::num::NonZeroU64::MIN));
-    let keyed = engine::store::Placed { key, ..placed(7, "bob", Regular, 1) };
+    let keyed = engine::store::ReservedOrder { key, ..placed(7, "bob", Regular, 1) };
     let orders = vec![placed(3, "ann", Gold, 2), keyed];
-    store.commit(&batch(epoch, orders)).await.unwrap();
-    let opened = store.open(&id()).await.unwrap();
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    let opened = store.opening.open(&id()).await.unwrap();
     assert_eq!((opened.stock, opened.left, opened.next_number), (Units(10), Units(7), 8));
     assert_eq!(opened.held, [(member("ann"), Units(2)), (member("bob"), Units(1))]);
     assert_eq!(opened.tallies.of(Confirmed)[Gold].units, 2);
@@ -268,64 +273,67 @@ async fn a_resumed_sale_is_what_was_stored(store: &dyn Store) {
     assert_eq!(opened.terms, terms(10));
 }
 
-async fn switches_last(store: &dyn Store) {
+async fn switches_last(store: &Store) {
     let epoch = opened(store, 10).await;
-    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
-    let opened = store.open(&id()).await.unwrap();
+    store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    let opened = store.opening.open(&id()).await.unwrap();
     assert!(opened.is_paused && !opened.is_closed);
-    store.switch(&id(), opened.epoch, Switch::Resume).await.unwrap();
-    store.switch(&id(), opened.epoch, Switch::Close).await.unwrap();
-    let opened = store.open(&id()).await.unwrap();
+    store.operating.switch(&id(), opened.epoch, Switch::Resume).await.unwrap();
+    store.operating.switch(&id(), opened.epoch, Switch::Close).await.unwrap();
+    let opened = store.opening.open(&id()).await.unwrap();
     assert!(!opened.is_paused && opened.is_closed);
 }
 
-async fn a_top_up_counts_once(store: &dyn Store) {
+async fn a_top_up_counts_once(store: &Store) {
     let epoch = opened(store, 10).await;
-    assert_eq!(store.top_up(&id(), epoch, "monday", Units(5)).await, Ok(Units(15)));
-    assert_eq!(store.top_up(&id(), epoch, "tuesday", Units(5)).await, Ok(Units(20)));
-    assert_eq!(store.top_up(&id(), epoch, "monday", Units(5)).await, Ok(Units(20)));
-    let conflict = store.top_up(&id(), epoch, "monday", Units(6)).await;
+    assert_eq!(store.operating.top_up(&id(), epoch, "monday", Units(5)).await, Ok(Units(15)));
+    assert_eq!(store.operating.top_up(&id(), epoch, "tuesday", Units(5)).await, Ok(Units(20)));
+    assert_eq!(store.operating.top_up(&id(), epoch, "monday", Units(5)).await, Ok(Units(20)));
+    let conflict = store.operating.top_up(&id(), epoch, "monday", Units(6)).await;
     assert_eq!(conflict, Err(StoreError::TopUpConflict(Units(5))));
-    let opened = store.open(&id()).await.unwrap();
+    let opened = store.opening.open(&id()).await.unwrap();
     assert_eq!((opened.stock, opened.left), (Units(20), Units(20)));
 }
 
-async fn a_top_up_over_the_largest_stock_is_refused(store: &dyn Store) {
+async fn a_top_up_over_the_largest_stock_is_refused(store: &Store) {
     let epoch = opened(store, 10).await;
     for add in [9_999_991, u32::MAX] {
-        let refused = store.top_up(&id(), epoch, "k", Units(add)).await;
+        let refused = store.operating.top_up(&id(), epoch, "k", Units(add)).await;
         assert_eq!(refused, Err(StoreError::TooMuchStock(Units(10))));
     }
-    assert_eq!(store.top_up(&id(), epoch, "k", Units(9_999_990)).await, Ok(Units(10_000_000)));
+    assert_eq!(
+        store.operating.top_up(&id(), epoch, "k", Units(9_999_990)).await,
+        Ok(Units(10_000_000))
+    );
 }
 
-async fn each_change_has_one_outbox_entry(store: &dyn Store) {
+async fn each_change_has_one_outbox_entry(store: &Store) {
     let epoch = opened(store, 2).await;
     let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 2)];
-    store.commit(&batch(epoch, orders)).await.unwrap();
-    store.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
-    let entries = store.outbox_after(&id(), 0, 10).await.unwrap();
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
+    let entries = store.reading.outbox_after(&id(), 0, 10).await.unwrap();
     let told: Vec<_> = entries.iter().map(|e| (e.seq, e.number, e.status)).collect();
     assert_eq!(told, [(1, 1, Confirmed), (2, 2, Released), (3, 3, Released)]);
     // A page that begins or ends within one commit's entries.
-    let page = store.outbox_after(&id(), 1, 1).await.unwrap();
+    let page = store.reading.outbox_after(&id(), 1, 1).await.unwrap();
     assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2]);
-    assert_eq!(store.outbox_after(&id(), 3, 10).await.unwrap(), []);
+    assert_eq!(store.reading.outbox_after(&id(), 3, 10).await.unwrap(), []);
 }
 
-async fn orders_are_paged_by_number(store: &dyn Store) {
+async fn orders_are_paged_by_number(store: &Store) {
     let epoch = opened(store, 10).await;
     let orders = [5, 2, 9].map(|number| placed(number, &format!("m{number}"), Gold, 1));
-    store.commit(&batch(epoch, orders.into())).await.unwrap();
+    store.selling.commit(&batch(epoch, orders.into())).await.unwrap();
     let numbers =
         |records: Vec<Record>| -> Vec<u64> { records.iter().map(|record| record.number).collect() };
-    assert_eq!(numbers(store.orders_after(&id(), 0, 2).await.unwrap()), [2, 5]);
-    assert_eq!(numbers(store.orders_after(&id(), 5, 2).await.unwrap()), [9]);
-    assert_eq!(numbers(store.orders_after(&id(), 0, 0).await.unwrap()), [0; 0]);
-    assert_eq!(numbers(store.orders_after(&id(), u64::MAX, 2).await.unwrap()), [0; 0]);
+    assert_eq!(numbers(store.reading.orders_after(&id(), 0, 2).await.unwrap()), [2, 5]);
+    assert_eq!(numbers(store.reading.orders_after(&id(), 5, 2).await.unwrap()), [9]);
+    assert_eq!(numbers(store.reading.orders_after(&id(), 0, 0).await.unwrap()), [0; 0]);
+    assert_eq!(numbers(store.reading.orders_after(&id(), u64::MAX, 2).await.unwrap()), [0; 0]);
 }
 
-async fn a_members_orders_are_found(store: &dyn Store) {
+async fn a_members_orders_are_found(store: &Store) {
     let epoch = opened(store, 10).await;
     let orders = vec![
         placed(4, "ann", Diamond, 1),
@@ -333,30 +341,33 @@ async fn a_members_orders_are_found(store: &dyn Store) {
         placed(1, "ann", Diamond, 1),
         placed(6, "ann", Diamond, 9),
     ];
-    store.commit(&batch(epoch, orders)).await.unwrap();
-    let orders = store.orders_of(&id(), &member("ann")).await.unwrap();
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    let orders = store.reading.orders_of(&id(), &member("ann")).await.unwrap();
     let told: Vec<_> = orders.iter().map(|record| (record.number, record.status)).collect();
     assert_eq!(told, [(1, Confirmed), (4, Confirmed), (6, Released)]);
 }
 
-async fn what_is_not_there_is_not_found(store: &dyn Store) {
+async fn what_is_not_there_is_not_found(store: &Store) {
     let nobody = "nobody".parse().unwrap();
-    assert_eq!(store.open(&nobody).await, Err(StoreError::UnknownSale));
-    assert_eq!(store.switch(&nobody, 1, Switch::Pause).await, Err(StoreError::UnknownSale));
+    assert_eq!(store.opening.open(&nobody).await, Err(StoreError::UnknownSale));
+    assert_eq!(
+        store.operating.switch(&nobody, 1, Switch::Pause).await,
+        Err(StoreError::UnknownSale)
+    );
     let unknown = engine::store::Batch { sale: nobody, ..batch(1, Vec::new()) };
-    assert_eq!(store.commit(&unknown).await, Err(StoreError::UnknownSale));
-    assert_eq!(store.order(&id(), 1).await, Ok(None));
-    assert_eq!(store.orders_of(&id(), &member("ann")).await, Ok(Vec::new()));
-    assert_eq!(store.sales().await, Ok(Vec::new()));
+    assert_eq!(store.selling.commit(&unknown).await, Err(StoreError::UnknownSale));
+    assert_eq!(store.reading.order(&id(), 1).await, Ok(None));
+    assert_eq!(store.reading.orders_of(&id(), &member("ann")).await, Ok(Vec::new()));
+    assert_eq!(store.reading.sales().await, Ok(Vec::new()));
 }
 
-async fn the_audit_finds_nothing_to_say(store: &dyn Store) {
+async fn the_audit_finds_nothing_to_say(store: &Store) {
     let epoch = opened(store, 4).await;
-    store.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
+    store.operating.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
     let orders =
         vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 3), placed(3, "ann", Gold, 2)];
-    store.commit(&batch(epoch, orders)).await.unwrap();
-    let audit = store.audit().await.unwrap();
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     let found = &audit.sales[0];
     let counts = (

@@ -61,7 +61,7 @@ impl StorageBackend for FullDisk {
     }
 }
 
-fn store(folder: &Path) -> (RedbStore, Arc<AtomicBool>) {
+fn store(folder: &Path) -> (Store, Arc<AtomicBool>) {
     let (path, is_full) = (folder.join("store.redb"), Arc::new(AtomicBool::new(false)));
     let full = Arc::clone(&is_full);
     let open = move || {
@@ -74,21 +74,21 @@ fn store(folder: &Path) -> (RedbStore, Arc<AtomicBool>) {
         let disk = FullDisk { file: FileBackend::new(file)?, is_full: Arc::clone(&full) };
         Ok(Database::builder().create_with_backend(disk)?)
     };
-    (RedbStore::with(Box::new(open)).unwrap(), is_full)
+    (RedbStore::with(Box::new(open)).unwrap().into(), is_full)
 }
 
 #[tokio::test]
 async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let (store, is_full) = store(folder.path());
-    store.create(&terms(10)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.opening.create(&terms(10)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     // Ordering: Relaxed, as in `check`.
     is_full.store(true, Ordering::Relaxed);
     let second = batch(epoch, vec![placed(2, "bob", Gold, 1)]);
     for _ in 0..3 {
-        let error = store.commit(&second).await.unwrap_err();
+        let error = store.selling.commit(&second).await.unwrap_err();
         assert!(
             matches!(&error, StoreError::Unknown(why) if why.contains("free space")),
             "{error}"
@@ -96,9 +96,9 @@ async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
     }
     // Ordering: Relaxed, as in `check`.
     is_full.store(false, Ordering::Relaxed);
-    let verdicts = store.commit(&second).await.unwrap();
+    let verdicts = store.selling.commit(&second).await.unwrap();
     assert!(matches!(verdicts[..], [Verdict::Stored(Status::Confirmed, _)]));
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(
         audit.is_clean() && audit.sales[0].tallies.sum(Status::Confirmed).orders == 2,
         "{audit:?}"
@@ -109,8 +109,7 @@ async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
 async fn orders_reserved_on_a_full_disk_are_confirmed_when_there_is_room_again() {
     let folder = tempfile::tempdir().unwrap();
     let (store, is_full) = store(folder.path());
-    let engine =
-        Engine::start(Arc::new(store), Clock::by_hand(OPEN), crate::support::CALM).await.unwrap();
+    let engine = Engine::start(store, Clock::by_hand(OPEN), crate::support::CALM).await.unwrap();
     let open = engine.create(&terms(10)).await.unwrap();
     // Ordering: Relaxed, as in `check`.
     is_full.store(true, Ordering::Relaxed);
@@ -137,13 +136,13 @@ async fn the_audit_names_everything_that_does_not_add_up() {
     const OUTBOX: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("outbox");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.redb");
-    let store = RedbStore::open(&path).unwrap();
-    store.create(&terms(10)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
+    let store = Store::from(RedbStore::open(&path).unwrap());
+    store.opening.create(&terms(10)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
     for (number, name) in [(1, "ann"), (2, "bob"), (3, "cyd")] {
-        store.commit(&batch(epoch, vec![placed(number, name, Gold, 2)])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![placed(number, name, Gold, 2)])).await.unwrap();
     }
-    assert!(store.audit().await.unwrap().is_clean());
+    assert!(store.reading.audit().await.unwrap().is_clean());
     drop(store);
 
     let database = Database::open(&path).unwrap();
@@ -154,7 +153,7 @@ async fn the_audit_names_everything_that_does_not_add_up() {
     txn.commit().unwrap();
     drop(database);
 
-    let audit = RedbStore::open(&path).unwrap().audit().await.unwrap();
+    let audit = Store::from(RedbStore::open(&path).unwrap()).reading.audit().await.unwrap();
     assert!(!audit.is_clean());
     let said = audit.sales[0].differences.join("\n");
     for difference in [

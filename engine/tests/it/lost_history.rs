@@ -9,7 +9,7 @@ use engine::rules::order::{OrderId, Step};
 use engine::rules::refusal::Refusal;
 use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::store::{Store, StoreError, Switch};
+use engine::store::{StoreError, Switch};
 use engine::{Engine, Found};
 use membership::Tier::{Diamond, Gold};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) struct Selling {
 
 impl Selling {
     pub(crate) async fn start(server: &RedisServer, stock: u32, patience: Duration) -> Self {
-        let store = Arc::new(connect(server).await);
+        let store = connect(server).await;
         let engine = Engine::start(store, Clock::by_hand(OPEN), patience).await.unwrap();
         let open = engine.create(&terms(stock)).await.unwrap();
         Self { engine, open, clicks: 0 }
@@ -57,7 +57,7 @@ impl Selling {
 
     /// Another process takes the sale over.
     async fn replaced(&self, server: &RedisServer) -> Self {
-        let store = Arc::new(connect(server).await);
+        let store = connect(server).await;
         let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
         let open = engine.sale("drop").unwrap();
         Self { engine, open, clicks: 100 + self.clicks }
@@ -110,14 +110,14 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
     assert_eq!(order.status, Confirmed);
     world.confirmed().await;
     let store = connect(&server).await;
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     assert_eq!(audit.sales[0].tallies.sum(Confirmed).orders, 5);
-    let again = store.open(&id()).await.unwrap();
+    let again = store.opening.open(&id()).await.unwrap();
     let keys: Vec<u64> = again.keyed.iter().filter_map(|r| r.key).map(|key| key.0.get()).collect();
     assert_eq!(keys.len(), 5, "the keys came back, too");
     // Who had read the outbox to its end misses nothing of what came after.
-    let later = store.outbox_after(&id(), 3, 10).await.unwrap();
+    let later = store.reading.outbox_after(&id(), 3, 10).await.unwrap();
     assert_eq!(later.len(), 4);
 }
 
@@ -139,7 +139,7 @@ async fn a_sale_that_is_gone_is_not_made_anew() {
     copy(&server, "backup", "flashlane");
     world.engine.switch(&world.open, Switch::Resume).await.unwrap();
     world.confirmed().await;
-    let audit = connect(&server).await.audit().await.unwrap();
+    let audit = connect(&server).await.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     assert_eq!(audit.sales[0].tallies.sum(Confirmed).orders, 3);
 }
@@ -161,7 +161,7 @@ async fn a_lost_top_up_is_asked_for_and_not_made_up() {
     world.engine.top_up(&world.open, "monday", Units(2)).await.unwrap();
     world.engine.switch(&world.open, Switch::Resume).await.unwrap();
     until(|| world.open.sale.meter().stored().of(Confirmed)[Diamond].orders == 3).await;
-    let audit = connect(&server).await.audit().await.unwrap();
+    let audit = connect(&server).await.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     assert_eq!((audit.sales[0].stock, audit.sales[0].left), (Units(3), Units(0)));
 }
@@ -177,7 +177,7 @@ async fn lost_turns_of_the_operator_are_noticed_and_a_closed_sale_stays_closed()
     world.halted().await;
     assert!(world.open.has_lost_history());
     world.engine.switch(&world.open, Switch::Resume).await.unwrap();
-    assert!(connect(&server).await.open(&id()).await.unwrap().is_closed);
+    assert!(connect(&server).await.opening.open(&id()).await.unwrap().is_closed);
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_history_that_another_process_sold_on_is_told_and_ends_what_waits() {
     copy(&server, "flashlane", "backup");
     world.confirmed().await;
     copy(&server, "backup", "flashlane");
-    connect(&server).await.open(&id()).await.unwrap();
+    connect(&server).await.opening.open(&id()).await.unwrap();
     let waiting = world.click().unwrap();
     world.halted().await;
     assert!(world.open.has_lost_history(), "not only fenced");
@@ -203,16 +203,17 @@ async fn a_history_that_another_process_sold_on_is_told_and_ends_what_waits() {
 async fn a_sale_that_is_damaged_does_not_keep_the_others_from_opening() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
+    store.opening.create(&terms(9)).await.unwrap();
     store
+        .opening
         .create(&engine::rules::terms::Terms { id: "zz".parse().unwrap(), ..terms(9) })
         .await
         .unwrap();
     server.must("SET flashlane:{zz}:orders junk");
-    let engine = Engine::start(Arc::new(store), Clock::by_hand(OPEN), CALM).await.unwrap();
+    let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
     assert!(engine.sale("drop").is_some() && engine.sale("zz").is_none());
     assert!(engine.damaged().keys().eq([&"zz".parse().unwrap()]));
-    let audit = connect(&server).await.audit().await.unwrap();
+    let audit = connect(&server).await.reading.audit().await.unwrap();
     assert!(audit.sales[1].differences[0].contains("flashlane:{zz}:orders"), "{audit:?}");
 }
 
@@ -220,17 +221,17 @@ async fn a_sale_that_is_damaged_does_not_keep_the_others_from_opening() {
 async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap();
     // What a call before that one looked like, with what it had seen.
     let function = server.must("FUNCTION LIST");
     let name = function.lines().find(|line| line.ends_with("_switch")).unwrap();
     let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
     let stale = server.must(&format!("FCALL {name} {} {keys} {epoch} 0 0 paused 0", ROWS.len()));
     assert!(stale.contains("STALE"), "{stale}");
-    store.switch(&id(), epoch, Switch::Close).await.unwrap();
-    let opened = store.open(&id()).await.unwrap();
+    store.operating.switch(&id(), epoch, Switch::Close).await.unwrap();
+    let opened = store.opening.open(&id()).await.unwrap();
     assert!(opened.is_paused && opened.is_closed);
 }
 
@@ -238,7 +239,7 @@ async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
 async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
     let (_folder, server) = started(&[]);
     let world = Selling::start(&server, 9, Duration::from_millis(60)).await;
-    connect(&server).await.open(&id()).await.unwrap();
+    connect(&server).await.opening.open(&id()).await.unwrap();
     // As if somebody woke the confirmer without a pause.
     until(|| {
         world.open.wake();
@@ -284,8 +285,8 @@ async fn what_a_former_process_left_unpaid_and_the_waitlist_are_put_back_as_well
     second.halted().await;
     second.engine.switch(&second.open, Switch::Resume).await.unwrap();
     let store = connect(&server).await;
-    assert_eq!(store.waiting(&id()).await.unwrap(), [waiting("zoe", Gold, 1, 1)]);
-    let audit = store.audit().await.unwrap();
+    assert_eq!(store.reading.waiting(&id()).await.unwrap(), [waiting("zoe", Gold, 1, 1)]);
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     let tallies = audit.sales[0].tallies;
     assert_eq!((tallies.sum(Status::Paid).orders, tallies.sum(Confirmed).orders), (1, 8));
@@ -295,7 +296,7 @@ async fn what_a_former_process_left_unpaid_and_the_waitlist_are_put_back_as_well
 async fn a_process_that_another_one_replaced_notices_without_a_click() {
     let (_folder, server) = started(&[]);
     let mut world = Selling::start(&server, 9, Duration::from_millis(60)).await;
-    connect(&server).await.open(&id()).await.unwrap();
+    connect(&server).await.opening.open(&id()).await.unwrap();
     world.halted().await;
     assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
     assert_eq!(world.click(), Err(Refusal::Busy));

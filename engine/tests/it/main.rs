@@ -7,6 +7,7 @@ mod confirm;
 mod contract;
 mod change_contract;
 mod changes;
+mod circles;
 mod edges;
 mod failing_disk;
 mod lost_history;

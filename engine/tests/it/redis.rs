@@ -15,8 +15,8 @@ pub(crate) fn started(settings: &[&str]) -> (TempDir, RedisServer) {
     (folder, server)
 }
 
-pub(crate) async fn connect(server: &RedisServer) -> RedisStore {
-    RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap().0
+pub(crate) async fn connect(server: &RedisServer) -> Store {
+    RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap().0.into()
 }
 
 /// Why this Redis may not be used.
@@ -110,17 +110,18 @@ async fn the_documented_rights_are_enough_and_not_more() {
     assert!(why.contains("--redis-loader"), "{why}");
     let both = RedisOptions { loader_url: Some(url("loader:l0ad")), ..alone.clone() };
     let (store, warnings) = RedisStore::connect(&both).await.unwrap();
+    let store = Store::from(store);
     assert_eq!(warnings, [""; 0]);
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    store.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
-    store.switch(&id(), epoch, Switch::Pause).await.unwrap();
-    store.hold(&id(), epoch).await.unwrap();
-    store.restore(&id(), epoch, &[]).await.unwrap();
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.operating.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
+    store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap();
+    store.selling.still_sells(&id(), epoch).await.unwrap();
+    store.opening.restore(&id(), epoch, &[]).await.unwrap();
     let orders = vec![placed(1, "ann", Gold, 1), placed(2, "bob", Tier::Regular, 9)];
-    store.commit(&batch(epoch, orders)).await.unwrap();
-    assert_eq!(store.orders_of(&id(), &"ann".parse().unwrap()).await.unwrap().len(), 1);
-    assert!(store.audit().await.unwrap().is_clean());
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(store.reading.orders_of(&id(), &"ann".parse().unwrap()).await.unwrap().len(), 1);
+    assert!(store.reading.audit().await.unwrap().is_clean());
     // What another has loaded may be used by who may not load.
     RedisStore::connect(&alone).await.unwrap();
     for right in RIGHTS.split_whitespace().filter(|word| word.starts_with('+')) {
@@ -140,16 +141,16 @@ async fn the_documented_rights_are_enough_and_not_more() {
 async fn a_right_that_is_withdrawn_while_selling_changes_nothing() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
     for right in ["hset", "xadd", "hmget", "fcall"] {
         server.must(&format!("ACL SETUSER default -{right}"));
-        let refused = store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+        let refused = store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
         assert!(refused.is_err(), "{right}");
         server.must(&format!("ACL SETUSER default +{right}"));
-        assert!(store.audit().await.unwrap().is_clean(), "{right}: written by halves");
+        assert!(store.reading.audit().await.unwrap().is_clean(), "{right}: written by halves");
     }
-    let verdicts = store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+    let verdicts = store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
     assert!(matches!(verdicts.unwrap()[..], [Verdict::Stored(Confirmed, _)]));
 }
 
@@ -174,18 +175,19 @@ async fn tls_is_spoken_to_a_server_with_a_certificate_that_is_trusted() {
     assert!(why.contains("certificate") || why.contains("UnknownIssuer"), "{why}");
     let trusted = RedisOptions { tls_roots: Some(std::fs::read(&cert).unwrap()), ..strange };
     let (store, _) = RedisStore::connect(&trusted).await.unwrap();
-    store.create(&terms(9)).await.unwrap();
-    assert_eq!(store.sales().await.unwrap(), [id()]);
+    let store = Store::from(store);
+    store.opening.create(&terms(9)).await.unwrap();
+    assert_eq!(store.reading.sales().await.unwrap(), [id()]);
 }
 
 #[tokio::test]
 async fn functions_that_are_gone_are_loaded_again() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
     server.must("FUNCTION FLUSH SYNC");
-    let verdicts = store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+    let verdicts = store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
     assert!(matches!(verdicts.unwrap()[..], [Verdict::Stored(Confirmed, _)]));
 }
 
@@ -193,14 +195,14 @@ async fn functions_that_are_gone_are_loaded_again() {
 async fn a_key_of_another_type_changes_nothing_and_is_named() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     for rows in ["sale", "orders", "holders", "outbox", "top_ups"] {
         let key = format!("flashlane:{{drop}}:{rows}");
         server.must(&format!("COPY {key} kept REPLACE"));
         server.must(&format!("SET {key} junk"));
-        let damaged = store.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await;
+        let damaged = store.selling.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await;
         let named = |why: &str| why.contains(rows);
         assert!(matches!(&damaged, Err(StoreError::Damaged(why)) if named(why)), "{damaged:?}");
         server.must(&format!("DEL {key}"));
@@ -209,17 +211,17 @@ async fn a_key_of_another_type_changes_nothing_and_is_named() {
             server.must(&format!("COPY kept {key} REPLACE"));
         }
     }
-    assert!(store.audit().await.unwrap().is_clean(), "nothing was written by halves");
-    assert_eq!(store.order(&id(), 2).await.unwrap(), None);
+    assert!(store.reading.audit().await.unwrap().is_clean(), "nothing was written by halves");
+    assert_eq!(store.reading.order(&id(), 2).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
     let (_folder, server) = started(&[]);
     let store = connect(&server).await;
-    store.create(&terms(9)).await.unwrap();
-    let epoch = store.open(&id()).await.unwrap().epoch;
-    store.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     for (harm, heal) in [
         (
             "XADD flashlane:{drop}:outbox 7-0 order x",
@@ -230,11 +232,11 @@ async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
         ("HSET flashlane:{drop}:orders 9 junk", "HDEL flashlane:{drop}:orders 9"),
     ] {
         server.must(harm);
-        let damaged = store.hold(&id(), epoch).await;
+        let damaged = store.selling.still_sells(&id(), epoch).await;
         assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
-        assert!(!store.audit().await.unwrap().is_clean(), "{harm}");
+        assert!(!store.reading.audit().await.unwrap().is_clean(), "{harm}");
         server.must(heal);
-        assert_eq!(store.hold(&id(), epoch).await, Ok(()));
+        assert_eq!(store.selling.still_sells(&id(), epoch).await, Ok(()));
     }
 }
 
@@ -248,11 +250,11 @@ async fn an_outbox_that_was_trimmed_adds_up_and_says_so() {
     server.must("XTRIM flashlane:{drop}:outbox MINID 4-0");
     world.confirmed().await;
     let store = connect(&server).await;
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     assert_eq!(audit.sales[0].trimmed_to, 3);
     server.must("XDEL flashlane:{drop}:outbox 5-0");
-    let audit = store.audit().await.unwrap();
+    let audit = store.reading.audit().await.unwrap();
     assert!(audit.sales[0].differences[0].contains("entry 5 is missing"), "{audit:?}");
 }
 
@@ -291,7 +293,7 @@ async fn the_documented_consumer_reads_each_change_and_the_documented_trim_spare
     // Delivered to a consumer that ended before it had done anything.
     server.must("XREADGROUP GROUP ledger gone COUNT 1 STREAMS flashlane:{drop}:outbox >");
     run(&trim, &server);
-    let kept = connect(&server).await.outbox_after(&id(), 0, 10).await.unwrap();
+    let kept = connect(&server).await.reading.outbox_after(&id(), 0, 10).await.unwrap();
     assert_eq!(kept.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [4, 5]);
-    assert!(connect(&server).await.audit().await.unwrap().is_clean());
+    assert!(connect(&server).await.reading.audit().await.unwrap().is_clean());
 }

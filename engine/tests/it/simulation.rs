@@ -6,15 +6,15 @@
 
 use crate::support::{Fault, FaultyStore, World, click, id, terms, waiting};
 use engine::clock::Clock;
-use engine::confirm::Step;
+use engine::confirm::Progress;
 use engine::rules::key::IdempotencyKey;
-use engine::rules::order::{Status, Step as LifeStep};
+use engine::rules::order::{Status, Step};
 use engine::rules::refusal::Refusal;
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::{Accepted, Click};
-use engine::store::{Change, Store, Switch};
+use engine::store::{Change, Switch};
 use membership::Tier;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -168,7 +168,7 @@ impl Simulation {
             96..98 => self.crash().await,
             // Another process takes the sale over, and ends without having sold anything.
             _ => {
-                self.store.inner.open(&id()).await.unwrap();
+                self.store.inner.opening.open(&id()).await.unwrap();
             }
         }
     }
@@ -197,7 +197,7 @@ impl Simulation {
             Fault::Slow(by),
         ];
         self.store.fail([kinds[self.rng.usize(..kinds.len())]]);
-        self.world.confirmer.step().await;
+        self.world.confirmer.make_progress().await;
         self.learn();
     }
 
@@ -251,8 +251,8 @@ impl Simulation {
                 let Some(number) = self.rng.choice(self.model.orders.keys()).copied() else {
                     return;
                 };
-                let step = [LifeStep::Pay, LifeStep::Pay, LifeStep::Cancel][self.rng.usize(..3)];
-                let stored = self.store.order(&id(), number).await.unwrap();
+                let step = [Step::Pay, Step::Pay, Step::Cancel][self.rng.usize(..3)];
+                let stored = self.store.inner.reading.order(&id(), number).await.unwrap();
                 let Some(record) = stored else { return };
                 open.know(record.clone());
                 Change::Order { step, epoch: record.epoch, number }
@@ -292,7 +292,7 @@ impl Simulation {
             _ => Switch::Resume,
         };
         let sale = &self.world.open.sale;
-        if self.store.switch(&id(), sale.epoch(), switch).await.is_err() {
+        if self.store.inner.operating.switch(&id(), sale.epoch(), switch).await.is_err() {
             return;
         }
         match switch {
@@ -310,7 +310,12 @@ impl Simulation {
     async fn top_up(&mut self) {
         let (key, add) = (self.rng.u64(..4), self.rng.u32(1..6));
         let sale = &self.world.open.sale;
-        let done = self.store.top_up(&id(), sale.epoch(), &key.to_string(), Units(add)).await;
+        let done = self
+            .store
+            .inner
+            .operating
+            .top_up(&id(), sale.epoch(), &key.to_string(), Units(add))
+            .await;
         let Ok(total) = done else { return };
         sale.top_up(total);
         self.model.aside = sale.aside().units().0;
@@ -322,7 +327,7 @@ impl Simulation {
     /// The process dies and another one starts: the truth is what the store has.
     async fn crash(&mut self) {
         self.world = World::open(&self.store, &self.clock).await;
-        let stored = self.store.orders_after(&id(), 0, usize::MAX).await.unwrap();
+        let stored = self.store.inner.reading.orders_after(&id(), 0, usize::MAX).await.unwrap();
         let stored: BTreeMap<_, _> = stored.iter().map(|r| (r.number, r.status)).collect();
         for (number, order) in &self.model.orders {
             // What was told is there, or has moved on without an answer.
@@ -372,20 +377,20 @@ impl Simulation {
             let in_time = windows.enter(order.tier, order.at).is_ok() && !windows.is_over(order.at);
             assert!(in_time, "I8: order {number}");
             if order.status.steps() > 0 && order.status != Status::Released {
-                let stored = self.store.order(&id(), *number).await.unwrap();
+                let stored = self.store.inner.reading.order(&id(), *number).await.unwrap();
                 let stored = stored.map(|record| record.status);
                 let is_there = stored.is_some_and(|stored| stored.steps() >= order.status.steps());
                 assert!(is_there, "I4: order {number} is {order:?} and stored as {stored:?}");
             }
         }
-        let audit = self.store.audit().await.unwrap();
+        let audit = self.store.inner.reading.audit().await.unwrap();
         assert!(audit.is_clean(), "I5: {audit:?}");
     }
 
     /// The store is well again: everything comes to its end.
     async fn settle(&mut self) {
         let mut steps = 0;
-        while self.world.confirmer.step().await != Step::Idle {
+        while self.world.confirmer.make_progress().await != Progress::Idle {
             steps += 1;
             assert!(steps < 10_000, "I9: the confirmer does not come to rest");
         }
@@ -400,8 +405,16 @@ impl Simulation {
         let level = self.world.open.sale.stock().level();
         let serves = !level.is_paused() && !level.is_halted();
         assert!(!serves || self.model.aside == 0, "I7: what the waitlist leaves is on sale");
-        let mut waits: Vec<_> =
-            self.store.waiting(&id()).await.unwrap().into_iter().map(|w| w.member).collect();
+        let mut waits: Vec<_> = self
+            .store
+            .inner
+            .reading
+            .waiting(&id())
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|w| w.member)
+            .collect();
         waits.sort();
         let in_memory = |member: &usize| {
             let seat = self.world.roster.seat(&name(*member)).unwrap();
@@ -411,7 +424,7 @@ impl Simulation {
         let same = members.collect::<Vec<membership::MemberId>>() == waits;
         assert!(same || self.model.is_halted, "memory and store disagree on who waits");
         for (number, order) in &self.model.orders {
-            let stored = self.store.order(&id(), *number).await.unwrap();
+            let stored = self.store.inner.reading.order(&id(), *number).await.unwrap();
             // Whoever was replaced may not have heard of the last steps.
             let is_same = stored.is_none_or(|record| record.status == order.status);
             assert!(is_same || self.model.is_halted, "{number}: memory and store disagree");

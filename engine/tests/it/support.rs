@@ -12,8 +12,8 @@ use engine::rules::units::Units;
 use engine::rules::window::Windows;
 use engine::sale::{Click, Sale};
 use engine::store::{
-    Audit, Batch, Change, Changed, Changes, Head, MemoryStore, Opened, OutboxEntry, Placed, Record,
-    Store, StoreError, Switch, Verdict, Waiting,
+    Batch, Change, Changed, Changes, MemoryStore, ReservedOrder, Selling, Store, StoreError,
+    Verdict, Waiting,
 };
 use engine::{Engine, OpenSale};
 use membership::{MemberId, PerTier, Tier};
@@ -63,12 +63,12 @@ pub(crate) fn member(name: &str) -> MemberId {
     name.parse().unwrap()
 }
 
-pub(crate) fn placed(number: u64, name: &str, tier: Tier, units: u32) -> Placed {
+pub(crate) fn placed(number: u64, name: &str, tier: Tier, units: u32) -> ReservedOrder {
     let (member, units) = (member(name), Units(units));
-    Placed { number, member, tier, units, reserved_at: OPEN, key: None, is_offer: false }
+    ReservedOrder { number, member, tier, units, reserved_at: OPEN, key: None, is_offer: false }
 }
 
-pub(crate) fn batch(epoch: u64, orders: Vec<Placed>) -> Batch {
+pub(crate) fn batch(epoch: u64, orders: Vec<ReservedOrder>) -> Batch {
     Batch { sale: id(), epoch, at: Millis(5_001), orders: orders.into() }
 }
 
@@ -91,11 +91,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn open(store: &Arc<FaultyStore>, clock: &Clock) -> Self {
-        let opened = store.inner.open(&id()).await.unwrap();
+        let opened = store.inner.opening.open(&id()).await.unwrap();
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
         let open = Arc::new(OpenSale::resume(opened, &roster, Arc::default(), stopping).unwrap());
-        let store: Arc<dyn Store> = Arc::clone(store) as Arc<dyn Store>;
+        let store = Arc::clone(store) as Arc<dyn Selling>;
         let confirmer =
             Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock.clone(), CALM);
         Self { open, roster, clock: clock.clone(), confirmer, _running: running }
@@ -108,7 +108,7 @@ impl World {
 
 /// An engine over a memory store, with one sale, at [`OPEN`].
 pub(crate) async fn engine(stock: u32) -> (Engine, Arc<OpenSale>) {
-    let store = Arc::new(MemoryStore::default());
+    let store = MemoryStore::default().into();
     let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
     let open = engine.create(&terms(stock)).await.unwrap();
     (engine, open)
@@ -133,7 +133,7 @@ pub(crate) enum Fault {
 /// A memory store whose commits fail as they are told to.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
-    pub(crate) inner: MemoryStore,
+    pub(crate) inner: Store,
     faults: Mutex<VecDeque<Fault>>,
     clock: Clock,
 }
@@ -144,8 +144,8 @@ impl FaultyStore {
     }
 
     pub(crate) async fn selling(terms: &Terms, clock: &Clock) -> Arc<Self> {
-        let inner = MemoryStore::default();
-        inner.create(terms).await.unwrap();
+        let inner: Store = MemoryStore::default().into();
+        inner.opening.create(terms).await.unwrap();
         Arc::new(Self { inner, faults: Mutex::default(), clock: clock.clone() })
     }
 
@@ -160,7 +160,7 @@ impl FaultyStore {
 }
 
 #[async_trait]
-impl Store for FaultyStore {
+impl Selling for FaultyStore {
     fn batch_orders_max(&self) -> usize {
         // Small, so that a batch seldom holds everything.
         3
@@ -169,18 +169,18 @@ impl Store for FaultyStore {
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
         let unknown = || StoreError::Unknown("cut off".into());
         match self.next_fault() {
-            Fault::None => self.inner.commit(batch).await,
+            Fault::None => self.inner.selling.commit(batch).await,
             Fault::Refused => Err(StoreError::Refused("loading".into())),
             Fault::LostBefore => Err(unknown()),
-            Fault::LostAfter => self.inner.commit(batch).await.and(Err(unknown())),
+            Fault::LostAfter => self.inner.selling.commit(batch).await.and(Err(unknown())),
             Fault::Twice => {
-                let first = self.inner.commit(batch).await;
-                let second = self.inner.commit(batch).await;
+                let first = self.inner.selling.commit(batch).await;
+                let second = self.inner.selling.commit(batch).await;
                 assert_eq!(first, second, "a known order gets the verdict that is stored");
                 second
             }
             Fault::Slow(by_ms) => {
-                let verdicts = self.inner.commit(batch).await;
+                let verdicts = self.inner.selling.commit(batch).await;
                 self.clock.set(Millis(self.clock.now().0 + by_ms));
                 verdicts
             }
@@ -190,100 +190,23 @@ impl Store for FaultyStore {
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
         let unknown = || StoreError::Unknown("cut off".into());
         match self.next_fault() {
-            Fault::None => self.inner.change(changes).await,
+            Fault::None => self.inner.selling.change(changes).await,
             Fault::Refused => Err(StoreError::Refused("loading".into())),
             Fault::LostBefore => Err(unknown()),
-            Fault::LostAfter => self.inner.change(changes).await.and(Err(unknown())),
+            Fault::LostAfter => self.inner.selling.change(changes).await.and(Err(unknown())),
             Fault::Twice => {
-                self.inner.change(changes).await?;
-                self.inner.change(changes).await
+                self.inner.selling.change(changes).await?;
+                self.inner.selling.change(changes).await
             }
             Fault::Slow(by_ms) => {
-                let made = self.inner.change(changes).await;
+                let made = self.inner.selling.change(changes).await;
                 self.clock.set(Millis(self.clock.now().0 + by_ms));
                 made
             }
         }
     }
 
-    async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
-        self.inner.waiting(sale).await
-    }
-
-    async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
-        self.inner.blocked().await
-    }
-
-    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
-        self.inner.set_blocked(member, is_blocked).await
-    }
-
-    async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
-        self.inner.create(terms).await
-    }
-
-    async fn sales(&self) -> Result<Vec<SaleId>, StoreError> {
-        self.inner.sales().await
-    }
-
-    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
-        self.inner.open(sale).await
-    }
-
-    async fn hold(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
-        self.inner.hold(sale, epoch).await
-    }
-
-    async fn restore(
-        &self,
-        sale: &SaleId,
-        epoch: u64,
-        orders: &[Record],
-    ) -> Result<Head, StoreError> {
-        self.inner.restore(sale, epoch, orders).await
-    }
-
-    async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
-        self.inner.switch(sale, epoch, switch).await
-    }
-
-    async fn top_up(
-        &self,
-        sale: &SaleId,
-        epoch: u64,
-        key: &str,
-        add: Units,
-    ) -> Result<Units, StoreError> {
-        self.inner.top_up(sale, epoch, key, add).await
-    }
-
-    async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
-        self.inner.order(sale, number).await
-    }
-
-    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
-        self.inner.orders_of(sale, member).await
-    }
-
-    async fn orders_after(
-        &self,
-        sale: &SaleId,
-        after: u64,
-        most: usize,
-    ) -> Result<Vec<Record>, StoreError> {
-        self.inner.orders_after(sale, after, most).await
-    }
-
-    async fn outbox_after(
-        &self,
-        sale: &SaleId,
-        after: u64,
-        most: usize,
-    ) -> Result<Vec<OutboxEntry>, StoreError> {
-        self.inner.outbox_after(sale, after, most).await
-    }
-
-    async fn audit(&self) -> Result<Audit, StoreError> {
-        self.inner.audit().await
+    async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        self.inner.selling.still_sells(sale, epoch).await
     }
 }

@@ -11,7 +11,7 @@ fn root() -> PathBuf {
 }
 
 /// Every Rust file of the workspace, by its path from the root.
-fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -35,7 +35,7 @@ fn sources() -> Vec<(String, String)> {
     sources
 }
 
-fn is_test(name: &str) -> bool {
+pub(crate) fn is_test(name: &str) -> bool {
     name.contains("/tests/")
 }
 

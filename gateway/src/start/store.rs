@@ -2,23 +2,22 @@
 
 use crate::start::options::RedisArgs;
 use anyhow::Context;
-use engine::store::{RedbStore, RedisStore, Store};
+use engine::store::{RedbStore, RedisStore, Store, planted};
 use std::path::Path;
-use std::sync::Arc;
 
 /// The store that the options name, ready to be used.
 ///
 /// # Errors
 /// One sentence on why it cannot be, and what to do.
-pub async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Store>> {
+pub async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
     let Some(options) = redis.options()? else {
         let store = RedbStore::open(&data.join("store.redb"))
             .with_context(|| format!("cannot open the store under {}", data.display()))?;
-        return Ok(engine::fault::planted(Arc::new(store)));
+        return Ok(planted(store.into()));
     };
     let (store, warnings) = RedisStore::connect(&options).await?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(engine::fault::planted(Arc::new(store)))
+    Ok(planted(store.into()))
 }

@@ -1,11 +1,12 @@
 //! Rows in redb tables: keys begin with the sale, values are postcard.
 
-use super::failed;
+use super::failure::{damaged, failed};
 use crate::rules::order::Status;
 use crate::rules::terms::SaleId;
 use crate::rules::units::Units;
-use crate::store::commit::{Holder, Rows, RowsMut, SaleRow, TopUp, Visit};
-use crate::store::{OutboxEntry, Record, StoreError, Waiting};
+use crate::store::counters::Holder;
+use crate::store::rows::{Rows, RowsMut, SaleRow, Stored, TopUp, Visit};
+use crate::store::{OutboxEntry, Record, Waiting};
 use membership::MemberId;
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
@@ -15,7 +16,6 @@ use serde::de::DeserializeOwned;
 
 type Numbered = (&'static str, u64);
 type Named = (&'static str, &'static str);
-type Kept<T> = Result<T, StoreError>;
 
 const SALES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("sales");
 const ORDERS: TableDefinition<'_, Numbered, &[u8]> = TableDefinition::new("orders");
@@ -56,7 +56,7 @@ pub(super) type Views = Set<
 >;
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(txn: &'t WriteTransaction) -> Kept<Self> {
+    pub(super) fn open(txn: &'t WriteTransaction) -> Stored<Self> {
         Ok(Self {
             sales: txn.open_table(SALES).map_err(failed)?,
             orders: txn.open_table(ORDERS).map_err(failed)?,
@@ -70,7 +70,7 @@ impl<'t> Tables<'t> {
 }
 
 impl Views {
-    pub(super) fn open(txn: &ReadTransaction) -> Kept<Self> {
+    pub(super) fn open(txn: &ReadTransaction) -> Stored<Self> {
         Ok(Self {
             sales: txn.open_table(SALES).map_err(failed)?,
             orders: txn.open_table(ORDERS).map_err(failed)?,
@@ -90,8 +90,9 @@ where
     H: ReadableTable<Named, (u32, u32, u64)>,
     E: ReadableTable<Numbered, &'static [u8]>,
     T: ReadableTable<Named, &'static [u8]>,
+    B: ReadableTable<&'static str, ()>,
 {
-    fn sales(&self) -> Kept<Vec<SaleId>> {
+    fn sales(&self) -> Stored<Vec<SaleId>> {
         let mut sales = Vec::new();
         for entry in self.sales.iter().map_err(failed)? {
             let (id, _) = entry.map_err(failed)?;
@@ -100,31 +101,31 @@ where
         Ok(sales)
     }
 
-    fn sale(&self, sale: &SaleId) -> Kept<Option<SaleRow>> {
+    fn sale(&self, sale: &SaleId) -> Stored<Option<SaleRow>> {
         let found = self.sales.get(sale.as_str()).map_err(failed)?;
         found.map(|bytes| decode(bytes.value())).transpose()
     }
 
-    fn order(&self, sale: &SaleId, number: u64) -> Kept<Option<Record>> {
+    fn order(&self, sale: &SaleId, number: u64) -> Stored<Option<Record>> {
         let found = self.orders.get((sale.as_str(), number)).map_err(failed)?;
         found.map(|bytes| decode(bytes.value())).transpose()
     }
 
-    fn holder(&self, sale: &SaleId, member: &MemberId) -> Kept<Holder> {
+    fn holder(&self, sale: &SaleId, member: &MemberId) -> Stored<Holder> {
         let found = self.holders.get((sale.as_str(), member.as_str())).map_err(failed)?;
         Ok(found.map_or_else(Holder::default, |row| holder(row.value())))
     }
 
-    fn top_up(&self, sale: &SaleId, key: &str) -> Kept<Option<TopUp>> {
+    fn top_up(&self, sale: &SaleId, key: &str) -> Stored<Option<TopUp>> {
         let found = self.top_ups.get((sale.as_str(), key)).map_err(failed)?;
         found.map(|bytes| decode(bytes.value())).transpose()
     }
 
-    fn each_order(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, Record>) -> Kept<()> {
+    fn each_order(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, Record>) -> Stored<()> {
         each_numbered(&self.orders, sale, after, see)
     }
 
-    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Holder)>) -> Kept<()> {
+    fn each_holder(&self, sale: &SaleId, see: &mut Visit<'_, (MemberId, Holder)>) -> Stored<()> {
         for entry in self.holders.range((sale.as_str(), "")..).map_err(failed)? {
             let (key, row) = entry.map_err(failed)?;
             let (of, member) = key.value();
@@ -136,77 +137,31 @@ where
         Ok(())
     }
 
-    fn each_entry(&self, sale: &SaleId, after: u64, see: &mut Visit<'_, OutboxEntry>) -> Kept<()> {
+    fn each_entry(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        see: &mut Visit<'_, OutboxEntry>,
+    ) -> Stored<()> {
         each_numbered(&self.outbox, sale, after, &mut |commit: Vec<OutboxEntry>| {
             commit.into_iter().filter(|entry| entry.seq > after).all(&mut *see)
         })
     }
 
-    fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Kept<()> {
+    fn each_top_up(&self, sale: &SaleId, see: &mut Visit<'_, TopUp>) -> Stored<()> {
         each_named(&self.top_ups, sale, see)
     }
 
-    fn waiting(&self, sale: &SaleId, member: &MemberId) -> Kept<Option<Waiting>> {
+    fn waiting(&self, sale: &SaleId, member: &MemberId) -> Stored<Option<Waiting>> {
         let found = self.waiting.get((sale.as_str(), member.as_str())).map_err(failed)?;
         found.map(|bytes| decode(bytes.value())).transpose()
     }
 
-    fn each_waiting(&self, sale: &SaleId, see: &mut Visit<'_, Waiting>) -> Kept<()> {
+    fn each_waiting(&self, sale: &SaleId, see: &mut Visit<'_, Waiting>) -> Stored<()> {
         each_named(&self.waiting, sale, see)
     }
-}
 
-impl RowsMut for Tables<'_> {
-    fn put_sale(&mut self, row: &SaleRow) -> Kept<()> {
-        let bytes = encode(row)?;
-        self.sales.insert(row.terms.id.as_str(), &*bytes).map_err(failed)?;
-        Ok(())
-    }
-
-    fn put_order(&mut self, sale: &SaleId, record: &Record) -> Kept<()> {
-        debug_assert_ne!(record.status, Status::Reserved, "the store keeps decided orders");
-        let (sale, number) = (sale.as_str(), record.number);
-        let bytes = encode(record)?;
-        self.orders.insert((sale, number), &*bytes).map_err(failed)?;
-        Ok(())
-    }
-
-    fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Kept<()> {
-        let key = (sale.as_str(), member.as_str());
-        self.holders
-            .insert(key, (holder.units.0, holder.limit.0, holder.newest))
-            .map_err(failed)?;
-        Ok(())
-    }
-
-    fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Kept<()> {
-        let last = entries.last().map_or(0, |entry| entry.seq);
-        let bytes = encode(&entries)?;
-        self.outbox.insert((sale.as_str(), last), &*bytes).map_err(failed)?;
-        Ok(())
-    }
-
-    fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Kept<()> {
-        let bytes = encode(top_up)?;
-        self.top_ups.insert((sale.as_str(), key), &*bytes).map_err(failed)?;
-        Ok(())
-    }
-
-    fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Kept<()> {
-        let bytes = encode(waiting)?;
-        let key = (sale.as_str(), waiting.member.as_str());
-        self.waiting.insert(key, &*bytes).map_err(failed)?;
-        Ok(())
-    }
-
-    fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Kept<()> {
-        self.waiting.remove((sale.as_str(), member.as_str())).map_err(failed)?;
-        Ok(())
-    }
-}
-
-impl Views {
-    pub(super) fn blocked(&self) -> Kept<Vec<MemberId>> {
+    fn blocked(&self) -> Stored<Vec<MemberId>> {
         let mut members = Vec::new();
         for entry in self.blocked.iter().map_err(failed)? {
             members.push(entry.map_err(failed)?.0.value().parse().map_err(damaged)?);
@@ -215,8 +170,55 @@ impl Views {
     }
 }
 
-impl Tables<'_> {
-    pub(super) fn block(&mut self, member: &MemberId, is_blocked: bool) -> Kept<()> {
+impl RowsMut for Tables<'_> {
+    fn put_sale(&mut self, row: &SaleRow) -> Stored<()> {
+        let bytes = encode(row)?;
+        self.sales.insert(row.terms.id.as_str(), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_order(&mut self, sale: &SaleId, record: &Record) -> Stored<()> {
+        debug_assert_ne!(record.status, Status::Reserved, "the store keeps decided orders");
+        let (sale, number) = (sale.as_str(), record.number);
+        let bytes = encode(record)?;
+        self.orders.insert((sale, number), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Stored<()> {
+        let key = (sale.as_str(), member.as_str());
+        self.holders
+            .insert(key, (holder.units.0, holder.limit.0, holder.newest))
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Stored<()> {
+        let last = entries.last().map_or(0, |entry| entry.seq);
+        let bytes = encode(&entries)?;
+        self.outbox.insert((sale.as_str(), last), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Stored<()> {
+        let bytes = encode(top_up)?;
+        self.top_ups.insert((sale.as_str(), key), &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Stored<()> {
+        let bytes = encode(waiting)?;
+        let key = (sale.as_str(), waiting.member.as_str());
+        self.waiting.insert(key, &*bytes).map_err(failed)?;
+        Ok(())
+    }
+
+    fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Stored<()> {
+        self.waiting.remove((sale.as_str(), member.as_str())).map_err(failed)?;
+        Ok(())
+    }
+
+    fn set_blocked(&mut self, member: &MemberId, is_blocked: bool) -> Stored<()> {
         match is_blocked {
             true => self.blocked.insert(member.as_str(), ()).map_err(failed)?,
             false => self.blocked.remove(member.as_str()).map_err(failed)?,
@@ -229,7 +231,7 @@ fn each_named<V: DeserializeOwned>(
     table: &impl ReadableTable<Named, &'static [u8]>,
     sale: &SaleId,
     see: &mut Visit<'_, V>,
-) -> Kept<()> {
+) -> Stored<()> {
     for entry in table.range((sale.as_str(), "")..).map_err(failed)? {
         let (key, bytes) = entry.map_err(failed)?;
         if key.value().0 != sale.as_str() || !see(decode(bytes.value())?) {
@@ -244,7 +246,7 @@ fn each_numbered<V: DeserializeOwned>(
     sale: &SaleId,
     after: u64,
     see: &mut Visit<'_, V>,
-) -> Kept<()> {
+) -> Stored<()> {
     let sale = sale.as_str();
     let range = table.range((sale, after.saturating_add(1))..=(sale, u64::MAX));
     for entry in range.map_err(failed)? {
@@ -260,15 +262,11 @@ const fn holder((units, limit, newest): (u32, u32, u64)) -> Holder {
     Holder { units: Units(units), limit: Units(limit), newest }
 }
 
-fn encode(value: &impl Serialize) -> Kept<Vec<u8>> {
+fn encode(value: &impl Serialize) -> Stored<Vec<u8>> {
     // A record fits at once; entries of a commit grow as they need.
     postcard::to_extend(value, Vec::with_capacity(128)).map_err(damaged)
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Kept<T> {
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Stored<T> {
     postcard::from_bytes(bytes).map_err(damaged)
-}
-
-fn damaged(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Damaged(error.to_string())
 }

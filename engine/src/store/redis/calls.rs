@@ -1,14 +1,26 @@
-//! The function calls of a sale's holder: what is sent, and what each part of the answer means.
+//! The function calls of the process that sells a sale: what is sent, and what the answers mean.
 
-use super::{RedisStore, rows};
+use super::rows;
+use super::store::RedisStore;
 use crate::rules::terms::SaleId;
 use crate::rules::time::Millis;
-use crate::store::{Batch, Change, Changed, Changes, Placed, Record, StoreError, Verdict};
+use crate::store::{Batch, Change, Changed, Changes, Record, ReservedOrder, StoreError, Verdict};
 use redis::Cmd;
 
+/// Orders a function call. A call that has begun to write cannot be interrupted, so it is short.
+pub(super) const CALL_ORDERS: usize = 128;
+/// Calls on their way at once: Redis puts those that it finds together on disk together.
+pub(super) const CALLS_IN_FLIGHT: usize = 4;
 impl RedisStore {
-    pub(super) fn commit_call(&self, batch: &Batch, orders: &[Placed]) -> Cmd {
-        let mut call = self.held("commit", &batch.sale, batch.epoch);
+    /// The bytes of the calls that commit this batch, to measure what is left of Redis's speed.
+    #[must_use]
+    pub fn commit_bytes(&self, batch: &Batch) -> Vec<u8> {
+        let calls = batch.orders.chunks(CALL_ORDERS);
+        calls.flat_map(|orders| self.commit_call(batch, orders).get_packed_command()).collect()
+    }
+
+    pub(super) fn commit_call(&self, batch: &Batch, orders: &[ReservedOrder]) -> Cmd {
+        let mut call = self.sellers_call("commit", &batch.sale, batch.epoch);
         call.arg(batch.at.0);
         for placed in orders {
             let rest = rows::rest(placed.reserved_at, placed.key);
@@ -21,7 +33,7 @@ impl RedisStore {
     pub(super) async fn commit_part(
         &self,
         batch: &Batch,
-        orders: &[Placed],
+        orders: &[ReservedOrder],
     ) -> Result<Vec<Verdict>, StoreError> {
         let call = self.commit_call(batch, orders);
         let verdict = |word: &String| {
@@ -41,7 +53,7 @@ impl RedisStore {
         changes: &Changes,
         part: &[Change],
     ) -> Result<Vec<Changed>, StoreError> {
-        let mut call = self.held("change", &changes.sale, changes.epoch);
+        let mut call = self.sellers_call("change", &changes.sale, changes.epoch);
         call.arg(changes.at.0);
         for change in part {
             match change {
@@ -59,7 +71,7 @@ impl RedisStore {
     }
 
     pub(super) fn restore_call(&self, sale: &SaleId, epoch: u64, part: &[Record]) -> Cmd {
-        let mut call = self.held("restore", sale, epoch);
+        let mut call = self.sellers_call("restore", sale, epoch);
         for record in part {
             let rest = rows::rest(record.reserved_at, record.key);
             call.arg(record.number).arg(record.member.as_str()).arg(record.tier.as_str());

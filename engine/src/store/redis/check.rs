@@ -1,66 +1,14 @@
-//! What must be right about a Redis before anything is confirmed to it.
+//! Check: what must be right about a Redis before anything is confirmed to it.
 
+use super::facts::Facts;
+use super::keys::SaleKeys;
 use super::library;
-use super::link::{Link, meaning};
+use super::link::Link;
 use crate::store::StoreError;
-use redis::aio::MultiplexedConnection;
 use std::collections::HashMap;
-
-/// Functions, and with them transactions that replicas and the log see whole.
-const OLDEST: (u32, u32) = (7, 0);
 
 fn unusable(sentence: impl Into<String>) -> StoreError {
     StoreError::Unusable(sentence.into())
-}
-
-/// What Redis says of itself.
-struct Facts(String);
-
-impl Facts {
-    async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, StoreError> {
-        // Without sections: older versions do not take several.
-        let info = redis::cmd("INFO").query_async(connection).await;
-        info.map(Self).map_err(|error| meaning(&error))
-    }
-
-    fn get(&self, name: &str) -> &str {
-        let mut facts = self.0.lines().filter_map(|line| line.split_once(':'));
-        facts.find(|(fact, _)| *fact == name).map_or("", |(_, value)| value)
-    }
-
-    /// Why a confirmed order could be lost, or not be confirmed at all.
-    fn fault(&self) -> Option<String> {
-        let version = self.get("redis_version");
-        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-        let (major, minor): (u32, u32) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-        let policy = self.get("maxmemory_policy");
-        if (major, minor) < OLDEST {
-            Some(format!("Redis is version {version}; 7.0 or later is needed, for functions"))
-        } else if self.get("aof_enabled") != "1" {
-            Some(
-                "Redis keeps no append-only file, so a confirmed order could be lost; set \
-                 `appendonly yes` and `appendfsync always`"
-                    .into(),
-            )
-        } else if policy.starts_with("allkeys") {
-            Some(format!(
-                "Redis evicts orders when its memory is full (maxmemory-policy {policy}); set \
-                 `maxmemory-policy noeviction`"
-            ))
-        } else {
-            None
-        }
-    }
-}
-
-/// Refuses a Redis that does not keep what it confirms.
-pub(super) async fn keeps_orders(connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
-    let facts = Facts::ask(connection).await?;
-    match facts.fault() {
-        // While it loads, its log is off; it refuses every call by itself.
-        Some(fault) if facts.get("loading") != "1" => Err(StoreError::Refused(fault)),
-        _ => Ok(()),
-    }
 }
 
 /// Refuses settings under which a confirmed order would be lost; gives the rest as sentences.
@@ -107,10 +55,8 @@ pub(super) async fn functions(link: &Link) -> Result<(), StoreError> {
     let loaded = link.load().await;
     crate::fault::crash_point("loaded");
     // A user who may not load can still call what another has loaded. No sale has this name.
-    let nothing =
-        ["sale", "orders", "holders", "outbox"].map(|key| format!("flashlane:{{_}}:{key}"));
-    let mut call = library::call("lacks", &[]);
-    call.arg(&nothing);
+    let mut call = library::bare_call("lacks");
+    call.arg(&SaleKeys::tagged("_").all());
     let lacking: Vec<String> = match (link.ask(&call).await, loaded) {
         (Ok(lacking), _) => lacking,
         (Err(_), Err(StoreError::Refused(why))) => {

@@ -2,6 +2,8 @@
 //!
 //! Two versions of Flashlane that share a Redis each call their own.
 
+use super::keys::SaleKeys;
+use crate::store::planted::mutated;
 use redis::Cmd;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
@@ -10,22 +12,102 @@ const TEXT: &str = concat!(include_str!("rows.lua"), include_str!("transactions.
 
 /// `flashlane_` and the beginning of the text's SHA-256.
 pub(super) static NAME: LazyLock<String> = LazyLock::new(|| {
-    let digest = Sha256::digest(crate::fault::mutated(TEXT).as_bytes());
+    let digest = Sha256::digest(mutated(TEXT).as_bytes());
     digest[..6].iter().fold("flashlane_".to_owned(), |name, byte| name + &format!("{byte:02x}"))
 });
 
 /// What `FUNCTION LOAD` is given.
 pub(super) static SOURCE: LazyLock<String> =
-    LazyLock::new(|| crate::fault::mutated(TEXT).replace("@LIBRARY@", &NAME));
+    LazyLock::new(|| mutated(TEXT).replace("@LIBRARY@", &NAME));
 
 /// A call of one of the library's functions on a sale's keys, without its arguments.
-pub(super) fn call(function: &str, keys: &[String]) -> Cmd {
+pub(super) fn call(function: &str, keys: &SaleKeys) -> Cmd {
     let mut call = redis::cmd("FCALL");
-    call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(keys);
+    let keys = keys.all();
+    call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(&keys);
+    call
+}
+
+/// As [`call`], on no keys.
+pub(super) fn bare_call(function: &str) -> Cmd {
+    let mut call = redis::cmd("FCALL");
+    call.arg(format!("{}_{function}", *NAME)).arg(0);
     call
 }
 
 /// Whether this refusal says that the library is not there.
 pub(super) fn is_missing(why: &str) -> bool {
     why.contains("Function not found")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::order::{Status, Step};
+    use membership::Tier;
+    use std::collections::BTreeMap;
+
+    /// The words of a table that is named `name` in the Lua: every name, string and number, and its
+    /// braces.
+    fn words(name: &str) -> Vec<String> {
+        let start = format!("local {name} = {{");
+        let table = TEXT.split(&start).nth(1).unwrap_or_else(|| panic!("there is no table {name}"));
+        let (mut depth, mut words) = (1, vec![String::new()]);
+        for c in table.chars() {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            if depth == 0 {
+                break;
+            }
+            match c {
+                '{' | '}' => words.extend([c.to_string(), String::new()]),
+                c if c.is_alphanumeric() || c == '_' => {
+                    words.last_mut().expect("a word is begun").push(c);
+                }
+                _ => words.push(String::new()),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    /// A flat table: each name and its value.
+    fn table(name: &str) -> BTreeMap<String, String> {
+        words(name).chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    }
+
+    fn expected(
+        rows: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> BTreeMap<String, String> {
+        rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    #[test]
+    fn an_orders_life_is_the_same_in_rust_and_in_lua() {
+        assert_eq!(words("STATES"), Status::STORED.map(Status::as_str));
+        let holding = Status::STORED.into_iter().filter(|status| status.holds_units());
+        let holding = holding.map(|status| (status.as_str(), "true".to_owned()));
+        assert_eq!(table("HOLDING"), expected(holding));
+        let steps = Status::STORED.map(|status| (status.as_str(), status.steps().to_string()));
+        assert_eq!(table("STEPS"), expected(steps));
+        let tiers = Tier::ALL.map(|tier| (tier.as_str(), (tier as u32 + 1).to_string()));
+        assert_eq!(table("TIERS"), expected(tiers));
+
+        let mut after = words("AFTER").into_iter();
+        for step in [Step::Pay, Step::Cancel, Step::Expire] {
+            assert_eq!(after.next().as_deref(), Some(step.as_str()));
+            let leads: Vec<_> = after.by_ref().skip(1).take_while(|word| word != "}").collect();
+            let leads: BTreeMap<_, _> =
+                leads.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+            let rust = Status::STORED.into_iter().filter_map(|status| {
+                Some((status.as_str(), status.after(step)?.as_str().to_owned()))
+            });
+            assert_eq!(leads, expected(rust), "{}", step.as_str());
+        }
+        assert_eq!(after.next(), None, "the Lua knows of a step more");
+    }
+
+    #[test]
+    fn the_keys_have_the_same_names_in_the_same_order_in_rust_and_in_lua() {
+        assert_eq!(words("KEYS"), SaleKeys::NAMES);
+    }
 }

@@ -2,13 +2,14 @@
 //!
 //! Waiting between tries is the caller's: it knows what waits for the answer.
 
-use super::{check, library};
+use super::meaning::meaning;
+use super::{facts, library};
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue,
-    IntoConnectionInfo, RedisError, TlsCertificates,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
+    TlsCertificates,
 };
 use std::fmt;
 use std::time::Duration;
@@ -107,14 +108,14 @@ impl Link {
     }
 
     async fn connected(&self) -> Result<MultiplexedConnection, StoreError> {
-        let mut kept = self.connection.lock().await;
-        if let Some(connection) = &*kept {
+        let mut open = self.connection.lock().await;
+        if let Some(connection) = &*open {
             return Ok(connection.clone());
         }
         let mut connection = self.connect(&self.client).await?;
         // Behind the same address there may be another Redis than before.
-        check::keeps_orders(&mut connection).await?;
-        *kept = Some(connection.clone());
+        facts::keeps_orders(&mut connection).await?;
+        *open = Some(connection.clone());
         Ok(connection)
     }
 
@@ -181,19 +182,4 @@ fn client(flag: &str, url: &str, tls_roots: Option<&[u8]>) -> Result<Client, Sto
         return Client::build_with_tls(info, certificates).map_err(|error| wrong(&error));
     }
     Client::open(info).map_err(|error| wrong(&error))
-}
-
-/// What an error of Redis or of the way to it says of the call's outcome.
-pub(super) fn meaning(error: &RedisError) -> StoreError {
-    let text = error.to_string();
-    match error.kind() {
-        ErrorKind::AuthenticationFailed => StoreError::Refused(format!("wrong password: {text}")),
-        // An error that a function ran into may have come after its first write.
-        _ if text.contains("script:") || text.contains("on @user_function") => {
-            StoreError::Damaged(text)
-        }
-        _ if text.contains("WRONGTYPE") => StoreError::Damaged(text),
-        ErrorKind::Server(_) | ErrorKind::Extension => StoreError::Refused(text),
-        _ => StoreError::Unknown(text),
-    }
 }

@@ -3,20 +3,22 @@
 -- write on, nothing can fail. A script is isolated and not rolled back, so this is what makes a call
 -- all or nothing.
 --
--- Keys, all with the hash tag of the sale:
---   1 sale      hash    terms limits epoch opener stock left paused closed next seq turns gaps waiting,
+-- Keys, all with the hash tag of the sale, given to each function in this order:
+--   sale      hash    terms limits epoch opener stock left paused closed next seq turns gaps waiting,
 --                       and for each state of orders their tallies
---   2 orders    hash    number -> "epoch member tier units status settled_at changed_at before
+--   orders    hash    number -> "epoch member tier units status settled_at changed_at before
 --                       reserved_at key"
---   3 holders   hash    member -> "units limit newest"
---   4 outbox    stream  id seq-0, one entry for each step of an order
---   5 top_ups   hash    key -> "add total"
---   6 waiting   hash    member -> "tier units place"
+--   holders   hash    member -> "units limit newest"
+--   outbox    stream  id seq-0, one entry for each step of an order
+--   top_ups   hash    key -> "add total"
+--   waiting   hash    member -> "tier units place"
 -- Replies begin with a word. After OK, FENCED, LOST and STALE come two numbers that only ever grow:
 -- of changes to orders (`seq`), and of turns of the operator: switches and top-ups (`turns`). A caller
 -- says how far it has seen both; a store that has less has lost something.
 
-local KINDS = {'hash', 'hash', 'hash', 'stream', 'hash', 'hash'}
+local KEYS = {'sale', 'orders', 'holders', 'outbox', 'top_ups', 'waiting'}
+local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', outbox = 'stream', top_ups = 'hash',
+  waiting = 'hash'}
 local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due'}
 -- Orders in these keep their units from everyone else.
 local HOLDING = {confirmed = true, paid = true}
@@ -28,6 +30,13 @@ local AFTER = {
   expire = {confirmed = 'expired'},
 }
 local TIERS = {regular = 1, silver = 2, gold = 3, platinum = 4, diamond = 5}
+
+-- Keys by their names.
+local function named(keys)
+  local by_name = {}
+  for i, name in ipairs(KEYS) do by_name[name] = keys[i] end
+  return by_name
+end
 
 local function int(number)
   return string.format('%.0f', number)
@@ -51,7 +60,7 @@ local function tally_text(counts)
 end
 
 -- An order leaves one state (nil: it comes from nowhere) and enters another.
-local function pass(sale, tier, units, was, is)
+local function count(sale, tier, units, was, is)
   local i = 2 * TIERS[tier] - 1
   for status, sign in pairs({[was or ''] = -1, [is] = 1}) do
     local counts = sale.tallies[status]
@@ -68,17 +77,18 @@ end
 
 -- The sale's counters, once everything that this library reads or writes is what it should be.
 local function head(keys)
-  for i, kind in ipairs(KINDS) do
-    local found = redis.call('TYPE', keys[i]).ok
+  for _, name in ipairs(KEYS) do
+    local key, kind = keys[name], KINDS[name]
+    local found = redis.call('TYPE', key).ok
     if found ~= kind and found ~= 'none' then
-      return damaged(keys[i] .. ' is a ' .. found .. ' and not a ' .. kind)
+      return damaged(key .. ' is a ' .. found .. ' and not a ' .. kind)
     end
   end
-  for _, call in ipairs({{'XADD', keys[4], '*', 'x', 'x'}, {'HSET', keys[1], 'x', 'x'},
-      {'HDEL', keys[6], 'x'}}) do
+  for _, call in ipairs({{'XADD', keys.outbox, '*', 'x', 'x'}, {'HSET', keys.sale, 'x', 'x'},
+      {'HDEL', keys.waiting, 'x'}}) do
     if not redis.acl_check_cmd(unpack(call)) then return nil, {'DENIED', call[1]} end
   end
-  local row = redis.call('HMGET', keys[1], 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
+  local row = redis.call('HMGET', keys.sale, 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
     'waiting', 'limits', unpack(STATES))
   if not row[1] then return nil, {'UNKNOWN_SALE'} end
   local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
@@ -90,35 +100,35 @@ local function head(keys)
   local orders, sold = 0, 0
   for i, status in ipairs(STATES) do
     local counts, of_state = tallies(row[8 + i])
-    if not counts then return damaged(keys[1] .. ' lacks the tallies of ' .. status) end
+    if not counts then return damaged(keys.sale .. ' lacks the tallies of ' .. status) end
     sale.tallies[status] = counts
     orders = orders + of_state
     for unit = 2, #counts, 2 do sold = sold + (HOLDING[status] and counts[unit] or 0) end
   end
   if not (sale.epoch and sale.stock and sale.left and sale.next and sale.seq and sale.turns
       and sale.waiting and #sale.limits == 5) then
-    return damaged(keys[1] .. ' lacks a number')
+    return damaged(keys.sale .. ' lacks a number')
   end
   if sale.stock - sale.left ~= sold then
-    return damaged(keys[1] .. ' has ' .. int(sale.left) .. ' units left of ' .. int(sale.stock) ..
+    return damaged(keys.sale .. ' has ' .. int(sale.left) .. ' units left of ' .. int(sale.stock) ..
       ' and ' .. int(sold) .. ' sold')
   end
-  local kept = redis.call('HLEN', keys[2])
+  local kept = redis.call('HLEN', keys.orders)
   if kept ~= orders then
-    return damaged(keys[2] .. ' holds ' .. kept .. ' orders of ' .. int(orders))
+    return damaged(keys.orders .. ' holds ' .. kept .. ' orders of ' .. int(orders))
   end
-  local waiting = redis.call('HLEN', keys[6])
+  local waiting = redis.call('HLEN', keys.waiting)
   if waiting ~= sale.waiting then
-    return damaged(keys[6] .. ' holds ' .. waiting .. ' members of ' .. int(sale.waiting))
+    return damaged(keys.waiting .. ' holds ' .. waiting .. ' members of ' .. int(sale.waiting))
   end
-  if orders > 0 and redis.call('EXISTS', keys[3]) == 0 then
-    return damaged(keys[3] .. ' is gone')
+  if orders > 0 and redis.call('EXISTS', keys.holders) == 0 then
+    return damaged(keys.holders .. ' is gone')
   end
-  if redis.call('EXISTS', keys[4]) == 1 then
-    local facts = redis.call('XINFO', 'STREAM', keys[4])
+  if redis.call('EXISTS', keys.outbox) == 1 then
+    local facts = redis.call('XINFO', 'STREAM', keys.outbox)
     for i = 1, #facts, 2 do
       if facts[i] == 'last-generated-id' and facts[i + 1] ~= int(sale.seq) .. '-0' then
-        return damaged(keys[4] .. ' ends with ' .. facts[i + 1] .. ' and not ' .. int(sale.seq) ..
+        return damaged(keys.outbox .. ' ends with ' .. facts[i + 1] .. ' and not ' .. int(sale.seq) ..
           '-0')
       end
     end
@@ -130,8 +140,9 @@ local function reply(word, sale, ...)
   return {word, int(sale.seq), int(sale.turns), ...}
 end
 
--- Refuses who knows of a later change than there is here, and who does not sell this sale.
-local function held_by(sale, args)
+-- Refuses a caller that knows of a later change than there is here, and one that does not sell this
+-- sale.
+local function sold_by(sale, args)
   local epoch = tonumber(args[1])
   if sale.epoch < epoch or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3]) then
     return reply('LOST', sale)
@@ -160,9 +171,9 @@ local function stored(keys, sale, args, first, width)
       members[#members + 1] = args[i + 1]
     end
   end
-  local orders = kept_by(keys[2], numbers)
+  local orders = kept_by(keys.orders, numbers)
   local holders = {}
-  for member, text in pairs(kept_by(keys[3], members)) do
+  for member, text in pairs(kept_by(keys.holders, members)) do
     local units, limit, newest = string.match(text or '0 0 0', '^(%d+) (%d+) (%d+)$')
     if not units then return damaged('the holdings of ' .. member .. ' read ' .. text) end
     holders[member] = {units = tonumber(units), limit = tonumber(limit), newest = newest}
@@ -232,7 +243,7 @@ local function decide(change, sale, was, record)
     holder.units = holder.units + record.units
     sale.left = sale.left - record.units
   end
-  pass(sale, record.tier, record.units, nil, record.status)
+  count(sale, record.tier, record.units, nil, record.status)
   sale.next = math.max(sale.next, tonumber(record.number) + 1)
   record.before = holder.newest
   holder.newest = record.number
@@ -249,26 +260,26 @@ local function advance(change, sale, holder, record, steps)
     sale.left = sale.left + record.units
     change.members[record.member] = holder
   end
-  pass(sale, record.tier, record.units, record.status, last[1])
+  count(sale, record.tier, record.units, record.status, last[1])
   record.status, record.changed_at = last[1], last[2]
   put_record(change, record)
   for _, step in ipairs(steps) do tell(change, sale, record, step[1], step[2]) end
 end
 
 local function write(keys, sale, change)
-  for _, entry in ipairs(change.entries) do redis.call('XADD', keys[4], unpack(entry)) end
-  if #change.orders > 0 then redis.call('HSET', keys[2], unpack(change.orders)) end
+  for _, entry in ipairs(change.entries) do redis.call('XADD', keys.outbox, unpack(entry)) end
+  if #change.orders > 0 then redis.call('HSET', keys.orders, unpack(change.orders)) end
   local holders = {}
   for member, holder in pairs(change.members) do
     holders[#holders + 1] = member
     holders[#holders + 1] = int(holder.units) .. ' ' .. int(holder.limit) .. ' ' .. holder.newest
   end
-  if #holders > 0 then redis.call('HSET', keys[3], unpack(holders)) end
+  if #holders > 0 then redis.call('HSET', keys.holders, unpack(holders)) end
   for member, wish in pairs(change.joined) do
-    sale.waiting = sale.waiting + redis.call('HSET', keys[6], member, wish)
+    sale.waiting = sale.waiting + redis.call('HSET', keys.waiting, member, wish)
   end
   for member in pairs(change.left) do
-    sale.waiting = sale.waiting - redis.call('HDEL', keys[6], member)
+    sale.waiting = sale.waiting - redis.call('HDEL', keys.waiting, member)
   end
   local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'waiting',
     int(sale.waiting)}
@@ -276,5 +287,5 @@ local function write(keys, sale, change)
     row[#row + 1] = status
     row[#row + 1] = tally_text(sale.tallies[status])
   end
-  redis.call('HSET', keys[1], unpack(row))
+  redis.call('HSET', keys.sale, unpack(row))
 end

@@ -1,4 +1,4 @@
-//! A sale's keys, and how its rows are written in them.
+//! How a sale's rows are written in its keys.
 
 use crate::rules::key::IdempotencyKey;
 use crate::rules::order::Status;
@@ -6,24 +6,13 @@ use crate::rules::tally::{Tallies, Tally};
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
-use crate::store::commit::{Gap, Holder, SaleRow, TopUp};
+use crate::store::counters::{Counters, Holder};
+use crate::store::rows::{Gap, SaleRow, TopUp};
 use crate::store::{Change, Changed, OutboxEntry, Record, StoreError, Waiting};
 use membership::PerTier;
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::str::FromStr;
-
-/// Every sale that was ever meant to be made. Written before the sale is, so it may name more.
-pub(super) const SALES: &str = "flashlane:sales";
-
-/// Members who may not buy, in any sale.
-pub(super) const BLOCKED: &str = "flashlane:blocked";
-
-/// The keys of a sale, all in one slot: sale, orders, holders, outbox, top-ups, waitlist.
-pub(super) fn keys(sale: &SaleId) -> [String; 6] {
-    ["sale", "orders", "holders", "outbox", "top_ups", "waiting"]
-        .map(|rows| format!("flashlane:{{{sale}}}:{rows}"))
-}
 
 /// What a record keeps for the caller, and the functions do not look into.
 pub(super) fn rest(reserved_at: Millis, key: Option<IdempotencyKey>) -> String {
@@ -161,14 +150,16 @@ pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleR
     }
     Ok(SaleRow {
         terms: terms(sale, text("terms"))?,
-        epoch: count("epoch")?,
-        stock: units("stock")?,
-        left: units("left")?,
-        is_paused: text("paused") == "1",
-        is_closed: text("closed") == "1",
-        next_number: count("next")?,
-        seq: count("seq")?,
-        tallies: by_state(sale, text)?,
+        counters: Counters {
+            epoch: count("epoch")?,
+            stock: units("stock")?,
+            left: units("left")?,
+            is_paused: text("paused") == "1",
+            is_closed: text("closed") == "1",
+            next_number: count("next")?,
+            seq: count("seq")?,
+            tallies: by_state(sale, text)?,
+        },
         gaps,
         trimmed_to: 0,
     })

@@ -5,7 +5,7 @@ local function commit(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   local at = args[4]
-  local stale = held_by(sale, args)
+  local stale = sold_by(sale, args)
   if stale and stale[1] == 'LOST' then return stale end
   local was, unreadable = stored(keys, sale, args, 5, 6)
   if not was then return unreadable end
@@ -52,7 +52,7 @@ local function stored_of(keys, args)
     end
   end
   local orders, refusal, owners = {}, nil, {}
-  for number, text in pairs(kept_by(keys[2], numbers)) do
+  for number, text in pairs(kept_by(keys.orders, numbers)) do
     if text then
       orders[number], refusal = read_record(number, text)
       if refusal then return nil, refusal end
@@ -60,12 +60,12 @@ local function stored_of(keys, args)
     end
   end
   local holders = {}
-  for member, text in pairs(kept_by(keys[3], owners)) do
+  for member, text in pairs(kept_by(keys.holders, owners)) do
     local units, limit, newest = string.match(text or '', '^(%d+) (%d+) (%d+)$')
     if not units then return damaged('the holdings of ' .. member .. ' read ' .. tostring(text)) end
     holders[member] = {units = tonumber(units), limit = tonumber(limit), newest = newest}
   end
-  return {orders = orders, holders = holders, waiting = kept_by(keys[6], members)}
+  return {orders = orders, holders = holders, waiting = kept_by(keys.waiting, members)}
 end
 
 -- epoch seq turns at, then for each change four: step epoch number -, join member wish -, leave
@@ -73,7 +73,7 @@ end
 local function change(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  refusal = held_by(sale, args)
+  refusal = sold_by(sale, args)
   if refusal then return refusal end
   local was, unreadable = stored_of(keys, args)
   if not was then return unreadable end
@@ -161,15 +161,15 @@ local function restore(keys, args)
   if #change.entries > 0 then
     write(keys, sale, change)
     if had < seen then
-      local gaps = redis.call('HGET', keys[1], 'gaps') or ''
-      redis.call('HSET', keys[1], 'gaps', gaps .. int(had) .. '-' .. int(seen) .. ' ')
+      local gaps = redis.call('HGET', keys.sale, 'gaps') or ''
+      redis.call('HSET', keys.sale, 'gaps', gaps .. int(had) .. '-' .. int(seen) .. ' ')
     end
   else
     sale.seq = had
   end
   sale.epoch = math.max(sale.epoch, epoch)
   sale.turns = math.max(sale.turns, tonumber(args[3]))
-  redis.call('HSET', keys[1], 'epoch', int(sale.epoch), 'turns', int(sale.turns))
+  redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'turns', int(sale.turns))
   local sums = {}
   for _, status in ipairs(STATES) do sums[#sums + 1] = tally_text(sale.tallies[status]) end
   return reply('OK', sale, int(sale.stock), int(sale.left), unpack(sums))
@@ -177,16 +177,17 @@ end
 
 -- terms stock limits
 local function create(keys, args)
-  for i, key in ipairs(keys) do
+  for _, name in ipairs(KEYS) do
+    local key = keys[name]
     local found = redis.call('TYPE', key).ok
-    if found ~= 'none' and i > 1 then
+    if found ~= 'none' and name ~= 'sale' then
       -- A sale that nobody has opened yet has no other keys.
       return {'EXISTS'}
     elseif found ~= 'none' and found ~= 'hash' then
       return {'DAMAGED', key .. ' is a ' .. found .. ' and not a hash'}
     end
   end
-  local row = redis.call('HMGET', keys[1], 'terms', 'epoch')
+  local row = redis.call('HMGET', keys.sale, 'terms', 'epoch')
   if row[1] then
     -- The same call again, before anyone has opened the sale.
     return (row[1] == args[1] and row[2] == '0') and {'OK', '0', '0'} or {'EXISTS'}
@@ -198,7 +199,7 @@ local function create(keys, args)
     new[#new + 1] = status
     new[#new + 1] = '0 0 0 0 0 0 0 0 0 0'
   end
-  redis.call('HSET', keys[1], unpack(new))
+  redis.call('HSET', keys.sale, unpack(new))
   return {'OK', '0', '0'}
 end
 
@@ -206,44 +207,44 @@ end
 local function open(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  if redis.call('HGET', keys[1], 'opener') ~= args[1] then
+  if redis.call('HGET', keys.sale, 'opener') ~= args[1] then
     -- Milliseconds, so that an epoch is not given out again if this store's history is lost.
     local now = redis.call('TIME')
     local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
-    redis.call('HSET', keys[1], 'epoch', int(sale.epoch), 'opener', args[1])
+    redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1])
   end
   return reply('OK', sale, int(sale.epoch))
 end
 
 -- epoch seq turns
-local function hold(keys, args)
+local function still_sells(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  return held_by(sale, args) or reply('OK', sale)
+  return sold_by(sale, args) or reply('OK', sale)
 end
 
 -- epoch seq turns field value
 local function switch(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  refusal = held_by(sale, args)
+  refusal = sold_by(sale, args)
   if refusal then return refusal end
   -- A call that was held up on its way must not undo one that was made after it.
   if sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
   sale.turns = sale.turns + 1
-  redis.call('HSET', keys[1], args[4], args[5], 'turns', int(sale.turns))
+  redis.call('HSET', keys.sale, args[4], args[5], 'turns', int(sale.turns))
   return reply('OK', sale)
 end
 
 -- epoch seq turns key add most
--- Also for who has seen more than there is here: a top-up that was lost must be made again before the
+-- Also for a caller that has seen more than there is here: a top-up that was lost must be made again before the
 -- orders that took its units can be put back.
 local function top_up(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   if sale.epoch > tonumber(args[1]) then return reply('FENCED', sale) end
-  local done = redis.call('HGET', keys[5], args[4])
+  local done = redis.call('HGET', keys.top_ups, args[4])
   local done_add = done and string.match(done, '^(%d+) ')
   -- The sale's own total, not the one of back then: other top-ups may have come since.
   if done_add == args[5] then return reply('OK', sale, int(sale.stock)) end
@@ -252,20 +253,22 @@ local function top_up(keys, args)
   local total = sale.stock + add
   if total > tonumber(args[6]) then return {'TOO_MUCH', int(sale.stock)} end
   sale.turns = sale.turns + 1
-  redis.call('HSET', keys[5], args[4], args[5] .. ' ' .. int(total))
-  redis.call('HSET', keys[1], 'stock', int(total), 'left', int(sale.left + add), 'turns',
+  redis.call('HSET', keys.top_ups, args[4], args[5] .. ' ' .. int(total))
+  redis.call('HSET', keys.sale, 'stock', int(total), 'left', int(sale.left + add), 'turns',
     int(sale.turns))
   return reply('OK', sale, int(total))
 end
 
--- sale orders holders outbox: names of keys, not keys: their slots may be elsewhere.
+-- The keys of a sale as arguments and not as keys: their slots may be elsewhere.
 -- Which of the rights that Flashlane needs on them the caller lacks.
-local function lacks(_, keys)
-  local needed = {{'HGET', keys[2], 'x'}, {'HGETALL', keys[1]}, {'HMGET', keys[2], 'x'},
-    {'HSET', keys[1], 'x', 'x'}, {'HLEN', keys[2]}, {'HSCAN', keys[3], '0'},
-    {'XADD', keys[4], '*', 'x', 'x'}, {'XRANGE', keys[4], '-', '+'}, {'XINFO', 'STREAM', keys[4]},
-    {'TYPE', keys[1]}, {'EXISTS', keys[1]}, {'TIME'}, {'SADD', 'flashlane:sales', 'x'},
-    {'HDEL', keys[3], 'x'}, {'SREM', 'flashlane:blocked', 'x'}, {'SMEMBERS', 'flashlane:sales'}}
+local function lacks(_, args)
+  local keys = named(args)
+  local needed = {{'HGET', keys.orders, 'x'}, {'HGETALL', keys.sale}, {'HMGET', keys.orders, 'x'},
+    {'HSET', keys.sale, 'x', 'x'}, {'HLEN', keys.orders}, {'HSCAN', keys.holders, '0'},
+    {'XADD', keys.outbox, '*', 'x', 'x'}, {'XRANGE', keys.outbox, '-', '+'},
+    {'XINFO', 'STREAM', keys.outbox}, {'TYPE', keys.sale}, {'EXISTS', keys.sale}, {'TIME'},
+    {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'SREM', 'flashlane:blocked', 'x'},
+    {'SMEMBERS', 'flashlane:sales'}}
   local lacking = {'OK', '0', '0'}
   for _, call in ipairs(needed) do
     if not redis.acl_check_cmd(unpack(call)) then lacking[#lacking + 1] = call[1] end
@@ -273,12 +276,16 @@ local function lacks(_, keys)
   return lacking
 end
 
-redis.register_function('@LIBRARY@_create', create)
-redis.register_function('@LIBRARY@_open', open)
-redis.register_function('@LIBRARY@_hold', hold)
-redis.register_function('@LIBRARY@_commit', commit)
-redis.register_function('@LIBRARY@_change', change)
-redis.register_function('@LIBRARY@_restore', restore)
-redis.register_function('@LIBRARY@_switch', switch)
-redis.register_function('@LIBRARY@_top_up', top_up)
-redis.register_function('@LIBRARY@_lacks', lacks)
+local function register(name, run)
+  redis.register_function('@LIBRARY@_' .. name, function(keys, args) return run(named(keys), args) end)
+end
+
+register('create', create)
+register('open', open)
+register('still_sells', still_sells)
+register('commit', commit)
+register('change', change)
+register('restore', restore)
+register('switch', switch)
+register('top_up', top_up)
+register('lacks', lacks)

@@ -1,12 +1,16 @@
-//! Reading a sale whole: to take it up, and to add it up again.
+//! Snapshot: a sale read whole, to take it up and to add it up again.
 
-use super::{PAGE, RedisStore, rows};
+use super::keys::{self, SaleKeys};
+use super::reading::PAGE;
+use super::rows;
+use super::store::RedisStore;
 use crate::rules::terms::SaleId;
-use crate::store::commit::{Holder, SaleRow};
-use crate::store::memory::{Kept, Rowset};
-use crate::store::{SaleAudit, Store, StoreError, Waiting, audit};
+use crate::store::counters::Holder;
+use crate::store::memory::{MemoryRows, SaleRows};
+use crate::store::rows::SaleRow;
+use crate::store::{Reading, SaleAudit, Selling, StoreError, Waiting, audit};
 use membership::MemberId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// A sale that changes while it is read is read again, this often in all.
 const TRIES: usize = 3;
@@ -15,8 +19,8 @@ impl RedisStore {
     /// Every sale that was ever meant to be made.
     pub(super) async fn named(&self) -> Result<Vec<SaleId>, StoreError> {
         let mut read = redis::cmd("SMEMBERS");
-        let names: Vec<String> = self.link.ask(read.arg(rows::SALES)).await?;
-        let sales = names.iter().map(|name| rows::word(rows::SALES, name));
+        let names: Vec<String> = self.link.ask(read.arg(keys::SALES)).await?;
+        let sales = names.iter().map(|name| rows::word(keys::SALES, name));
         let mut sales = sales.collect::<Result<Vec<SaleId>, _>>()?;
         sales.sort();
         Ok(sales)
@@ -28,7 +32,7 @@ impl RedisStore {
         match self.audit_readable(sale).await {
             Err(StoreError::Damaged(why)) => {
                 // The functions name the key that is wrong; a plain read does not.
-                let named = match self.hold(sale, 0).await {
+                let named = match self.still_sells(sale, 0).await {
                     Err(StoreError::Damaged(named)) => named,
                     _ => why,
                 };
@@ -39,8 +43,9 @@ impl RedisStore {
     }
 
     async fn audit_readable(&self, sale: &SaleId) -> Result<Option<SaleAudit>, StoreError> {
-        let [_, orders, rest @ ..] = &rows::keys(sale);
-        let Some(kept) = self.snapshot_at_rest(sale).await? else {
+        let keys = SaleKeys::of(sale);
+        let [_, orders, rest @ ..] = &keys.all();
+        let Some(of_sale) = self.snapshot_at_rest(sale).await? else {
             let mut exist = redis::cmd("EXISTS");
             let left_behind: u64 = self.link.ask(exist.arg(orders).arg(rest)).await?;
             let gone = "the sale is gone, and some of its orders are not".to_owned();
@@ -48,8 +53,8 @@ impl RedisStore {
         };
         let mut count = redis::cmd("HLEN");
         let (fields, records): (u64, _) =
-            (self.link.ask(count.arg(orders)).await?, kept.orders.len() as u64);
-        let rows: Rowset = BTreeMap::from([(sale.clone(), kept)]);
+            (self.link.ask(count.arg(orders)).await?, of_sale.orders.len() as u64);
+        let rows = MemoryRows::of(sale.clone(), of_sale);
         let mut found = audit::audit(&rows)?.sales.pop();
         if let Some(found) = &mut found
             && fields != records
@@ -61,7 +66,7 @@ impl RedisStore {
 
     pub(super) async fn row(&self, sale: &SaleId) -> Result<Option<SaleRow>, StoreError> {
         let mut read = redis::cmd("HGETALL");
-        let row: HashMap<String, String> = self.link.ask(read.arg(&rows::keys(sale)[0])).await?;
+        let row: HashMap<String, String> = self.link.ask(read.arg(SaleKeys::of(sale).sale)).await?;
         if row.is_empty() { Ok(None) } else { rows::sale(sale, &row).map(Some) }
     }
 
@@ -73,7 +78,7 @@ impl RedisStore {
         let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());
         loop {
             let mut scan = redis::cmd("HSCAN");
-            scan.arg(&rows::keys(sale)[2]).arg(&cursor).arg("COUNT").arg(PAGE);
+            scan.arg(SaleKeys::of(sale).holders).arg(&cursor).arg("COUNT").arg(PAGE);
             let (next, page): (String, Vec<(String, String)>) = self.link.ask(&scan).await?;
             for (member, text) in page {
                 let holder = rows::holder(&member, &text)?;
@@ -92,20 +97,22 @@ impl RedisStore {
     /// Who waits, in no order.
     pub(super) async fn waiting_rows(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
         let mut read = redis::cmd("HGETALL");
-        let wishes: Vec<(String, String)> = self.link.ask(read.arg(&rows::keys(sale)[5])).await?;
+        let wishes: Vec<(String, String)> =
+            self.link.ask(read.arg(SaleKeys::of(sale).waiting)).await?;
         wishes.iter().map(|(member, wish)| rows::waiting(member, wish)).collect()
     }
 
-    async fn snapshot(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
+    async fn snapshot(&self, sale: &SaleId) -> Result<Option<SaleRows>, StoreError> {
         let Some(mut row) = self.row(sale).await? else { return Ok(None) };
         let orders = self.orders_after(sale, 0, usize::MAX).await?;
         let outbox = self.outbox_after(sale, 0, usize::MAX).await?;
         // Only whole beginnings are deleted: what is missing later on is missing.
-        row.trimmed_to = outbox.first().map_or(row.seq, |first| first.seq - 1);
+        row.trimmed_to = outbox.first().map_or(row.counters.seq, |first| first.seq - 1);
         let mut read = redis::cmd("HGETALL");
-        let top_ups: Vec<(String, String)> = self.link.ask(read.arg(&rows::keys(sale)[4])).await?;
+        let top_ups: Vec<(String, String)> =
+            self.link.ask(read.arg(SaleKeys::of(sale).top_ups)).await?;
         let top_up = |(key, text): (String, String)| rows::top_up(&key, &text).map(|t| (key, t));
-        Ok(Some(Kept {
+        Ok(Some(SaleRows {
             row: Some(row),
             orders: orders.into_iter().map(|record| (record.number, record)).collect(),
             holders: self.holders(sale).await?.into_iter().collect(),
@@ -121,14 +128,15 @@ impl RedisStore {
     }
 
     /// All rows of a sale at one instant.
-    async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<Kept>, StoreError> {
+    async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<SaleRows>, StoreError> {
         for _ in 0..TRIES {
-            let kept = self.snapshot(sale).await?;
+            let before = self.snapshot(sale).await?;
             let after = self.row(sale).await?;
-            let seq = |row: &SaleRow| (row.seq, row.epoch, row.stock);
-            if kept.as_ref().and_then(|kept| kept.row.as_ref()).map(seq) == after.as_ref().map(seq)
-            {
-                return Ok(kept);
+            let seq =
+                |SaleRow { counters, .. }: &SaleRow| (counters.seq, counters.epoch, counters.stock);
+            let row = before.as_ref().and_then(|rows| rows.row.as_ref());
+            if row.map(seq) == after.as_ref().map(seq) {
+                return Ok(before);
             }
         }
         Err(StoreError::Refused(format!("{sale} changes while it is read; pause it first")))

@@ -1,0 +1,45 @@
+//! Work: what is on its way to the store, and what came of it.
+
+use crate::open::asks::Answer;
+use crate::store::{Batch, Changed, Changes};
+use std::time::Duration;
+
+/// What one piece of work came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There was nothing to do.
+    Idle,
+    /// This many orders were settled, or changes made.
+    Settled(usize),
+    /// The store gave no answer; the same work is to be sent again after this long.
+    Retry(Duration),
+    /// The sale was halted: another process sells it, or the store is damaged.
+    Halted,
+}
+
+/// What is on its way to the store. The same is sent again, with the time of that try, until there is
+/// an answer.
+#[derive(Debug)]
+pub(super) enum Work {
+    Orders(Batch),
+    Changes(Making),
+}
+
+/// Changes on their way to the store, and who waits for each.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) changes: Changes,
+    pub(super) answers: Vec<Answer>,
+}
+
+impl Making {
+    /// Tells those who wait. Only when memory has followed: who is told can see it.
+    pub(super) fn answer(&mut self, made: Vec<Changed>) {
+        for (answer, made) in std::mem::take(&mut self.answers).into_iter().zip(made) {
+            if let Some(answer) = answer {
+                // Err: whoever asked has given up; asking again finds it done.
+                answer.send(Ok(made)).ok();
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Counters: what decides in a sale, and what a member has in it. The rules of `commit.rs` and
+//! `change.rs` are functions over these.
+
+use super::{OutboxEntry, StoreError, Switch};
+use crate::rules::order::Status;
+use crate::rules::tally::Tallies;
+use crate::rules::terms::Terms;
+use crate::rules::time::Millis;
+use crate::rules::units::Units;
+use serde::{Deserialize, Serialize};
+
+/// A sale's counters and switches. `left` + units that stored orders hold = `stock`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    pub(super) epoch: u64,
+    pub(super) stock: Units,
+    pub(super) left: Units,
+    pub(super) is_paused: bool,
+    pub(super) is_closed: bool,
+    pub(super) next_number: u64,
+    /// The newest outbox entry's.
+    pub(super) seq: u64,
+    pub(super) tallies: Tallies,
+}
+
+/// What a member has in one sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Holder {
+    pub(super) units: Units,
+    /// The highest limit under which one of the member's orders was taken: a member's tier may change
+    /// during a sale, and orders are not decided in the order of clicks.
+    pub(super) limit: Units,
+    /// The number of the member's order that was stored last; 0 for none. Each record names the one
+    /// before it, so a member's orders need no index of their own.
+    pub(super) newest: u64,
+}
+
+impl Counters {
+    /// Those of a sale that nobody has opened yet.
+    pub(super) fn new(stock: Units) -> Self {
+        Self {
+            epoch: 0,
+            stock,
+            left: stock,
+            is_paused: false,
+            is_closed: false,
+            next_number: 1,
+            seq: 0,
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// Refuses every epoch but the one that sells the sale.
+    pub(super) fn sold_by(&self, epoch: u64) -> Result<(), StoreError> {
+        if self.epoch == epoch { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    /// The outbox entries that tell of these steps of an order.
+    pub(super) fn tell(&mut self, number: u64, steps: &[(Status, Millis)]) -> Vec<OutboxEntry> {
+        let mut entry = |&(status, at): &(Status, Millis)| {
+            self.seq += 1;
+            OutboxEntry { seq: self.seq, number, status, at }
+        };
+        steps.iter().map(&mut entry).collect()
+    }
+
+    /// Turns a switch.
+    pub(super) fn turn(&mut self, switch: Switch) {
+        match switch {
+            Switch::Pause => self.is_paused = true,
+            Switch::Resume => self.is_paused = false,
+            Switch::Close => self.is_closed = true,
+        }
+    }
+
+    /// Adds units that are free.
+    pub(super) fn add_stock(&mut self, add: Units) -> Result<(), StoreError> {
+        let total = self.stock.0.checked_add(add.0).map(Units);
+        let total = total.filter(|total| *total <= Terms::STOCK_MAX);
+        self.stock = total.ok_or(StoreError::TooMuchStock(self.stock))?;
+        self.left.0 += add.0;
+        Ok(())
+    }
+}

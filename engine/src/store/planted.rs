@@ -1,0 +1,32 @@
+//! The store with a bug that a test has planted, to see that the other tests notice it. Without
+//! `--cfg flash_faults` there is nothing of it.
+
+#[cfg(flash_faults)]
+mod bugs;
+
+#[cfg(flash_faults)]
+pub use bugs::planted;
+
+#[cfg(flash_faults)]
+pub(super) use bugs::mutated;
+
+#[cfg(not(flash_faults))]
+mod none {
+    use crate::store::Store;
+
+    /// The store, or one with the bug that a test has planted.
+    #[must_use]
+    pub fn planted(store: Store) -> Store {
+        store
+    }
+
+    /// The function library, or one with the bug that a test has planted.
+    pub(in crate::store) fn mutated(text: &str) -> String {
+        text.to_owned()
+    }
+}
+
+#[cfg(not(flash_faults))]
+pub(super) use none::mutated;
+#[cfg(not(flash_faults))]
+pub use none::planted;

@@ -1,0 +1,125 @@
+//! The redb file, and its transactions.
+//!
+//! After an error of the disk redb takes no more work until the file is opened anew. So the file is
+//! dropped and opened again at the next call: when the disk is well, everything goes on by itself.
+
+use super::failure::failed;
+use super::rows::{Tables, Views};
+use crate::store::StoreError;
+use crate::store::row_store::{Keeper, RowStore};
+use crate::store::rows::{Rows, RowsMut, Stored};
+use parking_lot::Mutex;
+use redb::{Database, ReadableDatabase};
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How the file is opened; tests put a failing disk here.
+pub type Disk = Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>;
+
+/// Sales in one redb file, which this process holds alone.
+pub type RedbStore = RowStore<RedbFile>;
+
+/// Rows in one redb file.
+pub struct RedbFile {
+    file: Arc<File>,
+}
+
+struct File {
+    disk: Disk,
+    open: Mutex<Option<Arc<Database>>>,
+}
+
+impl fmt::Debug for RedbFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedbFile").finish_non_exhaustive()
+    }
+}
+
+/// Memory for cached pages.
+const CACHE_BYTES: usize = 256 << 20;
+
+impl RowStore<RedbFile> {
+    /// Opens the file, made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be opened: another process holds it, or it is not a store.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        Self::with(Box::new(move || {
+            Ok(Database::builder().set_cache_size(CACHE_BYTES).create(&path)?)
+        }))
+    }
+
+    /// Opens the file by `disk`, now and after every failure of the disk.
+    ///
+    /// # Errors
+    /// As for [`RedbStore::open`].
+    pub fn with(disk: Disk) -> Result<Self, StoreError> {
+        let file = File { disk, open: Mutex::new(None) };
+        file.write(|_| Ok(()))?;
+        Ok(Self { keeper: RedbFile { file: Arc::new(file) } })
+    }
+}
+
+impl RedbFile {
+    /// Runs a transaction where it may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        transaction: impl FnOnce(&File) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        let file = Arc::clone(&self.file);
+        let done = tokio::task::spawn_blocking(move || transaction(&file)).await;
+        done.unwrap_or_else(|panic| Err(StoreError::Damaged(format!("redb gave up: {panic}"))))
+    }
+}
+
+impl Keeper for RedbFile {
+    async fn read<T: Send + 'static>(
+        &self,
+        view: impl FnOnce(&dyn Rows) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        self.run(move |file| file.read(view)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut dyn RowsMut) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        self.run(move |file| file.write(change)).await
+    }
+}
+
+impl File {
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let mut open = self.open.lock();
+        if open.is_none() {
+            *open = Some(Arc::new((self.disk)().map_err(failed)?));
+        }
+        Ok(Arc::clone(open.as_ref().expect("opened above")))
+    }
+
+    fn read<T>(&self, view: impl FnOnce(&dyn Rows) -> Stored<T>) -> Stored<T> {
+        let database = self.database()?;
+        let seen = database.begin_read().map_err(failed).and_then(|txn| view(&Views::open(&txn)?));
+        self.check(seen)
+    }
+
+    /// One transaction, on disk when this returns `Ok`.
+    fn write<T>(&self, change: impl FnOnce(&mut dyn RowsMut) -> Stored<T>) -> Stored<T> {
+        let database = self.database()?;
+        let changed = database.begin_write().map_err(failed).and_then(|txn| {
+            let value = change(&mut Tables::open(&txn)?)?;
+            txn.commit().map_err(failed)?;
+            Ok(value)
+        });
+        self.check(changed)
+    }
+
+    fn check<T>(&self, outcome: Stored<T>) -> Stored<T> {
+        if matches!(outcome, Err(StoreError::Unknown(_))) {
+            *self.open.lock() = None;
+        }
+        outcome
+    }
+}

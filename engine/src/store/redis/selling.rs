@@ -1,0 +1,172 @@
+//! Selling: each call is one function call of the library, or a few.
+
+use super::calls::{CALL_ORDERS, CALLS_IN_FLIGHT};
+use super::keys::{self, SaleKeys};
+use super::store::RedisStore;
+use super::{library, rows};
+use crate::fault::crash_point;
+use crate::rules::order::Status;
+use crate::rules::terms::{SaleId, Terms};
+use crate::rules::units::Units;
+use crate::store::rows::SaleRow;
+use crate::store::{
+    Batch, Changed, Changes, Head, Opened, Opening, Operating, Reading, Record, Selling,
+    StoreError, Switch, Verdict,
+};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+
+#[async_trait]
+impl Selling for RedisStore {
+    fn batch_orders_max(&self) -> usize {
+        CALL_ORDERS * CALLS_IN_FLIGHT
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+        let calls = batch.orders.chunks(CALL_ORDERS).map(|part| self.commit_part(batch, part));
+        let mut verdicts = Vec::with_capacity(batch.orders.len());
+        let mut failure = None;
+        for answer in join_all(calls).await {
+            match answer {
+                Ok(part) => verdicts.extend(part),
+                // What stops the sale weighs more than what is tried again.
+                Err(error) if failure.as_ref().is_none_or(StoreError::is_transient) => {
+                    failure = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        match failure {
+            Some(error) => Err(error),
+            None if batch.orders.is_empty() => self.commit_part(batch, &[]).await,
+            None => Ok(verdicts),
+        }
+    }
+
+    async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        let mut made = Vec::with_capacity(changes.changes.len());
+        // One after the other: a later one may concern the same order.
+        for part in changes.changes.chunks(CALL_ORDERS) {
+            made.extend(self.change_part(changes, part).await?);
+        }
+        Ok(made)
+    }
+
+    async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        self.call(sale, &self.sellers_call("still_sells", sale, epoch)).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Opening for RedisStore {
+    async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
+        let mut index = redis::cmd("SADD");
+        self.link.ask::<()>(index.arg(keys::SALES).arg(terms.id.as_str())).await?;
+        crash_point("indexed");
+        let limits: Vec<String> = terms.limits.iter().map(|(_, limit)| limit.to_string()).collect();
+        let mut create = library::call("create", &SaleKeys::of(&terms.id));
+        let text = serde_json::to_string(terms).expect("terms are plain data");
+        create.arg(text).arg(terms.stock.0).arg(limits.join(" "));
+        self.call(&terms.id, &create).await.map(drop)
+    }
+
+    async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
+        let opener = || format!("{:032x}", fastrand::u128(..));
+        let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
+        let mut open = library::call("open", &SaleKeys::of(sale));
+        open.arg(opener);
+        // What this process saw before is no measure for the state that it takes up now.
+        self.seen.lock().remove(sale);
+        let mut answer = self.call(sale, &open).await;
+        if let Err(StoreError::Unknown(_)) = answer {
+            // The same opener again, so that a call that was done is not done twice.
+            answer = self.call(sale, &open).await;
+        }
+        let answer = answer?;
+        self.openers.lock().remove(sale);
+        let epoch = answer.first().map(|epoch| rows::word("the epoch", epoch));
+        let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
+        crash_point("opened");
+        // Nobody else changes the sale from here on.
+        let row = self.row(sale).await?.ok_or(StoreError::UnknownSale)?;
+        let SaleRow { terms, counters, .. } = row;
+        let orders = self.orders_after(sale, 0, usize::MAX).await?;
+        let held = self.holders(sale).await?.into_iter();
+        Ok(Opened {
+            terms,
+            epoch,
+            stock: counters.stock,
+            left: counters.left,
+            is_paused: counters.is_paused,
+            is_closed: counters.is_closed,
+            next_number: counters.next_number,
+            tallies: counters.tallies,
+            held: held.map(|(member, holder)| (member, holder.units)).collect(),
+            unpaid: orders.iter().filter(|r| r.status == Status::Confirmed).cloned().collect(),
+            keyed: orders.into_iter().filter(|record| record.key.is_some()).collect(),
+            waiting: self.waiting_rows(sale).await?,
+        })
+    }
+
+    async fn restore(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        orders: &[Record],
+    ) -> Result<Head, StoreError> {
+        let mut head = None;
+        // In the end once without orders: for a sale of which nothing was lost, and to read it.
+        for part in orders.chunks(CALL_ORDERS).chain([&[][..]]) {
+            let call = self.restore_call(sale, epoch, part);
+            let answer = self.call(sale, &call).await;
+            if answer == Err(StoreError::Fenced) {
+                // It is another process's now, with whatever it has.
+                self.seen.lock().remove(sale);
+            }
+            head = Some(answer?);
+        }
+        let words = head.unwrap_or_default();
+        let [stock, left, sums @ ..] = &words[..] else {
+            return Err(rows::unreadable("the sale", &words.join(" ")));
+        };
+        let of = |status: &str| {
+            let place = Status::STORED.iter().position(|stored| stored.as_str() == status);
+            place.and_then(|place| sums.get(place)).map_or("", String::as_str)
+        };
+        Ok(Head {
+            stock: Units(rows::word("the stock", stock)?),
+            left: Units(rows::word("units left", left)?),
+            tallies: rows::by_state(sale, of)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Operating for RedisStore {
+    async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
+        let (field, value) = match switch {
+            Switch::Pause => ("paused", 1),
+            Switch::Resume => ("paused", 0),
+            Switch::Close => ("closed", 1),
+        };
+        let turn = || self.sellers_call("switch", sale, epoch).arg(field).arg(value).clone();
+        match self.call(sale, &turn()).await {
+            // Perhaps by this very call, whose answer was lost before.
+            Err(StoreError::Refused(_)) => self.call(sale, &turn()).await.map(drop),
+            turned => turned.map(drop),
+        }
+    }
+
+    async fn top_up(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        key: &str,
+        add: Units,
+    ) -> Result<Units, StoreError> {
+        let mut call = self.sellers_call("top_up", sale, epoch);
+        call.arg(key).arg(add.0).arg(Terms::STOCK_MAX.0);
+        let total = self.call(sale, &call).await?;
+        rows::word("the stock", total.first().map_or("", String::as_str)).map(Units)
+    }
+}

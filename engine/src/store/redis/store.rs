@@ -1,0 +1,94 @@
+//! The store in Redis: its connection, what it has seen of each sale, and what an answer means.
+
+use super::keys::SaleKeys;
+use super::link::{Link, RedisOptions};
+use super::{check, library, rows};
+use crate::rules::terms::SaleId;
+use crate::rules::units::Units;
+use crate::store::StoreError;
+use parking_lot::Mutex;
+use redis::Cmd;
+use std::collections::HashMap;
+
+/// Sales in Redis, which other processes may share.
+#[derive(Debug)]
+pub struct RedisStore {
+    pub(super) link: Link,
+    pub(super) seen: Mutex<HashMap<SaleId, Seen>>,
+    /// Who opens a sale, until it is known to be open: the same opener may call again.
+    pub(super) openers: Mutex<HashMap<SaleId, String>>,
+}
+
+/// How far a sale has come, as Redis has told: less later on is a history that was lost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// Changes of orders.
+    pub(super) seq: u64,
+    /// Switches and top-ups.
+    pub(super) turns: u64,
+}
+
+impl RedisStore {
+    /// Connects, looks at what must be right before anything is sold, and loads the functions.
+    /// Returns what should be right and is not, a sentence each.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] with what to do about it.
+    pub async fn connect(options: &RedisOptions) -> Result<(Self, Vec<String>), StoreError> {
+        let link = Link::new(options)?;
+        let warnings = check::settings(&link).await?;
+        check::functions(&link).await?;
+        Ok((Self { link, seen: Mutex::default(), openers: Mutex::default() }, warnings))
+    }
+
+    pub(super) fn seen(&self, sale: &SaleId) -> Seen {
+        self.seen.lock().get(sale).copied().unwrap_or_default()
+    }
+
+    fn has_come_to(&self, sale: &SaleId, seq: &str, turns: &str) -> Result<(), StoreError> {
+        let (seq, turns) = (rows::word("a count", seq)?, rows::word("a count", turns)?);
+        let mut seen = self.seen.lock();
+        let seen = seen.entry(sale.clone()).or_default();
+        *seen = Seen { seq: seen.seq.max(seq), turns: seen.turns.max(turns) };
+        Ok(())
+    }
+
+    /// One function call; returns what follows OK and how far the sale has come.
+    pub(super) async fn call(&self, sale: &SaleId, call: &Cmd) -> Result<Vec<String>, StoreError> {
+        let answer: Vec<String> = self.link.ask(call).await?;
+        crate::fault::crash_point("answered");
+        let mut words = answer.into_iter();
+        let (kind, next) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        match kind.as_str() {
+            "OK" => {
+                self.has_come_to(sale, &next, &words.next().unwrap_or_default())?;
+                Ok(words.collect())
+            }
+            "STALE" => {
+                self.has_come_to(sale, &next, &words.next().unwrap_or_default())?;
+                Err(StoreError::Refused("another switch was turned in between".into()))
+            }
+            "DENIED" => Err(StoreError::Refused(format!("NOPERM: {next} was withdrawn"))),
+            "EXISTS" => Err(StoreError::SaleExists),
+            "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
+            "FENCED" => Err(StoreError::Fenced),
+            "LOST" => Err(StoreError::HistoryLost(format!(
+                "its outbox ends at {next} and had been told to end at {}, or a switch or a top-up is \
+                 gone; resume the sale to put back what this process knows",
+                self.seen(sale).seq
+            ))),
+            "SHORT" => Err(StoreError::TooLittleStock(Units(rows::word("units left", &next)?))),
+            "CONFLICT" => Err(StoreError::TopUpConflict(Units(rows::word("a top-up", &next)?))),
+            "TOO_MUCH" => Err(StoreError::TooMuchStock(Units(rows::word("the stock", &next)?))),
+            _ => Err(StoreError::Damaged(next)),
+        }
+    }
+
+    /// A call of the process that sells this sale: its epoch and what it has seen come first.
+    pub(super) fn sellers_call(&self, function: &str, sale: &SaleId, epoch: u64) -> Cmd {
+        let mut call = library::call(function, &SaleKeys::of(sale));
+        let seen = self.seen(sale);
+        call.arg(epoch).arg(seen.seq).arg(seen.turns);
+        call
+    }
+}
