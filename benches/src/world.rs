@@ -32,7 +32,7 @@ pub fn terms(id: &str, stock: u32, limit: u32) -> Terms {
 /// The same, open in this process.
 #[must_use]
 pub fn sale(stock: u32, limit: u32) -> Sale {
-    Sale::new(terms("bench", stock, limit), 1, Units(stock), Units(stock), 1)
+    Sale::new(terms("bench", stock, limit))
 }
 
 /// One unit for a gold member.

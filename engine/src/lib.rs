@@ -24,7 +24,7 @@
 //!     limits: PerTier([Units(1); 5]),
 //!     pay_within_s: 900,
 //! };
-//! let (sale, roster) = (Sale::new(terms, 1, Units(10), Units(10), 1), Roster::new());
+//! let (sale, roster) = (Sale::new(terms), Roster::new());
 //! let seat = roster.seat("viewer-42").expect("a free seat");
 //! let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
 //!

@@ -2,8 +2,10 @@
 //!
 //! Neither blocks, takes a lock or calls the system; a refused click leaves no trace.
 
+pub mod admitted;
 pub mod aside;
 pub mod board;
+pub mod click;
 pub mod holdings;
 pub mod keys;
 pub mod meter;
@@ -11,7 +13,10 @@ pub mod phase;
 pub mod queue;
 pub mod stock;
 mod table;
+pub mod vouch;
 mod waits;
+
+pub use click::{Accepted, Click};
 
 use crate::rules::door::Door;
 use crate::rules::key::IdempotencyKey;
@@ -21,40 +26,33 @@ use crate::rules::seat::Seat;
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::rules::window::Entered;
+use crate::sale::admitted::Admitted;
 use crate::sale::aside::Aside;
 use crate::sale::board::Board;
-use crate::sale::holdings::Holdings;
+use crate::sale::holdings::{Holdings, Wanted};
 use crate::sale::keys::Keys;
 use crate::sale::meter::Meter;
 use crate::sale::phase::Phase;
 use crate::sale::queue::{OrderQueue, Queued};
-use crate::sale::stock::Stock;
+use crate::sale::stock::{Counts, Stock};
+use crate::sale::vouch::{Vouch, Vouched};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
 use membership::{PerTier, Tier};
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;
-use std::time::Duration;
 
-/// A member's wish to buy, the member and the tier vouched for.
+/// Where a sale starts: what former processes left of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Click {
-    /// Who clicks.
-    pub seat: Seat,
-    /// The member's tier at this instant.
-    pub tier: Tier,
-    /// Units asked for.
-    pub units: Units,
-    /// Makes a repetition of this click safe.
-    pub key: Option<IdempotencyKey>,
-}
-
-/// A click was accepted: this order is the member's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accepted {
-    /// The order's number.
-    pub number: u64,
-    /// False when the click repeats one that was accepted before.
-    pub is_new: bool,
+pub struct Start {
+    /// Which opening of the sale this is.
+    pub epoch: u64,
+    /// Units in all, top-ups included.
+    pub stock: Units,
+    /// Units of these that nobody holds.
+    pub left: Units,
+    /// The number of the next order, from 1.
+    pub next_number: u64,
 }
 
 /// One drop of one item, as this process sells it.
@@ -68,42 +66,34 @@ pub struct Sale {
     holdings: Holdings,
     keys: Keys,
     next_number: CachePadded<AtomicU64>,
-    /// Bits 0..48: until this instant, in milliseconds, the confirmer vouches that the store takes the
-    /// orders of this process, and soon enough; 48..64: how much sooner that ends for each lower tier.
-    vouched_until: AtomicU64,
+    vouched: Vouched,
     queue: OrderQueue,
     board: Board,
     meter: Meter,
 }
 
 impl Sale {
-    /// A sale with `left` of `total` units free, whose next order has the number `next_number`
-    /// (from 1). `epoch` says which opening of the sale this is.
+    /// A sale that nobody has bought in yet, opened for the first time.
     #[must_use]
-    pub fn new(terms: Terms, epoch: u64, total: Units, left: Units, next_number: u64) -> Self {
-        Self::resume(terms, epoch, total, left, next_number, Meter::new())
+    pub fn new(terms: Terms) -> Self {
+        let start = Start { epoch: 1, stock: terms.stock, left: terms.stock, next_number: 1 };
+        Self::resume(terms, start, Meter::new())
     }
 
-    /// The same, with the counts of what former processes stored.
+    /// A sale as former processes left it, with the counts of what they stored.
     #[must_use]
-    pub fn resume(
-        terms: Terms,
-        epoch: u64,
-        total: Units,
-        left: Units,
-        next_number: u64,
-        meter: Meter,
-    ) -> Self {
+    pub fn resume(terms: Terms, start: Start, meter: Meter) -> Self {
+        let Start { epoch, stock, left, next_number } = start;
         Self {
             doors: PerTier(Tier::ALL.map(|tier| Door::new(&terms, tier))),
             terms,
             epoch,
-            stock: Stock::new(total, left),
+            stock: Stock::resume(Counts { total: stock, left }),
             aside: Aside::default(),
             holdings: Holdings::new(),
             keys: Keys::default(),
             next_number: CachePadded::new(AtomicU64::new(next_number)),
-            vouched_until: AtomicU64::new(Millis::MAX.0),
+            vouched: Vouched::new(Vouch::ALWAYS),
             queue: OrderQueue::new(),
             board: Board::new(next_number),
             meter,
@@ -138,16 +128,17 @@ impl Sale {
             return Ok(Accepted { number, is_new: false });
         }
         match self.admit(now, click) {
-            Ok(()) => self.take(now, click, limit),
+            Ok(entered) => self.take(now, click, entered),
             Err(refusal) => self.refuse(click, refusal),
         }
     }
 
     /// Reads only: the window, the switches, the stock.
-    fn admit(&self, now: Millis, click: Click) -> Result<(), Refusal> {
+    fn admit(&self, now: Millis, click: Click) -> Result<Entered, Refusal> {
         let windows = &self.terms.windows;
-        windows.enter(click.tier, now)?;
-        self.stock.level().admits(click.units, windows.is_over(now))
+        let entered = windows.enter(click.tier, now)?;
+        self.stock.level().closed_if(windows.is_over(now)).admits(click.units)?;
+        Ok(entered)
     }
 
     /// Refuses, unless what stands in the way is the work of a twin with the same key: a key is
@@ -162,8 +153,9 @@ impl Sale {
     }
 
     /// Everything that may fail is taken before anything is written.
-    fn take(&self, now: Millis, click: Click, limit: Units) -> Result<Accepted, Refusal> {
+    fn take(&self, now: Millis, click: Click, entered: Entered) -> Result<Accepted, Refusal> {
         let Click { seat, tier, units, key } = click;
+        let limit = self.doors[tier].units_max;
         let begun = match key {
             None => None,
             Some(key) => {
@@ -179,45 +171,38 @@ impl Sale {
         };
         // A member may click twice at once. Claiming before reserving keeps the loser off the one
         // word that every buyer fights for.
-        let claim = match self.holdings.claim(seat, units, limit) {
+        let claim = match self.holdings.claim(seat, Wanted { units, limit }) {
             Ok(claim) => claim,
             Err(held) => return Err(Refusal::LimitReached { limit, held }),
         };
-        // Ordering: Relaxed, an instant publishes nothing but itself.
-        let vouched = self.vouched_until.load(Ordering::Relaxed);
-        let sooner_ms = (vouched >> 48) * (Tier::Diamond as u64 - tier as u64);
-        if now.0 + sooner_ms > vouched & Millis::MAX.0 {
+        if !self.vouched.get().covers(tier, now) {
             return Err(Refusal::Busy);
         }
         let reservation = self.stock.reserve(units)?;
-        let number = self.place(now, click);
-        claim.keep();
-        reservation.keep();
-        self.queue.push(Queued { number, key });
+        let number = self.enqueue(now, Admitted::click(click, entered, claim, reservation));
         if let Some(begun) = begun {
             begun.keep(number);
         }
         Ok(Accepted { number, is_new: true })
     }
 
-    /// Gives the order its number and its slot on the board.
-    fn place(&self, now: Millis, click: Click) -> u64 {
-        let Click { seat, tier, units, .. } = click;
+    /// The order takes its number, is written on the board and is on its way to the confirmer.
+    #[inline]
+    fn enqueue(&self, now: Millis, admitted: Admitted<'_>) -> u64 {
         // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let status = Status::Reserved;
-        let (settled_at, changed_at) = (None, None);
-        let reserved_at = now;
-        self.board.place(&Order {
+        let Click { seat, tier, units, .. } = admitted.wish();
+        self.board.write(&Order {
             number,
             seat,
             tier,
             units,
-            status,
-            reserved_at,
-            settled_at,
-            changed_at,
+            status: Status::Reserved,
+            reserved_at: now,
+            settled_at: None,
+            changed_at: None,
         });
+        self.queue.push(admitted, number);
         number
     }
 
@@ -244,7 +229,7 @@ impl Sale {
         self.board.read(number)
     }
 
-    /// What follows from a step in an order's life, also in that of a former process's order.
+    /// What follows from a step in the life of an order that a former process took.
     pub fn settle_former(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
         self.meter.settle(tier, units, was, is);
         if was.holds_units() && !is.holds_units() {
@@ -261,14 +246,10 @@ impl Sale {
         }
     }
 
-    /// Clicks after `until` are told to come back later, until this is called again; those of each
-    /// lower tier this much sooner than those of the next higher one. A process that was held up
-    /// beyond that instant must not promise anything when it goes on, and when orders pile up, the
-    /// lower tiers are shed first.
-    pub fn vouch(&self, until: Millis, sooner_by_tier: Duration) {
-        let sooner_ms = u64::try_from(sooner_by_tier.as_millis()).unwrap_or(u64::MAX).min(0xffff);
-        // Ordering: Relaxed, as in `take`.
-        self.vouched_until.store(sooner_ms << 48 | until.0.min(Millis::MAX.0), Ordering::Relaxed);
+    /// Clicks are accepted for as long as this vouches for them, and told `busy` after that, until
+    /// this is called again.
+    pub fn vouch(&self, vouch: Vouch) {
+        self.vouched.set(vouch);
     }
 
     /// The keys of accepted clicks, by the number of their order.

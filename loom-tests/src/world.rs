@@ -27,7 +27,7 @@ pub fn sale(stock: u32, limit: u32) -> Sale {
         limits: PerTier([Units(limit); 5]),
         pay_within_s: 1,
     };
-    Sale::new(terms, 1, Units(stock), Units(stock), 1)
+    Sale::new(terms)
 }
 
 /// A click of a gold member.

@@ -8,7 +8,7 @@ use engine::rules::order::{Order, Step};
 use engine::rules::seat::Seat;
 use engine::rules::units::Units;
 use engine::sale::Sale;
-use engine::sale::aside::Aside;
+use engine::sale::aside::{Aside, Taken};
 use engine::sale::board::Board;
 use engine::sale::stock::Stock;
 use loom::sync::Arc;
@@ -80,7 +80,7 @@ fn twin_a_step_that_looks_at_the_board_before_it_moves_gives_back_twice() {
             changed_at: None,
         };
         let parts = Arc::new((Board::new(1), AtomicU32::new(0)));
-        parts.0.place(&order);
+        parts.0.write(&order);
         parts.0.advance(1, Confirmed, NOW).expect("the first verdict");
         let step = |status: Status| {
             let parts = Arc::clone(&parts);
@@ -193,7 +193,7 @@ fn the_last_one_leaves(is_one_word: bool) {
         if is_one_word {
             drop.aside().begin();
             let leaving = Arc::clone(&drop);
-            let leaving = thread::spawn(move || leaving.put_on_sale(true));
+            let leaving = thread::spawn(move || leaving.end_waiting());
             drop.settle(1, Expired, NOW).expect("the step");
             leaving.join().expect("who leaves");
             assert_eq!((left_and_held(&drop).0, drop.aside().units()), (1, Units(0)));
@@ -236,7 +236,7 @@ fn what_lies_aside_is_taken_once() {
         aside.begin();
         assert!(aside.put(Units(1)));
         let other = Arc::clone(&aside);
-        let other = thread::spawn(move || other.take(Units(1)));
+        let other = thread::spawn(move || other.take(Units(1)).map(Taken::keep).is_some());
         let mine = aside.take_all().0 == 1;
         assert!(mine ^ other.join().expect("who is offered it"));
         assert_eq!((aside.units(), aside.end()), (Units(0), Units(0)));
@@ -247,14 +247,14 @@ fn what_lies_aside_is_taken_once() {
 /// Whoever takes units that came back sees what their last owner wrote before it gave them up.
 fn units_carry_what_came_before(published: Ordering) {
     every_way(move || {
-        let stock = Arc::new((Stock::new(Units(1), Units(1)), Aside::default()));
+        let stock = Arc::new((Stock::new(Units(1)), Aside::default()));
         let word = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
         stock.1.begin();
         let (s, w) = (Arc::clone(&stock), Arc::clone(&word));
         let next = thread::spawn(move || {
             // Ordering: Acquire, so that only the owner's ordering is the bug.
             let has = match published {
-                Ordering::Release => s.1.take(Units(1)),
+                Ordering::Release => s.1.take(Units(1)).map(Taken::keep).is_some(),
                 _ => w.1.load(Ordering::Acquire) == 1,
             };
             // Ordering: Relaxed, the units are to publish it.

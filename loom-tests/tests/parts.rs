@@ -4,15 +4,18 @@
 use engine::rules::order::{Order, Status};
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
+use engine::rules::time::Millis;
 use engine::rules::units::Units;
-use engine::sale::holdings::Holdings;
-use engine::sale::queue::{OrderQueue, Queued};
+use engine::rules::window::Windows;
+use engine::sale::admitted::Admitted;
+use engine::sale::holdings::{Holdings, Wanted};
+use engine::sale::queue::OrderQueue;
 use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::thread;
-use loom_tests::world::{NOW, every_way};
-use membership::Tier;
+use loom_tests::world::{NOW, click, every_way};
+use membership::{PerTier, Tier};
 
 /// What the stock models need of a stock.
 trait Shelf: Send + Sync + 'static {
@@ -79,7 +82,7 @@ fn two_buyers_and_one_unit(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync + 's
 
 #[test]
 fn one_unit_goes_to_exactly_one_of_two_buyers() {
-    two_buyers_and_one_unit(|| Box::new(Stock::new(Units(1), Units(1))));
+    two_buyers_and_one_unit(|| Box::new(Stock::new(Units(1))));
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn returned_units_are_not_lost(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync 
 
 #[test]
 fn a_reservation_that_is_dropped_gives_its_units_back() {
-    returned_units_are_not_lost(|| Box::new(Stock::new(Units(2), Units(2))));
+    returned_units_are_not_lost(|| Box::new(Stock::new(Units(2))));
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn twin_a_stock_of_two_steps_loses_a_returned_unit() {
 /// What the last owner wrote must be seen by the next one.
 fn a_unit_changes_hands(give_back: Ordering, real: bool) {
     every_way(move || {
-        let stock = Arc::new(Stock::new(Units(1), Units(1)));
+        let stock = Arc::new(Stock::new(Units(1)));
         let twin = Arc::new(AtomicU32::new(1));
         let note = Arc::new(AtomicU32::new(0));
         let held = if real {
@@ -175,7 +178,9 @@ const SEAT: Seat = Seat::new(0);
 
 impl Ledger for Holdings {
     fn claim_two_of_three(&self) -> bool {
-        self.claim(SEAT, Units(2), Units(3)).map(engine::sale::holdings::Claim::keep).is_ok()
+        self.claim(SEAT, Wanted { units: Units(2), limit: Units(3) })
+            .map(engine::sale::holdings::Claim::keep)
+            .is_ok()
     }
 
     fn held(&self) -> u32 {
@@ -240,6 +245,15 @@ fn order(number: u64) -> Order {
     }
 }
 
+/// One unit for a gold member, certain and not written down yet.
+fn admitted<'a>(stock: &'a Stock, holdings: &'a Holdings) -> Admitted<'a> {
+    let windows = Windows::new(PerTier([Some(Millis(1)); 5]), Millis(100)).expect("windows");
+    let entered = windows.enter(Tier::Gold, NOW).expect("an open window");
+    let claim = holdings.claim(SEAT, Wanted { units: Units(1), limit: Units(1) });
+    let reservation = stock.reserve(Units(1)).expect("a unit");
+    Admitted::click(click(0, 1), entered, claim.expect("no unit yet"), reservation)
+}
+
 /// The click writes the board and pushes; the confirmer pops and reads the board.
 fn the_queue_hands_over(board_first: bool) {
     every_way(move || {
@@ -254,11 +268,12 @@ fn the_queue_hands_over(board_first: bool) {
             popped.is_some()
         });
         if board_first {
-            board.place(&order(1));
+            board.write(&order(1));
         }
-        queue.push(Queued { number: 1, key: None });
+        let (stock, holdings) = (Stock::new(Units(1)), Holdings::new());
+        queue.push(admitted(&stock, &holdings), 1);
         if !board_first {
-            board.place(&order(1));
+            board.write(&order(1));
         }
         let popped = confirmer.join().expect("the confirmer");
         assert_eq!(queue.pop().is_some(), !popped, "popped twice, or never");
@@ -292,7 +307,7 @@ fn the_board_is_read_early(publish: Ordering, real: bool) {
             }
         });
         if real {
-            board.place(&order(1));
+            board.write(&order(1));
         } else {
             // Ordering: Relaxed, published by the state.
             fact.store(7, Ordering::Relaxed);
@@ -318,7 +333,7 @@ fn twin_a_board_published_with_a_relaxed_write_is_read_in_part() {
 /// A pause and a reservation meet.
 fn a_closed_sale_takes_nothing(in_one_word: bool) {
     every_way(move || {
-        let stock = Arc::new(Stock::new(Units(1), Units(1)));
+        let stock = Arc::new(Stock::new(Units(1)));
         let (flag, left) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(1)));
         let (s, f, l) = (Arc::clone(&stock), Arc::clone(&flag), Arc::clone(&left));
         let buyer = thread::spawn(move || {

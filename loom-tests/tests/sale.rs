@@ -5,8 +5,9 @@
 use engine::rules::key::IdempotencyKey;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
+use engine::rules::seat::Seat;
 use engine::rules::units::Units;
-use engine::sale::holdings::Holdings;
+use engine::sale::holdings::{Holdings, Wanted};
 use engine::sale::stock::Stock;
 use engine::sale::{Click, Sale};
 use loom::sync::Arc;
@@ -41,12 +42,13 @@ fn two_members_and_one_unit_end_with_one_order_and_one_sold_out() {
 #[should_panic]
 fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
     every_way(|| {
-        let (stock, holdings) = (Stock::new(Units(1), Units(1)), Holdings::new());
+        let (stock, holdings) = (Stock::new(Units(1)), Holdings::new());
         let parts = Arc::new((stock, holdings));
         let buy = |seat: u32| {
             let parts = Arc::clone(&parts);
             move || {
-                let claim = parts.1.claim(click(seat, 1).seat, Units(1), Units(1));
+                let claim =
+                    parts.1.claim(Seat::new(seat), Wanted { units: Units(1), limit: Units(1) });
                 // The bug: the claim is kept before the stock has answered.
                 claim.map(engine::sale::holdings::Claim::keep).expect("a first click");
                 parts.0.reserve(Units(1)).map(engine::sale::stock::Reservation::keep).is_ok()

@@ -173,12 +173,12 @@ async fn shop(
         insist(&counter, &mut client, &wish, &closing, &mut receipts).await;
         if let Some(order) = receipts.orders.get_mut(before).filter(|order| order.was_confirmed) {
             match rng.u8(..8) {
-                0 => go_on(&counter, &mut client, order, true, &closing).await,
-                1 => go_on(&counter, &mut client, order, false, &closing).await,
+                0 => go_on(&counter, &mut client, order, Then::Pay, &closing).await,
+                1 => go_on(&counter, &mut client, order, Then::Cancel, &closing).await,
                 // Paid all the same.
                 2 => {
-                    go_on(&counter, &mut client, order, false, &closing).await;
-                    go_on(&counter, &mut client, order, true, &closing).await;
+                    go_on(&counter, &mut client, order, Then::Cancel, &closing).await;
+                    go_on(&counter, &mut client, order, Then::Pay, &closing).await;
                 }
                 _ => {}
             }
@@ -235,17 +235,27 @@ async fn insist(
     }
 }
 
+/// What a shopper does with an order.
+#[derive(Debug, Clone, Copy)]
+enum Then {
+    Pay,
+    Cancel,
+}
+
 /// Pays or cancels until there is an answer that stands.
 async fn go_on(
     counter: &Counter,
     client: &mut Client,
     receipt: &mut Receipt,
-    pays: bool,
+    then: Then,
     closing: &watch::Receiver<Option<Duration>>,
 ) {
     let start = Instant::now();
     loop {
-        let request = if pays { payment(counter, receipt) } else { cancellation(counter, receipt) };
+        let request = match then {
+            Then::Pay => payment(counter, receipt),
+            Then::Cancel => cancellation(counter, receipt),
+        };
         let answer = tokio::time::timeout(Duration::from_secs(12), client.send(request)).await;
         match answer {
             Ok(Ok((StatusCode::OK, body))) => {

@@ -14,6 +14,7 @@ use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
+use crate::sale::vouch::Vouch;
 use crate::store::{Batch, ReservedOrder, Selling, StoreError, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,7 +202,7 @@ impl Confirmer {
     }
 
     fn vouch(&self, from: Millis) {
-        self.open.sale.vouch(from + self.patience, self.patience / SHED_STEPS);
+        self.open.sale.vouch(Vouch::new(from + self.patience, self.patience / SHED_STEPS));
     }
 
     fn note_failure(&mut self, error: &StoreError) {

@@ -19,7 +19,7 @@ impl Confirmer {
         if sale.stock().level().is_closed() || sale.terms().windows.is_over(now) {
             // Nothing is sold any more, and nobody need wait for it.
             list.dissolve().iter().for_each(|waiter| self.dismiss(waiter));
-            sale.put_on_sale(true);
+            sale.end_waiting();
             return;
         }
         while sale.aside().units().0 > 0 {
@@ -54,7 +54,7 @@ impl Confirmer {
                 Err(_) => return,
             }
         }
-        sale.put_on_sale(list.is_empty());
+        if list.is_empty() { sale.end_waiting() } else { sale.put_on_sale() }
     }
 
     fn dismiss(&self, waiter: &Waiter) {

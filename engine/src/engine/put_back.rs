@@ -3,9 +3,11 @@
 use super::Engine;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
+use crate::sale::vouch::Vouch;
 use crate::store::{Change, Changes, Record, StoreError, Switch, Waiting};
 use membership::MemberId;
 use std::collections::HashSet;
+use std::time::Duration;
 
 impl Engine {
     /// Gives the store back what it lost of this process's orders, and goes on selling if it then
@@ -69,7 +71,7 @@ impl Engine {
             self.store.operating.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
         }
         tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
-        sale.vouch(self.clock.now() + self.confirm_within, std::time::Duration::ZERO);
+        sale.vouch(Vouch::new(self.clock.now() + self.confirm_within, Duration::ZERO));
         // In this order: a confirmer that found the sale halted for no reason would release its orders.
         sale.stock().go_on();
         open.set_trouble(None);

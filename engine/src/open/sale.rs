@@ -11,8 +11,8 @@ use crate::rules::seat::Seat;
 use crate::rules::tally::Tally;
 use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
-use crate::sale::Sale;
 use crate::sale::meter::Meter;
+use crate::sale::{Sale, Start};
 use crate::store::{Change, Changed, Opened, Record, StoreError, Waiting};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
@@ -51,7 +51,7 @@ impl OpenSale {
     ) -> Result<Self, StoreError> {
         let Opened { terms, epoch, stock, left, next_number, .. } = opened;
         let meter = Meter::resume(&opened.tallies);
-        let sale = Sale::resume(terms, epoch, stock, left, next_number, meter);
+        let sale = Sale::resume(terms, Start { epoch, stock, left, next_number }, meter);
         let seat = |member: &MemberId| {
             let full = || StoreError::Refused("more members than this process has seats".into());
             roster.seat(member.as_str()).ok_or_else(full)
@@ -248,7 +248,7 @@ impl OpenSale {
         let mut waitlist = self.waitlist.lock();
         let left = roster.find(member.as_str()).and_then(|seat| waitlist.leave(seat));
         if left.is_some() && waitlist.is_empty() {
-            self.sale.put_on_sale(true);
+            self.sale.end_waiting();
         }
     }
 

@@ -15,6 +15,10 @@ pub struct Windows {
     closes_at: Millis,
 }
 
+/// A tier's window was open at the instant of a click. Only [`Windows::enter`] says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entered(());
+
 /// Why windows do not make a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadWindows {
@@ -63,11 +67,11 @@ impl Windows {
     /// # Errors
     /// [`Refusal::TierNotAdmitted`] or [`Refusal::NotOpen`].
     #[inline]
-    pub fn enter(&self, tier: Tier, now: Millis) -> Result<(), Refusal> {
+    pub fn enter(&self, tier: Tier, now: Millis) -> Result<Entered, Refusal> {
         match self.opens_at[tier] {
             None => Err(Refusal::TierNotAdmitted),
             Some(opens_at) if now < opens_at => Err(Refusal::NotOpen { opens_at }),
-            Some(_) => Ok(()),
+            Some(_) => Ok(Entered(())),
         }
     }
 

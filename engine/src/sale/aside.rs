@@ -57,7 +57,7 @@ impl Aside {
 
     /// Takes units for an order, all or none.
     #[must_use]
-    pub fn take(&self, wanted: Units) -> bool {
+    pub fn take(&self, wanted: Units) -> Option<Taken<'_>> {
         // Ordering: Relaxed, a first guess for the exchange.
         let mut word = self.word.load(Ordering::Relaxed);
         while units(word) >= wanted {
@@ -69,11 +69,11 @@ impl Aside {
                 Ordering::Acquire,
                 Ordering::Relaxed, // Ordering: see above.
             ) {
-                Ok(_) => return true,
+                Ok(_) => return Some(Taken { aside: self, units: wanted }),
                 Err(now) => word = now,
             }
         }
-        false
+        None
     }
 
     /// Takes all that lies here; whoever waits goes on waiting.
@@ -88,5 +88,36 @@ impl Aside {
     pub fn units(&self) -> Units {
         // Ordering: Relaxed, for whoever looks; `take` decides.
         units(self.word.load(Ordering::Relaxed))
+    }
+}
+
+/// Units taken from those that lay aside; laid back when dropped unless kept. Only the task that serves
+/// the members who wait takes any, so somebody still waits when they are laid back.
+#[must_use = "dropping it lays its units back"]
+#[derive(Debug)]
+pub struct Taken<'a> {
+    aside: &'a Aside,
+    units: Units,
+}
+
+impl Taken<'_> {
+    /// How many.
+    #[must_use]
+    pub fn units(&self) -> Units {
+        self.units
+    }
+
+    /// The units now belong to an order.
+    pub fn keep(mut self) {
+        self.units = Units(0);
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.units.0 > 0 {
+            let is_put = self.aside.put(self.units);
+            assert!(is_put, "the member who is offered these units waits");
+        }
     }
 }

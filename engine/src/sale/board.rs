@@ -17,9 +17,9 @@ use membership::Tier;
 struct Slot {
     /// Bits 0..32 seat; 32..64 the seat's order before this one, as its index plus one: `UNLINKED`
     /// until the confirmer has looked, `FIRST` if there is none.
-    owner: AtomicU64,
+    seat_and_link: AtomicU64,
     /// Bits 0..48 reserved at, in milliseconds; 48..64 units.
-    claim: AtomicU64,
+    arrival: AtomicU64,
     /// Bits 0..48 when it came to its status, in milliseconds; 48..56 tier; 56..64 status, 0 while
     /// unwritten.
     state: AtomicU64,
@@ -63,13 +63,13 @@ impl Board {
     /// # Panics
     /// When the number is not from this board on, or 4,294,967,294 orders further.
     #[inline]
-    pub fn place(&self, order: &Order) {
+    pub fn write(&self, order: &Order) {
         let slot = self.slots.get_or_grow(self.index(order.number));
-        let owner = u64::from(UNLINKED) << 32 | u64::from(order.seat.number());
-        let claim = u64::from(order.units.0) << 48 | (order.reserved_at.0 & AT_MASK);
+        let seat_and_link = u64::from(UNLINKED) << 32 | u64::from(order.seat.number());
+        let arrival = u64::from(order.units.0) << 48 | (order.reserved_at.0 & AT_MASK);
         // Ordering: Relaxed, published by the store to `state`.
-        slot.owner.store(owner, Ordering::Relaxed);
-        slot.claim.store(claim, Ordering::Relaxed);
+        slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
+        slot.arrival.store(arrival, Ordering::Relaxed);
         // Ordering: Release, paired with the Acquire in `read_slot`: who sees a status sees the order.
         slot.state.store(state(Status::Reserved, order.tier, Millis(0)), Ordering::Release);
     }
@@ -92,9 +92,9 @@ impl Board {
             0 => FIRST,
             link => link,
         };
-        let owner = u64::from(before) << 32 | u64::from(order.seat.number());
+        let seat_and_link = u64::from(before) << 32 | u64::from(order.seat.number());
         // Ordering: Relaxed, published by the store to `newest`.
-        slot.owner.store(owner, Ordering::Relaxed);
+        slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
         let link = u32::try_from(index + 1).expect("`index` is below FIRST");
         // Ordering: Release, paired with the Acquire in `orders_of`: who follows the chain to this
         // slot sees where it goes on.
@@ -111,7 +111,9 @@ impl Board {
     fn is_linked(&self, index: u64) -> bool {
         let slot = usize::try_from(index).ok().and_then(|index| self.slots.get(index));
         // Ordering: Relaxed, only the linking thread asks.
-        slot.is_some_and(|slot| slot.owner.load(Ordering::Relaxed) >> 32 != u64::from(UNLINKED))
+        slot.is_some_and(|slot| {
+            slot.seat_and_link.load(Ordering::Relaxed) >> 32 != u64::from(UNLINKED)
+        })
     }
 
     /// A seat's orders, in no particular order. `end` is the number after the last to look at.
@@ -135,7 +137,7 @@ impl Board {
                 orders.push(order);
             }
             // Ordering: Relaxed, published by the `newest` that led here.
-            link = (slot.owner.load(Ordering::Relaxed) >> 32) as u32;
+            link = (slot.seat_and_link.load(Ordering::Relaxed) >> 32) as u32;
         }
         let tail = (self.first_number + below..end).filter_map(|number| self.read(number));
         orders.extend(tail.filter(|order| order.seat == seat));
@@ -176,15 +178,15 @@ impl Board {
     }
 
     fn read_slot(&self, slot: &Slot, number: u64) -> Option<Order> {
-        // Ordering: Acquire, paired with the Release in `place` and `advance`.
+        // Ordering: Acquire, paired with the Release in `write` and `advance`.
         let state = slot.state.load(Ordering::Acquire);
         if state == 0 {
             return None;
         }
         let status = Status::of_code(state >> STATUS_AT).expect("only statuses are written");
         // Ordering: Relaxed, written before the `state` that was acquired above.
-        let owner = slot.owner.load(Ordering::Relaxed);
-        let claim = slot.claim.load(Ordering::Relaxed);
+        let seat_and_link = slot.seat_and_link.load(Ordering::Relaxed);
+        let arrival = slot.arrival.load(Ordering::Relaxed);
         let changed_at = (status != Status::Reserved).then_some(Millis(state & AT_MASK));
         let settled_at = if status.steps() > 1 {
             // Ordering: Relaxed, as above. 0 where it was never seen as confirmed.
@@ -195,11 +197,11 @@ impl Board {
         };
         Some(Order {
             number,
-            seat: Seat::new((owner & 0xffff_ffff) as u32),
+            seat: Seat::new((seat_and_link & 0xffff_ffff) as u32),
             tier: Tier::ALL[(state >> TIER_AT & 0xff) as usize],
-            units: Units((claim >> 48) as u32),
+            units: Units((arrival >> 48) as u32),
             status,
-            reserved_at: Millis(claim & AT_MASK),
+            reserved_at: Millis(arrival & AT_MASK),
             settled_at,
             changed_at,
         })

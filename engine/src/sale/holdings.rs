@@ -9,6 +9,15 @@ use crate::sync::{AtomicU16, Ordering};
 /// judged. It never passes the limit that its claims were made under.
 type Row = AtomicU16;
 
+/// Units that a seat wants more of a sale.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// So many.
+    pub units: Units,
+    /// With them the seat may hold so many.
+    pub limit: Units,
+}
+
 /// Who holds how much of one sale.
 #[derive(Debug)]
 pub struct Holdings {
@@ -37,12 +46,13 @@ impl Holdings {
         Units(self.rows.get(seat.index()).map_or(0, |row| u32::from(held(row))))
     }
 
-    /// Takes `units` of the seat's limit.
+    /// Takes units of the seat's limit.
     ///
     /// # Errors
-    /// The units it holds, when it would hold more than `limit`.
+    /// The units that it holds, when it would hold more than the limit.
     #[inline]
-    pub fn claim(&self, seat: Seat, units: Units, limit: Units) -> Result<Claim<'_>, Units> {
+    pub fn claim(&self, seat: Seat, wanted: Wanted) -> Result<Claim<'_>, Units> {
+        let Wanted { units, limit } = wanted;
         let row = self.rows.get_or_grow(seat.index());
         // Ordering: Relaxed, the value is only a first guess for the exchange.
         let mut held = row.load(Ordering::Relaxed);
@@ -99,6 +109,13 @@ pub struct Claim<'a> {
 }
 
 impl Claim<'_> {
+    /// How many units of the limit.
+    #[inline]
+    #[must_use]
+    pub fn units(&self) -> Units {
+        self.units
+    }
+
     /// The units now belong to an order.
     #[inline]
     pub fn keep(mut self) {

@@ -4,6 +4,7 @@
 //! consumer is the confirmer.
 
 use crate::rules::key::IdempotencyKey;
+use crate::sale::admitted::Admitted;
 use crate::sync::SegQueue;
 
 /// An order on its way to the store; the rest of it is on the board, under its number.
@@ -34,10 +35,13 @@ impl OrderQueue {
         Self { orders: SegQueue::new() }
     }
 
-    /// Hands an order over. Its slot on the board must be written before.
+    /// Hands an order over: limit and units are its own from now on. Its slot on the board, under
+    /// this number, must be written before.
     #[inline]
-    pub fn push(&self, order: Queued) {
-        self.orders.push(order);
+    pub fn push(&self, admitted: Admitted<'_>, number: u64) {
+        let key = admitted.wish().key;
+        admitted.keep();
+        self.orders.push(Queued { number, key });
     }
 
     /// The order that has waited longest.

@@ -25,6 +25,15 @@ pub struct Stock {
     word: CachePadded<AtomicU64>,
 }
 
+/// How many units there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    /// In all, held or not.
+    pub total: Units,
+    /// Nobody holds these.
+    pub left: Units,
+}
+
 /// One reading of a [`Stock`]: everything in it was true at the same instant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Level(u64);
@@ -75,15 +84,22 @@ impl Level {
         self.0 & HALTED != 0
     }
 
-    /// Paused, closed (by the operator or by the clock), sold out, in the order of checks.
+    /// The same level, closed if the clock says that the sale is over.
+    #[inline]
+    #[must_use]
+    pub const fn closed_if(self, is_over: bool) -> Self {
+        Self(self.0 | CLOSED * is_over as u64)
+    }
+
+    /// Paused, closed, sold out, in the order of checks.
     ///
     /// # Errors
     /// The first [`Refusal`] that holds.
     #[inline]
-    pub fn admits(self, units: Units, is_over: bool) -> Result<(), Refusal> {
+    pub fn admits(self, units: Units) -> Result<(), Refusal> {
         if self.is_paused() {
             Err(Refusal::Paused)
-        } else if self.is_closed() || is_over {
+        } else if self.is_closed() {
             Err(Refusal::Closed)
         } else if self.left() < units {
             Err(Refusal::SoldOut { left: self.left() })
@@ -102,12 +118,22 @@ impl fmt::Debug for Level {
 }
 
 impl Stock {
-    /// `left` of `total` units free.
+    /// All units free.
     ///
     /// # Panics
-    /// When `left > total` or `total` is over [`Terms::STOCK_MAX`]: such a sale must not start.
+    /// When `total` is over [`Terms::STOCK_MAX`].
     #[must_use]
-    pub fn new(total: Units, left: Units) -> Self {
+    pub fn new(total: Units) -> Self {
+        Self::resume(Counts { total, left: total })
+    }
+
+    /// Some units held already.
+    ///
+    /// # Panics
+    /// When more are left than there are, or when there are more than [`Terms::STOCK_MAX`]: such a sale
+    /// must not start.
+    #[must_use]
+    pub fn resume(Counts { total, left }: Counts) -> Self {
         assert!(
             left <= total && total <= Terms::STOCK_MAX,
             "no sale starts with {left} of {total}"
@@ -133,7 +159,7 @@ impl Stock {
     pub fn reserve(&self, units: Units) -> Result<Reservation<'_>, Refusal> {
         let mut level = self.level();
         loop {
-            level.admits(units, false)?;
+            level.admits(units)?;
             if level.is_halted() {
                 return Err(Refusal::Busy);
             }
@@ -196,34 +222,34 @@ impl Stock {
 
     /// Stops or lets go on. A reservation that was made before stays.
     pub fn set_paused(&self, paused: bool) {
-        self.set(PAUSED, paused);
+        if paused { self.turn_on(PAUSED) } else { self.turn_off(PAUSED) }
     }
 
     /// Ends the sale: when this has returned, no reservation succeeds any more.
     pub fn close(&self) {
-        self.set(CLOSED, true);
+        self.turn_on(CLOSED);
     }
 
     /// Takes no more orders: the store will not confirm them for this process.
     pub fn halt(&self) {
-        self.set(HALTED, true);
+        self.turn_on(HALTED);
     }
 
     /// Takes orders again: the store confirms them for this process after all.
     #[cfg(not(flash_loom))]
     pub(crate) fn go_on(&self) {
-        self.set(HALTED, false);
+        self.turn_off(HALTED);
     }
 
-    fn set(&self, switch: u64, on: bool) {
-        // Ordering: AcqRel, so that who has switched sees every reservation that came before, and
-        // who reads the switch sees what led to it.
-        if on {
-            self.word.fetch_or(switch, Ordering::AcqRel);
-        } else {
-            // Ordering: AcqRel, as above.
-            self.word.fetch_and(!switch, Ordering::AcqRel);
-        }
+    fn turn_on(&self, switch: u64) {
+        // Ordering: AcqRel, so that the caller sees every reservation that came before, and a reader
+        // of the switch sees what led to it.
+        self.word.fetch_or(switch, Ordering::AcqRel);
+    }
+
+    fn turn_off(&self, switch: u64) {
+        // Ordering: AcqRel, as in `turn_on`.
+        self.word.fetch_and(!switch, Ordering::AcqRel);
     }
 }
 
@@ -236,6 +262,13 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
+    /// How many.
+    #[inline]
+    #[must_use]
+    pub fn units(&self) -> Units {
+        self.units
+    }
+
     /// The units now belong to an order.
     #[inline]
     pub fn keep(mut self) {

@@ -4,8 +4,9 @@ use super::{Click, Sale};
 use crate::rules::refusal::Refusal;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::sale::admitted::Admitted;
 use crate::sale::aside::Aside;
-use crate::sale::queue::Queued;
+use crate::sale::holdings::Wanted;
 
 impl Sale {
     /// Whether a member may wait for units that come back: as for a click, but the sale must be sold
@@ -21,7 +22,7 @@ impl Sale {
         match self.admit(now, wish) {
             Err(Refusal::SoldOut { .. }) => {}
             Err(other) => return Err(other),
-            Ok(()) => return Err(Refusal::NotSoldOut { left: self.stock.level().left() }),
+            Ok(_) => return Err(Refusal::NotSoldOut { left: self.stock.level().left() }),
         }
         let held = self.holdings.held(wish.seat);
         match held.0 + wish.units.0 > limit.0 {
@@ -30,26 +31,19 @@ impl Sale {
         }
     }
 
-    /// Makes an order of units that came back, for a member who waited for them. Gives its number.
+    /// Makes an order of units that came back, for a member who waited for them. Returns its number.
     ///
     /// # Errors
-    /// [`Refusal::LimitReached`]; [`Refusal::SoldOut`] when fewer units lie aside.
-    pub fn offer(&self, now: Millis, click: Click) -> Result<u64, Refusal> {
-        let limit = self.terms.limits[click.tier];
-        let claim = self.holdings.claim(click.seat, click.units, limit);
+    /// [`Refusal::LimitReached`]; [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::Paused`] or
+    /// [`Refusal::Closed`].
+    pub fn offer(&self, now: Millis, wish: Click) -> Result<u64, Refusal> {
+        let Click { seat, tier, units, .. } = wish;
+        let limit = self.terms.limits[tier];
+        let claim = self.holdings.claim(seat, Wanted { units, limit });
         let claim = claim.map_err(|held| Refusal::LimitReached { limit, held })?;
-        if !self.aside.take(click.units) {
-            return Err(Refusal::SoldOut { left: self.aside.units() });
-        }
-        // After the units are taken: nothing is offered once a pause or a close has answered.
-        if let Err(refusal) = self.stock.level().admits(Units(0), false) {
-            assert!(self.aside.put(click.units), "the member who is offered this waits");
-            return Err(refusal);
-        }
-        let number = self.place(now, click);
-        claim.keep();
-        self.queue.push(Queued { number, key: None });
-        Ok(number)
+        let too_few = || Refusal::SoldOut { left: self.aside.units() };
+        let taken = self.aside.take(units).ok_or_else(too_few)?;
+        Ok(self.enqueue(now, Admitted::offer(wish, claim, taken, &self.stock)?))
     }
 
     /// Raises the total to `total`; what that adds goes to those who wait, or on sale. Repeating a
@@ -76,9 +70,17 @@ impl Sale {
         assert!(self.aside.put(left), "only whoever serves them lets them wait no more");
     }
 
-    /// Puts what those who wait have left on sale; `nobody_waits` for good.
-    pub fn put_on_sale(&self, nobody_waits: bool) {
-        let units = if nobody_waits { self.aside.end() } else { self.aside.take_all() };
+    /// Puts on sale what the members who wait have left; they go on waiting.
+    pub fn put_on_sale(&self) {
+        let units = self.aside.take_all();
+        if units.0 > 0 {
+            self.stock.give_back(units);
+        }
+    }
+
+    /// Nobody waits any more: what lies aside is on sale, and so is what comes back.
+    pub fn end_waiting(&self) {
+        let units = self.aside.end();
         if units.0 > 0 {
             self.stock.give_back(units);
         }

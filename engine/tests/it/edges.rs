@@ -31,7 +31,7 @@ fn good_windows() -> impl Strategy<Value = Windows> {
 
 fn with(windows: Windows) -> Sale {
     let terms = engine::rules::terms::Terms { windows, ..terms(10) };
-    Sale::new(terms, 1, Units(10), Units(10), 1)
+    Sale::new(terms)
 }
 
 proptest! {
@@ -113,7 +113,7 @@ fn each_fault_of_windows_is_named() {
 fn the_largest_limit_can_be_held_and_not_one_unit_more() {
     let limits = PerTier([Units(65_535); 5]);
     let terms = engine::rules::terms::Terms { limits, ..terms(100_000) };
-    let drop = Sale::new(terms, 1, Units(100_000), Units(100_000), 1);
+    let drop = Sale::new(terms);
     assert!(drop.buy(OPEN, click(0, Tier::Gold, 65_534)).is_ok());
     assert!(drop.buy(OPEN, click(0, Tier::Gold, 1)).is_ok());
     let at_limit = Refusal::LimitReached { limit: Units(65_535), held: Units(65_535) };

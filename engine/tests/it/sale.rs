@@ -7,6 +7,7 @@ use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::phase::Phase;
+use engine::sale::vouch::Vouch;
 use engine::sale::{Accepted, Click};
 use membership::Tier::{Diamond, Gold, Regular, Silver};
 use std::num::NonZeroU64;
@@ -174,7 +175,7 @@ fn a_members_orders_are_listed_by_number_taken_in_or_not() {
 #[test]
 fn when_orders_pile_up_lower_tiers_are_shed_before_higher_ones() {
     let drop = sale(1_000);
-    drop.vouch(Millis(6_000), std::time::Duration::from_millis(100));
+    drop.vouch(Vouch::new(Millis(6_000), std::time::Duration::from_millis(100)));
     let mut seat = 0;
     let mut sheds = |now: u64, tier| {
         seat += 1;

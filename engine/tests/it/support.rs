@@ -48,7 +48,7 @@ pub(crate) fn terms(stock: u32) -> Terms {
 }
 
 pub(crate) fn sale(stock: u32) -> Sale {
-    Sale::new(terms(stock), 1, Units(stock), Units(stock), 1)
+    Sale::new(terms(stock))
 }
 
 pub(crate) fn click(seat: u32, tier: Tier, units: u32) -> Click {

@@ -85,12 +85,19 @@ fn all(batch: &Batch, status: Status) -> Vec<Verdict> {
     vec![Verdict::Stored(status, batch.at); batch.orders.len()]
 }
 
+/// Whether an order is told to have moved on.
+#[derive(Debug, PartialEq, Eq)]
+enum Steps {
+    Taken,
+    NotTaken,
+}
+
 impl SellingBug {
     /// What is stored, with or without the steps that were to be taken.
     async fn as_if_made(
         &self,
         changes: &Changes,
-        with_steps: bool,
+        steps: Steps,
     ) -> Result<Vec<Changed>, StoreError> {
         let mut made = Vec::new();
         for change in changes.changes.iter() {
@@ -100,7 +107,7 @@ impl SellingBug {
                         made.push(Changed::NoOrder);
                         continue;
                     };
-                    if with_steps {
+                    if steps == Steps::Taken {
                         record.status = record.status.after(*step).unwrap_or(record.status);
                     }
                     Changed::Order(record)
@@ -138,13 +145,13 @@ impl Selling for SellingBug {
         match (BUG.as_str(), self.well.change(changes).await) {
             // Told to be paid or cancelled, and never written down.
             ("change-on-time-out", Err(StoreError::Unknown(_) | StoreError::Refused(_))) => {
-                self.as_if_made(changes, true).await
+                self.as_if_made(changes, Steps::Taken).await
             }
             // Nothing changed, so that what these do to commits is not held up behind this.
             (
                 "ack-before-commit" | "confirm-on-refusal" | "release-on-refusal",
                 Err(StoreError::Refused(_)),
-            ) => self.as_if_made(changes, false).await,
+            ) => self.as_if_made(changes, Steps::NotTaken).await,
             ("sell-on-when-fenced", Err(StoreError::Fenced)) => {
                 Err(StoreError::Refused("not noticed".into()))
             }

@@ -1,0 +1,84 @@
+//! Admitted: an order that is certain and not yet written down. Only such a thing goes on the queue, so
+//! the queue enforces windows, limits and stock by its type.
+
+use super::aside::Taken;
+use super::click::Click;
+use super::holdings::Claim;
+use super::stock::{Reservation, Stock};
+use crate::rules::refusal::Refusal;
+use crate::rules::units::Units;
+use crate::rules::window::Entered;
+
+/// A click with its claim on the member's limit and its units. Dropping it gives both back.
+#[must_use = "dropping it gives limit and units back"]
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    click: Click,
+    claim: Claim<'a>,
+    units: Held<'a>,
+}
+
+/// Where the units come from, and go back to.
+#[derive(Debug)]
+enum Held<'a> {
+    Stock(Reservation<'a>),
+    Aside(Taken<'a>),
+}
+
+impl<'a> Admitted<'a> {
+    /// A click's order: its tier has entered, the limit is claimed, the units are reserved.
+    ///
+    /// # Panics
+    /// When claim and reservation are not for the click's units.
+    #[inline]
+    pub fn click(
+        click: Click,
+        _entered: Entered,
+        claim: Claim<'a>,
+        reservation: Reservation<'a>,
+    ) -> Self {
+        assert_same(click.units, claim.units(), reservation.units());
+        Self { click, claim, units: Held::Stock(reservation) }
+    }
+
+    /// An offer's order: the limit is claimed, the units lay aside. The switches are read after the
+    /// units were taken: nothing is offered once a pause or a close has answered.
+    ///
+    /// # Errors
+    /// [`Refusal::Paused`] or [`Refusal::Closed`]; limit and units have gone back.
+    ///
+    /// # Panics
+    /// When claim and units are not for the click's units.
+    pub fn offer(
+        click: Click,
+        claim: Claim<'a>,
+        taken: Taken<'a>,
+        stock: &Stock,
+    ) -> Result<Self, Refusal> {
+        assert_same(click.units, claim.units(), taken.units());
+        stock.level().admits(Units(0))?;
+        Ok(Self { click, claim, units: Held::Aside(taken) })
+    }
+
+    /// What was clicked, or waited for.
+    #[inline]
+    #[must_use]
+    pub fn wish(&self) -> Click {
+        self.click
+    }
+
+    /// Limit and units belong to an order on the queue now.
+    #[inline]
+    pub(super) fn keep(self) {
+        self.claim.keep();
+        match self.units {
+            Held::Stock(reservation) => reservation.keep(),
+            Held::Aside(taken) => taken.keep(),
+        }
+    }
+}
+
+#[inline]
+fn assert_same(wanted: Units, claimed: Units, held: Units) {
+    assert!(claimed == wanted && held == wanted, "{wanted} wanted, {claimed} claimed, {held} held");
+}
