@@ -231,7 +231,7 @@ impl Sale {
 
     /// What follows from a step in the life of an order that a former process took.
     pub fn settle_former(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
-        self.meter.settle(tier, units, was, is);
+        self.meter.count_step(tier, units, was, is);
         if was.holds_units() && !is.holds_units() {
             // The limit first: a member who sees units on sale again must be able to click.
             self.holdings.give_back(seat, units);

@@ -143,6 +143,6 @@ fn report(audit: &Audit) -> std::io::Result<()> {
             writeln!(out, "{}: DIFFERS: {difference}", sale.sale)?;
         }
     }
-    let verdict = if audit.is_clean() { "everything adds up" } else { "the store does not add up" };
-    writeln!(out, "{} sales, {verdict}", audit.sales.len())
+    let outcome = if audit.is_clean() { "everything adds up" } else { "the store does not add up" };
+    writeln!(out, "{} sales, {outcome}", audit.sales.len())
 }

@@ -59,14 +59,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     let chosen =
         |(name, ..): &Scenario| options.only.is_empty() || options.only.iter().any(|n| n == name);
     let chosen = SCENARIOS.iter().zip(0..).filter(|(scenario, _)| chosen(scenario));
-    let running = chosen.map(|(scenario, place)| run(*scenario, place, suite.clone()));
+    let running = chosen.map(|(scenario, nth)| run(*scenario, nth, suite.clone()));
     let mut running = futures_util::stream::iter(running).buffer_unordered(options.jobs);
     let mut rows = Vec::new();
     while let Some(row) = running.next().await {
         writeln!(std::io::stderr(), "{}", row.progress)?;
         rows.push(row);
     }
-    rows.sort_by_key(|row| row.place);
+    rows.sort_by_key(|row| row.nth);
     writeln!(
         out,
         "| fault | times | accepted | confirmed | lost | duplicated | oversold | recovered within |"
@@ -83,13 +83,13 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 struct Row {
-    place: usize,
+    nth: usize,
     line: String,
     progress: String,
     broken: Vec<String>,
 }
 
-async fn run((name, fault, make): Scenario, place: usize, suite: Suite) -> Row {
+async fn run((name, fault, make): Scenario, nth: usize, suite: Suite) -> Row {
     let start = Instant::now();
     // A task of its own: a part that panics breaks this scenario and no other.
     let made = tokio::spawn(make(suite)).await.map_err(anyhow::Error::from).flatten();
@@ -116,7 +116,7 @@ async fn run((name, fault, make): Scenario, place: usize, suite: Suite) -> Row {
             views.lost, views.duplicated, views.oversold
         ));
     }
-    let verdict = if broken.is_empty() { "well" } else { "BROKEN" };
-    let progress = format!("{name:14} {verdict:6} {took_s:5.1} s  {times} times");
-    Row { place, line, progress, broken }
+    let state = if broken.is_empty() { "well" } else { "BROKEN" };
+    let progress = format!("{name:14} {state:6} {took_s:5.1} s  {times} times");
+    Row { nth, line, progress, broken }
 }

@@ -1,12 +1,13 @@
 //! `load`: drives a member drop, reports what came back, and audits it.
 
 use anyhow::{Context, bail, ensure};
-use benches::load::afterwards::{Actors, Mix};
-use benches::load::drive::{Plan, Progress, drive};
-use benches::load::members::clickers;
-use benches::run::operator::{Operator, SaleReport};
+use benches::load::afterwards::{Actors, Lives, Mix};
+use benches::load::drive::{Moment, Plan, Progress, drive};
+use benches::load::members::{Clicker, clickers};
+use benches::run::operator::{ListedOrder, Operator, SaleReport};
 use benches::told::audit::Audit;
 use benches::told::report::{Report, Sample};
+use benches::told::tally::Tally;
 use clap::Parser;
 use engine::store::{RedbStore, Store};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -107,16 +108,48 @@ fn rate(text: &str) -> Result<Rate, String> {
     }
 }
 
+impl Options {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.target.ip().is_loopback() && self.operator.ip().is_loopback(),
+            "load is sent to loopback addresses only"
+        );
+        ensure!(self.limits.len() == 5, "--limits takes five numbers, regular first");
+        ensure!((1..=600).contains(&self.seconds), "--seconds takes 1 to 600");
+        ensure!((1..=10_000).contains(&self.connections), "--connections takes 1 to 10,000");
+        Ok(())
+    }
+
+    fn plan(&self, clickers: Arc<[Clicker]>, tell: mpsc::UnboundedSender<Moment>) -> Plan {
+        Plan {
+            target: self.target,
+            sale: self.sale.clone(),
+            clickers,
+            rate: self.rate.0,
+            duration: Duration::from_secs(self.seconds),
+            connections: self.connections,
+            units: self.units,
+            wait_percent: self.wait_percent,
+            keyed: self.keyed,
+            repeated_percent: self.repeated,
+            moments: self.mix.is_some().then_some(tell),
+            receipts: true,
+        }
+    }
+}
+
+/// What came of the clicks and of what followed them.
+struct Run {
+    started_at: Timestamp,
+    tally: Tally,
+    lives: Lives,
+    samples: Vec<Sample>,
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    ensure!(
-        options.target.ip().is_loopback() && options.operator.ip().is_loopback(),
-        "load is sent to loopback addresses only"
-    );
-    ensure!(options.limits.len() == 5, "--limits takes five numbers, regular first");
-    ensure!((1..=600).contains(&options.seconds), "--seconds takes 1 to 600");
-    ensure!((1..=10_000).contains(&options.connections), "--connections takes 1 to 10,000");
+    options.check()?;
     let (clickers, members) = clickers(&options.data, options.members, &options.tiers)?;
     let key = read(&options.data.join("operator.key"))?;
     let mut operator = Operator::new(options.operator, &key)?;
@@ -124,57 +157,11 @@ async fn main() -> anyhow::Result<ExitCode> {
         let sale = sale_to_make(&options, units)?;
         operator.make_sale(&sale).await.context("the sale could not be made")?;
     }
-    let before = operator.report(&options.sale).await?;
-    ensure!(before.left == before.stock, "the sale {} has orders already", options.sale);
-
-    let mix = options.mix;
-    let (target, data, sale) = (options.target, &options.data, &options.sale);
-    let price = before.price_cents;
-    let actors = Actors::new(target, data, sale, price, Arc::clone(&clickers), mix)?;
-    let actors = Arc::new(actors);
-    let (tell, told) = mpsc::unbounded_channel();
-    let acting = tokio::spawn(Arc::clone(&actors).act(told));
-
-    let started_at = Timestamp::now();
-    let plan = Plan {
-        target: options.target,
-        sale: options.sale.clone(),
-        clickers,
-        rate: options.rate.0,
-        duration: Duration::from_secs(options.seconds),
-        connections: options.connections,
-        units: options.units,
-        wait_percent: options.wait_percent,
-        keyed: options.keyed,
-        repeated_percent: options.repeated,
-        moments: options.mix.is_some().then_some(tell),
-        receipts: true,
-    };
-    let progress = Arc::new(Progress::default());
-    let driving = tokio::spawn(drive(plan, Arc::clone(&progress)));
-    let samples = watch(&options, &mut operator, &progress, || driving.is_finished()).await?;
-    let tally = driving.await?;
-
-    let mut lives = acting.await?;
-    if mix.is_some() {
-        let patience = Duration::from_secs(60 + 10 * options.pay_within_s);
-        actors.end(&mut operator, &mut lives, patience).await?;
-    }
+    let run = run(&options, &mut operator, clickers).await?;
     let sale = operator.settled(&options.sale, Duration::from_secs(60)).await?;
     let listed = operator.orders(&options.sale).await?;
-    let mut audit = Audit::default();
-    audit.orders(&tally, &listed, &sale, &lives.joined);
-    if mix.is_some() {
-        audit.lives(&lives, &listed, &sale);
-    }
-    if let Some(pid) = options.verify_after_stopping {
-        stop(pid).await?;
-        let store = Store::from(RedbStore::open(&options.data.join("store.redb"))?);
-        let stored = store.reading.audit().await?;
-        let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
-        audit.store(stored, &listed);
-    }
-    let samples = with_end(samples, &sale);
+    let audit = audit(&options, &run, &listed, &sale).await?;
+    let Run { started_at, tally, lives, samples } = run;
     let report = Report {
         command: std::env::args().skip(1).fold("load".into(), |line, arg| line + " " + &arg),
         started_at,
@@ -186,22 +173,83 @@ async fn main() -> anyhow::Result<ExitCode> {
         lives: lives.counts,
         latency: tally.latencies.iter().map(|(o, l)| (o.clone(), l.summary())).collect(),
         tiers: Report::stories(&tally, &members, &listed, &sale, started_at),
+        samples: with_end(samples, &sale),
         sale,
-        samples,
         audit,
     };
+    say(&options, &report, &tally, &listed)?;
+    Ok(if report.audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Sends the clicks, and follows their orders to the end.
+async fn run(
+    options: &Options,
+    operator: &mut Operator,
+    clickers: Arc<[Clicker]>,
+) -> anyhow::Result<Run> {
+    let before = operator.report(&options.sale).await?;
+    ensure!(before.left == before.stock, "the sale {} has orders already", options.sale);
+    let Options { target, data, sale, mix, .. } = options;
+    let clicking = Arc::clone(&clickers);
+    let actors = Actors::new(*target, data, sale, before.price_cents, clickers, *mix)?;
+    let actors = Arc::new(actors);
+    let (tell, told) = mpsc::unbounded_channel();
+    let acting = tokio::spawn(Arc::clone(&actors).act(told));
+
+    let started_at = Timestamp::now();
+    let progress = Arc::new(Progress::default());
+    let driving = tokio::spawn(drive(options.plan(clicking, tell), Arc::clone(&progress)));
+    let samples = watch(options, operator, &progress, || driving.is_finished()).await?;
+    let tally = driving.await?;
+    let mut lives = acting.await?;
+    if mix.is_some() {
+        let patience = Duration::from_secs(60 + 10 * options.pay_within_s);
+        actors.end(operator, &mut lives, patience).await?;
+    }
+    Ok(Run { started_at, tally, lives, samples })
+}
+
+/// Compares the receipts with the operator's list and, if asked to, with the stopped server's store.
+async fn audit(
+    options: &Options,
+    run: &Run,
+    listed: &[ListedOrder],
+    sale: &SaleReport,
+) -> anyhow::Result<Audit> {
+    let mut audit = Audit::default();
+    audit.orders(&run.tally, listed, sale, &run.lives.joined);
+    if options.mix.is_some() {
+        audit.lives(&run.lives, listed, sale);
+    }
+    if let Some(pid) = options.verify_after_stopping {
+        stop(pid).await?;
+        let store = Store::from(RedbStore::open(&options.data.join("store.redb"))?);
+        let stored = store.reading.audit().await?;
+        let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
+        audit.store(stored, listed);
+    }
+    Ok(audit)
+}
+
+/// Prints the report, and writes the files that were asked for.
+fn say(
+    options: &Options,
+    report: &Report,
+    tally: &Tally,
+    listed: &[ListedOrder],
+) -> anyhow::Result<()> {
     write!(std::io::stdout(), "{}", report.text())?;
     if let Some(path) = &options.json {
-        write(path, &serde_json::to_string_pretty(&report)?)?;
+        write(path, &serde_json::to_string_pretty(report)?)?;
     }
     if let Some(path) = &options.html {
-        write(path, &report.html(&tally, &listed)?)?;
+        write(path, &report.html(tally, listed)?)?;
         writeln!(std::io::stdout(), "\nreport {}", path.display())?;
     }
     if let Some(error) = &tally.first_error {
         writeln!(std::io::stderr(), "first click without an answer: {error}")?;
     }
-    Ok(if report.audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }
 
 fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Value> {
@@ -211,8 +259,8 @@ fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Val
     };
     let lead_ms = 500;
     let mut windows = BTreeMap::new();
-    for (tier, place) in Tier::ALL.into_iter().rev().zip(0..) {
-        windows.insert(tier.as_str(), at(lead_ms + place * options.stagger_ms)?);
+    for (tier, nth) in Tier::ALL.into_iter().rev().zip(0..) {
+        windows.insert(tier.as_str(), at(lead_ms + nth * options.stagger_ms)?);
     }
     let limits: BTreeMap<_, _> =
         Tier::ALL.iter().map(|tier| tier.as_str()).zip(&options.limits).collect();

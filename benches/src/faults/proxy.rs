@@ -181,7 +181,7 @@ async fn carry(client: TcpStream, line: Line) {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_client, &mut bytes).await {
             let (chunk, is_last) = line.tamper(chunk, &mut cut_reply.lock());
-            if !line.pass(&mut to_server, &chunk).await || is_last {
+            if !line.forward(&mut to_server, &chunk).await || is_last {
                 return;
             }
         }
@@ -191,7 +191,7 @@ async fn carry(client: TcpStream, line: Line) {
         while let Some(chunk) = read(&mut from_server, &mut bytes).await {
             let cut = cut_reply.lock().take().map(|after| after % chunk.len());
             line.note(chunk, cut.is_some());
-            if !line.pass(&mut to_client, &chunk[..cut.unwrap_or(chunk.len())]).await
+            if !line.forward(&mut to_client, &chunk[..cut.unwrap_or(chunk.len())]).await
                 || cut.is_some()
             {
                 return;
@@ -245,7 +245,7 @@ impl Line {
     }
 
     /// Sends bytes on as the weather allows; false when the connection is over.
-    async fn pass(&self, to: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> bool {
+    async fn forward(&self, to: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> bool {
         let weather = *self.weather.borrow();
         let pieces = match weather {
             Weather::Sliced(bytes) | Weather::Throttled(bytes) => bytes,

@@ -1,12 +1,12 @@
 //! The three views after a scenario: what clients were told, what the store holds, what the outbox
 //! holds. They are compared here and nowhere else.
 
-use super::shop::{LARGE, Receipts, SMALL};
+use super::shop::{LARGE, Receipt, Receipts, SMALL};
 use crate::run::redis::RedisServer;
 use anyhow::Context;
-use engine::rules::order::{OrderId, Status};
+use engine::rules::order::Status;
 use engine::rules::terms::SaleId;
-use engine::store::{OutboxEntry, Record, RedisOptions, RedisStore, Store};
+use engine::store::{OutboxEntry, Record, RedisOptions, RedisStore, SaleAudit, Store};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -68,95 +68,128 @@ pub async fn compare(
 ) -> anyhow::Result<Views> {
     let (store, _) = RedisStore::connect(&RedisOptions::new(redis.url())).await?;
     let store = Store::from(store);
-    let mut views = Views { accepted: receipts.orders.len() as u64, ..Views::default() };
+    let mut comparison = Comparison::new(receipts, allowed);
     let audit = store.reading.audit().await.context("the audit")?;
     for sale in &audit.sales {
         for difference in &sale.differences {
-            views.problem(format!("{}: {difference}", sale.sale));
+            comparison.views.problem(format!("{}: {difference}", sale.sale));
         }
     }
-    let told: HashMap<&str, usize> =
-        receipts.orders.iter().enumerate().map(|(i, r)| (r.order_id.as_str(), i)).collect();
-    if told.len() != receipts.orders.len() {
-        views.duplicated += (receipts.orders.len() - told.len()) as u64;
-        views.problem("two keys were answered with the same order".into());
-    }
-    let mut found = HashSet::new();
-    let mut strangers = 0;
     for name in [LARGE, SMALL] {
         let sale: SaleId = name.parse()?;
-        let audited = audit.sales.iter().find(|audited| audited.sale == sale);
-        let Some(audited) = audited else {
-            // A scenario in a cluster has one sale only.
-            continue;
-        };
-        let records = store.reading.orders_after(&sale, 0, usize::MAX).await?;
-        let outbox = store.reading.outbox_after(&sale, 0, usize::MAX).await?;
-        outbox_view(&mut views, name, &records, &outbox, allowed);
+        // A scenario in a cluster has one sale only.
+        if let Some(audited) = audit.sales.iter().find(|audited| audited.sale == sale) {
+            let records = store.reading.orders_after(&sale, 0, usize::MAX).await?;
+            let outbox = store.reading.outbox_after(&sale, 0, usize::MAX).await?;
+            outbox_view(&mut comparison.views, name, &records, &outbox, allowed);
+            comparison.records(name, audited, &records);
+        }
+    }
+    Ok(comparison.end())
+}
+
+/// Receipts on the way to be found in the store.
+struct Comparison<'a> {
+    views: Views,
+    receipts: &'a Receipts,
+    allowed: Allowed,
+    /// Receipts by order id.
+    told: HashMap<&'a str, &'a Receipt>,
+    /// Orders that were told of and are there.
+    found: HashSet<&'a str>,
+    /// Confirmed orders that no client was told of.
+    strangers: u64,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(receipts: &'a Receipts, allowed: Allowed) -> Self {
+        let mut views = Views { accepted: receipts.orders.len() as u64, ..Views::default() };
+        let told: HashMap<_, _> =
+            receipts.orders.iter().map(|receipt| (receipt.order_id.as_str(), receipt)).collect();
+        if told.len() != receipts.orders.len() {
+            views.duplicated += (receipts.orders.len() - told.len()) as u64;
+            views.problem("two keys were answered with the same order".into());
+        }
+        Self { views, receipts, allowed, told, found: HashSet::new(), strangers: 0 }
+    }
+
+    /// What the store holds of one sale, against the receipts, its stock and its limit.
+    fn records(&mut self, name: &str, audited: &SaleAudit, records: &[Record]) {
         let mut by_key: HashMap<_, u64> = HashMap::new();
         let mut held: BTreeMap<&str, u64> = BTreeMap::new();
         let mut sold = 0;
-        for record in &records {
-            let id = OrderId { sale: sale.clone(), epoch: record.epoch, number: record.number };
-            let id = id.to_string();
-            if record.status == Status::Released && !allowed.released {
-                views.problem(format!("{id} was released, and nobody had taken the sale over"));
-            }
+        for record in records {
+            let id = record.id(&audited.sale).to_string();
             if record.status == Status::Released {
+                if !self.allowed.released {
+                    let sentence = "was released, and nobody had taken the sale over";
+                    self.views.problem(format!("{id} {sentence}"));
+                }
                 continue;
             }
-            views.confirmed += 1;
+            self.views.confirmed += 1;
             if record.status.holds_units() {
                 sold += u64::from(record.units.0);
                 *held.entry(record.member.as_str()).or_default() += u64::from(record.units.0);
             }
             *by_key.entry((record.member.as_str(), record.key)).or_default() += 1;
-            let Some(receipt) = told.get(id.as_str()).map(|i| &receipts.orders[*i]) else {
-                strangers += 1;
-                continue;
-            };
-            found.insert(receipt.order_id.as_str());
-            // A payment after a cancellation moves it on once more.
-            if let Some(told) = &receipt.told
-                && told != record.status.as_str()
-            {
-                views.lost += 1;
-                let is = record.status.as_str();
-                views.problem(format!("{id} was told to be {told} and is {is}"));
-            }
-            let digest = Sha256::digest(&receipt.key);
-            let key = digest.first_chunk().map(|first| u64::from_be_bytes(*first));
-            let same = receipt.member == record.member.as_str()
-                && receipt.units == record.units.0
-                && record.key.map(|key| key.0.get()) == key;
-            if !same {
-                views.problem(format!("{id} is another order than the client was told of"));
-            }
+            self.receipt(&id, record);
         }
         let twice = by_key.values().filter(|orders| **orders > 1).count();
         if twice > 0 {
-            views.duplicated += twice as u64;
-            views.problem(format!("{name}: {twice} keys have two confirmed orders"));
+            self.views.duplicated += twice as u64;
+            self.views.problem(format!("{name}: {twice} keys have two confirmed orders"));
         }
-        views.oversold += sold.saturating_sub(u64::from(audited.stock.0));
+        self.views.oversold += sold.saturating_sub(u64::from(audited.stock.0));
         let limit = limit(name);
-        views.oversold += held.values().map(|units| units.saturating_sub(limit)).sum::<u64>();
+        self.views.oversold += held.values().map(|units| units.saturating_sub(limit)).sum::<u64>();
     }
-    if strangers > receipts.open_ended {
-        views.duplicated += strangers - receipts.open_ended;
-        views.problem(format!("{strangers} confirmed orders that no client was told of"));
+
+    /// One stored order, against what its client was told.
+    fn receipt(&mut self, id: &str, record: &Record) {
+        let Some(receipt) = self.told.get(id).copied() else {
+            self.strangers += 1;
+            return;
+        };
+        self.found.insert(&receipt.order_id);
+        // A payment after a cancellation moves it on once more.
+        if let Some(told) = &receipt.told
+            && told != record.status.as_str()
+        {
+            self.views.lost += 1;
+            let is = record.status.as_str();
+            self.views.problem(format!("{id} was told to be {told} and is {is}"));
+        }
+        let digest = Sha256::digest(&receipt.key);
+        let key = digest.first_chunk().map(|first| u64::from_be_bytes(*first));
+        let is_same = receipt.member == record.member.as_str()
+            && receipt.units == record.units.0
+            && record.key.map(|key| key.0.get()) == key;
+        if !is_same {
+            self.views.problem(format!("{id} is another order than the client was told of"));
+        }
     }
-    let is_lost = |receipt: &&super::shop::Receipt| {
-        let excused = !receipt.was_confirmed && (allowed.reserved_gone || allowed.released);
-        !found.contains(receipt.order_id.as_str()) && !excused
-    };
-    let lost: Vec<_> = receipts.orders.iter().filter(is_lost).collect();
-    views.lost += lost.len() as u64;
-    for receipt in lost.iter().take(3) {
-        let was = if receipt.was_confirmed { "confirmed" } else { "accepted" };
-        views.problem(format!("{} was {was} and is gone", receipt.order_id));
+
+    /// What was told of and is not there, and what is there and nobody was told of.
+    fn end(mut self) -> Views {
+        let (strangers, open_ended) = (self.strangers, self.receipts.open_ended);
+        if strangers > open_ended {
+            self.views.duplicated += strangers - open_ended;
+            self.views.problem(format!("{strangers} confirmed orders that no client was told of"));
+        }
+        let may_be_gone = self.allowed.reserved_gone || self.allowed.released;
+        let is_lost = |receipt: &&Receipt| {
+            let is_excused = !receipt.was_confirmed && may_be_gone;
+            !self.found.contains(receipt.order_id.as_str()) && !is_excused
+        };
+        let lost: Vec<_> = self.receipts.orders.iter().filter(is_lost).collect();
+        self.views.lost += lost.len() as u64;
+        for receipt in lost.iter().take(3) {
+            let was = if receipt.was_confirmed { "confirmed" } else { "accepted" };
+            self.views.problem(format!("{} was {was} and is gone", receipt.order_id));
+        }
+        self.views
     }
-    Ok(views)
 }
 
 /// Most units of a member, as the sales of a site are made.

@@ -213,22 +213,22 @@ impl<'a> Hand<'a> {
     }
 
     async fn live(&mut self, moment: &Moment) {
-        let (mix, draw) = (self.actors.mix, self.rng.u64(..100));
+        let (mix, chance) = (self.actors.mix, self.rng.u64(..100));
         match moment {
             Moment::Accepted { order_id, units, clicker } => {
-                if draw < mix.paid {
+                if chance < mix.paid {
                     if self.rng.u8(..10) == 0 {
                         self.forge(order_id, *units).await;
                     }
                     self.pay(order_id, *units).await;
-                } else if draw < mix.paid + mix.cancelled {
+                } else if chance < mix.paid + mix.cancelled {
                     self.cancel(order_id, *clicker).await;
-                } else if draw < mix.paid + mix.cancelled + mix.late {
+                } else if chance < mix.paid + mix.cancelled + mix.late {
                     self.cancel(order_id, *clicker).await;
                     self.pay(order_id, *units).await;
                 }
             }
-            Moment::SoldOut { clicker } if draw < mix.waiting => self.wait(*clicker).await,
+            Moment::SoldOut { clicker } if chance < mix.waiting => self.wait(*clicker).await,
             Moment::SoldOut { .. } => {}
         }
     }

@@ -56,10 +56,10 @@ pub fn clickers(
     Ok((clickers.into(), members))
 }
 
-fn tier_of(mut place: usize, mix: &[usize]) -> Option<Tier> {
+fn tier_of(mut nth: usize, mix: &[usize]) -> Option<Tier> {
     mix.iter().zip(Tier::ALL).find_map(|(share, tier)| {
-        let found = (place < *share).then_some(tier);
-        place = place.saturating_sub(*share);
+        let found = (nth < *share).then_some(tier);
+        nth = nth.saturating_sub(*share);
         found
     })
 }

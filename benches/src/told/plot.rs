@@ -55,8 +55,8 @@ pub fn latencies(lines: &[Line]) -> anyhow::Result<String> {
             .y_desc("ms from when the click was due")
             .x_labels(6)
             .x_label_formatter(&|nines: &f64| {
-                let place = |i: &usize| (*i as f64 - nines).abs() < 0.01;
-                let label = (0..PERCENTILES.len()).find(place).map(|i| PERCENTILES[i]);
+                let is_at = |i: &usize| (*i as f64 - nines).abs() < 0.01;
+                let label = (0..PERCENTILES.len()).find(is_at).map(|i| PERCENTILES[i]);
                 label.unwrap_or_default().to_owned()
             })
             .light_line_style(WHITE)

@@ -185,7 +185,7 @@ impl Report {
         let latency = plot::latencies(&latency_lines(tally))?;
         let stock = plot::over_time(&self.stock_lines(), "units")?;
         let tiers = plot::over_time(&self.tier_lines(listed), "units sold")?;
-        let verdict = if self.audit.is_clean() { "passed" } else { "FAILED" };
+        let outcome = if self.audit.is_clean() { "passed" } else { "FAILED" };
         let text = escape(&self.text());
         let command = escape(&self.command);
         let at = self.started_at.strftime("%Y-%m-%d %H:%M:%S UTC");
@@ -195,7 +195,7 @@ impl Report {
              <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:900px;margin:2rem auto;\
              padding:0 1rem;color:#222}}pre{{overflow-x:auto;background:#f6f6f4;padding:1rem;\
              font-size:13px}}svg{{max-width:100%;height:auto}}h2{{margin-top:2.5rem}}</style>\
-             <h1>A member drop, audit {verdict}</h1><p>{at}, <code>{command}</code></p>\
+             <h1>A member drop, audit {outcome}</h1><p>{at}, <code>{command}</code></p>\
              <h2>Sold by tier</h2>{tiers}<h2>Stock over time</h2>{stock}\
              <h2>Latency by percentile</h2>{latency}<h2>Figures</h2><pre>{text}</pre></html>\n"
         ))

@@ -15,12 +15,12 @@ use crate::rules::window::Entered;
 pub struct Admitted<'a> {
     click: Click,
     claim: Claim<'a>,
-    units: Held<'a>,
+    source: Source<'a>,
 }
 
 /// Where the units come from, and go back to.
 #[derive(Debug)]
-enum Held<'a> {
+enum Source<'a> {
     Stock(Reservation<'a>),
     Aside(Taken<'a>),
 }
@@ -38,7 +38,7 @@ impl<'a> Admitted<'a> {
         reservation: Reservation<'a>,
     ) -> Self {
         assert_same(click.units, claim.units(), reservation.units());
-        Self { click, claim, units: Held::Stock(reservation) }
+        Self { click, claim, source: Source::Stock(reservation) }
     }
 
     /// An offer's order: the limit is claimed, the units lay aside. The switches are read after the
@@ -57,7 +57,7 @@ impl<'a> Admitted<'a> {
     ) -> Result<Self, Refusal> {
         assert_same(click.units, claim.units(), taken.units());
         stock.level().admits(Units(0))?;
-        Ok(Self { click, claim, units: Held::Aside(taken) })
+        Ok(Self { click, claim, source: Source::Aside(taken) })
     }
 
     /// What was clicked, or waited for.
@@ -71,14 +71,17 @@ impl<'a> Admitted<'a> {
     #[inline]
     pub(super) fn keep(self) {
         self.claim.keep();
-        match self.units {
-            Held::Stock(reservation) => reservation.keep(),
-            Held::Aside(taken) => taken.keep(),
+        match self.source {
+            Source::Stock(reservation) => reservation.keep(),
+            Source::Aside(taken) => taken.keep(),
         }
     }
 }
 
 #[inline]
-fn assert_same(wanted: Units, claimed: Units, held: Units) {
-    assert!(claimed == wanted && held == wanted, "{wanted} wanted, {claimed} claimed, {held} held");
+fn assert_same(wanted: Units, claimed: Units, taken: Units) {
+    assert!(
+        claimed == wanted && taken == wanted,
+        "{wanted} wanted, {claimed} claimed, {taken} taken"
+    );
 }

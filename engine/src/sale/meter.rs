@@ -97,7 +97,7 @@ impl Meter {
 
     /// Counts a step in an order's life. Out of the old state first: so no order is ever counted
     /// twice, and one that is in between counts as reserved.
-    pub(crate) fn settle(&self, tier: Tier, units: Units, was: Status, is: Status) {
+    pub(crate) fn count_step(&self, tier: Tier, units: Units, was: Status, is: Status) {
         if was != Status::Reserved {
             self.stored[Tallies::index(was)][tier as usize].remove(units);
         }

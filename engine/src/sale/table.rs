@@ -23,7 +23,7 @@ impl<T: Default> Table<T> {
     /// The cell, if its chunk was ever written to. Allocates nothing.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        let (page, chunk, cell) = place(index);
+        let (page, chunk, cell) = split(index);
         self.pages.get(page)?.get()?[chunk].get()?.get(cell)
     }
 
@@ -41,14 +41,14 @@ impl<T: Default> Table<T> {
 
     #[cold]
     fn grow(&self, index: usize) -> &T {
-        let (page, chunk, cell) = place(index);
+        let (page, chunk, cell) = split(index);
         let page = self.pages[page].get_or_init(|| boxed(OnceBox::new));
         &page[chunk].get_or_init(|| boxed(T::default))[cell]
     }
 }
 
 #[inline]
-const fn place(index: usize) -> (usize, usize, usize) {
+const fn split(index: usize) -> (usize, usize, usize) {
     (index / (CHUNK_CELLS * FAN_OUT), index / CHUNK_CELLS % FAN_OUT, index % CHUNK_CELLS)
 }
 

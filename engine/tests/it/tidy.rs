@@ -148,3 +148,61 @@ fn nothing_is_left_for_later() {
     });
     none(&marked.map(|(name, _)| name).collect::<Vec<_>>());
 }
+
+/// Finds functions, and how many lines each has.
+struct Functions<'a> {
+    file: &'a str,
+    long: Vec<String>,
+}
+
+impl Functions<'_> {
+    /// As many lines as fit on a screen.
+    const LINES_MAX: usize = 70;
+
+    fn measure(&mut self, signature: &syn::Signature, body: &syn::Block) {
+        let start = signature.fn_token.span.start().line;
+        let lines = body.brace_token.span.close().end().line + 1 - start;
+        if lines > Self::LINES_MAX {
+            self.long.push(format!("{}:{start}: {}: {lines} lines", self.file, signature.ident));
+        }
+    }
+}
+
+impl<'ast> syn::visit::Visit<'ast> for Functions<'_> {
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.measure(&function.sig, &function.block);
+        syn::visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.measure(&function.sig, &function.block);
+        syn::visit::visit_impl_item_fn(self, function);
+    }
+
+    fn visit_trait_item_fn(&mut self, function: &'ast syn::TraitItemFn) {
+        if let Some(body) = &function.default {
+            self.measure(&function.sig, body);
+        }
+    }
+}
+
+fn long_functions(file: &str, text: &str) -> Vec<String> {
+    let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let mut functions = Functions { file, long: Vec::new() };
+    syn::visit::Visit::visit_file(&mut functions, &syntax);
+    functions.long
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    let long = sources().into_iter().flat_map(|(name, text)| long_functions(&name, &text));
+    none(&long.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_function_of_71_lines_is_noticed() {
+    let of =
+        |lines: usize| format!("struct S;\nimpl S {{\nfn f() {{{}}}\n}}", "\n".repeat(lines - 1));
+    assert_eq!(long_functions("a.rs", &of(70)), [""; 0]);
+    assert_eq!(long_functions("a.rs", &of(71)), ["a.rs:3: f: 71 lines"]);
+}

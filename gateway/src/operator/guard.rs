@@ -1,4 +1,4 @@
-//! Guard: only who knows the operator key passes.
+//! Guard: lets a request through only with the operator key.
 
 use crate::answer::error::ApiError;
 use axum::extract::{Request, State};

@@ -126,7 +126,7 @@ fn the_openapi_document_tells_of_every_route_and_no_other() {
             }
         }
     }
-    let table = include_str!("../../src/app.rs");
+    let table = include_str!("../../src/routes.rs");
     let methods = ["get(", "post(", "put(", "delete("];
     let in_table: usize = methods.map(|m| table.matches(m).count()).iter().sum();
     assert_eq!(routes, in_table, "a route without a description, or the reverse");

@@ -6,7 +6,8 @@ use gateway::{Algorithm, issue_token};
 use membership::Tier;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 #[test]
@@ -17,17 +18,8 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
         ("operator.key", "canary-operator-key-0123456789"),
         ("payment.key", "canary-payment-key-0123456789abcdefghij"),
     ];
-    for (name, secret) in secrets {
-        std::fs::write(data.path().join(name), secret).unwrap();
-    }
-    let mut child = flashlane()
-        .env("FLASHLANE_LOG", "trace")
-        .args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0", "--data"])
-        .arg(data.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    secrets.map(|(name, secret)| std::fs::write(data.path().join(name), secret).unwrap());
+    let mut child = traced(data.path());
     let mut stderr = child.stderr.take().unwrap();
     let reading = std::thread::spawn(move || {
         let mut log = String::new();
@@ -66,14 +58,7 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
     ask(operator, "GET", "/metrics", &operators, &Value::Null);
     for key in [secrets[2].1, "canary-of-somebody-else-0123456789"] {
         let body = json!({"order_id": order["order_id"], "event": "paid", "amount_cents": 1});
-        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let webhook = standardwebhooks::Webhook::from_bytes(key.into()).unwrap();
-        let at = i64::try_from(at.as_secs()).unwrap();
-        let signature = webhook.sign("m", at, body.to_string().as_bytes()).unwrap();
-        let signed = format!(
-            "webhook-id: m\r\nwebhook-timestamp: {at}\r\nwebhook-signature: {signature}\r\n"
-        );
-        ask(public, "POST", "/v1/payments", &signed, &body);
+        ask(public, "POST", "/v1/payments", &signed(key, &body), &body);
     }
     let pid = child.id().to_string();
     std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
@@ -84,16 +69,34 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
 
     let signature = token.rsplit('.').next().unwrap().to_owned();
     let arguments = String::from_utf8_lossy(&arguments).into_owned();
-    for (place, text) in [
+    let texts = [
         ("log", log),
         ("output", printed),
         ("arguments", arguments),
-        ("answers", answers.join("\n")),
-    ] {
+        ("answers", answers.concat()),
+    ];
+    for (where_to, text) in texts {
         for secret in ["canary", &signature] {
-            assert!(!text.contains(secret), "{secret} is in the {place}: {text}");
+            assert!(!text.contains(secret), "{secret} is in the {where_to}: {text}");
         }
     }
+}
+
+/// A server that logs all that it can.
+fn traced(data: &Path) -> Child {
+    let addresses = ["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"];
+    let mut command = flashlane();
+    command.env("FLASHLANE_LOG", "trace").args(addresses).arg("--data").arg(data);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The headers of a webhook that is signed with this key now.
+fn signed(key: &str, body: &Value) -> String {
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let at = i64::try_from(at.as_secs()).unwrap();
+    let webhook = standardwebhooks::Webhook::from_bytes(key.into()).unwrap();
+    let signature = webhook.sign("m", at, body.to_string().as_bytes()).unwrap();
+    format!("webhook-id: m\r\nwebhook-timestamp: {at}\r\nwebhook-signature: {signature}\r\n")
 }
 
 #[test]

@@ -130,8 +130,8 @@ impl Opening for RedisStore {
             return Err(rows::unreadable("the sale", &words.join(" ")));
         };
         let of = |status: &str| {
-            let place = Status::STORED.iter().position(|stored| stored.as_str() == status);
-            place.and_then(|place| sums.get(place)).map_or("", String::as_str)
+            let index = Status::STORED.iter().position(|stored| stored.as_str() == status);
+            index.and_then(|index| sums.get(index)).map_or("", String::as_str)
         };
         Ok(Head {
             stock: Units(rows::word("the stock", stock)?),
