@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The speed figures: each case beside its base in one run. About ten minutes on two quiet cores.
+# The speed figures, each beside its base in one run of about ten minutes on two quiet cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

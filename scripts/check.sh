@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Everything that guards main. Installs what it needs where that is Debian's to give.
+# Runs every check that guards main. As root on Debian, it installs the packages that it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 
-# need WHAT PACKAGES: installs Debian's packages if WHAT fails.
+# need COMMAND PACKAGES: installs these Debian packages if COMMAND fails.
 need() {
   local what=$1
   shift

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A member drop from beginning to end: builds, serves 1,000 units on free ports, sends 20,000 members
-# of five tiers, tells the story tier by tier, audits it, and stops. Exits 0 only if the audit passed.
-# Arguments are passed on to `load`; `--help` there lists them.
+# Runs a member drop from beginning to end: builds, serves 1,000 units on free ports, lets 20,000
+# members of five tiers click, tells how each tier fared, audits the sale, and stops. Exits 0 only
+# if the audit finds nothing wrong. Arguments go on to `load`, whose `--help` lists them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The fault suite: breaks the real flashlane and a real redis-server under load, and compares what
-# clients were told with what the store and its outbox hold. All of it, some 3 minutes; --short
-# makes each fault a few times, in about one. Prints the table of the README.
+# clients were told with what the store and its outbox hold. The whole suite takes some 3 minutes;
+# with --short, which makes each fault a few times, about one. Prints the table of the README.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

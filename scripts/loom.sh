@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the loom models and their twins. They need a build of their own, in target/loom.
+# Runs the loom models and their twins. The models need a build of their own, in target/loom.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTFLAGS="--cfg flash_loom -C debug-assertions"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Plants one bug after the other and sees the fault suite fail. A bug that it does not notice is a
-# hole in the suite: exits 1 and names it.
+# Plants one bug after the other and sees the fault suite fail. A bug that the suite does not notice
+# is a hole in the suite: this script names it and exits 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/faults.sh --build-armed
 bin=target/faults/faults
-# The bug, the scenario of the suite that has to notice, and a word of what it has to say.
+# The bug, the scenario that has to notice it, and a pattern of what the scenario has to say.
 bugs=(
   "no-fence rival does.not.notice"
   "no-deduplication cut-replies given.out.by.epoch|Damaged"
@@ -37,7 +37,7 @@ export FLASHLANE_PATIENCE_S=10
 suite() {
   "$bin/faults" --armed "$bin/flashlane" --binary "$bin/flashlane" --only "$1" 2>/dev/null
 }
-# First without a bug, as patient as with one.
+# The suite runs without a bug first, as patient as with one.
 scenarios=$(printf '%s\n' "${bugs[@]}" | cut -d' ' -f2 | sort -u | paste -sd,)
 if ! said=$(suite "$scenarios"); then
   echo "mutations: the suite fails without a bug; see scripts/faults.sh" >&2

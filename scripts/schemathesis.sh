@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Schemathesis against the running server: it reads /openapi.json and sends what fits it and what does
-# not. Nothing may be answered with a 5xx, or with a status that the document does not name.
+# Runs Schemathesis against a server. It reads /openapi.json and sends what fits the document and
+# what does not. No answer may be a 5xx, or have a status that the document does not name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,14 +29,14 @@ TOML
 FLASHLANE_LOG=off start_server --sales "$data/sales.toml" --member-rate 0
 token=$("$bin/flashlane" token --member viewer-1 --tier gold --token-key "$data/store/token.key")
 
-# What is there: so that calls get beyond "no such sale". The first order is bought on the way.
+# A sale and an order that exist, to get beyond "no such sale". A call on the way buys the order.
 cat >"$data/there.toml" <<'TOML'
 [parameters]
 sale = "drop"
 order = "drop.1.1"
 TOML
 
-# A stream of events does not end by itself; its refusals have tests of their own.
+# Event streams are left out: they do not end by themselves. Other tests cover their refusals.
 run() {
   "$venv/bin/schemathesis" "$@" run "http://$public/openapi.json" \
     --header "Authorization: Bearer $token" --exclude-path-regex '/events$' \

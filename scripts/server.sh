@@ -1,5 +1,6 @@
-# Sourced by scripts that need a server: start_server OPTIONS... serves on free ports out of $data/store and
-# sets public and operator to its addresses, server to its process id. It ends with the script.
+# Sourced by scripts that need a server: start_server OPTIONS... serves on free ports out of
+# $data/store, and sets public and operator to the server's addresses and server to its process id.
+# The server ends with the script.
 bin=${CARGO_TARGET_DIR:-target}/release
 data=$(mktemp -d)
 server=

@@ -1,4 +1,4 @@
-//! What a click costs in memory, each case beside the primitives that it cannot do without.
+//! How long a click takes in memory, beside the primitives that it cannot do without.
 
 use benches::world::{NOW, click, sale};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -14,17 +14,17 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const MEMBERS: u32 = 1_000_000;
-/// Orders between fresh starts: the stock of a sale is finite.
+/// Orders in one round. Each round starts in a fresh world, because the stock of a sale is finite.
 const ROUND: u64 = 1_000_000;
 
-/// Members in an order that no prefetcher guesses.
+/// Members in a random order, which no prefetcher can guess.
 fn strangers() -> Vec<u32> {
     let mut members: Vec<u32> = (0..MEMBERS).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut members);
     members
 }
 
-/// Times `iters` in rounds, each in a fresh world that is made off the clock.
+/// Returns the time of `iters` orders in rounds. Making the fresh world of each round is not timed.
 fn in_rounds<W>(iters: u64, world: impl Fn() -> W, mut round: impl FnMut(&W, u64)) -> Duration {
     let (mut left, mut spent) = (iters, Duration::ZERO);
     while left > 0 {
@@ -58,7 +58,7 @@ impl Primitives {
     /// One CAS on the member's word, one on the shared word, one fetch-add, one push.
     fn all(&self, member: u32) {
         let member = &self.members[member as usize];
-        // Ordering: as the engine's own words: the base must not be cheaper than it could be.
+        // Ordering: as on the engine's own words, so that the base is not cheaper than it could be.
         let held = member.load(Ordering::Relaxed);
         let claimed =
             member.compare_exchange_weak(held, held + 1, Ordering::Release, Ordering::Relaxed);
@@ -107,7 +107,7 @@ fn accepted(c: &mut Criterion) {
     group.finish();
 }
 
-/// The answer must be in memory, as for a caller who looks at it; copying it around is not counted.
+/// Forces the answer into memory, as if a caller looked at it. Copying it around is not counted.
 #[inline(always)]
 fn seen<T>(answer: &T) {
     black_box(answer);
@@ -143,7 +143,7 @@ fn refused(c: &mut Criterion) {
     group.finish();
 }
 
-/// The container of the order queue: one that grows against one as deep as the stock.
+/// The time of two containers for the order queue: one that grows, and one as deep as the stock.
 fn queue(c: &mut Criterion) {
     let mut group = c.benchmark_group("queue");
     group.sample_size(30);

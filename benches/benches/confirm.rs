@@ -1,5 +1,5 @@
-//! What confirmation costs: durable commits by batch size, beside one order a commit, and the same
-//! without a disk.
+//! What confirmation costs: durable commits of several batch sizes, beside one order a commit; and
+//! the same commits without a disk.
 
 use benches::run::redis::RedisServer;
 use benches::world::{NOW, terms};
@@ -36,7 +36,7 @@ fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
     Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, orders }
 }
 
-/// Commits `iters` batches, off the clock made, one after the other.
+/// Commits `iters` batches one after the other and returns their time. Making them is not timed.
 async fn commit(
     store: &dyn Selling,
     epoch: u64,
@@ -82,8 +82,8 @@ fn confirm(c: &mut Criterion) {
     group.finish();
 }
 
-/// Against a real redis-server that puts every write on disk before it answers: one order a call on
-/// one connection, batches with nothing of ours around them, and the confirmer of a sale.
+/// Measures a real redis-server that puts every write on disk before it answers: one order a call
+/// on one connection, batches sent with nothing of ours around them, and the confirmer of a sale.
 fn confirm_redis(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
@@ -120,8 +120,8 @@ fn confirm_redis(c: &mut Criterion) {
     group.finish();
 }
 
-/// The same calls as the store's, written to a socket as bytes that were made before, as many at a
-/// time as the store has on their way; the answers are counted and thrown away.
+/// Writes the store's own calls to a socket, as bytes that were made before, with as many calls on
+/// their way as the store allows itself. The answers are counted and thrown away.
 async fn raw(
     server: &RedisServer,
     store: &RedisStore,
@@ -152,7 +152,7 @@ async fn raw(
     spent
 }
 
-/// A sale and its confirmer, with clicks made by hand.
+/// A sale and its confirmer, both driven by this bench.
 struct OneSale {
     open: Arc<OpenSale>,
     roster: Arc<Roster>,
@@ -175,7 +175,7 @@ impl OneSale {
         Self { open, roster, confirmer, clicks: 0, _running: running }
     }
 
-    /// From clicks on the queue to verdicts on the board.
+    /// Returns the time from `orders` clicks on the queue to their verdicts on the board.
     async fn confirm(&mut self, orders: u64) -> Duration {
         for _ in 0..orders {
             self.clicks += 1;

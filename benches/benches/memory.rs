@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::io::Write;
 
 const MILLION: u32 = 1_000_000;
-/// What the project promises, in bytes.
+/// The most bytes that the project promises, for a member and for a unit.
 const PROMISE: f64 = 64.0;
 
 fn resident_bytes() -> f64 {

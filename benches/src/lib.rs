@@ -1,4 +1,5 @@
-//! How fast Flashlane is, and whether it told the truth while it was: the load generator's parts.
+//! How fast Flashlane is, and whether its answers were true meanwhile: the parts of the load
+//! generator and of the fault suite.
 
 pub mod faults;
 pub mod load;

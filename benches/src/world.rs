@@ -11,10 +11,10 @@ use membership::{PerTier, Tier};
 /// An instant at which every window of [`terms`] is open.
 pub const NOW: Millis = Millis(1_000);
 
-/// A sale that all tiers may enter from the instant 1 on.
+/// The terms of a sale that all tiers may enter from the instant 1 on.
 ///
 /// # Panics
-/// When `id` is no sale id.
+/// When `id` is not a valid sale id.
 #[must_use]
 pub fn terms(id: &str, stock: u32, limit: u32) -> Terms {
     Terms {
@@ -29,13 +29,13 @@ pub fn terms(id: &str, stock: u32, limit: u32) -> Terms {
     }
 }
 
-/// The same, open in this process.
+/// A sale with these [`terms`], open in this process.
 #[must_use]
 pub fn sale(stock: u32, limit: u32) -> Sale {
     Sale::new(terms("bench", stock, limit))
 }
 
-/// One unit for a gold member.
+/// A click of a gold member for one unit.
 #[must_use]
 pub fn click(seat: u32) -> Click {
     Click { seat: Seat::new(seat), tier: Tier::Gold, units: Units(1), key: None }

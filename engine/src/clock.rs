@@ -1,4 +1,4 @@
-//! The time, and the only place that reads it: the wall's, or one moved by hand.
+//! The time, and the only place that reads it: from the machine's clock, or from one moved by hand.
 
 use crate::rules::time::Millis;
 use crate::sync::{AtomicU64, Ordering};
@@ -8,20 +8,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Where "now" comes from.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The machine's UTC clock. Keep it disciplined: windows open by it.
+    /// The machine's UTC clock. Keep it synchronised, because windows open by it.
     Wall,
     /// A clock that stands still until it is moved.
     Hand(Arc<AtomicU64>),
 }
 
 impl Clock {
-    /// A clock that shows `at` until [`Clock::set`] moves it.
+    /// A clock that stands at `at` until [`Clock::set`] moves it.
     #[must_use]
     pub fn by_hand(at: Millis) -> Self {
         Self::Hand(Arc::new(AtomicU64::new(at.0)))
     }
 
-    /// The instant it shows.
+    /// The instant at which the clock stands.
     #[must_use]
     pub fn now(&self) -> Millis {
         match self {
@@ -34,7 +34,7 @@ impl Clock {
         }
     }
 
-    /// Moves a clock that goes by hand; the wall's cannot be moved.
+    /// Moves a [`Clock::Hand`] to this instant; the machine's clock cannot be moved.
     pub fn set(&self, to: Millis) {
         if let Self::Hand(at) = self {
             // Ordering: Relaxed, as in `now`.

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The tasks that confirm, and sales that were made and could not be opened yet.
+/// The tasks of the confirmers, and sales that were created and could not be opened yet.
 #[derive(Debug, Default)]
 struct Confirmers {
     running: JoinSet<()>,
@@ -40,13 +40,14 @@ pub struct Engine {
     clock: Clock,
     roster: Arc<Roster>,
     sales: ArcSwap<BTreeMap<SaleId, Arc<OpenSale>>>,
-    /// Creating and opening sales is one at a time, and ends when the engine drains.
+    /// Sales are created and opened one at a time, and no longer once the engine drains.
     confirmers: tokio::sync::Mutex<Confirmers>,
     confirm_within: Duration,
     damaged: Mutex<BTreeMap<SaleId, StoreError>>,
     /// Members who may not buy.
     blocked: Arc<Blocked>,
-    /// Blocking is one at a time, so that the last word on disk is the last one here.
+    /// Members are blocked and unblocked one at a time, so that the last change on disk is also the
+    /// last one in memory.
     blocking: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
 }
@@ -77,7 +78,7 @@ impl Engine {
         engine.read_blocked().await?;
         for sale in engine.store.reading.sales().await? {
             match engine.open(&sale, &mut *engine.confirmers.lock().await).await {
-                // The others can be sold.
+                // The other sales can still be sold.
                 Err(error @ StoreError::Damaged(_)) => {
                     tracing::error!(%sale, %error, "this sale is not opened");
                     engine.damaged.lock().insert(sale, error);
@@ -91,15 +92,16 @@ impl Engine {
     /// Makes a sale and opens it.
     ///
     /// # Errors
-    /// [`StoreError::SaleExists`], or whatever keeps the store from writing it down.
+    /// [`StoreError::SaleExists`], or the error that kept the store from writing the sale down.
     pub async fn create(&self, terms: &Terms) -> Result<Arc<OpenSale>, StoreError> {
         let mut confirmers = self.confirmers.lock().await;
-        // Asked here first: a store that has lost the sale must not get it anew.
+        // The engine looks among its own sales first: a store that has lost this sale must not
+        // create it again.
         if self.sale(terms.id.as_str()).is_some() {
             return Err(StoreError::SaleExists);
         }
         match self.store.opening.create(terms).await {
-            // Written down by a former call that could not open it.
+            // A former call wrote the sale down and could not open it.
             Err(StoreError::SaleExists) if confirmers.unopened.get(&terms.id) == Some(terms) => {}
             created => created?,
         }
@@ -155,7 +157,7 @@ impl Engine {
         self.damaged.lock().clone()
     }
 
-    /// Who has which seat.
+    /// Which member has which seat.
     #[must_use]
     pub fn roster(&self) -> &Roster {
         &self.roster
@@ -167,13 +169,14 @@ impl Engine {
         self.clock.now()
     }
 
-    /// Turns one of the operator's switches: first on disk, then here.
+    /// Turns one of the operator's switches: first on disk, then in memory.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing has changed here.
+    /// [`StoreError`]; nothing has changed in memory.
     pub async fn switch(&self, open: &OpenSale, switch: Switch) -> Result<(), StoreError> {
         let sale = &open.sale;
-        // One at a time, so that the last switch on disk is the last one here.
+        // Switches are turned one at a time, so that the last one on disk is also the last one in
+        // memory.
         let _one_at_a_time = open.switching.lock().await;
         if switch == Switch::Resume && open.has_lost_history() {
             self.put_back(open).await?;
@@ -185,12 +188,14 @@ impl Engine {
             Switch::Resume => sale.stock().set_paused(false),
             Switch::Close => sale.stock().close(),
         }
-        // What lay aside for those who wait may be offered now, or never.
+        // The confirmer looks at the units aside again: after a resume it may offer them, after a
+        // close it never will.
         open.wake();
         Ok(())
     }
 
-    /// Adds stock, once per key: first on disk, then here. Gives the units there are in all.
+    /// Adds stock, once per key: first on disk, then in memory. Returns the units that there are in
+    /// all.
     ///
     /// # Errors
     /// [`StoreError`]; if it is transient, ask again with the same key.
@@ -203,9 +208,10 @@ impl Engine {
         let sale = &open.sale;
         let total = self.store.operating.top_up(&sale.terms().id, sale.epoch(), key, add).await?;
         crash_point("topped_up");
-        // The store's total and not the amount: a repeated call finds it done and adds nothing.
+        // Memory takes the store's total and not the amount: a repeated call finds the total
+        // unchanged and adds nothing.
         sale.top_up(total);
-        // Those who wait are offered it first.
+        // Waiting members are offered the new units first.
         open.wake();
         Ok(total)
     }
@@ -244,7 +250,7 @@ impl Engine {
     pub async fn orders_of(&self, open: &OpenSale, seat: Seat) -> Result<Vec<Found>, StoreError> {
         let first_here = open.sale.board().first_number();
         let mut orders = Vec::new();
-        // Only a sale that was open before has orders that are not on the board.
+        // Only a sale that a former process opened has orders that are not on the board.
         if first_here > 1 {
             let member = self.roster.member(seat);
             let stored = self.store.reading.orders_of(&open.sale.terms().id, &member).await?;
@@ -274,15 +280,15 @@ impl Engine {
             orders.extend(before.map(Found::Before));
         }
         let here = from.max(board.first_number())..sale.next_number();
-        // A number whose order is being written this instant ends the page: the next one has it.
+        // An order that is being written at this instant ends the page; the next page has it.
         let here = here.map_while(|number| board.read(number)).map(Found::Here);
         let room = most - orders.len();
         orders.extend(here.take(room));
         Ok(orders)
     }
 
-    /// Confirms what is reserved and stops, or gives up after `patience`. Gives the orders that
-    /// were not confirmed. Clicks must have stopped before.
+    /// Confirms what is reserved and stops, or gives up after `patience`. Returns the number of
+    /// orders that were not confirmed. The caller must have stopped clicks before.
     pub async fn drain(&self, patience: Duration) -> u64 {
         self.stop.send_replace(true);
         let mut confirmers = self.confirmers.lock().await;

@@ -7,7 +7,8 @@ mod armed {
     use rustix::process::{Signal, getpid, kill_process};
     use std::sync::LazyLock;
 
-    /// `FLASHLANE_CRASH_AT=point[:n]`: which point, and at which passage.
+    /// `FLASHLANE_CRASH_AT=point[:n]`: the name of the point, and at which of its calls the process
+    /// ends (the first if left out).
     static CRASH_AT: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
         let at = std::env::var("FLASHLANE_CRASH_AT").ok()?;
         let (point, nth) = at.split_once(':').unwrap_or((&at, "1"));

@@ -1,4 +1,4 @@
-//! The sale itself: everything that decides.
+//! The sale itself: every decision is made in this crate.
 //!
 //! The core (windows, roster, holdings, stock, queue, board, [`sale::Sale`]) is synchronous and
 //! knows no store; the confirmer carries its orders to the store behind one port.

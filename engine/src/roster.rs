@@ -1,7 +1,9 @@
-//! Roster: member -> seat. A seat is given once, where a session begins; the hot path only indexes.
+//! Roster: which member has which seat. A member gets a seat once, where a session begins; from
+//! then on the hot path only indexes tables with it.
 //!
 //! Names are packed end to end, and the hash table holds only 4-byte positions, so a member with an
-//! id of ordinary length costs a few dozen bytes. Shards keep one newcomer from holding up others.
+//! id of ordinary length costs a few dozen bytes. The roster is sharded, so that adding one member
+//! seldom makes other threads wait.
 
 use crate::rules::seat::Seat;
 use foldhash::fast::RandomState;
@@ -11,7 +13,7 @@ use parking_lot::RwLock;
 use std::hash::BuildHasher;
 
 const SHARDS: usize = 64;
-/// Seats that a shard may give out; together 16,777,216 members.
+/// The most seats that one shard may give out; all shards together have 16,777,216.
 const SHARD_SEATS_MAX: usize = (1 << 24) / SHARDS;
 
 /// Every member that this process has seen.
@@ -21,11 +23,11 @@ pub struct Roster {
     shards: Box<[RwLock<Shard>]>,
 }
 
-/// The members whose hash falls here; member `i` has the seat `i * SHARDS + shard`.
+/// The members whose hash selects this shard; member `i` has the seat `i * SHARDS + shard`.
 #[derive(Debug, Default)]
 struct Shard {
     by_name: HashTable<u32>,
-    /// Member `i`'s name ends here in `names`, and begins where the one before ends.
+    /// Member `i`'s name ends here in `names`, and begins where the name before it ends.
     ends: Vec<u32>,
     names: String,
 }
@@ -49,7 +51,7 @@ impl Default for Roster {
 }
 
 impl Roster {
-    /// Nobody has been seen.
+    /// A roster that has seen no member.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -58,7 +60,8 @@ impl Roster {
         }
     }
 
-    /// The member's seat, given now if the member is new. `None`: all 16,777,216 are taken.
+    /// Returns the member's seat; a new member gets one now. `None`: all 16,777,216 seats are
+    /// taken.
     ///
     /// `name` must have passed [`MemberId::check`].
     #[must_use]
@@ -82,7 +85,7 @@ impl Roster {
         Some(seat_of(at, i))
     }
 
-    /// Whose seat it is.
+    /// Returns the member that has this seat.
     ///
     /// # Panics
     /// When this roster did not give out the seat.
@@ -93,26 +96,26 @@ impl Roster {
         shard.name(i).parse().expect("the roster keeps checked names only")
     }
 
-    /// Members seen.
+    /// The number of members that have been seen.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().ends.len()).sum()
     }
 
-    /// Whether nobody has been seen.
+    /// Whether no member has been seen.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn shard(&self, hash: u64) -> (usize, &RwLock<Shard>) {
-        // The table inside uses the hash's other bits.
+        // The hash table inside the shard uses the other bits of the hash.
         let at = (hash >> 32) as usize % SHARDS;
         (at, &self.shards[at])
     }
 
     fn enrol(&self, shard: &mut Shard, hash: u64, name: &str) -> Option<u32> {
-        // Another thread may have been faster between the two locks.
+        // Another thread may have enrolled the member between the read lock and the write lock.
         if let Some(i) = shard.find(hash, name) {
             return Some(i);
         }

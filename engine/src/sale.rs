@@ -49,7 +49,7 @@ pub struct Start {
     pub epoch: u64,
     /// Units in all, top-ups included.
     pub stock: Units,
-    /// Units of these that nobody holds.
+    /// Units that nobody holds.
     pub left: Units,
     /// The number of the next order, from 1.
     pub next_number: u64,
@@ -73,7 +73,7 @@ pub struct Sale {
 }
 
 impl Sale {
-    /// A sale that nobody has bought in yet, opened for the first time.
+    /// A sale without any order yet, opened for the first time.
     #[must_use]
     pub fn new(terms: Terms) -> Self {
         let start = Start { epoch: 1, stock: terms.stock, left: terms.stock, next_number: 1 };
@@ -106,8 +106,8 @@ impl Sale {
     /// The first [`Refusal`] in the order of checks; nothing has changed.
     #[inline]
     pub fn buy(&self, now: Millis, click: Click) -> Result<Accepted, Refusal> {
-        // What 99 of 100 clicks of a rush are told, found with one branch: a click with which
-        // nothing else is wrong finds too few units.
+        // This is the answer that 99 of 100 clicks of a rush get, and it takes one branch: nothing
+        // else is wrong with the click, and too few units are left.
         let (door, level) = (self.doors[click.tier], self.stock.level());
         let is_plain = click.key.is_none() & door.takes(click.units) & door.is_open(now);
         if is_plain & level.is_merely_short_of(click.units) {
@@ -116,7 +116,7 @@ impl Sale {
         self.judge(now, click)
     }
 
-    /// Every check in its order: what is cheap and private first, the contended word last.
+    /// Makes every check in its order: what is cheap and private first, the contended word last.
     fn judge(&self, now: Millis, click: Click) -> Result<Accepted, Refusal> {
         let limit = self.doors[click.tier].units_max;
         if !self.doors[click.tier].takes(click.units) {
@@ -133,7 +133,7 @@ impl Sale {
         }
     }
 
-    /// Reads only: the window, the switches, the stock.
+    /// Checks the window, the switches and the stock; it only reads.
     fn admit(&self, now: Millis, click: Click) -> Result<Entered, Refusal> {
         let windows = &self.terms.windows;
         let entered = windows.enter(click.tier, now)?;
@@ -141,8 +141,9 @@ impl Sale {
         Ok(entered)
     }
 
-    /// Refuses, unless what stands in the way is the work of a twin with the same key: a key is
-    /// written down before its click takes anything, so whoever meets what it took finds it.
+    /// Refuses the click, unless a click with the same key has taken what this one lacks. A key is
+    /// written down before its click takes anything, so a click that meets what was taken also
+    /// finds the key.
     #[cold]
     fn refuse(&self, click: Click, refusal: Refusal) -> Result<Accepted, Refusal> {
         let known = match click.key {
@@ -152,7 +153,7 @@ impl Sale {
         known.map(|number| Accepted { number, is_new: false }).ok_or(refusal)
     }
 
-    /// Everything that may fail is taken before anything is written.
+    /// Takes everything that may fail before it writes anything.
     fn take(&self, now: Millis, click: Click, entered: Entered) -> Result<Accepted, Refusal> {
         let Click { seat, tier, units, key } = click;
         let limit = self.doors[tier].units_max;
@@ -186,7 +187,8 @@ impl Sale {
         Ok(Accepted { number, is_new: true })
     }
 
-    /// The order takes its number, is written on the board and is on its way to the confirmer.
+    /// Takes a number for the order, writes the order on the board and sends it on its way to the
+    /// confirmer.
     #[inline]
     fn enqueue(&self, now: Millis, admitted: Admitted<'_>) -> u64 {
         // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
@@ -206,8 +208,7 @@ impl Sale {
         number
     }
 
-    /// The order that has waited longest, off the queue and into the confirmer's hands. Only the
-    /// confirmer may call this.
+    /// Takes the order that has waited longest off the queue. Only the confirmer may call this.
     pub fn take_in(&self) -> Option<(Queued, Order)> {
         let queued = self.queue.pop()?;
         let order = self.board.read(queued.number);
@@ -217,37 +218,36 @@ impl Sale {
         Some((queued, order))
     }
 
-    /// The store has spoken: the order moves on in its life, and gives its units back with the step
-    /// that ends its hold on them. Gives the order to the one call that moved it, `None` to every
-    /// repetition, and to what comes late.
-    ///
-    /// # Panics
-    /// When no such order was accepted: the store answers for what it was asked.
+    /// Moves an order on in its life, as the store said. Its units go back with the step after
+    /// which it no longer holds them. Returns the order to the one call that moved it; a repeated
+    /// or late call gets `None`.
     pub fn settle(&self, number: u64, status: Status, at: Millis) -> Option<Order> {
         let before = self.board.advance(number, status, at)?;
-        self.settle_former(before.seat, before.tier, before.units, before.status, status);
+        self.settle_units(before.seat, before.tier, before.units, before.status, status);
         self.board.read(number)
     }
 
-    /// What follows from a step in the life of an order that a former process took.
-    pub fn settle_former(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
+    /// Counts a step in an order's life, and puts its units back if it no longer holds them; also of
+    /// an order that a former process took.
+    pub fn settle_units(&self, seat: Seat, tier: Tier, units: Units, was: Status, is: Status) {
         self.meter.count_step(tier, units, was, is);
         if was.holds_units() && !is.holds_units() {
-            // The limit first: a member who sees units on sale again must be able to click.
+            // The limit is given back first: a member who sees units on sale again must be able to
+            // click.
             self.holdings.give_back(seat, units);
             self.come_back(units);
         }
     }
 
-    /// Units that no order holds any more go to those who wait, or on sale.
+    /// Puts units that no order holds any more aside for waiting members, or on sale.
     fn come_back(&self, units: Units) {
         if !self.aside.put(units) {
             self.stock.give_back(units);
         }
     }
 
-    /// Clicks are accepted for as long as this vouches for them, and told `busy` after that, until
-    /// this is called again.
+    /// Sets until when clicks may be accepted. After that they are refused as `busy`, until this is
+    /// called again.
     pub fn vouch(&self, vouch: Vouch) {
         self.vouched.set(vouch);
     }
@@ -258,18 +258,19 @@ impl Sale {
         self.keys.by_number()
     }
 
-    /// Takes up what a former process left: units held, and orders that keys stand for. Only before
-    /// the sale is shared.
+    /// Takes up the units that a seat held in a former process. Call it only before other threads
+    /// have the sale.
     pub fn restore_holding(&self, seat: Seat, units: Units) {
         self.holdings.restore(seat, units);
     }
 
-    /// See [`Sale::restore_holding`].
+    /// Takes up a key that stands for an order of a former process. Call it only before other
+    /// threads have the sale.
     pub fn restore_key(&self, seat: Seat, key: IdempotencyKey, units: Units, number: u64) {
         self.keys.restore(seat, key, units, number);
     }
 
-    /// What was agreed.
+    /// The sale's terms.
     #[must_use]
     pub fn terms(&self) -> &Terms {
         &self.terms
@@ -322,7 +323,8 @@ impl Sale {
     /// The number that the next order will have.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        // Ordering: Acquire, so that who pages up to here has seen a number no older than its last.
+        // Ordering: Acquire, so that a caller that pages up to here has seen a number no older than
+        // its last.
         self.next_number.load(Ordering::Acquire)
     }
 

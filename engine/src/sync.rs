@@ -65,7 +65,8 @@ mod modelled {
         }
     }
 
-    /// The face of once_cell's lock-free cell. loom must see that what is in it was published.
+    /// Has the interface of once_cell's lock-free cell, and lets loom see that its value was
+    /// published.
     #[derive(Debug)]
     pub(crate) struct OnceBox<T> {
         value: once_cell::race::OnceBox<T>,
@@ -94,7 +95,7 @@ mod modelled {
         }
     }
 
-    /// The face of crossbeam's queue, over a lock that loom sees.
+    /// Has the interface of crossbeam's queue, over a lock that loom sees.
     #[derive(Debug)]
     pub(crate) struct SegQueue<T>(loom::sync::Mutex<VecDeque<T>>);
 
@@ -116,7 +117,7 @@ mod modelled {
         }
     }
 
-    /// The face of the shared map, over a lock that loom sees.
+    /// Has the interface of the shared map, over a lock that loom sees.
     #[derive(Debug)]
     pub(crate) struct SharedMap<K, V>(loom::sync::Mutex<HashMap<K, V>>);
 

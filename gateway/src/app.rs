@@ -15,7 +15,7 @@ use tokio::sync::watch;
 #[derive(Debug, Clone)]
 pub(crate) struct App(Arc<Parts>);
 
-/// Defines the parts, and that a handler may take each by its type.
+/// Defines the parts, and lets a handler take each of them by its type.
 macro_rules! parts {
     ($($name:ident: $part:ty),+ $(,)?) => {
         #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! The HTTP face of Flashlane, and nothing that decides: it reads requests, asks the engine and
-//! writes answers. `routes.rs` has the routes; a click comes in by `member/buy.rs` and is judged by
+//! The HTTP face of Flashlane. It decides nothing: it reads requests, asks the engine and writes
+//! answers. `routes.rs` has the routes; a click comes in by `member/buy.rs` and is judged by
 //! `member/click.rs`.
 
 mod answer;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
-/// Each click makes and frees a dozen small blocks.
+/// The allocator is mimalloc because each click allocates and frees a dozen small blocks of memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -36,7 +36,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct TokenOptions {
-    /// Whose token
+    /// The member whose token it is
     #[arg(long, env = "FLASHLANE_MEMBER")]
     member: MemberId,
     /// regular, silver, gold, platinum or diamond
@@ -48,13 +48,13 @@ struct TokenOptions {
     /// The data folder of `serve`, where it made the key
     #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
     data: PathBuf,
-    /// The key that signs it, in PEM a private one; usually the one that `serve` made
+    /// The key that signs the token, in PEM a private one; usually the one that `serve` made
     #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
     token_key: Option<PathBuf>,
-    /// As `serve` is told
+    /// The same as for `serve`
     #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
     token_alg: Algorithm,
-    /// As `serve` is told
+    /// The same as for `serve`
     #[arg(long, env = "FLASHLANE_TOKEN_ISSUER")]
     token_issuer: Option<String>,
 }

@@ -58,7 +58,7 @@ pub fn document() -> (utoipa::openapi::OpenApi, utoipa::openapi::OpenApi) {
     (Public::openapi(), Operator::openapi())
 }
 
-/// This document.
+/// Returns this document.
 #[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, content_type = "application/json")))]
 pub(crate) async fn serve() -> Json<utoipa::openapi::OpenApi> {
     std::future::ready(Json(document().0)).await

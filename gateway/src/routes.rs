@@ -11,7 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
-/// What members reach.
+/// The routes of the public listener, for members.
 pub(crate) fn public(app: App) -> Router {
     Router::new()
         .route("/v1/sales", get(sales::list))
@@ -36,7 +36,7 @@ pub(crate) fn public(app: App) -> Router {
         .with_state(app)
 }
 
-/// What the platform's operators reach; never on the public listener.
+/// The routes of the operator listener. They are never served on the public one.
 pub(crate) fn operator(app: App, key: Guard) -> Router {
     use operator::{blocked, metrics, orders, sales};
     Router::new()

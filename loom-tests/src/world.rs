@@ -38,12 +38,12 @@ pub fn click(seat: u32, units: u32) -> Click {
 
 /// Runs a model under every interleaving with at most three preemptions.
 ///
-/// loom looks for other orders where an access meets the *last* one to the same word. A thread that
-/// first reads a word and then writes it therefore hides an earlier read by the first thread: let
-/// the first thread of a model be the one that writes.
+/// loom looks for other interleavings where an access meets the *last* one to the same word. A
+/// thread that first reads a word and then writes it therefore hides an earlier read by the first
+/// thread: let the first thread of a model be the one that writes.
 ///
 /// # Panics
-/// When the model fails, or when there was only one way: then it has tried nothing.
+/// When the model fails, or when loom found one interleaving only and so has tried nothing.
 pub fn every_way(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(3);

@@ -30,7 +30,7 @@ fn left_and_held(drop: &Sale) -> (u32, u32) {
     (drop.stock().level().left().0, drop.held(click(0, 1).seat).0)
 }
 
-/// Two answers of the store about one order, followed by two threads in any order.
+/// Two threads follow two answers of the store about one order, in either sequence.
 fn two_answers(first: Status, second: Status) {
     every_way(move || {
         let drop = confirmed(2);
@@ -85,7 +85,7 @@ fn twin_a_step_that_looks_at_the_board_before_it_moves_gives_back_twice() {
         let step = |status: Status| {
             let parts = Arc::clone(&parts);
             move || {
-                // The bug: what it was is read before, and not taken from the exchange.
+                // The bug: the old status is read beforehand, and not taken from the exchange.
                 let was = parts.0.read(1).expect("the order").status;
                 parts.0.advance(1, status, NOW);
                 if was.holds_units() && !status.holds_units() {
@@ -124,7 +124,7 @@ fn a_verdict_that_comes_after_a_later_step_changes_nothing() {
         drop.buy(NOW, click(0, 1)).expect("the unit");
         drop.take_in().expect("the order");
         let store = Arc::clone(&drop);
-        // Another process confirmed and expired it; this one hears of the two in any order.
+        // Another process confirmed and expired it; this process hears of the two in any sequence.
         let store = thread::spawn(move || store.settle(1, Confirmed, NOW).is_some());
         assert!(drop.settle(1, Expired, NOW).is_some());
         store.join().expect("the store");
@@ -133,7 +133,7 @@ fn a_verdict_that_comes_after_a_later_step_changes_nothing() {
     });
 }
 
-/// One of two units comes back while somebody waits and two others click.
+/// One of two units comes back while a member waits and two others click.
 fn a_unit_comes_back(somebody_waits: bool) {
     every_way(move || {
         let drop = Arc::new(sale(2, 1));
@@ -184,7 +184,7 @@ fn a_member_who_waits_and_buys_at_the_same_time_stays_within_the_limit() {
     });
 }
 
-/// Units come back while the last member who waits leaves: they are on sale, or the caller's.
+/// Units come back while the last member leaves the waitlist: in the end they are on sale.
 fn the_last_one_leaves(is_one_word: bool) {
     every_way(move || {
         let stock = 1;
@@ -199,10 +199,10 @@ fn the_last_one_leaves(is_one_word: bool) {
             assert_eq!((left_and_held(&drop).0, drop.aside().units()), (1, Units(0)));
             return;
         }
-        // The bug: that somebody waits, and what lies aside, are two words.
+        // The bug: that a member waits, and what lies aside, are two words.
         let (w, a) = (Arc::clone(&waits), Arc::clone(&aside));
         let leaving = thread::spawn(move || {
-            // Ordering: AcqRel, so that only the second word is the bug.
+            // Ordering: Release and AcqRel, so that only the second word is the bug.
             w.store(0, Ordering::Release);
             a.swap(0, Ordering::AcqRel)
         });
@@ -244,7 +244,7 @@ fn what_lies_aside_is_taken_once() {
     });
 }
 
-/// Whoever takes units that came back sees what their last owner wrote before it gave them up.
+/// The next holder of units that came back sees what their last holder wrote beforehand.
 fn units_carry_what_came_before(published: Ordering) {
     every_way(move || {
         let stock = Arc::new((Stock::new(Units(1)), Aside::default()));
@@ -252,19 +252,19 @@ fn units_carry_what_came_before(published: Ordering) {
         stock.1.begin();
         let (s, w) = (Arc::clone(&stock), Arc::clone(&word));
         let next = thread::spawn(move || {
-            // Ordering: Acquire, so that only the owner's ordering is the bug.
+            // Ordering: Acquire, so that only the last holder's ordering is the bug.
             let has = match published {
                 Ordering::Release => s.1.take(Units(1)).map(Taken::keep).is_some(),
                 _ => w.1.load(Ordering::Acquire) == 1,
             };
-            // Ordering: Relaxed, the units are to publish it.
+            // Ordering: Relaxed, because taking the units must make the word visible.
             assert!(!has || w.0.load(Ordering::Relaxed) == 7, "units without what came before");
         });
         // Ordering: Relaxed, as above.
         word.0.store(7, Ordering::Relaxed);
         match published {
             Ordering::Release => assert!(stock.1.put(Units(1)), "somebody waits"),
-            // Ordering: as the model was asked to; the engine's own is Release.
+            // Ordering: the one that the model was asked to use. The engine's own is Release.
             other => word.1.store(1, other),
         }
         next.join().expect("the next owner");

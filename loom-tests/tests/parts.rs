@@ -40,7 +40,7 @@ impl Shelf for Stock {
     }
 }
 
-/// Looks, then takes: two steps where there must be one.
+/// A stock with a bug: it looks and then takes, in two steps where there must be one.
 struct TwoStepShelf(AtomicU32);
 
 impl Shelf for TwoStepShelf {
@@ -113,7 +113,7 @@ fn twin_a_stock_of_two_steps_loses_a_returned_unit() {
     returned_units_are_not_lost(|| Box::new(TwoStepShelf(AtomicU32::new(2))));
 }
 
-/// What the last owner wrote must be seen by the next one.
+/// The next holder of a unit must see what its last holder wrote.
 fn a_unit_changes_hands(give_back: Ordering, real: bool) {
     every_way(move || {
         let stock = Arc::new(Stock::new(Units(1)));
@@ -168,7 +168,7 @@ fn twin_a_unit_given_back_with_a_relaxed_write_hides_its_past() {
     a_unit_changes_hands(Ordering::Relaxed, false);
 }
 
-/// What the holdings model needs.
+/// What the holdings model needs of the holdings.
 trait Ledger: Send + Sync + 'static {
     fn claim_two_of_three(&self) -> bool;
     fn held(&self) -> u32;
@@ -188,7 +188,7 @@ impl Ledger for Holdings {
     }
 }
 
-/// Checks the limit outside the step that takes it.
+/// Holdings with a bug: the limit is checked outside the step that takes some of it.
 struct CheckedBefore(AtomicU32);
 
 impl Ledger for CheckedBefore {
@@ -245,7 +245,7 @@ fn order(number: u64) -> Order {
     }
 }
 
-/// One unit for a gold member, certain and not written down yet.
+/// An admitted order of one unit for a gold member, which is on no queue and no board yet.
 fn admitted<'a>(stock: &'a Stock, holdings: &'a Holdings) -> Admitted<'a> {
     let windows = Windows::new(PerTier([Some(Millis(1)); 5]), Millis(100)).expect("windows");
     let entered = windows.enter(Tier::Gold, NOW).expect("an open window");
@@ -291,7 +291,7 @@ fn twin_a_push_before_the_board_is_written_hands_over_nothing() {
     the_queue_hands_over(false);
 }
 
-/// A member asks for the order while the click still writes it.
+/// A member asks for an order while the click still writes it.
 fn the_board_is_read_early(publish: Ordering, real: bool) {
     every_way(move || {
         let board = Arc::new(engine::sale::board::Board::new(1));
@@ -330,7 +330,7 @@ fn twin_a_board_published_with_a_relaxed_write_is_read_in_part() {
     the_board_is_read_early(Ordering::Relaxed, false);
 }
 
-/// A pause and a reservation meet.
+/// The sale closes while a click reserves a unit.
 fn a_closed_sale_takes_nothing(in_one_word: bool) {
     every_way(move || {
         let stock = Arc::new(Stock::new(Units(1)));

@@ -16,7 +16,7 @@ use loom::thread;
 use loom_tests::world::{NOW, click, every_way, sale};
 use std::num::NonZeroU64;
 
-/// The orders that the confirmer finds, when all clicks are over.
+/// Returns the numbers of the orders that the confirmer finds when all clicks are over.
 fn taken_in(sale: &Sale) -> Vec<u64> {
     std::iter::from_fn(|| sale.take_in()).map(|(_, order)| order.number).collect()
 }
@@ -77,7 +77,7 @@ fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
     });
 }
 
-/// Twins of one click: each gets the order, or hears that the other is being judged.
+/// Two clicks with one key: each gets the order, or is told that the other is still being judged.
 fn one_key_twice(stock: u32, limit: u32) {
     every_way(move || {
         let key = Some(IdempotencyKey(NonZeroU64::MIN));
@@ -119,7 +119,7 @@ fn twin_a_key_written_down_after_the_order_makes_two() {
         let buy = || {
             let (drop, known) = (Arc::clone(&drop), Arc::clone(&known));
             move || {
-                // Ordering: Acquire and Release, so that only their place is the bug.
+                // Ordering: Acquire and Release, so that only the late write is the bug.
                 if known.load(Ordering::Acquire) == 0 {
                     drop.buy(NOW, click(0, 1)).expect("stock and limit for both");
                     known.store(1, Ordering::Release);
@@ -202,7 +202,7 @@ fn a_close_leaves_whole_orders_and_no_later_one() {
     });
 }
 
-/// A top-up while somebody buys: nothing is reset.
+/// A top-up while a member clicks: it adds to the stock and resets nothing.
 fn a_top_up_meets_a_click(adds: bool) {
     every_way(move || {
         let drop = Arc::new(sale(1, 2));
@@ -240,7 +240,7 @@ fn twin_a_top_up_that_sets_the_stock_forgets_a_sale() {
     a_top_up_meets_a_click(false);
 }
 
-/// The confirmer links an order while its member asks for all of theirs.
+/// The confirmer links an order while its member asks for all of their orders.
 #[test]
 fn a_members_orders_are_all_there_while_they_are_taken_in() {
     every_way(|| {
@@ -264,7 +264,7 @@ fn twin_a_chain_read_before_its_watermark_misses_an_order() {
         let (newest, below) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (n, b) = (Arc::clone(&newest), Arc::clone(&below));
         let member = thread::spawn(move || {
-            // Ordering: Acquire, as the board reads, but the chain before the watermark.
+            // Ordering: Acquire, as the board reads; the bug is that the chain is read first.
             let chain = n.load(Ordering::Acquire);
             let tail = 1 - b.load(Ordering::Acquire);
             assert!(chain + tail >= 1, "the order is neither in the chain nor behind it");

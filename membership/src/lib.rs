@@ -1,7 +1,7 @@
-//! Who the members of a live-commerce platform are: their ids and their tiers.
+//! The members of a live-commerce platform: their ids and their tiers.
 //!
-//! Pure rules: no threads, no store, no clock. Everything else in Flashlane speaks of members in
-//! these words.
+//! Pure rules: no threads, no store, no clock. The rest of Flashlane speaks of members in these
+//! words.
 //!
 //! ```
 //! use membership::{MemberId, Tier};

@@ -1,4 +1,4 @@
-//! The five tiers and their order.
+//! The five tiers, from the lowest to the highest.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tier {
-    /// Everyone registered.
+    /// Every registered member.
     Regular,
     /// Second tier.
     Silver,

@@ -1,5 +1,5 @@
-//! `bare`: what axum does with no Flashlane in it. One route that reads the body and answers with
-//! given bytes, to measure the gateway against.
+//! `bare`: an axum server with no Flashlane in it. Its one route reads the body and answers with
+//! given bytes, so that the gateway can be measured against it.
 
 use axum::Router;
 use axum::body::Bytes;

@@ -1,4 +1,5 @@
-//! `crowd`: what thousands of open streams, and ten times too many clicks, leave of the server.
+//! `crowd`: measures what is left of the server's throughput beside thousands of open streams, and
+//! under ten times too many clicks.
 
 use anyhow::{Context, ensure};
 use benches::faults::proxy::{Proxy, Weather};
@@ -21,17 +22,17 @@ use std::time::Duration;
 
 /// Measures click throughput beside open event streams, and what is left of it under overload
 ///
-/// Overload is made where orders are confirmed: a Redis that answers slowly, so that ten times what it
-/// confirms can be offered from the same machine. Slow clients are there as well.
+/// Confirmation is the bottleneck: Redis answers slowly here, so that one machine can offer ten
+/// times the clicks that it confirms. Slow clients are connected as well.
 #[derive(Debug, Parser)]
 struct Options {
     /// Rounds of each comparison; the median counts
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds a round
+    /// Seconds of a round
     #[arg(long, default_value_t = 6)]
     seconds: u64,
-    /// Event streams to hold open
+    /// Event streams to keep open
     #[arg(long, default_value_t = 5_000)]
     streams: usize,
     /// Keep-alive connections that click
@@ -52,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
     overload(&options).await
 }
 
-/// The middle one, with the least and the most.
+/// Returns the median of the values, the least and the most.
 fn median(values: &mut [f64]) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[values.len() / 2], values[0], values[values.len() - 1])
@@ -74,7 +75,7 @@ impl Site {
         let server = Server::start("flashlane", &args)?;
         let key = std::fs::read_to_string(data.join("operator.key"))?;
         let operator = Operator::new(server.operator.context("an operator listener")?, &key)?;
-        // As many of each tier: so that what is shed of each can be compared.
+        // All tiers have equally many members, so that what is shed of each can be compared.
         let (clickers, _) = clickers(data, 50_000, &[20, 20, 20, 20, 20])?;
         Ok(Self { server, operator, clickers, sales: 0 })
     }
@@ -118,8 +119,8 @@ fn accepted(tally: &Tally) -> u64 {
     ["accepted", "confirmed"].iter().map(|o| tally.latencies.get(*o).map_or(0, |l| l.0.len())).sum()
 }
 
-/// Accepted clicks a second with and without streams, in turns. Every click changes the stock, so
-/// there is always something to tell.
+/// Compares accepted clicks a second with and without streams, in turns. Every click changes the
+/// stock, so the server always has something to tell the streams.
 async fn beside_streams(options: &Options) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let mut site = Site::start(data.path(), &["--member-rate", "0"])?;
@@ -150,7 +151,8 @@ async fn beside_streams(options: &Options) -> anyhow::Result<()> {
     ))
 }
 
-/// What the store confirms a second when it is offered what it takes, and ten times that.
+/// Compares what the store confirms a second at its peak with what it confirms when it is offered
+/// ten times that.
 async fn overload(options: &Options) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let redis = RedisServer::start(data.path());
@@ -164,7 +166,7 @@ async fn overload(options: &Options) -> anyhow::Result<()> {
     let mut peaks = Vec::new();
     let mut goodputs = Vec::new();
     for round in 0..options.rounds {
-        // Offered more and more until it confirms no more: the most it confirms is the peak.
+        // The rate rises until the store confirms no more. The most that it confirmed is the peak.
         let mut peak = 0;
         let mut offered = 1_000;
         loop {
@@ -209,7 +211,8 @@ async fn overload(options: &Options) -> anyhow::Result<()> {
     ))
 }
 
-/// Orders confirmed a second, from the first click until the clicks are over, at this offered rate.
+/// Offers clicks at this rate. Returns the orders confirmed a second, from the first click until
+/// the clicks are over.
 async fn confirmed_at(
     site: &mut Site,
     rate: u64,

@@ -13,7 +13,7 @@ use std::time::Instant;
 /// Breaks the real binary and the real redis-server under load, and compares what clients were told
 /// with what the store and its outbox hold
 ///
-/// Exits 3 and says what if an order was lost, sold twice or left behind.
+/// Exits 3 and names the problem if an order was lost, sold twice or left behind.
 #[derive(Debug, Parser)]
 struct Options {
     /// Every fault as often as the README's table says; some 3 minutes
@@ -31,7 +31,7 @@ struct Options {
     /// `flashlane` built with `--cfg flash_faults`
     #[arg(long)]
     armed: Option<PathBuf>,
-    /// Scenarios at the same time
+    /// Scenarios that run at the same time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
 }
@@ -91,7 +91,7 @@ struct Row {
 
 async fn run((name, fault, make): Scenario, nth: usize, suite: Suite) -> Row {
     let start = Instant::now();
-    // A task of its own: a part that panics breaks this scenario and no other.
+    // Each scenario is a task of its own, so a panic breaks this scenario and no other.
     let made = tokio::spawn(make(suite)).await.map_err(anyhow::Error::from).flatten();
     let took_s = start.elapsed().as_secs_f64();
     let (outcome, failure) = match made {

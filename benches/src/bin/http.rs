@@ -1,7 +1,8 @@
-//! `http`: `flashlane serve` beside a bare axum route, in one run, and how fast it confirms to its
-//! own disk and to Redis.
+//! `http`: measures `flashlane serve` beside a bare axum route in one run, and how fast the server
+//! confirms to its own disk and to Redis.
 //!
-//! Rounds alternate, so that whatever else the machine does hits both alike; ratios are of rounds.
+//! Rounds of the two alternate, so that whatever else the machine does hits both alike. Each ratio
+//! compares two rounds that follow one another.
 
 use anyhow::{Context, ensure};
 use benches::load::drive::{Plan, Progress, drive};
@@ -104,7 +105,7 @@ impl<'a> World<'a> {
         self.operator.make_sale(&sale).await.map(drop)
     }
 
-    /// One click, and its whole answer as a bare route can repeat it.
+    /// Sends one click and returns its whole answer, as arguments for a `bare` that repeats it.
     async fn click(&self, sale: &str) -> anyhow::Result<Vec<String>> {
         let body = Full::new(Bytes::from_static(b"{\"units\":1}"));
         let request = Request::post(format!("/v1/sales/{sale}/orders"))
@@ -157,7 +158,7 @@ impl<'a> World<'a> {
         Ok(Spread::of(rates, 0))
     }
 
-    /// From the first click until the last accepted order is on disk.
+    /// Returns the orders confirmed a second, from the first click until the last order is on disk.
     async fn confirmed_rate(&mut self, sale: &str) -> anyhow::Result<f64> {
         self.make(sale, 10_000_000, 65_535).await?;
         let start = Instant::now();

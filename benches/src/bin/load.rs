@@ -28,8 +28,8 @@ use tokio::sync::mpsc;
 /// Drives a member drop with an open loop, reports accepted, confirmed and refused apart, and audits
 ///
 /// Clicks are due at a fixed rate, and latency counts from when a click was due. At the end the
-/// receipts are compared with the operator's list of orders and, with --verify, with the store.
-/// Exits 1 and says which if anything differs.
+/// receipts are compared with the operator's list of orders and, with --verify-after-stopping, with
+/// the store. Exits 1 and names the differences if there are any.
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 struct Options {
@@ -57,13 +57,13 @@ struct Options {
     /// Members who click, in turn
     #[arg(long, default_value_t = 20_000)]
     members: usize,
-    /// Of a hundred members: regular, silver, gold, platinum, diamond
+    /// Members of each tier in a hundred: regular, silver, gold, platinum, diamond
     #[arg(long, value_delimiter = ',', default_value = "70,15,9,4,2")]
     tiers: Vec<usize>,
     /// Clicks a second, or `max`: each connection clicks again as soon as it is answered
     #[arg(long, default_value = "5000", value_parser = rate)]
     rate: Rate,
-    /// Seconds
+    /// Seconds for which clicks are sent
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// Keep-alive connections
@@ -86,13 +86,13 @@ struct Options {
     pay_within_s: u64,
     #[command(flatten)]
     mix: Mix,
-    /// Write the figures here
+    /// Write the figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with plots here
+    /// Write a page with plots to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Then end the server with this process id and audit its store, too
+    /// After the clicks, end the server with this process id and audit its store, too
     #[arg(long, value_name = "PID")]
     verify_after_stopping: Option<i32>,
 }
@@ -289,7 +289,7 @@ async fn watch(
         tick.tick().await;
         let SaleReport { left, reserved, confirmed, .. } = operator.report(&options.sale).await?;
         samples.push(Sample { at_s: start.elapsed().as_secs_f64(), left, reserved, confirmed });
-        // Ordering: Relaxed, counts for the eye.
+        // Ordering: Relaxed, these counts are only displayed.
         let accepted = progress.accepted.load(Ordering::Relaxed);
         let refused = progress.refused.load(Ordering::Relaxed);
         bar.set_position(u64::try_from(start.elapsed().as_millis() / 100)?);
@@ -307,7 +307,7 @@ fn with_end(mut samples: Vec<Sample>, sale: &SaleReport) -> Vec<Sample> {
     samples
 }
 
-/// Asks the server to end and waits until it has: only then its store can be read.
+/// Asks the server to end and waits until it has ended, because only then can its store be read.
 async fn stop(pid: i32) -> anyhow::Result<()> {
     let server = Pid::from_raw(pid).context("--verify-after-stopping takes a process id")?;
     kill_process(server, Signal::TERM).context("the server could not be told to stop")?;
@@ -321,7 +321,7 @@ async fn stop(pid: i32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ended, but its parent has not noticed yet.
+/// Whether the process has ended and its parent has not noticed yet.
 fn is_zombie(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))

@@ -1,4 +1,4 @@
-//! Processes that end or stand still: at named points, at random, and with another one taking over.
+//! Processes that end or stand still: at named points, at random, or while another takes over.
 
 use super::patience::{patience, until};
 use super::process::{Process, signal_to};
@@ -11,8 +11,8 @@ use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
-/// Where a click, a batch, a sale's making and the operator's calls can be cut in two, and how often
-/// each is passed before the process ends there.
+/// The points at which a process can end in the middle of a click, a batch, the making of a sale or
+/// an operator's call, and at which arrival at the point it ends.
 const POINTS: [(&str, u64); 17] = [
     ("loaded", 1),
     ("indexed", 1),
@@ -50,7 +50,7 @@ pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
 
 async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcome> {
     let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
-    // Those that are passed before the first order end the process while the site is opened.
+    // A point that comes before the first order ends the process while the site is opened.
     let mut site = Site::open(&suite.armed, &[], &crash).await?;
     let start = Instant::now();
     let mut calls = 0;
@@ -60,7 +60,7 @@ async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcom
         }
         while !site.process.has_ended() {
             ensure!(start.elapsed() < patience(), "this point was never passed");
-            // What is called in vain is called again below.
+            // A call that fails here is repeated below.
             operate(&mut site.process.as_operator()?, calls).await.ok();
             calls += 1;
         }
@@ -80,7 +80,7 @@ async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcom
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// An operator who has a lot to do.
+/// Makes the calls of an operator with a lot to do: two switches and a top-up.
 async fn operate(operator: &mut Operator, call: u64) -> anyhow::Result<()> {
     operator.switch(SMALL, "pause").await?;
     operator.switch(SMALL, "resume").await?;
@@ -95,7 +95,7 @@ pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
         site.until_orders(rng.u64(1..60)).await?;
         site.restart().await?;
         site.recovered().await?;
-        // Something for those who have what they may have, and want more.
+        // More units, for the members of the small sale who still want some.
         site.process.as_operator()?.top_up(SMALL, &format!("round-{round}"), 2).await?;
     }
     let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
@@ -108,7 +108,7 @@ pub(super) async fn redis_kills(suite: Suite) -> anyhow::Result<Outcome> {
     let mut rng = fastrand::Rng::with_seed(8);
     let times = suite.times(10, 100);
     for _ in 0..times {
-        // A commit has passed the proxy, and its answer may not have.
+        // A commit has gone through the proxy, and its answer may still be on its way.
         let commits = site.proxy.commits() + rng.u64(1..40);
         until("commits go on", || site.proxy.commits() >= commits).await?;
         site.redis.kill();
@@ -145,12 +145,12 @@ pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times, views, recovery: site.recovery })
 }
 
-/// How long a fault lasts.
+/// Waits while a fault lasts.
 async fn stand_still(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Both sell at first, as they think; the store takes the orders of one.
+/// Both processes believe that they sell; the store takes the orders of only one.
 pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for _ in 0..suite.times(2, 10) {
@@ -169,7 +169,7 @@ pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Waits until the first process says that another one sells.
+/// Waits until the first process says that another process sells.
 async fn fenced(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     loop {
@@ -183,7 +183,7 @@ async fn fenced(site: &Site) -> anyhow::Result<()> {
     }
 }
 
-/// The first process is done with: the rest of the scenario is the rival's.
+/// Puts the rival in the place of the first process for the rest of the scenario.
 async fn hand_over(site: &mut Site, rival: Process, at_rival: Shop) -> anyhow::Result<Views> {
     let mut first = std::mem::replace(&mut site.process, rival);
     site.shop = Some(at_rival);
@@ -194,7 +194,7 @@ async fn hand_over(site: &mut Site, rival: Process, at_rival: Shop) -> anyhow::R
     site.close(allowed).await
 }
 
-/// Nobody clicks: the first process finds out by itself.
+/// No member clicks, so the first process must find out by itself that it was replaced.
 pub(super) async fn rival_idle(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let shop = site.shop.take().context("a shop")?;
@@ -206,7 +206,7 @@ pub(super) async fn rival_idle(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// A process is stopped in the middle of selling, another one sells, and the first one goes on.
+/// A process is stopped in the middle of selling, another process sells, and the first one goes on.
 pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for _ in 0..suite.times(1, 5) {
@@ -219,7 +219,7 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
         site.process.signal(Signal::CONT)?;
         fenced(&site).await?;
         let first = site.shop.take().context("the first shop")?;
-        // Answers that were on their way when it was stopped: at most one for each shopper.
+        // Answers may have been on their way when it was stopped: at most one for each shopper.
         let after = first.orders();
         ensure!(
             after <= before.unwrap_or(0) + SHOPPERS,
@@ -233,7 +233,8 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Clicks go on, then they are told `busy`, and when Redis is back everything is confirmed.
+/// Redis is away: clicks are accepted at first and refused as `busy` later. When Redis is back,
+/// every accepted order is confirmed.
 pub(super) async fn away(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let times = suite.times(1, 3);

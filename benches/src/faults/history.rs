@@ -1,5 +1,5 @@
-//! A Redis that comes back with less than it had told of: a replica that had fallen behind, a backup,
-//! nothing at all.
+//! Scenarios in which Redis comes back with less than it had acknowledged: as a replica that had
+//! fallen behind, from a backup, or empty.
 
 use super::patience::{patience, until};
 use super::proxy::{Proxy, Weather};
@@ -56,8 +56,8 @@ async fn frozen_replica(suite: &Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// A copy of the data from before is put in its place; then everything is deleted, and the copy is
-/// put in its place again.
+/// Redis is started again from an old copy of its data. Later everything in Redis is deleted, and
+/// it is started again from another copy.
 async fn backups(suite: &Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let (log, copy) = (site.redis.folder().join("appendonlydir"), site.redis.folder().join("copy"));
@@ -81,7 +81,7 @@ async fn backups(suite: &Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 2, views, recovery: site.recovery })
 }
 
-/// The process ends when it has put the orders back, and before it has said so.
+/// The process ends after it has put the orders back and before it has said so.
 async fn ended_in_the_middle(suite: &Suite) -> anyhow::Result<Outcome> {
     let crash = [("FLASHLANE_CRASH_AT", "put_back")];
     let mut site = Site::with_sales(&suite.armed, &[], &crash, &[LARGE]).await?;
@@ -117,7 +117,7 @@ fn put_in_place(site: &mut Site, copy: &Path, log: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Waits for the alarm; the sale is stopped.
+/// Waits until the operator is alarmed that the history was lost. By then the sale is stopped.
 async fn alarmed(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     while !site
@@ -133,7 +133,8 @@ async fn alarmed(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The operator has seen to it, and lets the sales go on. Of one or the other nothing was lost.
+/// Resumes both sales, as an operator who has looked into the loss. One of the two may have lost
+/// nothing.
 async fn resume(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
     for sale in [LARGE, SMALL] {

@@ -3,21 +3,22 @@
 use anyhow::ensure;
 use std::time::{Duration, Instant};
 
-/// Nothing in a site takes longer than this, or it is broken. Where a bug is planted, and breaking is
-/// what is wanted, `FLASHLANE_PATIENCE_S` makes that shorter.
+/// The longest that anything in a site may take; a site that takes longer is broken.
+/// `FLASHLANE_PATIENCE_S` makes it shorter for runs with a planted bug, which are meant to break.
 #[must_use]
 pub fn patience() -> Duration {
     let told = std::env::var("FLASHLANE_PATIENCE_S").ok().and_then(|s| s.parse().ok());
     Duration::from_secs(told.unwrap_or(30))
 }
 
-/// What `--confirm-within` is given: short, so that a scenario sees both sides of it.
+/// The value of `--confirm-within`: short, so that a scenario sees the time within it and the time
+/// after it.
 pub const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
 
-/// Waits for a condition.
+/// Waits until a condition holds.
 ///
 /// # Errors
-/// When it does not come to pass in time.
+/// When the condition does not hold in time.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
     let start = Instant::now();
     while !holds() {

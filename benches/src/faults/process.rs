@@ -1,4 +1,4 @@
-//! One flashlane process of a site: started, asked how it is, and ended.
+//! One flashlane process of a site: how it is started, asked for its state, and ended.
 
 use super::patience::{CONFIRM_WITHIN, patience};
 use crate::run::client::Client;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// Its data folder, with its keys.
+    /// The data folder of the process, with its keys.
     pub data: PathBuf,
     /// Where members connect.
     pub public: SocketAddr,
@@ -28,13 +28,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Ends it at once.
+    /// Ends the process at once.
     pub fn kill(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 
-    /// Stops it for now, or lets it go on.
+    /// Sends the process a signal, which may stop it for now or let it go on.
     ///
     /// # Errors
     /// When there is no such process.
@@ -42,26 +42,26 @@ impl Process {
         signal_to(self.child.id(), signal)
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the process has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    /// Whether it was ended by a signal that no process can catch.
+    /// Whether the process was ended by a signal that no process can catch.
     pub fn was_killed(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(status)) if status.signal() == Some(9))
     }
 
-    /// The operator's side.
+    /// Returns a connection to the operator's side of the process.
     ///
     /// # Errors
-    /// When its key cannot be read.
+    /// When the operator's key cannot be read.
     pub fn as_operator(&self) -> anyhow::Result<Operator> {
         let key = std::fs::read_to_string(self.data.join("operator.key"))?;
         Operator::new(self.operator, &key)
     }
 
-    /// Whether it answers at all. It listens before it does.
+    /// Whether the process answers at all. It listens before it can answer.
     async fn is_alive(&self) -> bool {
         let request = Request::get("/healthz").header(header::HOST, "flashlane");
         let Ok(request) = request.body(Full::new(Bytes::new())) else { return false };
@@ -70,18 +70,18 @@ impl Process {
         matches!(answer, Ok(Ok((status, _))) if status.is_success())
     }
 
-    /// What the operator is told of a sale's trouble, if there is some.
+    /// Returns what the operator is told of a sale's trouble, if the sale has any.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the process does not answer.
     pub async fn trouble(&self, sale: &str) -> anyhow::Result<Option<String>> {
         Ok(self.as_operator()?.report(sale).await?.trouble)
     }
 
-    /// What `/readyz` says: well, or why not.
+    /// Returns what `/readyz` says: that the process is ready, or why it is not.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the process does not answer.
     pub async fn ready(&self) -> anyhow::Result<Result<(), String>> {
         let request = Request::get("/readyz").header(header::HOST, "flashlane");
         let request = request.body(Full::new(Bytes::new()))?;
@@ -106,7 +106,8 @@ pub fn signal_to(pid: u32, signal: Signal) -> anyhow::Result<()> {
     kill_process(pid, signal).context("a process that this one started")
 }
 
-/// Starts a process at free addresses; gives how often it ended by itself before it answered.
+/// Starts a process at free addresses. Returns it, and how often it had ended itself as `kill -9`
+/// does before it answered.
 pub(super) async fn start(
     binary: &Path,
     data: &Path,
@@ -129,7 +130,7 @@ pub(super) async fn start_at(
     let start = Instant::now();
     let mut crashes = 0;
     std::fs::create_dir_all(data)?;
-    // Once only: a process that ended at a point is started again without it.
+    // Only the first start has the variables: a process that ended at a point does not end again.
     for variables in std::iter::once(variables).chain(std::iter::repeat(&[][..])) {
         let log = std::fs::File::options().create(true).append(true).open(data.join("log"))?;
         let child = Command::new(binary)
@@ -156,7 +157,7 @@ pub(super) async fn start_at(
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         crashes += u64::from(process.was_killed());
-        // Redis may not be ready for it yet: whoever runs it starts it again.
+        // The process may have ended because Redis is not ready yet, so it is started again.
         if start.elapsed() > patience() {
             let log = std::fs::read_to_string(process.data.join("log")).unwrap_or_default();
             bail!("it ends again and again: {}", log.lines().last().unwrap_or_default());

@@ -12,34 +12,34 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What a commit is known by.
+/// The bytes by which the proxy knows a commit.
 const COMMIT: &[u8] = b"_commit\r\n";
 
-/// What happens to what passes.
+/// What the proxy does with all the bytes that it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
-    /// Everything passes at once.
+    /// Bytes are sent on at once.
     Fair,
-    /// Everything comes this much later.
+    /// Bytes are sent on after this time.
     Slow(Duration),
-    /// In pieces of so many bytes.
+    /// Bytes are sent on in pieces of this many.
     Sliced(usize),
-    /// So many bytes each millisecond.
+    /// This many bytes are sent on each millisecond.
     Throttled(usize),
-    /// Nothing passes, and nobody is told.
+    /// No bytes are sent on, and neither side is told.
     Swallowed,
-    /// No connection is kept.
+    /// Open connections are ended, and new ones are turned away.
     Refused,
 }
 
-/// What is done to the next commit, once.
+/// What the proxy does to the next commit, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trick {
-    /// The connection is cut after this byte of the request, or of so many in a shorter one.
+    /// The connection is cut after this many bytes of the request, modulo its length.
     CutRequest(usize),
-    /// The connection is cut after this byte of what Redis answers to it, likewise.
+    /// The connection is cut after this many bytes of the reply to it, modulo its length.
     CutReply(usize),
-    /// These bytes are sent in its place.
+    /// These bytes are sent in place of the commit.
     Replace(Vec<u8>),
 }
 
@@ -54,22 +54,22 @@ struct State {
     longest_reply: usize,
 }
 
-/// A running proxy; connections end with it.
+/// A running proxy. Its connections end when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens.
+    /// Where the proxy listens.
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
     weather: watch::Sender<Weather>,
-    /// Raised to end every connection there is.
+    /// A number that is raised to end every open connection.
     era: watch::Sender<u64>,
 }
 
 impl Proxy {
-    /// Listens on a free port and leads to `target`.
+    /// Starts a proxy that listens on a free port and leads to `target`.
     ///
     /// # Errors
-    /// When no port can be had.
+    /// When no port can be bound.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let state = Arc::new(Mutex::new(State {
@@ -90,7 +90,7 @@ impl Proxy {
         Ok(Self { address, state, weather, era })
     }
 
-    /// Changes what happens to everything from now on.
+    /// Changes what the proxy does with all bytes from now on.
     pub fn weather(&self, weather: Weather) {
         self.weather.send_replace(weather);
         if weather == Weather::Refused {
@@ -109,7 +109,7 @@ impl Proxy {
         self.era.send_modify(|era| *era += 1);
     }
 
-    /// Plays this with the next commit.
+    /// Plays this trick on the next commit.
     pub fn play(&self, trick: Trick) {
         self.state.lock().trick = Some(trick);
     }
@@ -120,13 +120,13 @@ impl Proxy {
         self.state.lock().played
     }
 
-    /// Commits that have passed or were tampered with.
+    /// How many commits were sent on or tampered with.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.state.lock().commits
     }
 
-    /// From now on, errors are new ones.
+    /// Forgets the errors seen so far, so that `errors` lists only later ones.
     pub fn forget_errors(&self) {
         self.state.lock().errors.clear();
     }
@@ -137,7 +137,7 @@ impl Proxy {
         self.state.lock().errors.clone()
     }
 
-    /// Bytes of the longest commit and of the longest reply to one.
+    /// Returns the bytes of the longest commit and of the longest reply to a commit.
     #[must_use]
     pub fn longest(&self) -> (usize, usize) {
         let state = self.state.lock();
@@ -167,7 +167,7 @@ async fn accept(listener: TcpListener, line: Line, eras: watch::Receiver<u64>) {
     }
 }
 
-/// Both directions of one connection, until one of them ends.
+/// Carries bytes in both directions between a client and Redis, until one direction ends.
 async fn carry(client: TcpStream, line: Line) {
     let target = line.state.lock().target;
     let Ok(server) = TcpStream::connect(target).await else { return };
@@ -175,7 +175,7 @@ async fn carry(client: TcpStream, line: Line) {
     server.set_nodelay(true).ok();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    // Where the next reply is cut: set when a commit is let through for that.
+    // Where the next reply is cut, if a commit was sent on so that its reply can be cut.
     let cut_reply = Arc::new(Mutex::new(None::<usize>));
     let requests = async {
         let mut bytes = vec![0; 1 << 18];
@@ -207,7 +207,7 @@ async fn read<'a>(from: &mut (impl AsyncReadExt + Unpin), bytes: &'a mut [u8]) -
 }
 
 impl Line {
-    /// What is sent in the place of these bytes, and whether it is the last of this connection.
+    /// Returns the bytes to send in place of these, and whether the connection ends after them.
     fn tamper(&self, chunk: &[u8], cut_reply: &mut Option<usize>) -> (Vec<u8>, bool) {
         if !chunk.windows(COMMIT.len()).any(|window| window == COMMIT) {
             return (chunk.to_vec(), false);
@@ -233,7 +233,7 @@ impl Line {
         if reply.windows(9).any(|word| word == b"confirmed") {
             state.longest_reply = state.longest_reply.max(reply.len());
         }
-        // Several answers may come at once.
+        // One read may bring several answers.
         for line in String::from_utf8_lossy(reply).lines() {
             let Some(error) = line.strip_prefix('-') else { continue };
             let code = match error.strip_prefix("ERR ") {
@@ -244,7 +244,7 @@ impl Line {
         }
     }
 
-    /// Sends bytes on as the weather allows; false when the connection is over.
+    /// Sends bytes on as the weather allows. Returns false when the connection is over.
     async fn forward(&self, to: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) -> bool {
         let weather = *self.weather.borrow();
         let pieces = match weather {

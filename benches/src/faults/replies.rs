@@ -1,4 +1,4 @@
-//! Every error reply that changes nothing, made by a real Redis under load.
+//! Scenarios for every error reply that changes nothing. A real Redis makes each one under load.
 
 use super::patience::{patience, until};
 use super::proxy::Trick;
@@ -12,7 +12,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Instant;
 
-/// One command makes the error, another one mends it.
+/// Runs the commands that make Redis answer with this error, and then those that mend it.
 async fn by(suite: Suite, code: &str, make: &[&str], mend: &[&str]) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let times = suite.times(1, 3);
@@ -58,7 +58,7 @@ pub(super) async fn flush(suite: Suite) -> anyhow::Result<Outcome> {
     by(suite, "Function not found", &["FUNCTION FLUSH SYNC"], &[]).await
 }
 
-/// A right that only the functions use: they look before they write.
+/// Redis withdraws a right that only the functions use. They check their rights before they write.
 pub(super) async fn withdrawn(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let times = suite.times(2, 6);
@@ -76,7 +76,7 @@ pub(super) async fn withdrawn(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times, views, recovery: site.recovery })
 }
 
-/// Snapshots fail because a folder stands where the file is to be.
+/// Snapshots fail, because a folder lies where Redis wants to write the file.
 pub(super) async fn misconf(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let dump = site.redis.folder().join("dump.rdb");
@@ -91,7 +91,7 @@ pub(super) async fn misconf(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// A script that runs for ever, until it is told not to.
+/// A script in Redis does not end by itself, until it is killed.
 pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &["--busy-reply-threshold", "50"], &[]).await?;
     let times = suite.times(1, 3);
@@ -107,14 +107,14 @@ pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times, views, recovery: site.recovery })
 }
 
-/// Redis comes up and takes its time to read its log.
+/// Redis starts again and takes its time to read its log.
 pub(super) async fn loading(suite: Suite) -> anyhow::Result<Outcome> {
     let slowly = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut site = Site::open(&suite.binary, &slowly, &[]).await?;
     let times = suite.times(1, 3);
     for _ in 0..times {
         site.proxy.forget_errors();
-        // While it reads, Redis looks up once in 1,024 commands.
+        // While Redis reads its log, it answers clients only once in 1,024 commands.
         site.until_orders(5_000).await?;
         site.redis.kill();
         site.redis.start_again();
@@ -125,7 +125,7 @@ pub(super) async fn loading(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times, views, recovery: site.recovery })
 }
 
-/// No call of ours is answered so: one is put in the place of a commit.
+/// No call of ours gets this reply, so the proxy puts another call in the place of a commit.
 pub(super) async fn noscript(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let digest = "0".repeat(40);
@@ -137,7 +137,7 @@ pub(super) async fn noscript(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// A slot is taken away, given back, moved by halves, moved as a whole, and served elsewhere.
+/// A slot is taken away, given back, moved by half, moved as a whole, and served by another Redis.
 pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
     let settings = ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"];
     let mut site = Site::with_sales(&suite.binary, &settings, &[], &[LARGE]).await?;
@@ -158,7 +158,7 @@ pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
     };
     until("the nodes know each other", || knows(&site.redis, &to) && knows(&other, &from)).await?;
     begin_move(&site.redis, &other, &slot);
-    // The sale has no top-ups, so one of its keys is nowhere.
+    // The sale has no top-ups, so one of its keys is in neither Redis.
     site.until_error("TRYAGAIN").await?;
     let rows =
         ["sale", "orders", "holders", "outbox"].map(|row| format!("flashlane:{{large}}:{row}"));
@@ -170,7 +170,7 @@ pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
     site.proxy.lead_to(other.address());
     site.until_error("Function not found").await?;
     site.recovered().await?;
-    // The list of sales follows, so that everything can be added up at one place.
+    // The list of sales moves as well, so that one Redis has everything to add up.
     let slot = slot_of(&site.redis, "flashlane:sales");
     begin_move(&site.redis, &other, &slot);
     site.redis.must(&format!("MIGRATE 127.0.0.1 {port} flashlane:sales 0 5000"));

@@ -4,10 +4,10 @@ use super::suite::{Outcome, Suite};
 use super::{crashes, history, replies, spoils, wire};
 use futures_util::future::BoxFuture;
 
-/// Makes one fault and says what became of it.
+/// A function that makes one fault and returns what became of the orders.
 pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 
-/// A name for the command line, what the table calls it, and how it is made.
+/// A scenario: its name on the command line, its name in the table, and the function that makes it.
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.

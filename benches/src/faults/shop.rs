@@ -1,5 +1,5 @@
-//! Shoppers: members who click without a pause, and click again with the same key until they have an
-//! answer. They keep a receipt for each order they are told of.
+//! Shoppers: members who click all the time, and repeat a click with the same key until they have
+//! an answer. They keep a receipt for each order that they are told of.
 
 use super::patience::patience;
 use crate::load::afterwards;
@@ -17,53 +17,54 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// At work at the same time.
+/// How many shoppers are at work at the same time.
 pub const SHOPPERS: u64 = 24;
-/// Between two clicks of a shopper: enough load to be in the middle of something at any instant,
-/// and few enough orders to add up afterwards.
+/// The time between two clicks of a shopper: so short that a fault always meets work in progress,
+/// and so long that the orders can be added up afterwards.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// The sale that never sells out.
 pub const LARGE: &str = "large";
 /// The sale of a few units, each wanted by many.
 pub const SMALL: &str = "small";
-/// Price of one unit in both.
+/// Price of one unit in both sales.
 pub const PRICE_CENTS: u64 = 100;
-/// Members who want the few.
+/// How many members click in the small sale.
 pub const SMALL_MEMBERS: u64 = 100;
 
-/// What a shopper was told of one key.
+/// What a shopper was told of one idempotency key.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// Which sale.
+    /// The sale.
     pub sale: &'static str,
-    /// Under which key.
+    /// The click's idempotency key.
     pub key: String,
-    /// Who.
+    /// The member who clicked.
     pub member: String,
-    /// How many units.
+    /// Units that the member asked for.
     pub units: u32,
-    /// Which order.
+    /// The order's id.
     pub order_id: String,
     /// Whether the answer said `confirmed`.
     pub was_confirmed: bool,
-    /// What a payment or a cancellation was answered with, if there was one.
+    /// The last answer to a payment or a cancellation, if there was one.
     pub told: Option<String>,
 }
 
 /// Everything that shoppers were told.
 #[derive(Debug, Default)]
 pub struct Receipts {
-    /// One for each key that became an order.
+    /// One receipt for each key that became an order.
     pub orders: Vec<Receipt>,
     /// Clicks that were refused for good.
     pub refused: u64,
-    /// Keys whose last word was `busy` or silence, though some try may have been accepted.
+    /// Keys whose last answer was `busy` or none at all, though one of their clicks may have been
+    /// accepted.
     pub open_ended: u64,
 }
 
 impl Receipts {
-    /// Adds what others were told.
+    /// Adds what other shoppers were told.
     pub fn merge(&mut self, other: Self) {
         self.orders.extend(other.orders);
         self.refused += other.refused;
@@ -74,13 +75,13 @@ impl Receipts {
 /// Shoppers at work.
 #[derive(Debug)]
 pub struct Shop {
-    /// How long a shopper still insists on an answer; `None` while it is open.
+    /// How long a shopper still insists on an answer; `None` while the shop is open.
     closing: watch::Sender<Option<Duration>>,
     orders: Arc<AtomicU64>,
     shoppers: Vec<JoinHandle<Receipts>>,
 }
 
-/// Where clicks go, and who signs the members' tokens.
+/// Where clicks go, and the keys that sign the members' tokens and the payments.
 #[derive(Debug, Clone)]
 pub struct Counter {
     /// The public listener.
@@ -89,9 +90,9 @@ pub struct Counter {
     pub key: Arc<[u8]>,
     /// The key by which payments are signed.
     pub payment_key: Arc<str>,
-    /// What makes the keys of this shop its own.
+    /// A prefix that keeps the idempotency keys of this shop apart from those of other shops.
     pub name: String,
-    /// Whether there is the sale of a few units, too.
+    /// Whether the small sale exists, too.
     pub sells_few: bool,
 }
 
@@ -111,7 +112,7 @@ struct Order {
 }
 
 impl Shop {
-    /// Opens at this counter.
+    /// Opens a shop whose shoppers click at this counter.
     #[must_use]
     pub fn open(counter: &Counter) -> Self {
         let closing = watch::Sender::new(None);
@@ -129,12 +130,12 @@ impl Shop {
         self.orders.load(Ordering::Relaxed)
     }
 
-    /// No new clicks; every click that was begun gets its answer.
+    /// Closes the shop: no new click is begun, and every click that was begun gets its answer.
     pub async fn close(self) -> Receipts {
         self.close_within(patience()).await
     }
 
-    /// No new clicks; who has no order after this long gives up.
+    /// Closes the shop: no new click is begun, and a shopper gives up after this long.
     pub async fn close_within(self, patience: Duration) -> Receipts {
         self.closing.send_replace(Some(patience));
         let mut receipts = Receipts::default();
@@ -175,7 +176,7 @@ async fn shop(
             match rng.u8(..8) {
                 0 => go_on(&counter, &mut client, order, Then::Pay, &closing).await,
                 1 => go_on(&counter, &mut client, order, Then::Cancel, &closing).await,
-                // Paid all the same.
+                // The order is cancelled and paid all the same.
                 2 => {
                     go_on(&counter, &mut client, order, Then::Cancel, &closing).await;
                     go_on(&counter, &mut client, order, Then::Pay, &closing).await;
@@ -190,7 +191,7 @@ async fn shop(
     receipts
 }
 
-/// Clicks until there is an answer that stands.
+/// Repeats a click until it gets a final answer.
 async fn insist(
     counter: &Counter,
     client: &mut Client,
@@ -215,7 +216,7 @@ async fn insist(
                 });
                 return;
             }
-            // `busy`, or a server that is only just coming up: ask again.
+            // The server is `busy` or only just coming up, so the shopper asks again.
             Some((status, _)) if status.is_server_error() || status == StatusCode::NOT_FOUND => {}
             Some(_) => {
                 receipts.refused += 1;
@@ -242,7 +243,7 @@ enum Then {
     Cancel,
 }
 
-/// Pays or cancels until there is an answer that stands.
+/// Repeats a payment or a cancellation until it gets a final answer.
 async fn go_on(
     counter: &Counter,
     client: &mut Client,
@@ -263,7 +264,7 @@ async fn go_on(
                 receipt.told = Some(order.status);
                 return;
             }
-            // Paid or cancelled by nobody else: there is no good reason to refuse it.
+            // No other client pays or cancels this order: there is no good reason to refuse it.
             Ok(Ok((status, _))) if status.is_client_error() && status != StatusCode::CONFLICT => {
                 receipt.told = Some(format!("no order ({status})"));
                 return;
@@ -318,13 +319,14 @@ async fn click(counter: &Counter, client: &mut Client, wish: &Wish) -> Option<(S
     let sent = client.send(request.body(body).expect("a request"));
     let answer = tokio::time::timeout(Duration::from_secs(8), sent).await;
     if answer.is_err() {
-        // An answer that comes after all is nobody's.
+        // A new connection, so that a late answer is not taken for the answer to another request.
         *client = Client::new(counter.public);
     }
     answer.ok()?.ok()
 }
 
-/// One click that waits for nothing; true if it was accepted. Its receipt is one of the shop's.
+/// Makes one click that does not wait for its confirmation. Returns whether it was accepted, and
+/// adds its receipt to `receipts`.
 pub async fn click_once(counter: &Counter, nth: u64, receipts: &mut Receipts) -> bool {
     let wish = Wish {
         sale: LARGE,
@@ -339,8 +341,8 @@ pub async fn click_once(counter: &Counter, nth: u64, receipts: &mut Receipts) ->
     receipts.orders.len() > before
 }
 
-/// One click that waits for its confirmation, again and again until it has it; gives how long that
-/// took. Its receipt is one of the shop's.
+/// Makes clicks that wait for their confirmation, until one is confirmed. Returns how long that
+/// took, or `None` if it took too long, and adds the receipts to `receipts`.
 pub async fn probe(counter: &Counter, nth: u64, receipts: &mut Receipts) -> Option<Duration> {
     let start = Instant::now();
     let mut client = Client::new(counter.public);
@@ -353,7 +355,7 @@ pub async fn probe(counter: &Counter, nth: u64, receipts: &mut Receipts) -> Opti
             wait: true,
         };
         let before = receipts.orders.len();
-        // As if the shop closed: a probe does not wait for ever.
+        // The click insists as in a shop that closes, because a probe must not wait for ever.
         let (_, closing) = watch::channel(Some(patience()));
         insist(counter, &mut client, &wish, &closing, receipts).await;
         if receipts.orders.get(before).is_some_and(|order| order.was_confirmed) {

@@ -16,20 +16,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Everything of one scenario, gone with it.
+/// All the parts of one scenario. They end when it is dropped.
 #[derive(Debug)]
 pub struct Site {
-    /// Ends last: the others write into it.
+    /// The folder that the other parts write into.
     folder: TempDir,
-    /// The binary that is run.
+    /// The flashlane binary that is run.
     binary: PathBuf,
     /// The Redis behind the proxy.
     pub redis: RedisServer,
-    /// Between flashlane and Redis.
+    /// The proxy between flashlane and Redis.
     pub proxy: Proxy,
     /// The process that sells.
     pub process: Process,
-    /// Who clicks there.
+    /// The shoppers who click in this site, until their shop is closed.
     pub shop: Option<Shop>,
     /// What shoppers and probes of former shops were told.
     pub receipts: Receipts,
@@ -37,15 +37,15 @@ pub struct Site {
     /// How often a process ended itself as `kill -9` does, and was started again.
     pub crashes: u64,
     sells_few: bool,
-    /// The longest that it took until an order was confirmed again.
+    /// The longest that it took after a fault until a new order was confirmed.
     pub recovery: Duration,
 }
 
 impl Site {
-    /// A site whose Redis has these settings, and whose process has these variables.
+    /// Opens a site: its Redis has these settings, its process has these environment variables.
     ///
     /// # Errors
-    /// When a part of it does not start.
+    /// When a part of the site does not start.
     pub async fn open(
         binary: &Path,
         settings: &[&str],
@@ -99,7 +99,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Makes a sale; a process that ends meanwhile is started again and asked again.
+    /// Makes a sale. A process that ends meanwhile is started again and asked again.
     async fn make(&mut self, sale: &str) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
@@ -114,7 +114,7 @@ impl Site {
         }
     }
 
-    /// Where shoppers of this site click.
+    /// Returns the counter at which shoppers of this site click.
     ///
     /// # Errors
     /// When the token key cannot be read.
@@ -126,10 +126,10 @@ impl Site {
         Ok(Counter { public, key: key.into(), payment_key, name, sells_few: self.sells_few })
     }
 
-    /// Starts the process anew, at the same addresses, whether it has ended or not.
+    /// Starts the process anew at the same addresses. If it still runs, it is ended first.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When the new process does not come up.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.crashes += u64::from(self.process.was_killed());
         self.process.kill();
@@ -139,21 +139,21 @@ impl Site {
         Ok(())
     }
 
-    /// Another process on the same Redis, not through the proxy.
+    /// Starts another process on the same Redis, to which it connects without the proxy.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the process does not start.
     pub async fn rival(&self) -> anyhow::Result<Process> {
         let data = self.folder.path().join("rival");
         std::fs::create_dir_all(&data)?;
-        // The same members' tokens and the same provider's payments are good there.
+        // The rival accepts the same members' tokens and the same provider's payments.
         for key in ["token.key", "payment.key"] {
             std::fs::copy(self.process.data.join(key), data.join(key))?;
         }
         Ok(start(&self.binary, &data, self.redis.address(), &[]).await?.0)
     }
 
-    /// A counter at another process of this site.
+    /// Returns a counter at another process of this site.
     ///
     /// # Errors
     /// When the token key cannot be read.
@@ -161,7 +161,7 @@ impl Site {
         Ok(Counter { public: process.public, ..self.counter(name)? })
     }
 
-    /// Waits until so many more orders were told of.
+    /// Waits until the shoppers were told of this many more orders.
     ///
     /// # Errors
     /// When that takes too long.
@@ -174,16 +174,16 @@ impl Site {
     /// Waits until Redis has answered with this error.
     ///
     /// # Errors
-    /// When it does not.
+    /// When Redis does not answer with it in time.
     pub async fn until_error(&self, code: &str) -> anyhow::Result<()> {
         let seen = || self.proxy.errors().iter().any(|error| error.starts_with(code));
         until(&format!("Redis answers with {code}"), seen).await
     }
 
-    /// The fault is over: how long until a new order is confirmed?
+    /// Measures how long it takes after a fault until a new order is confirmed.
     ///
     /// # Errors
-    /// When none is.
+    /// When no new order is confirmed in time.
     pub async fn recovered(&mut self) -> anyhow::Result<()> {
         self.probes += 1;
         let counter = self.counter("p")?;
@@ -193,10 +193,10 @@ impl Site {
         self.until_ready().await
     }
 
-    /// A click is accepted at once, confirmed or not.
+    /// Makes a click that must be accepted at once, confirmed or not.
     ///
     /// # Errors
-    /// When it is not.
+    /// When the click is not accepted.
     pub async fn accepts(&mut self) -> anyhow::Result<()> {
         self.probes += 1;
         let counter = self.counter("p")?;
@@ -205,7 +205,7 @@ impl Site {
         Ok(())
     }
 
-    /// Waits until every sale is confirmed to again.
+    /// Waits until the process says that it confirms orders of every sale again.
     async fn until_ready(&self) -> anyhow::Result<()> {
         let start = Instant::now();
         while let Err(why) = self.process.ready().await? {
@@ -215,10 +215,10 @@ impl Site {
         Ok(())
     }
 
-    /// Closes the shop, waits until every order has its end, and compares the three views.
+    /// Closes the shop, waits until every order has its verdict, and compares the three views.
     ///
     /// # Errors
-    /// When something does not come to an end, or cannot be read.
+    /// When an order gets no verdict in time, or a view cannot be read.
     pub async fn close(&mut self, allowed: Allowed) -> anyhow::Result<Views> {
         if let Some(shop) = self.shop.take() {
             self.receipts.merge(shop.close().await);
@@ -243,7 +243,8 @@ impl Site {
     }
 }
 
-/// A sale that every tier may buy in. Of the small one everyone wants all that there is.
+/// The terms of a sale that every tier may buy in. The members of the small sale want more units
+/// together than there are.
 fn terms(sale: &str) -> Value {
     let open = "2020-01-01T00:00:00Z";
     let for_all = |value: Value| -> BTreeMap<_, _> {

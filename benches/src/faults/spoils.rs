@@ -1,5 +1,5 @@
-//! A Redis that others spoil: its disk is full, its keys are overwritten, and somebody commits what
-//! no click led to.
+//! Scenarios in which Redis is spoilt from outside: its disk is full, a key is overwritten, or
+//! another process commits what no click led to.
 
 use super::patience::{patience, until};
 use super::shop::LARGE;
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-/// A folder on a disk of its own, as small as it is told.
+/// A folder on a disk of its own, which is as small as the scenario wants.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -70,7 +70,7 @@ pub(super) async fn disk_full(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// The sale stops and says why; when the key is gone, a restart goes on with what is stored.
+/// The sale stops and says why. When the key is gone, a restart goes on with what is stored.
 pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let times = suite.times(1, 5);
@@ -91,7 +91,7 @@ pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times, views, recovery: site.recovery })
 }
 
-/// A process that has forgotten everything commits what it likes: the store has the last word.
+/// A process that has forgotten everything commits what it likes, and the store has the last word.
 pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let (store, _) = RedisStore::connect(&RedisOptions::new(site.redis.url())).await?;
@@ -129,7 +129,7 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// An order as a process places it.
+/// An order as a process hands it to the store.
 pub(super) fn placed(number: u64, member: &str, units: u32) -> ReservedOrder {
     ReservedOrder {
         number,

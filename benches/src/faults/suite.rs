@@ -1,17 +1,17 @@
-//! Suite: what a scenario is told, and what it tells.
+//! What every scenario is given, and what it returns.
 
 use super::views::Views;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What every scenario is told.
+/// What every scenario is given.
 #[derive(Debug, Clone)]
 pub struct Suite {
     /// `flashlane` as users have it.
     pub binary: PathBuf,
     /// `flashlane` built with `--cfg flash_faults`: it can end at named points.
     pub armed: PathBuf,
-    /// Every fault as often as the README's table says, and not only a few times.
+    /// Whether every fault is made as often as the README's table says, and not only a few times.
     pub is_long: bool,
 }
 
@@ -23,13 +23,13 @@ impl Suite {
     }
 }
 
-/// One line of the table.
+/// What became of one scenario: one line of the table.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// How often the fault was made.
     pub times: u64,
     /// What became of the orders.
     pub views: Views,
-    /// The longest from the end of the fault until a new order was confirmed.
+    /// The longest time from the end of the fault until a new order was confirmed.
     pub recovery: Duration,
 }

@@ -21,20 +21,21 @@ pub struct Allowed {
     pub gaps: bool,
 }
 
-/// What was found.
+/// What the comparison found.
 #[derive(Debug, Clone, Default)]
 pub struct Views {
     /// Orders that clients were told of.
     pub accepted: u64,
     /// Orders that the store has as confirmed.
     pub confirmed: u64,
-    /// Orders that a client was told of as confirmed, or that no crash excuses, and that are gone.
+    /// Orders that are gone although a client was told that they were confirmed, or although no
+    /// crash excuses it.
     pub lost: u64,
     /// Keys with two confirmed orders, orders with two records or entries.
     pub duplicated: u64,
-    /// Units sold that there are not, and units over a member's limit.
+    /// Units sold beyond the stock, and units over a member's limit.
     pub oversold: u64,
-    /// One sentence for each thing that does not fit, the first ten.
+    /// One sentence for each of the first ten things that do not fit.
     pub problems: Vec<String>,
 }
 
@@ -60,7 +61,7 @@ impl Views {
 /// Compares what clients were told with this Redis, which must be at rest.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When Redis cannot be read.
 pub async fn compare(
     redis: &RedisServer,
     receipts: &Receipts,
@@ -88,14 +89,14 @@ pub async fn compare(
     Ok(comparison.end())
 }
 
-/// Receipts on the way to be found in the store.
+/// The comparison of the receipts with the store, sale by sale.
 struct Comparison<'a> {
     views: Views,
     receipts: &'a Receipts,
     allowed: Allowed,
     /// Receipts by order id.
     told: HashMap<&'a str, &'a Receipt>,
-    /// Orders that were told of and are there.
+    /// Ids of the orders that clients were told of and that the store has.
     found: HashSet<&'a str>,
     /// Confirmed orders that no client was told of.
     strangers: u64,
@@ -113,7 +114,7 @@ impl<'a> Comparison<'a> {
         Self { views, receipts, allowed, told, found: HashSet::new(), strangers: 0 }
     }
 
-    /// What the store holds of one sale, against the receipts, its stock and its limit.
+    /// Compares what the store has of one sale with the receipts, the stock and the limit.
     fn records(&mut self, name: &str, audited: &SaleAudit, records: &[Record]) {
         let mut by_key: HashMap<_, u64> = HashMap::new();
         let mut held: BTreeMap<&str, u64> = BTreeMap::new();
@@ -145,14 +146,14 @@ impl<'a> Comparison<'a> {
         self.views.oversold += held.values().map(|units| units.saturating_sub(limit)).sum::<u64>();
     }
 
-    /// One stored order, against what its client was told.
+    /// Compares one stored order with what its client was told.
     fn receipt(&mut self, id: &str, record: &Record) {
         let Some(receipt) = self.told.get(id).copied() else {
             self.strangers += 1;
             return;
         };
         self.found.insert(&receipt.order_id);
-        // A payment after a cancellation moves it on once more.
+        // `told` is the last answer: a payment after a cancellation moves the order on once more.
         if let Some(told) = &receipt.told
             && told != record.status.as_str()
         {
@@ -170,7 +171,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// What was told of and is not there, and what is there and nobody was told of.
+    /// Adds the orders that only a client was told of, and those that only the store has.
     fn end(mut self) -> Views {
         let (strangers, open_ended) = (self.strangers, self.receipts.open_ended);
         if strangers > open_ended {
@@ -192,13 +193,14 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Most units of a member, as the sales of a site are made.
+/// Returns the most units that a member may hold in this sale of a site.
 #[must_use]
 pub fn limit(sale: &str) -> u64 {
     if sale == SMALL { 3 } else { 60_000 }
 }
 
-/// Exactly one entry for each step of each order, and the same word at the end of both.
+/// Checks that the outbox has exactly one entry for each step of each order, and that the last
+/// entry has the order's status.
 fn outbox_view(
     views: &mut Views,
     sale: &str,

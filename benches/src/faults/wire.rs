@@ -1,4 +1,4 @@
-//! The way between flashlane and Redis: cut, slow, narrow, silent or closed.
+//! Scenarios in which the way between flashlane and Redis is cut, slow, narrow, silent or closed.
 
 use super::patience::until;
 use super::proxy::{Proxy, Trick, Weather};
@@ -14,12 +14,12 @@ use engine::rules::terms::SaleId;
 use engine::store::{Batch, RedisOptions, RedisStore, Store, StoreError, Verdict};
 use std::time::Duration;
 
-/// After each byte of a request, until no request is as long.
+/// Cuts the connection after each byte of a request, up to the length of the longest request.
 pub(super) async fn cut_requests(suite: Suite) -> anyhow::Result<Outcome> {
     cut(suite, Trick::CutRequest, |(request, _)| request).await
 }
 
-/// After each byte of a reply, until no reply is as long.
+/// Cuts the connection after each byte of a reply, up to the length of the longest reply.
 pub(super) async fn cut_replies(suite: Suite) -> anyhow::Result<Outcome> {
     cut(suite, Trick::CutReply, |(_, reply)| reply).await
 }
@@ -31,7 +31,7 @@ async fn cut(
 ) -> anyhow::Result<Outcome> {
     let exact = each_byte(trick).await?;
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    // The short form leaves bytes out.
+    // The short form skips bytes.
     let stride = usize::try_from(suite.times(13, 1))?;
     let mut outcome = Outcome::default();
     let (mut after, end) = (0, longest(site.proxy.longest()));
@@ -51,8 +51,9 @@ async fn cut(
     Ok(outcome)
 }
 
-/// The same batch of three orders, cut after each of its bytes, or of those of its reply: it is
-/// decided as a whole or not at all, and sent again it gets the one verdict. Gives how many cuts.
+/// Sends batches of three orders and cuts each after one more byte of its request, or of its reply.
+/// A batch is decided as a whole or not at all, and gets the one verdict when it is sent again.
+/// Returns the number of cuts.
 async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let redis = RedisServer::start(folder.path());
@@ -63,7 +64,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
     let sale: SaleId = "bytes".parse()?;
     store.opening.create(&terms(sale.as_str(), 1_000_000, 60_000)).await?;
     let epoch = store.opening.open(&sale).await?.epoch;
-    // Numbers of one length, so that all batches have one.
+    // All order numbers have the same length, so that all batches have the same length.
     let mut number = 100_000;
     for after in 0.. {
         let orders = (0..3).map(|i| placed(number + i, "ann", 1)).collect();
@@ -99,7 +100,7 @@ async fn under(suite: Suite, weather: Weather, lasts: Option<Duration>) -> anyho
     for _ in 0..times {
         site.proxy.weather(weather);
         match lasts {
-            // Nothing gets through: it lasts as long as it lasts.
+            // No order gets through, so the scenario waits for a fixed time.
             Some(lasts) => tokio::time::sleep(lasts).await,
             None => site.until_orders(100).await?,
         }

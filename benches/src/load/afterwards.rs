@@ -1,5 +1,5 @@
 //! What members and the payment provider do after the clicks: pay, pay twice, pay too late, forge,
-//! cancel, wait. Each remembers what it was told, for the audit.
+//! cancel, wait. Each connection remembers what it was told, for the audit.
 
 use crate::load::drive::Moment;
 use crate::load::members::Clicker;
@@ -25,7 +25,7 @@ const HANDS: usize = 16;
 /// How long one call is tried again while the server is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Of a hundred.
+/// What follows the clicks, as shares of a hundred.
 #[derive(Debug, Clone, Copy, Default, Serialize, clap::Args)]
 pub struct Mix {
     /// Of a hundred orders, how many are paid; a third of those twice, a tenth after a forged payment
@@ -51,12 +51,12 @@ impl Mix {
     }
 }
 
-/// What was done, and what everyone was told.
+/// What was done, and what the members and the payment provider were told.
 #[derive(Debug, Default)]
 pub struct Lives {
-    /// By order: where it was said to be last.
+    /// By order: the last status that an answer named.
     pub told: HashMap<String, String>,
-    /// Members who were put on the waitlist, and how often they asked.
+    /// Members who joined the waitlist, and how often each of them did.
     pub joined: HashMap<String, u64>,
     /// How often each thing was done.
     pub counts: BTreeMap<&'static str, u64>,
@@ -81,7 +81,7 @@ impl Lives {
     }
 }
 
-/// Everyone who acts after the clicks.
+/// The members and the payment provider, who act after the clicks.
 #[derive(Debug)]
 pub struct Actors {
     target: SocketAddr,
@@ -98,7 +98,8 @@ struct Status {
 }
 
 impl Actors {
-    /// Members of a sale on this server, and the provider who signs with the key in its data folder.
+    /// Returns the members of a sale on this server, and the provider who signs with the key in the
+    /// server's data folder.
     ///
     /// # Errors
     /// When the key cannot be read or the mix is over a hundred.
@@ -160,7 +161,7 @@ impl Actors {
             let unpaid = listed.iter().filter(|order| order.status == "confirmed");
             for order in unpaid {
                 let is_offer = lives.joined.contains_key(&order.member);
-                // Four of five offers are paid; the other goes to the next who waits.
+                // Four of five offers are paid; the fifth goes to the next member who waits.
                 if seen.insert(order.order_id.clone()) && is_offer && order.number % 5 != 0 {
                     hand.lives.count("offers paid");
                     hand.pay(&order.order_id, order.units).await;
@@ -179,10 +180,10 @@ impl Actors {
     }
 }
 
-/// What the payment provider tells of a paid order, signed with its key.
+/// Returns the payment provider's message about a paid order, signed with its key.
 ///
 /// # Panics
-/// When the key is none.
+/// When `key` is not a signing key.
 #[must_use]
 pub fn payment(key: &str, id: &str, order_id: &str, amount_cents: u64) -> Request<Full<Bytes>> {
     let body = json!({"order_id": order_id, "event": "paid", "amount_cents": amount_cents});
@@ -198,7 +199,7 @@ pub fn payment(key: &str, id: &str, order_id: &str, amount_cents: u64) -> Reques
         .expect("a plain request")
 }
 
-/// One connection that acts.
+/// One connection that pays, cancels and waits.
 struct Hand<'a> {
     actors: &'a Actors,
     client: Client,
@@ -275,7 +276,7 @@ impl<'a> Hand<'a> {
     async fn wait(&mut self, clicker: usize) {
         let path = format!("/v1/sales/{}/waitlist", self.actors.sale);
         let joined = self.member(clicker, Method::POST, &path, r#"{"units":1}"#).await;
-        // A unit may have come back meanwhile, or the member holds all that they may.
+        // A unit may have come back meanwhile, or the member may have reached the limit.
         if joined.as_ref().map(|(status, _)| *status) != Some(StatusCode::ACCEPTED) {
             return;
         }
@@ -291,7 +292,7 @@ impl<'a> Hand<'a> {
         }
     }
 
-    /// Where the answer says that the order is; an answer that is none is noted.
+    /// Returns the order's status from an answer. An answer without a status is noted as wrong.
     fn status_of(
         &mut self,
         order_id: &str,
@@ -300,7 +301,7 @@ impl<'a> Hand<'a> {
     ) -> Option<String> {
         let said = match answer {
             Some((StatusCode::OK, body)) => serde_json::from_slice::<Status>(body).ok(),
-            // It had expired before.
+            // The order had expired before.
             Some((StatusCode::CONFLICT, _)) => return None,
             _ => None,
         };
@@ -328,7 +329,7 @@ impl<'a> Hand<'a> {
         self.send(request.body(Full::new(Bytes::from(body))).expect("a plain request")).await
     }
 
-    /// Sends until there is an answer that stands: everything here may be repeated.
+    /// Repeats a request until it gets a final answer. Every request here may be repeated.
     async fn send(&mut self, request: Request<Full<Bytes>>) -> Option<(StatusCode, Bytes)> {
         let start = Instant::now();
         loop {

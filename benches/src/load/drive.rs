@@ -21,11 +21,11 @@ pub struct Plan {
     pub target: SocketAddr,
     /// Which sale to click in.
     pub sale: String,
-    /// Who clicks, in turn.
+    /// The members who click, in turn.
     pub clickers: Arc<[Clicker]>,
     /// Clicks a second; `None`: each connection clicks again as soon as it is answered.
     pub rate: Option<u64>,
-    /// For how long.
+    /// How long clicks are sent.
     pub duration: Duration,
     /// Keep-alive connections.
     pub connections: usize,
@@ -37,32 +37,32 @@ pub struct Plan {
     pub keyed: bool,
     /// Of a hundred clicks, how many are sent twice; only with `keyed`.
     pub repeated_percent: u64,
-    /// Where answers go that somebody goes on from.
+    /// Where to send the answers that members act on afterwards; `None` if they do not act.
     pub moments: Option<mpsc::UnboundedSender<Moment>>,
     /// Whether to keep a receipt for each accepted click, and count by tier and code.
     pub receipts: bool,
 }
 
-/// A click's answer that somebody goes on from.
+/// A click's answer that a member acts on afterwards.
 #[derive(Debug, Clone)]
 pub enum Moment {
-    /// An order.
+    /// The click became an order.
     Accepted {
-        /// Its id.
+        /// The order's id.
         order_id: String,
-        /// Its units.
+        /// The order's units.
         units: u32,
-        /// Whose it is.
+        /// The member who clicked, as an index into `clickers`.
         clicker: usize,
     },
-    /// Sold out.
+    /// The sale was sold out.
     SoldOut {
-        /// Who hears it.
+        /// The member who clicked, as an index into `clickers`.
         clicker: usize,
     },
 }
 
-/// What others may watch while it runs.
+/// Counts that other tasks may read while a run goes on.
 #[derive(Debug, Default)]
 pub struct Progress {
     /// Clicks answered with an order.
@@ -82,7 +82,7 @@ struct Run {
     body: Bytes,
 }
 
-/// Clicks until the plan is over; ends when every click has its answer or its error.
+/// Clicks until the plan is over. Returns when every click has its answer or its error.
 pub async fn drive(plan: Plan, progress: Arc<Progress>) -> Tally {
     let total = match plan.rate {
         Some(rate) => due_within(rate, plan.duration),
@@ -114,13 +114,14 @@ pub async fn drive(plan: Plan, progress: Arc<Progress>) -> Tally {
     tally
 }
 
-/// Clicks due by then.
+/// Returns how many clicks are due once this much time has elapsed.
 fn due_within(rate: u64, elapsed: Duration) -> u64 {
     let clicks = elapsed.as_micros() * u128::from(rate) / 1_000_000;
     u64::try_from(clicks).expect("a run of minutes")
 }
 
-/// Releases clicks when they are due, on a thread of its own: tokio's timer knows milliseconds only.
+/// Releases clicks when they are due. It runs on a thread of its own, because tokio's timer knows
+/// milliseconds only.
 fn pace(run: &Run, rate: u64) {
     let mut released = 0;
     while released < run.total {
@@ -131,7 +132,7 @@ fn pace(run: &Run, rate: u64) {
         }
         std::thread::sleep(Duration::from_micros(200));
     }
-    // Every connection that waits for another click finds that there is none.
+    // Every connection that waits for another click wakes up and finds that there is none.
     run.due.add_permits(run.plan.connections);
 }
 
@@ -159,7 +160,7 @@ async fn click_on(run: Arc<Run>) -> Tally {
         let answer = client.send(run.request(i, clicker)).await;
         let order = run.note(&mut tally, clicker, due, answer);
         let is_repeated = run.plan.keyed && i % 100 < run.plan.repeated_percent;
-        // Only orders: a refused click that is sent again is a new one.
+        // Only an order is repeated: a refused click that is sent again is a new click.
         if is_repeated && let Some((id, _)) = &order {
             let again = client.send(run.request(i, clicker)).await;
             tally.note_repeated(id, again);
@@ -252,7 +253,7 @@ impl Run {
         None
     }
 
-    /// Tells whoever goes on from here.
+    /// Sends the answer to the task that acts on it afterwards.
     fn tell(&self, clicker: usize, tally: &Tally, order: Option<(String, u32)>) {
         let Some(moments) = &self.plan.moments else { return };
         let moment = match order {
@@ -260,7 +261,7 @@ impl Run {
             None if tally.is_last_sold_out => Moment::SoldOut { clicker },
             None => return,
         };
-        // Err: nobody goes on from here any more.
+        // An error means that no task acts on answers any more.
         moments.send(moment).ok();
     }
 }

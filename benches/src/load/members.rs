@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A member and the header that proves it.
+/// A member, and the header that proves who the member is.
 #[derive(Debug, Clone)]
 pub struct Clicker {
     /// The member's id.
@@ -23,8 +23,8 @@ pub struct Clicker {
 /// How many members of each tier take part.
 pub type Members = BTreeMap<Tier, u64>;
 
-/// `count` members in a fixed random order, `mix` of a hundred in each tier, lowest first; their
-/// tokens are signed by the key in the server's data folder.
+/// Returns `count` members in a fixed random order. `mix` says how many of a hundred are in each
+/// tier, lowest first. The key in the server's data folder signs their tokens.
 ///
 /// # Errors
 /// When the mix does not add up or the key cannot be read.
@@ -51,7 +51,7 @@ pub fn clickers(
         *members.entry(tier).or_default() += 1;
         clickers.push(Clicker { member: member.to_string(), tier, authorization });
     }
-    // A seed of its own: the same members click in the same order in every run.
+    // The seed is fixed, so that the same members click in the same order in every run.
     fastrand::Rng::with_seed(1).shuffle(&mut clickers);
     Ok((clickers.into(), members))
 }

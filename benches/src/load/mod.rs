@@ -1,4 +1,4 @@
-//! What is sent: clicks, and what follows them.
+//! What the load generator sends: clicks, and what follows them.
 
 pub mod afterwards;
 pub mod drive;

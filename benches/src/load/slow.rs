@@ -1,4 +1,4 @@
-//! Clients that hold a server up: slow headers, slow bodies, and answers that nobody reads.
+//! Clients that hold a server up: slow headers, slow bodies, and answers that they never read.
 
 use crate::load::members::Clicker;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Between two bytes of a slow client.
+/// The time between two bytes of a slow client.
 const BETWEEN: Duration = Duration::from_millis(300);
 
 /// Starts `count` slow clients, a third of each kind; they come back whenever they are cut off, and
@@ -24,7 +24,7 @@ pub fn clients(target: SocketAddr, count: usize, clicker: &Clicker, sale: &str) 
         let head = Arc::clone(&head);
         clients.spawn(async move {
             loop {
-                // Cut off, or turned away: it comes back.
+                // A client that was cut off or turned away comes back.
                 be_slow(target, i, &head).await.ok();
                 tokio::time::sleep(BETWEEN).await;
             }

@@ -16,10 +16,10 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Opens `count` streams of a sale; each has been told how the sale stands when this returns.
+    /// Opens `count` streams of a sale. Each has been told how the sale stands when this returns.
     ///
     /// # Errors
-    /// When one cannot be opened.
+    /// When a stream cannot be opened.
     pub async fn open(target: SocketAddr, sale: &str, count: usize) -> anyhow::Result<Self> {
         let events = Arc::new(AtomicU64::new(0));
         let ask = format!("GET /v1/sales/{sale}/events HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -44,14 +44,14 @@ impl Streams {
         Ok(Self { readers, events })
     }
 
-    /// Events that were read so far, on all of them.
+    /// How many events were read so far, on all streams together.
     #[must_use]
     pub fn events(&self) -> u64 {
         // Ordering: Relaxed, as above.
         self.events.load(Ordering::Relaxed)
     }
 
-    /// Streams that are still open.
+    /// How many streams are still open.
     #[must_use]
     pub fn still_open(&mut self) -> usize {
         while self.readers.try_join_next().is_some() {}

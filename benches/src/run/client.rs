@@ -1,4 +1,4 @@
-//! One keep-alive HTTP/1.1 connection that comes back by itself when it was cut.
+//! One keep-alive HTTP/1.1 connection, which connects again by itself after it was cut.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -16,7 +16,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects at the first request.
+    /// Returns a client that connects at its first request.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
         Self { address, sender: None }
@@ -25,7 +25,7 @@ impl Client {
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
-    /// When there was no answer: whether the server has done it is not known.
+    /// When no answer came. It is not known then whether the server has carried out the request.
     pub async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -58,7 +58,7 @@ async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // The connection's own errors reach whoever awaits an answer on it.
+    // The caller that awaits an answer on this connection gets the connection's errors as well.
     tokio::spawn(async move { connection.await.ok() });
     Ok(sender)
 }

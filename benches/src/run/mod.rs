@@ -1,4 +1,4 @@
-//! What is started and spoken to: the server, Redis, and connections to both listeners.
+//! What a run starts and speaks to: the server, Redis, and connections to both listeners.
 
 pub mod client;
 pub mod operator;

@@ -45,9 +45,9 @@ pub struct SaleReport {
     pub waiting: u64,
     /// Most units a member of each tier may hold.
     pub limits: BTreeMap<Tier, u64>,
-    /// When each tier may enter.
+    /// When each tier may start to buy.
     pub windows: BTreeMap<Tier, Timestamp>,
-    /// When it is over.
+    /// When the sale closes.
     pub closes_at: Timestamp,
     /// Why the store does not confirm, if it does not.
     #[serde(default)]
@@ -56,46 +56,46 @@ pub struct SaleReport {
     pub by_tier: BTreeMap<Tier, TierReport>,
 }
 
-/// One tier's part.
+/// One tier's part of a sale's report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TierReport {
     /// Orders taken.
     pub orders: u64,
-    /// Units on disk.
+    /// Units of the tier's orders on disk.
     pub confirmed: u64,
 }
 
 /// An order, as the operator's list has it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ListedOrder {
-    /// Its id.
+    /// The order's id.
     pub order_id: String,
-    /// Whose it is.
+    /// The member whose order it is.
     pub member: String,
-    /// The tier at the click.
+    /// The member's tier at the click.
     pub tier: Tier,
-    /// Units it holds.
+    /// The order's units.
     pub units: u32,
-    /// What became of it.
+    /// The order's status.
     pub status: String,
-    /// Its place in the order of arrival.
+    /// The order's number, which is its place in the order of arrival.
     pub number: u64,
-    /// When it was accepted.
+    /// When the click was accepted.
     pub reserved_at: Timestamp,
-    /// When the store confirmed it.
+    /// When the store confirmed the order, if it has.
     pub confirmed_at: Option<Timestamp>,
-    /// When it came to where it is.
+    /// When the order came to its status.
     pub changed_at: Option<Timestamp>,
 }
 
 impl ListedOrder {
-    /// Whether it keeps its units from everyone else.
+    /// Whether the order holds its units, so that no other order can have them.
     #[must_use]
     pub fn holds_units(&self) -> bool {
         ["reserved", "confirmed", "paid"].contains(&&*self.status)
     }
 
-    /// Whether it was ever confirmed.
+    /// Whether the order was ever confirmed.
     #[must_use]
     pub fn was_confirmed(&self) -> bool {
         self.confirmed_at.is_some()
@@ -103,10 +103,10 @@ impl ListedOrder {
 }
 
 impl Operator {
-    /// Speaks to `address` with the key in `key`.
+    /// Returns a connection to `address` that sends the operator key `key`.
     ///
     /// # Errors
-    /// When the key cannot stand in a header.
+    /// When the key cannot be the value of a header.
     pub fn new(address: SocketAddr, key: &str) -> anyhow::Result<Self> {
         let authorization = HeaderValue::try_from(format!("Bearer {}", key.trim()));
         let authorization = authorization.context("the operator key is no header value")?;
@@ -153,7 +153,7 @@ impl Operator {
     /// Turns a switch: `pause`, `resume` or `close`.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// When the server refuses the call.
     pub async fn switch(&mut self, sale: &str, switch: &str) -> anyhow::Result<SaleReport> {
         self.call(Method::POST, &format!("/v1/sales/{sale}/{switch}"), None).await
     }
@@ -161,16 +161,16 @@ impl Operator {
     /// Adds stock, once for each key.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// When the server refuses the call.
     pub async fn top_up(&mut self, sale: &str, key: &str, add: u32) -> anyhow::Result<()> {
         let (path, body) = (format!("/v1/sales/{sale}/stock"), serde_json::json!({"add": add}));
         self.ask(Method::POST, &path, Some(&body), key).await.map(drop)
     }
 
-    /// Everything that is counted, as Prometheus reads it.
+    /// Returns every metric, in the text form that Prometheus reads.
     ///
     /// # Errors
-    /// When the server does not say.
+    /// When the server does not answer.
     pub async fn metrics(&mut self) -> anyhow::Result<String> {
         let body = self.ask(Method::GET, "/metrics", None, "").await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
@@ -179,23 +179,23 @@ impl Operator {
     /// Makes a sale.
     ///
     /// # Errors
-    /// When the server refuses it.
+    /// When the server refuses the call.
     pub async fn make_sale(&mut self, sale: &Value) -> anyhow::Result<SaleReport> {
         self.call(Method::POST, "/v1/sales", Some(sale)).await
     }
 
-    /// How a sale stands.
+    /// Returns the report of a sale.
     ///
     /// # Errors
-    /// When the server does not say.
+    /// When the server does not answer.
     pub async fn report(&mut self, sale: &str) -> anyhow::Result<SaleReport> {
         self.call(Method::GET, &format!("/v1/sales/{sale}"), None).await
     }
 
-    /// The report once no order waits for the store any more.
+    /// Waits until no order waits for the store any more, and returns the sale's report.
     ///
     /// # Errors
-    /// When some still wait after `patience`.
+    /// When orders still wait after `patience`.
     pub async fn settled(&mut self, sale: &str, patience: Duration) -> anyhow::Result<SaleReport> {
         let start = Instant::now();
         loop {
@@ -212,10 +212,10 @@ impl Operator {
         }
     }
 
-    /// Every order of a sale, by number.
+    /// Returns every order of a sale, by number.
     ///
     /// # Errors
-    /// When the server does not say.
+    /// When the server does not answer.
     pub async fn orders(&mut self, sale: &str) -> anyhow::Result<Vec<ListedOrder>> {
         #[derive(Deserialize)]
         struct Page {

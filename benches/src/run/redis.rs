@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Whoever hears one of these hears nothing else.
+/// Errors that Redis answers every command with, so that the mark of an answer's end never comes.
 const ENDS: [&[u8]; 2] = [b"-LOADING", b"-NOAUTH"];
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Ends with the test.
+/// A running redis-server. It ends when it is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     folder: PathBuf,
@@ -20,12 +20,12 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// Starts one that puts every write on disk before it answers.
+    /// Starts a server that puts every write on disk before it answers.
     pub fn start(folder: &Path) -> Self {
         Self::with(folder, &[])
     }
 
-    /// Starts one with settings of its own, as on the command line.
+    /// Starts a server with settings of its own, written as on the command line.
     pub fn with(folder: &Path, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
         let mut server =
@@ -34,11 +34,11 @@ impl RedisServer {
         server
     }
 
-    /// Starts it on the same port and the same data.
+    /// Starts the server again, on the same port and with the same data.
     pub fn start_again(&mut self) {
         self.spawn();
         let start = Instant::now();
-        // LOADING and the like are answers, too.
+        // An error such as LOADING is an answer, too.
         while self.ask("PING").is_none_or(|answer| answer.is_empty()) {
             assert!(start.elapsed() < PATIENCE, "redis-server does not answer");
             std::thread::sleep(Duration::from_millis(5));
@@ -56,22 +56,22 @@ impl RedisServer {
         self.process = Some(process.expect("redis-server is installed (Debian: redis-server)"));
     }
 
-    /// A port that nobody uses at this moment.
+    /// Returns a port that no process uses at this moment.
     pub fn free_port() -> u16 {
         free_address().port()
     }
 
-    /// Where its data is.
+    /// The folder with the server's data.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where it listens.
+    /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What `--redis` is given.
+    /// The value for `--redis`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
@@ -81,7 +81,7 @@ impl RedisServer {
         self.process.as_ref().map_or(0, Child::id)
     }
 
-    /// Ends it at once, whatever it is doing.
+    /// Ends the server at once, whatever it is doing.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().ok();
@@ -89,17 +89,17 @@ impl RedisServer {
         }
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the server has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.process.as_mut().is_none_or(|process| matches!(process.try_wait(), Ok(Some(_))))
     }
 
-    /// The raw answer to an inline command; `None` if there is none.
+    /// Returns the raw answer to an inline command; `None` if there is none.
     pub fn ask(&self, command: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
-        // The answer is complete when the other one is, too.
+        // The answer is complete when the answer to this second command is, too.
         stream.write_all(b"ECHO the-end\r\n").ok()?;
         let (mut answer, mut part) = (Vec::new(), [0; 4_096]);
         let is_busy = |answer: &[u8]| answer.windows(5).any(|part| part == b"-BUSY");

@@ -10,11 +10,11 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    /// Kept open: what it still says must have somewhere to go.
+    /// Kept open, so that the server can go on writing to its standard output.
     _stdout: Lines<BufReader<ChildStdout>>,
     /// Where members connect.
     pub public: SocketAddr,
-    /// Where operators connect, if it says.
+    /// Where operators connect, if the server says so.
     pub operator: Option<SocketAddr>,
 }
 
@@ -22,7 +22,7 @@ impl Server {
     /// Starts a binary that lies beside this one and waits until it says where it listens.
     ///
     /// # Errors
-    /// When it cannot be started or ends before it listens.
+    /// When the binary cannot be started or ends before it listens.
     pub fn start(binary: &str, args: &[&str]) -> anyhow::Result<Self> {
         let path = beside(binary)?;
         let mut child = Command::new(&path)
@@ -45,10 +45,10 @@ impl Server {
 }
 
 impl Server {
-    /// Memory that the process has now, in bytes.
+    /// Returns the memory that the process has now, in bytes.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system does not report it.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -59,7 +59,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; there is nothing to do about either outcome here.
+        // The server may have ended by itself, so an error of these calls means nothing here.
         self.child.kill().ok();
         self.child.wait().ok();
     }

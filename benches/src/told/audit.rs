@@ -21,14 +21,14 @@ pub struct Audit {
 pub struct Check {
     /// What must hold.
     pub promise: String,
-    /// What breaks it; empty if nothing does. The first ten.
+    /// What breaks the promise: the first ten findings, or none.
     pub broken_by: Vec<String>,
-    /// How many break it.
+    /// How many findings break the promise.
     pub broken: u64,
 }
 
 impl Audit {
-    /// Whether everything holds.
+    /// Whether every promise holds.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.checks.iter().all(|check| check.broken == 0)
@@ -40,9 +40,10 @@ impl Audit {
         self.checks.push(Check { promise: promise.into(), broken_by, broken });
     }
 
-    /// Receipts against the operator's list of orders.
+    /// Compares the receipts with the operator's list of orders.
     ///
-    /// `joined`: how often members asked to wait: each time they may have been offered one order.
+    /// `joined` says how often each member joined the waitlist. Each time the member may have been
+    /// offered one order.
     pub fn orders(
         &mut self,
         tally: &Tally,
@@ -102,7 +103,7 @@ impl Audit {
         self.rules(listed, report);
     }
 
-    /// Stock, limits and windows, from the list alone.
+    /// Checks stock, limits and windows from the list alone.
     fn rules(&mut self, listed: &[ListedOrder], report: &SaleReport) {
         let held_now = || listed.iter().filter(|order| order.holds_units());
         let sold: u64 = held_now().map(|order| u64::from(order.units)).sum();
@@ -139,7 +140,7 @@ impl Audit {
         self.check("the orders are numbered without a gap", gaps.collect());
     }
 
-    /// The store's own sums against the operator's list.
+    /// Compares the store's own sums with the operator's list.
     pub fn store(&mut self, stored: Option<&SaleAudit>, listed: &[ListedOrder]) {
         let Some(stored) = stored else {
             self.check("the store has the sale", vec!["it has not".into()]);
@@ -158,7 +159,7 @@ impl Audit {
         self.check(format!("the store has the {orders} orders of the list where they are"), uneven);
     }
 
-    /// What everyone was told after the clicks, against the list at the end.
+    /// Compares what was told after the clicks with the list at the end.
     pub fn lives(&mut self, lives: &Lives, listed: &[ListedOrder], report: &SaleReport) {
         self.check(
             "every payment, cancellation and wish was answered rightly",

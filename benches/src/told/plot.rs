@@ -9,11 +9,11 @@ use std::fmt::Display;
 pub struct Line {
     /// What the legend calls it.
     pub name: String,
-    /// x and y, by x.
+    /// The points, each an x and a y, sorted by x.
     pub points: Vec<(f64, f64)>,
 }
 
-/// By how many nines they have.
+/// The percentiles of the x axis. The index of each is the number of its nines.
 const PERCENTILES: [&str; 6] = ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"];
 const SIZE: (u32, u32) = (860, 380);
 /// Colours that stay apart for colour-blind eyes (Okabe and Ito).
@@ -32,7 +32,7 @@ fn failed(error: impl Display) -> anyhow::Error {
     anyhow!("a plot could not be drawn: {error}")
 }
 
-/// Latency by percentile: x is how many nines, y is logarithmic.
+/// Plots latency by percentile: x is the number of nines, y is logarithmic.
 ///
 /// # Errors
 /// When the plotting library fails.
@@ -68,7 +68,7 @@ pub fn latencies(lines: &[Line]) -> anyhow::Result<String> {
     Ok(svg)
 }
 
-/// Values over seconds.
+/// Plots values over seconds.
 ///
 /// # Errors
 /// When the plotting library fails.

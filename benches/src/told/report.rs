@@ -17,18 +17,18 @@ pub struct Sample {
     pub at_s: f64,
     /// Units nobody held.
     pub left: u64,
-    /// Units waiting for the store.
+    /// Units of orders that waited for the store.
     pub reserved: u64,
-    /// Units on disk.
+    /// Units of orders on disk.
     pub confirmed: u64,
 }
 
-/// One tier's story.
+/// What became of one tier.
 #[derive(Debug, Clone, Serialize)]
 pub struct TierStory {
-    /// Which tier.
+    /// The tier.
     pub tier: Tier,
-    /// Members of it who took part.
+    /// Members of the tier who took part.
     pub members: u64,
     /// Their clicks.
     pub clicks: u64,
@@ -36,7 +36,7 @@ pub struct TierStory {
     pub opens_s: f64,
     /// Its first order, in seconds from the first click.
     pub first_order_s: Option<f64>,
-    /// Its last order.
+    /// Its last order, in seconds from the first click.
     pub last_order_s: Option<f64>,
     /// Orders confirmed.
     pub orders: u64,
@@ -46,10 +46,10 @@ pub struct TierStory {
     pub refused: BTreeMap<String, u64>,
 }
 
-/// Everything that is said of a run.
+/// Everything that a run reports.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// How the run was asked for.
+    /// The command line of the run.
     pub command: String,
     /// When the first click was due.
     pub started_at: Timestamp,
@@ -78,7 +78,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Tells each tier's story from the operator's list.
+    /// Returns the story of each tier, from the operator's list.
     #[must_use]
     pub fn stories(
         tally: &Tally,
@@ -105,7 +105,7 @@ impl Report {
         Tier::ALL.into_iter().rev().map(story).collect()
     }
 
-    /// The report as a terminal shows it.
+    /// Returns the report as a terminal shows it.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.tiers_text();
@@ -177,7 +177,7 @@ impl Report {
         text
     }
 
-    /// The report as a page that needs nothing else.
+    /// Returns the report as a page that needs no other file.
     ///
     /// # Errors
     /// When a plot cannot be drawn.
@@ -230,11 +230,11 @@ impl Report {
     }
 }
 
-/// For each outcome, the latency at 0, 90, 99, 99.9, 99.99 % and some points between.
+/// Returns each outcome's latency at 0, 90, 99, 99.9, 99.99 % and at some points between.
 fn latency_lines(tally: &Tally) -> Vec<Line> {
     let line = |(outcome, latency): (&String, &crate::told::tally::Latency)| {
         let nines = (0..=50).map(|step| f64::from(step) / 10.0);
-        // As many nines as there are clicks to tell them apart.
+        // No more nines than this number of clicks can tell apart.
         let known = (latency.0.len().max(1) as f64).log10();
         let points = nines.filter(|nines| *nines <= known).map(|nines| {
             let quantile = 1.0 - 10_f64.powf(-nines);

@@ -13,15 +13,15 @@ use std::time::Duration;
 pub struct Receipt {
     /// The order's id.
     pub order_id: String,
-    /// Whose it is.
+    /// The member whose order it is.
     pub member: String,
     /// The member's tier.
     pub tier: Tier,
-    /// Units it holds.
+    /// The order's units.
     pub units: u32,
     /// Whether the answer said `confirmed`.
     pub was_confirmed: bool,
-    /// When the click was due, since the start.
+    /// When the click was due, in milliseconds from the start.
     pub due_ms: u64,
 }
 
@@ -30,15 +30,15 @@ pub struct Receipt {
 pub struct Tally {
     /// Latency in microseconds by outcome: `accepted`, `confirmed`, or a refusal's code.
     pub latencies: BTreeMap<String, Latency>,
-    /// One for each accepted click.
+    /// One receipt for each accepted click.
     pub receipts: Vec<Receipt>,
     /// Clicks that got no answer: they may have been accepted.
     pub unanswered: u64,
-    /// What the first of them met.
+    /// The error that the first of these unanswered clicks met.
     pub first_error: Option<String>,
     /// Accepted clicks that were sent twice.
     pub repeated: u64,
-    /// What was wrong with those.
+    /// What was wrong with the answers to the repeated clicks.
     pub repeated_wrong: Vec<String>,
     /// Whether the last click of this connection was told `sold_out`.
     pub is_last_sold_out: bool,
@@ -69,7 +69,7 @@ pub const PERCENTILES: [(&str, f64); 6] = [
 ];
 
 impl Latency {
-    /// How many, and the reported percentiles in microseconds.
+    /// Returns the number of clicks, and the reported percentiles in microseconds.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let value = |p| self.0.value_at_percentile(p);
@@ -83,7 +83,7 @@ impl Latency {
 /// Percentiles of one outcome.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many clicks ended so.
+    /// How many clicks had this outcome.
     pub count: u64,
     /// Latency from when the click was due, in microseconds, by percentile.
     pub us: BTreeMap<String, u64>,
@@ -103,7 +103,7 @@ impl Tally {
         }
     }
 
-    /// An accepted click was sent again with its key: it must be answered with the same order.
+    /// Notes the answer to an accepted click that was sent again: it must be the same order.
     pub fn note_repeated(&mut self, order: &str, again: anyhow::Result<(StatusCode, Bytes)>) {
         #[derive(Deserialize)]
         struct Order {
@@ -117,7 +117,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another connection saw.
+    /// Adds the answers of another connection.
     pub fn merge(&mut self, other: Self) {
         for (outcome, latency) in other.latencies {
             let sum = self.latencies.entry(outcome).or_default();
@@ -138,7 +138,7 @@ impl Tally {
         }
     }
 
-    /// Clicks that were refused, by code, with the codes that were seen.
+    /// Returns the refused clicks of all tiers, by code.
     #[must_use]
     pub fn refusals(&self) -> BTreeMap<String, u64> {
         let mut codes = BTreeMap::new();

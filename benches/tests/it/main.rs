@@ -1,4 +1,4 @@
-//! What benches promise that is no speed: a refusal allocates nothing.
+//! What no bench can time: a refusal allocates nothing.
 
 use benches::world::{NOW, click, sale};
 use engine::rules::key::IdempotencyKey;
@@ -11,7 +11,7 @@ use std::num::NonZeroU64;
 #[global_allocator]
 static COUNTED: dhat::Alloc = dhat::Alloc;
 
-/// Blocks that the call allocates.
+/// Returns how many blocks the call allocates.
 fn allocated(call: impl FnOnce()) -> u64 {
     let before = dhat::HeapStats::get().total_blocks;
     call();
@@ -19,7 +19,7 @@ fn allocated(call: impl FnOnce()) -> u64 {
 }
 
 fn assert_refused(sale: &Sale, now: Millis, click: Click, wanted: impl Fn(&Refusal) -> bool) {
-    // The first call may make what a thread makes once.
+    // The first call may allocate what a thread allocates only once.
     for _ in 0..2 {
         let refusal = sale.buy(now, click).expect_err("a refusal");
         sale.meter().refuse(&refusal);
@@ -34,7 +34,7 @@ fn assert_refused(sale: &Sale, now: Millis, click: Click, wanted: impl Fn(&Refus
     assert_eq!(blocks, 0, "{:?}", sale.buy(now, click));
 }
 
-// One test: the counts are the process's own.
+// There is only one test, because allocations are counted for the whole process.
 #[test]
 fn a_refusal_allocates_nothing() {
     let _profiler = dhat::Profiler::builder().testing().build();

@@ -1,7 +1,8 @@
 //! Changes: payments, cancellations, expiry and the waitlist, made by the same task that confirms
 //! orders.
 //!
-//! The store decides each step by what it holds; memory follows its answers in their order.
+//! The store decides each step by what it has stored; memory follows the store's answers in their
+//! order.
 
 use super::confirmer::Confirmer;
 use super::work::{Making, Progress, Work};
@@ -17,14 +18,15 @@ const NAP: Duration = Duration::from_secs(60);
 impl Confirmer {
     /// How long this task may sleep before a payment is due.
     pub(super) fn until_due(&self) -> Duration {
-        // A halted sale makes no changes: what is overdue waits for the operator.
+        // A halted sale makes no changes: payments that are overdue wait for the operator.
         let due = self.deadlines.next().filter(|_| !self.open.sale.stock().level().is_halted());
         due.map_or(NAP, |pay_by| pay_by.since(self.clock.now()).min(NAP))
     }
 
-    /// Changes that were asked for and payments that are overdue, as many as go into one transaction.
-    /// What was asked for comes first: a payment that was told in time and waited for the store is in
-    /// time. A quarter is kept for what is overdue, so that a flood of asks does not hold it up.
+    /// Gathers changes that were asked for and overdue payments, as many as go into one
+    /// transaction. Changes that were asked for come first: a payment that was told in time and
+    /// waited for the store is in time. A quarter of the room is kept for overdue payments, so that
+    /// a flood of asks does not delay their expiry.
     pub(super) fn gather_changes(&mut self) -> Option<Making> {
         let (now, most) = (self.clock.now(), self.store.batch_orders_max());
         let asked = self.open.asks().take(most.div_ceil(4) * 3);
@@ -73,7 +75,8 @@ impl Confirmer {
         Progress::Settled(steps.max(1))
     }
 
-    /// The sale is halted: whoever asks for a change is told why. What is overdue stays so.
+    /// Tells each caller that asks for a change why the sale is halted. Overdue payments stay
+    /// overdue.
     pub(super) fn refuse_changes(&mut self) {
         let why = self.open.trouble().unwrap_or(StoreError::Fenced);
         let mut answers = Vec::new();
@@ -90,7 +93,7 @@ impl Confirmer {
         }
         answers.extend(self.open.asks().take(usize::MAX).into_iter().map(|(_, answer)| answer));
         for answer in answers.into_iter().flatten() {
-            // Err: whoever asked has given up.
+            // Err: the caller has given up.
             answer.send(Err(why.clone())).ok();
         }
     }

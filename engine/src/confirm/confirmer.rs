@@ -2,7 +2,7 @@
 //! settles the verdicts. It also makes every later change (`changes.rs`), so that one task alone
 //! speaks to the store of a sale, and memory follows in the store's order.
 //!
-//! An order leaves its hands only with a verdict. Whatever else happens, the same ids are sent
+//! The confirmer lets go of an order only with a verdict. Until there is one, it sends the same ids
 //! again: a unit is never given back because an answer did not come.
 
 use super::deadlines::Deadlines;
@@ -19,17 +19,18 @@ use crate::store::{Batch, ReservedOrder, Selling, StoreError, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After a batch this large, the next one gathers for a moment: larger batches cost less an order.
-/// After a full one, the next is full already.
+/// After a batch this large, the confirmer lets the next one gather for a moment: larger batches
+/// cost less per order. After a full batch, the next one is full already.
 const RUSH_ORDERS: usize = 256;
 const GATHER: Duration = Duration::from_millis(20);
-/// While orders pile up each lower tier is shed earlier by this part of the longest wait. The store is
-/// asked three times within that wait, so that four of these steps shed nobody where nothing waits.
+/// While orders pile up, each lower tier is shed earlier than the next higher one, by the longest
+/// wait divided by this number. The store is asked three times within the longest wait, so that the
+/// lowest tier, four steps earlier, is not shed where no order waits.
 const SHED_STEPS: u32 = 10;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_MOST: Duration = Duration::from_secs(1);
 
-/// The queue's only consumer.
+/// The order queue's only consumer.
 #[derive(Debug)]
 pub struct Confirmer {
     pub(super) open: Arc<OpenSale>,
@@ -76,7 +77,8 @@ impl Confirmer {
         let _mourner = Mourner(Arc::clone(&self.open));
         self.vouch(self.clock.now());
         let rush = RUSH_ORDERS..self.store.batch_orders_max();
-        // Whatever wakes this task: a sale of which nothing new is asked is looked at all the same.
+        // At this interval the task asks the store whether this process still sells the sale,
+        // whatever else wakes it, and also when no new work comes.
         let mut looks = tokio::time::interval(self.patience / 3);
         loop {
             match self.make_progress().await {
@@ -100,7 +102,8 @@ impl Confirmer {
         }
     }
 
-    /// Asks the store whether this process still sells the sale, so that it notices without clicks.
+    /// Asks the store whether this process still sells the sale, so that the process learns of a
+    /// change without any click.
     pub async fn look(&mut self) {
         self.open.feed().sweep();
         if self.open.sale.stock().level().is_halted() {
@@ -114,17 +117,18 @@ impl Confirmer {
         }
     }
 
-    /// One piece of work: gathers what waits, sends it, and follows what the store says.
+    /// Does one piece of work: gathers what waits, sends it, and follows what the store says.
     pub async fn make_progress(&mut self) -> Progress {
         self.drain();
         if self.open.sale.stock().level().is_halted() {
             match self.open.trouble() {
-                // What it means for them is not known before the sale is resumed.
+                // What the lost history means for the waiting orders is not known before the sale
+                // is resumed.
                 Some(StoreError::HistoryLost(_)) => {
                     self.refuse_changes();
                     return Progress::Idle;
                 }
-                // Some of these may have been stored before.
+                // Some of the orders on their way may have been stored before.
                 Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => {}
                 _ => return self.release_all(),
             }
@@ -135,7 +139,8 @@ impl Confirmer {
             return Progress::Idle;
         };
         let sent_at = self.clock.now();
-        // What is decided only now is confirmed now: its time to pay begins now, too.
+        // An order that the store decides only at this try is confirmed now, so its time to pay
+        // begins now, too.
         match &mut work {
             Work::Orders(batch) => batch.at = sent_at,
             Work::Changes(making) => making.changes.at = sent_at,
@@ -156,7 +161,8 @@ impl Confirmer {
             Ok(step) => {
                 match step {
                     Progress::Halted => {}
-                    // Orders that were stored before tell nothing of who sells the sale by now.
+                    // Verdicts on orders that were stored before do not say which process sells the
+                    // sale now.
                     _ if is_resend => self.look().await,
                     _ => self.note_answer(sent_at),
                 }
@@ -164,7 +170,8 @@ impl Confirmer {
                 step
             }
             Err(error) => {
-                // What the store did with it is not known: orders stay reserved, changes unanswered.
+                // It is not known what the store did with the work: its orders stay reserved, its
+                // changes unanswered.
                 self.in_flight = Some(work);
                 if error.is_transient() {
                     self.note_failure(&error);
@@ -190,8 +197,8 @@ impl Confirmer {
         self.gather_changes().map(Work::Changes)
     }
 
-    /// The store has answered: it is vouched for from `asked_at` on, or from when the oldest order
-    /// came that still waits.
+    /// Notes that the store has answered. The time for which this task vouches for it begins at
+    /// `asked_at`, or when the oldest waiting order came, whichever is earlier.
     fn note_answer(&mut self, asked_at: Millis) {
         if self.failures > 0 {
             tracing::info!(sale = %self.open.sale.terms().id, "the store confirms again");
@@ -208,7 +215,7 @@ impl Confirmer {
     fn note_failure(&mut self, error: &StoreError) {
         self.failures += 1;
         if self.open.sale.stock().level().is_halted() {
-            // Why it is halted weighs more, and says what becomes of these orders.
+            // The reason why the sale is halted matters more: it says what becomes of these orders.
             return;
         }
         if self.failures == 1 {
@@ -218,7 +225,7 @@ impl Confirmer {
         self.open.set_trouble(Some(error.clone()));
     }
 
-    /// The store takes no more orders of this process, or none at all.
+    /// Halts the sale: the store takes no more orders of this process, or no orders at all.
     fn halt(&self, error: StoreError) {
         let sale = &self.open.sale;
         let error = match error {
@@ -278,7 +285,8 @@ impl Confirmer {
                 }
             };
             if is_fenced {
-                // Before any unit goes back: it must not be sold again by this process.
+                // The sale is halted before any unit goes back: this process must not sell that
+                // unit again.
                 sale.stock().halt();
             }
             settled.extend(sale.settle(placed.number, status, at));
@@ -304,8 +312,8 @@ impl Confirmer {
         Progress::Settled(settled.len())
     }
 
-    /// A halted sale's orders that never were on their way to the store end as released, and whoever
-    /// asks for a change is told to ask again.
+    /// Releases a halted sale's orders that never were on their way to the store, and tells each
+    /// caller that asks for a change why.
     fn release_all(&mut self) -> Progress {
         self.refuse_changes();
         self.deadlines = Deadlines::default();
@@ -320,7 +328,8 @@ impl Confirmer {
     }
 }
 
-/// A sale whose confirmer panicked must not go on taking orders that nobody confirms.
+/// Halts the sale when its confirmer panics: the sale must not take orders that are never
+/// confirmed.
 struct Mourner(Arc<OpenSale>);
 
 impl Drop for Mourner {
@@ -333,7 +342,8 @@ impl Drop for Mourner {
     }
 }
 
-/// Doubles up to a cap; half of it is chance, so that sales do not come back in step.
+/// Returns a pause that doubles with each failure, up to a cap; half of it is random, so that sales
+/// do not try again in step.
 fn back_off(failures: u32) -> Duration {
     let doubled = RETRY_FIRST.saturating_mul(1 << failures.min(16)).min(RETRY_MOST);
     doubled.mul_f64(fastrand::f64().mul_add(0.5, 0.5))

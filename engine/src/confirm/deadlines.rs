@@ -13,7 +13,7 @@ pub(super) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Those that a former process has left.
+    /// The deadlines of orders that former processes left unpaid.
     pub(super) fn of(open: &OpenSale) -> Self {
         let terms = open.sale.terms();
         let due = |record: &Record| Reverse((terms.pay_by(record.settled_at), record.number));

@@ -7,7 +7,8 @@ use membership::Tier;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A waiting order gains one tier's precedence for each of these, so that no tier starves.
+/// A waiting order rises by one tier each time that it has waited this long, so that no tier
+/// starves.
 const AGEING: Duration = Duration::from_millis(100);
 
 /// Orders by tier. Within a tier they keep their order of arrival.
@@ -25,12 +26,12 @@ impl Lanes {
         self.lanes[order.tier as usize].push_back((queued, order));
     }
 
-    /// When the order came that has waited longest.
+    /// When the order that has waited longest was reserved.
     pub(super) fn oldest(&self) -> Option<Millis> {
         self.lanes.iter().filter_map(VecDeque::front).map(|(_, order)| order.reserved_at).min()
     }
 
-    /// The order whose tier, raised by its age, is highest; the older of two equals.
+    /// Takes the order whose tier, raised by its age, is highest; of two equals, the older one.
     pub(super) fn pop(&mut self, now: Millis) -> Option<(Queued, Order)> {
         let precedence = |tier: Tier| {
             let (_, order) = self.lanes[tier as usize].front()?;

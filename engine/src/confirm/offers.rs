@@ -8,8 +8,8 @@ use crate::sale::Click;
 use crate::store::Change;
 
 impl Confirmer {
-    /// Offers what came back to those who wait, higher tiers first, then by arrival; what they leave
-    /// goes on sale.
+    /// Offers units that came back to members who wait, higher tiers first, then by arrival; the
+    /// units that they leave go on sale.
     pub(super) fn serve_waitlist(&self) {
         let (sale, now) = (&self.open.sale, self.clock.now());
         let mut list = self.open.waitlist();
@@ -17,7 +17,7 @@ impl Confirmer {
             return;
         }
         if sale.stock().level().is_closed() || sale.terms().windows.is_over(now) {
-            // Nothing is sold any more, and nobody need wait for it.
+            // Nothing is sold any more, so no member need wait.
             list.dissolve().iter().for_each(|waiter| self.dismiss(waiter));
             sale.end_waiting();
             return;
@@ -29,7 +29,7 @@ impl Confirmer {
             }
             let aside = sale.aside().units();
             let Some(waiter) = list.first_within(Units(aside.0 + level.left().0)) else {
-                // What there is is too little for everyone who waits.
+                // Every waiting member wants more units than there are.
                 break;
             };
             let Waiter { seat, tier, units, .. } = waiter;
@@ -39,18 +39,18 @@ impl Confirmer {
                 continue;
             }
             if units > aside {
-                // Together with what is on sale already it is enough.
+                // The units aside are enough together with those that are on sale already.
                 sale.set_aside();
                 continue;
             }
             match sale.offer(now, Click { seat, tier, units, key: None }) {
                 Ok(number) => list.serve(seat, number),
-                // They have bought in the meantime: waiting longer would not change it.
+                // The member has bought in the meantime: waiting longer would not change that.
                 Err(Refusal::LimitReached { .. }) => {
                     list.leave(seat);
                     self.dismiss(&waiter);
                 }
-                // Paused, closed or halted this instant.
+                // The sale was paused or closed at this instant.
                 Err(_) => return,
             }
         }

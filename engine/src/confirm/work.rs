@@ -17,15 +17,15 @@ pub enum Progress {
     Halted,
 }
 
-/// What is on its way to the store. The same is sent again, with the time of that try, until there is
-/// an answer.
+/// Work that is on its way to the store. The same work is sent again, with the time of that try,
+/// until there is an answer.
 #[derive(Debug)]
 pub(super) enum Work {
     Orders(Batch),
     Changes(Making),
 }
 
-/// Changes on their way to the store, and who waits for each.
+/// Changes on their way to the store, and where the answer to each goes.
 #[derive(Debug)]
 pub(super) struct Making {
     pub(super) changes: Changes,
@@ -33,11 +33,12 @@ pub(super) struct Making {
 }
 
 impl Making {
-    /// Tells those who wait. Only when memory has followed: who is told can see it.
+    /// Tells the callers that wait. It is called only when memory has followed, so that a caller
+    /// that is told finds the change made.
     pub(super) fn answer(&mut self, made: Vec<Changed>) {
         for (answer, made) in std::mem::take(&mut self.answers).into_iter().zip(made) {
             if let Some(answer) = answer {
-                // Err: whoever asked has given up; asking again finds it done.
+                // Err: the caller has given up; asking again finds the change made.
                 answer.send(Ok(made)).ok();
             }
         }

@@ -1,4 +1,4 @@
-//! After a lost history: gives the store back what this process knows.
+//! After a lost history: puts back into the store what this process knows.
 
 use super::Engine;
 use crate::fault::crash_point;
@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 impl Engine {
-    /// Gives the store back what it lost of this process's orders, and goes on selling if it then
-    /// knows of as many units and sold as many as this process does.
+    /// Puts back into the store the orders of this process that it lost. The sale goes on if the
+    /// store then has as many units in all as this process knows of, and the same tallies.
     pub(super) async fn put_back(&self, open: &OpenSale) -> Result<(), StoreError> {
         let sale = &open.sale;
         let keys = sale.keys_by_number();
@@ -34,7 +34,7 @@ impl Engine {
         let numbers = sale.board().first_number()..sale.next_number();
         let mut records: Vec<_> = numbers.filter_map(settled).collect();
         records.extend(open.former().values().cloned());
-        // Those that hold nothing first: what they gave back may be what others hold.
+        // Orders that hold no units come first: others may hold what they gave back.
         records.sort_by_key(|record| (record.status.holds_units(), record.number));
         let head = match self.store.opening.restore(&sale.terms().id, sale.epoch(), &records).await
         {
@@ -72,15 +72,16 @@ impl Engine {
         }
         tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
         sale.vouch(Vouch::new(self.clock.now() + self.confirm_within, Duration::ZERO));
-        // In this order: a confirmer that found the sale halted for no reason would release its orders.
+        // The halt ends before the trouble is cleared: a confirmer that found a halted sale without
+        // trouble would release its orders.
         sale.stock().go_on();
         open.set_trouble(None);
         open.wake();
         Ok(())
     }
 
-    /// Another process sells what this one cannot put back: says which orders are lost by that, and
-    /// lets the others come to their end.
+    /// Called when another process sells the sale, so that this one cannot put its orders back.
+    /// Logs which orders are lost by that, and lets the others come to their end.
     async fn leave(&self, open: &OpenSale, records: &[Record]) -> Result<(), StoreError> {
         let id = &open.sale.terms().id;
         let mut lost = Vec::new();
@@ -99,7 +100,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The waitlist of the store is to be the one of this process.
+    /// Makes the store's waitlist the same as the one of this process.
     async fn put_back_waitlist(&self, open: &OpenSale) -> Result<(), StoreError> {
         let sale = open.sale.terms().id.clone();
         let wish = |waiter: &crate::rules::waitlist::Waiter| Waiting {

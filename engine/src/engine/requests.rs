@@ -13,8 +13,8 @@ use crate::store::{Change, Changed, StoreError, Waiting};
 use membership::MemberId;
 use std::time::Duration;
 
-/// How long whoever asks for a change waits for the store. Afterwards the outcome is unknown to them;
-/// the change is still made, and asking again is harmless.
+/// How long a caller that asks for a change waits for the store. After that the caller does not
+/// know the outcome; the change is still made, and asking again is harmless.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Why a member was not put on the waitlist.
@@ -29,8 +29,8 @@ pub enum NotWaiting {
 }
 
 impl Engine {
-    /// A step in an order's life. Gives the order as it is afterwards, whether the step led anywhere
-    /// or not; `None` if no such order is or was reserved.
+    /// Takes a step in an order's life. Returns the order as it is afterwards, whether or not the
+    /// step changed it; `None` if no such order is or was reserved.
     ///
     /// # Errors
     /// [`StoreError`]; if it is transient, the step may have been taken: ask again.
@@ -42,7 +42,8 @@ impl Engine {
     ) -> Result<Option<Found>, StoreError> {
         let (epoch, number) = (id.epoch, id.number);
         if epoch == open.sale.epoch() {
-            // What is still on its way to the store has no life there yet.
+            // An order that is still on its way to the store has no state there yet, so it cannot
+            // take a step.
             let Some(order) = open.settled(number, PATIENCE).await else { return Ok(None) };
             if order.status == Status::Reserved {
                 return Err(StoreError::Refused("the order waits for the store; ask again".into()));
@@ -72,8 +73,8 @@ impl Engine {
         }
     }
 
-    /// Puts a member on the waitlist; one who waits already keeps place and wish. Gives the units and
-    /// the position, from 1.
+    /// Puts a member on the waitlist; a member who waits already keeps their place and wish.
+    /// Returns the units and the position: from 1, or 0 when the member has been served.
     ///
     /// # Errors
     /// [`NotWaiting`]; nothing has changed if the sale's rules are against it.
@@ -90,19 +91,20 @@ impl Engine {
         self.ask(open, Change::Join(Waiting { member, tier, units, place })).await?;
         match open.position(wish.seat) {
             Some(waits) => Ok(waits),
-            // Served already: they were the first, and units had come back meanwhile.
+            // The member is served already: they were the first, and units had come back meanwhile.
             None if open.sale.held(wish.seat).0 > 0 => Ok((units, 0)),
             // The sale was closed, or the member blocked, in between.
             None => Err(Refusal::Closed.into()),
         }
     }
 
-    /// Takes a member off the waitlist; harmless for one who does not wait.
+    /// Takes a member off the waitlist; harmless for a member who does not wait.
     ///
     /// # Errors
     /// [`StoreError`]; if it is transient, ask again.
     pub async fn leave_waitlist(&self, open: &OpenSale, seat: Seat) -> Result<(), StoreError> {
-        // Also for whoever is not on the list: they may be asking to join it at this moment.
+        // The store is asked also for a member who is not on the waitlist: they may be asking to
+        // join it at this moment.
         self.ask(open, Change::Leave(self.roster.member(seat))).await.map(drop)
     }
 
@@ -122,18 +124,18 @@ impl Engine {
         members
     }
 
-    /// Keeps a member from buying and waiting in every sale: first on disk, then here. Orders that
-    /// they have stay theirs.
+    /// Keeps a member from buying and waiting in every sale: first on disk, then in memory. The
+    /// member keeps the orders that they have.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing has changed here.
+    /// [`StoreError`]; nothing has changed in memory.
     pub async fn block(&self, member: &MemberId) -> Result<(), StoreError> {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
         self.store.members.set_blocked(member, true).await?;
         self.blocked.insert(seat);
         for open in self.sales() {
-            // A sale that cannot be told now passes them over when it serves.
+            // A sale that cannot be told now skips the member when it serves its waitlist.
             if let Err(error) = self.leave_waitlist(&open, seat).await {
                 tracing::warn!(sale = %open.sale.terms().id, %error, "left on the waitlist for now");
             }
@@ -141,10 +143,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets a member buy again: first on disk, then here.
+    /// Lets a member buy again: first on disk, then in memory.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing has changed here.
+    /// [`StoreError`]; nothing has changed in memory.
     pub async fn unblock(&self, member: &MemberId) -> Result<(), StoreError> {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;

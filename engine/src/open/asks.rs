@@ -1,11 +1,11 @@
-//! Asks: changes that somebody wants made, on their way to the confirmer, and the answers back.
+//! Asks: changes that a caller wants made, on their way to the confirmer, and the answers back.
 
 use crate::store::{Change, Changed, StoreError};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use tokio::sync::oneshot;
 
-/// Where an answer goes; `None` where nobody waits for it.
+/// Where an answer goes; `None` where no caller waits for it.
 pub(crate) type Answer = Option<oneshot::Sender<Result<Changed, StoreError>>>;
 
 /// Changes that wait for the confirmer, first in, first out.
@@ -15,8 +15,8 @@ pub(crate) struct Asks {
 }
 
 impl Asks {
-    /// Asks of clients that wait; further ones are refused. The engine's own come on top: each of
-    /// them concerns a stored order or a member who waits.
+    /// The most asks of clients that may wait; further ones are refused. The engine's own asks come
+    /// on top: each of them concerns a stored order or a member who waits.
     const MAX: usize = 65_536;
 
     /// Asks for a change; the answer comes when the store has it.
@@ -36,12 +36,12 @@ impl Asks {
         Ok(told)
     }
 
-    /// Asks for a change whose outcome is only looked at by the confirmer.
+    /// Asks for a change whose outcome only the confirmer looks at.
     pub(crate) fn push(&self, change: Change) {
         self.waiting.lock().push_back((change, None));
     }
 
-    /// At most `most` of those that have waited longest.
+    /// Takes at most `most` asks, those that have waited longest.
     pub(crate) fn take(&self, most: usize) -> Vec<(Change, Answer)> {
         let mut waiting = self.waiting.lock();
         let most = most.min(waiting.len());

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Read by every click, and seldom changed.
+/// The blocked members. Every click reads them, and they seldom change.
 #[derive(Debug, Default)]
 pub struct Blocked {
     seats: ArcSwap<HashSet<Seat>>,
@@ -20,7 +20,7 @@ impl Blocked {
         !seats.is_empty() && seats.contains(&seat)
     }
 
-    /// Everyone who may not.
+    /// All members who may not buy.
     #[must_use]
     pub fn seats(&self) -> Arc<HashSet<Seat>> {
         self.seats.load_full()

@@ -1,5 +1,5 @@
-//! Feed: tells whoever waits for an order that it was settled, and whoever watches their orders of
-//! each step.
+//! Feed: tells a caller that waits for an order that it was settled, and a member who watches their
+//! orders of each step.
 
 use crate::open::found::Found;
 use crate::rules::order::Order;
@@ -8,13 +8,14 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};
 
-/// Steps that wait for a watcher who does not read. With one more the watcher is dropped.
+/// The most steps that wait for a watcher that does not read. With one more the watcher is dropped.
 const UNREAD_MAX: usize = 64;
 
-/// Streams that one member may watch a sale on; with one more the oldest ends.
+/// The most streams on which one member may watch a sale; with one more the oldest ends.
 const WATCHERS_MAX: usize = 16;
 
-/// Who waits and who watches. Bounded by the orders that are reserved, and by open connections.
+/// The callers that wait and the members who watch. Bounded by the orders that are reserved, and by
+/// open connections.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
     waiting: Mutex<HashMap<u64, Vec<oneshot::Sender<Order>>>>,
@@ -22,33 +23,35 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Resolves when the order is settled after this call. Look at the board once more afterwards: an
-    /// order that was settled before would never resolve.
+    /// Returns a receiver that resolves when the order is settled after this call. The caller looks
+    /// at the board once more afterwards: for an order that was settled before, the receiver would
+    /// never resolve.
     pub(crate) fn wait(&self, number: u64) -> oneshot::Receiver<Order> {
         let (told, wait) = oneshot::channel();
         let mut waiting = self.waiting.lock();
         let all = waiting.entry(number).or_default();
-        // Whoever gave up waiting leaves a closed channel behind.
+        // A caller that gave up waiting leaves a closed channel behind.
         all.retain(|told| !told.is_closed());
         all.push(told);
         wait
     }
 
-    /// Each step of the member's orders from now on. Ends when the watcher is too slow.
+    /// Returns each step of the member's orders from now on. The stream ends when the watcher is
+    /// too slow.
     pub(crate) fn watch(&self, seat: Seat) -> mpsc::Receiver<Found> {
         let (tell, told) = mpsc::channel(UNREAD_MAX);
         let mut watching = self.watching.lock();
         let all = watching.entry(seat).or_default();
         all.retain(|tell| !tell.is_closed());
         if all.len() >= WATCHERS_MAX {
-            // The one that has been there longest ends.
+            // The oldest of the member's streams ends.
             all.remove(0);
         }
         all.push(tell);
         told
     }
 
-    /// Forgets watchers who are gone.
+    /// Forgets watchers that are gone.
     pub(crate) fn sweep(&self) {
         self.watching.lock().retain(|_, all| {
             all.retain(|tell| !tell.is_closed());
@@ -56,13 +59,13 @@ impl Feed {
         });
     }
 
-    /// Tells those who wait for these orders, and those who watch them.
+    /// Tells the callers that wait for these orders, and the members who watch them.
     pub(crate) fn settled(&self, orders: &[Order]) {
         let mut waiting = self.waiting.lock();
         if !waiting.is_empty() {
             for order in orders {
                 for told in waiting.remove(&order.number).into_iter().flatten() {
-                    // Err: whoever waited has given up, and nobody is left to tell.
+                    // Err: the caller has given up waiting, so there is none left to tell.
                     told.send(*order).ok();
                 }
             }
@@ -71,7 +74,7 @@ impl Feed {
         self.changed(orders.iter().map(|order| (order.seat, Found::Here(*order))));
     }
 
-    /// Tells those who watch these members' orders.
+    /// Tells the watchers of these members' orders.
     pub(crate) fn changed(&self, orders: impl Iterator<Item = (Seat, Found)>) {
         let mut watching = self.watching.lock();
         if watching.is_empty() {
@@ -79,7 +82,8 @@ impl Feed {
         }
         for (seat, order) in orders {
             if let Some(all) = watching.get_mut(&seat) {
-                // Full: they do not read. Closed: they are gone.
+                // A full channel means that the watcher does not read, a closed one that it is
+                // gone.
                 all.retain(|tell| tell.try_send(order.clone()).is_ok());
             }
         }

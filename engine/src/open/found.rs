@@ -15,7 +15,7 @@ pub enum Found {
 }
 
 impl Found {
-    /// Where it is in its life.
+    /// Where the order is in its life.
     #[must_use]
     pub const fn status(&self) -> Status {
         match self {
@@ -24,7 +24,7 @@ impl Found {
         }
     }
 
-    /// Units that it holds, or held.
+    /// Units that the order holds, or held.
     #[must_use]
     pub const fn units(&self) -> Units {
         match self {
@@ -33,7 +33,7 @@ impl Found {
         }
     }
 
-    /// When it came to where it is; for a reserved order, when it was reserved.
+    /// When the order entered its status; for a reserved order, when it was reserved.
     #[must_use]
     pub fn changed_at(&self) -> Millis {
         match self {

@@ -1,5 +1,6 @@
-//! OpenSale: a sale that this process sells, and what surrounds it: who waits for a verdict or for
-//! units, which changes are asked for, why the store does not confirm, what former processes left.
+//! OpenSale: a sale that this process sells, and what surrounds it: callers that wait for a
+//! verdict, members who wait for units, the changes that are asked for, why the store does not
+//! confirm, and what former processes left.
 
 use crate::open::asks::Asks;
 use crate::open::blocked::Blocked;
@@ -24,7 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 /// A sale that this process sells, and what surrounds it.
 #[derive(Debug)]
 pub struct OpenSale {
-    /// Where clicks are judged.
+    /// The sale itself; it judges the clicks.
     pub sale: Sale,
     /// Former processes' orders by number: unpaid ones, and those that this process has changed.
     former: Mutex<HashMap<u64, Record>>,
@@ -42,7 +43,7 @@ impl OpenSale {
     /// Takes a sale up where the store left it.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the roster has no seat for everyone who holds something.
+    /// [`StoreError::Refused`] when the roster has no seat for a member that the store names.
     pub fn resume(
         opened: Opened,
         roster: &Roster,
@@ -100,7 +101,7 @@ impl OpenSale {
         self.wake.notify_one();
     }
 
-    /// The order as it ended, or as it stands when `patience` is over.
+    /// Returns the order once it is settled, or as it stands when `patience` is over.
     pub async fn settled(&self, number: u64, patience: Duration) -> Option<Order> {
         let order = self.sale.board().read(number)?;
         if order.status != Status::Reserved {
@@ -109,7 +110,8 @@ impl OpenSale {
         let told = self.feed.wait(number);
         let order = self.sale.board().read(number)?;
         if order.status != Status::Reserved {
-            // Settled in between, perhaps before the feed knew of this wait.
+            // The order was settled in between, perhaps before the feed knew that this caller
+            // waits.
             self.feed.settled(&[order]);
             return Some(order);
         }
@@ -119,19 +121,20 @@ impl OpenSale {
         }
     }
 
-    /// Whether units that somebody holds may still come back: those of orders that are not paid.
+    /// Whether units that are taken may still come back: those of orders that are not paid.
     #[must_use]
     pub fn may_return(&self) -> bool {
         let paid = self.sale.meter().stored().sum(Status::Paid).units;
         u64::from(self.sale.stock().level().taken().0) > paid
     }
 
-    /// Orders by tier that wait for the store, but for those still on the queue.
+    /// Orders by tier that wait for the store, without those that are still on the queue.
     #[must_use]
     pub fn reserved(&self) -> PerTier<Tally> {
         let meter = self.sale.meter();
-        // What is settled was accepted before: read in this order, the difference is negative
-        // only where another core's counts arrive late, and then nothing is reserved.
+        // Every settled order was accepted before. The settled counts are read first, so a
+        // difference is negative only where another core's counts arrive late; it then counts as
+        // zero.
         let settled = meter.stored().all();
         let mut reserved = meter.accepted();
         for (tally, done) in reserved.0.iter_mut().zip(settled.0) {
@@ -141,7 +144,8 @@ impl OpenSale {
         reserved
     }
 
-    /// Each step of the member's own orders from now on. Ends when the watcher is too slow.
+    /// Returns each step of the member's own orders from now on. The stream ends when the watcher
+    /// is too slow.
     #[must_use]
     pub fn watch(&self, seat: Seat) -> mpsc::Receiver<Found> {
         self.feed.watch(seat)
@@ -154,8 +158,8 @@ impl OpenSale {
         position.map(|(waiter, place)| (waiter.units, place))
     }
 
-    /// Asks the confirmer for a change; the answer comes when the store has it and memory has followed.
-    /// An order of a former process must be known before.
+    /// Asks the confirmer for a change; the answer comes when the store has made it and memory has
+    /// followed. A former process's order must have been taken up by [`OpenSale::know`] before.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when too many changes wait.
@@ -168,14 +172,14 @@ impl OpenSale {
         Ok(told)
     }
 
-    /// Takes up a former process's order, as it is stored, so that a step of it can be followed.
+    /// Takes up a former process's order, as it is stored, so that memory can follow a step of it.
     pub fn know(&self, record: Record) {
         if record.epoch != self.sale.epoch() {
             self.former.lock().entry(record.number).or_insert(record);
         }
     }
 
-    /// The next place on the waitlist; `None` when as many wait as may wait.
+    /// The next place on the waitlist; `None` when the waitlist is full.
     #[must_use]
     pub fn next_place(&self) -> Option<u64> {
         let mut waitlist = self.waitlist.lock();
@@ -198,7 +202,8 @@ impl OpenSale {
         self.former.lock().get(&number).map(|record| (record.epoch, record.status))
     }
 
-    /// The store says where an order is in its life: memory follows. Gives it if it has moved.
+    /// Follows what the store says of where an order is in its life. Returns the order if it has
+    /// moved.
     pub(crate) fn settle(&self, record: &Record, roster: &Roster) -> Option<Found> {
         if record.epoch == self.sale.epoch() {
             let moved = self.sale.settle(record.number, record.status, record.changed_at);
@@ -213,7 +218,7 @@ impl OpenSale {
         drop(former);
         let seat = roster.seat(record.member.as_str());
         let seat = seat.expect("a former order's member was given a seat");
-        self.sale.settle_former(seat, record.tier, record.units, was, record.status);
+        self.sale.settle_units(seat, record.tier, record.units, was, record.status);
         Some(Found::Before(record.clone()))
     }
 
@@ -239,7 +244,8 @@ impl OpenSale {
         let mut waitlist = self.waitlist.lock();
         waitlist.join(Waiter { seat, tier, units, place });
         if waitlist.position(seat).is_some() {
-            // Also what came back since they asked: it is offered to them before it is on sale.
+            // Units that came back since the member asked are also offered to waiting members
+            // before they go on sale.
             self.sale.set_aside();
         }
     }
@@ -270,7 +276,7 @@ impl OpenSale {
         self.trouble.lock().clone()
     }
 
-    /// Whether the sale is halted because the store has lost what it had told of before.
+    /// Whether the sale is halted because the store has lost part of what it had answered before.
     #[must_use]
     pub fn has_lost_history(&self) -> bool {
         matches!(*self.trouble.lock(), Some(StoreError::HistoryLost(_)))
@@ -292,7 +298,7 @@ impl OpenSale {
         let mut stopping = self.stopping.clone();
         tokio::select! {
             () = self.wake.notified() => {}
-            // A closed channel is an engine that was dropped: that is to stop, too.
+            // A closed channel means that the engine was dropped: the sale then stops, too.
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
     }

@@ -24,13 +24,13 @@ impl Door {
 
     #[inline]
     pub(crate) fn takes(self, units: Units) -> bool {
-        // One comparison for both ends: zero wraps around to the largest.
+        // One comparison checks both ends: zero units wrap around to the largest number.
         units.0.wrapping_sub(1) < self.units_max.0
     }
 
     #[inline]
     pub(crate) fn is_open(self, now: Millis) -> bool {
-        // Likewise: before the opening, the difference wraps around.
+        // One comparison here, too: before the opening, the difference wraps around.
         now.0.wrapping_sub(self.opens_at.0) < self.open_for_ms
     }
 }

@@ -21,7 +21,7 @@ use std::str::FromStr;
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Status {
-    /// Its units are held; the store has not said yet.
+    /// Its units are held; the store has not decided yet.
     Reserved = 1,
     /// The store has it on disk; it waits for its payment.
     Confirmed = 2,
@@ -33,7 +33,8 @@ pub enum Status {
     Cancelled = 5,
     /// It was not paid in time; its units went back.
     Expired = 6,
-    /// It was paid after it had been cancelled or had expired: the money goes back, not the units.
+    /// It was paid after it had been cancelled or had expired: the member gets the money back, and
+    /// no units.
     RefundDue = 7,
 }
 
@@ -49,7 +50,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The word for it where steps are sent.
+    /// The word for the step, as it is sent to the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,7 +62,7 @@ impl Step {
 }
 
 impl Status {
-    /// All that a store keeps, in the order in which tallies are kept.
+    /// Every status that a store keeps, in the order in which tallies are kept.
     pub const STORED: [Self; 6] = [
         Self::Confirmed,
         Self::Released,
@@ -71,7 +72,7 @@ impl Status {
         Self::RefundDue,
     ];
 
-    /// The word for it in JSON.
+    /// The word for the status in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,7 +86,7 @@ impl Status {
         }
     }
 
-    /// Whether an order in this state keeps its units from everyone else.
+    /// Whether an order in this state holds its units, so that no other order can have them.
     #[must_use]
     pub const fn holds_units(self) -> bool {
         match self {
@@ -94,7 +95,7 @@ impl Status {
         }
     }
 
-    /// How many steps of its life lie behind an order in this state. Of two states of one order the
+    /// How many steps of its life an order in this state has taken. Of two states of one order, the
     /// later one has more.
     #[must_use]
     pub const fn steps(self) -> u64 {
@@ -106,7 +107,7 @@ impl Status {
         }
     }
 
-    /// Where the step leads from here; `None` if it changes nothing.
+    /// The status to which the step leads from this one; `None` if it changes nothing.
     #[must_use]
     pub const fn after(self, step: Step) -> Option<Self> {
         match (self, step) {
@@ -137,19 +138,19 @@ impl Status {
 pub struct Order {
     /// Place in the sale's order of arrival, from 1.
     pub number: u64,
-    /// Whose it is.
+    /// The seat of the member whose order it is.
     pub seat: Seat,
     /// The tier at the click.
     pub tier: Tier,
-    /// Units it holds, or held.
+    /// Units that the order holds, or held.
     pub units: Units,
-    /// Where it is in its life.
+    /// Where the order is in its life.
     pub status: Status,
     /// When the click was accepted.
     pub reserved_at: Millis,
     /// When the store confirmed or released it; `None` while it is reserved.
     pub settled_at: Option<Millis>,
-    /// When it came to where it is now; `None` while it is reserved.
+    /// When the order entered its status; `None` while it is reserved.
     pub changed_at: Option<Millis>,
 }
 
@@ -164,7 +165,7 @@ pub struct OrderId {
     pub number: u64,
 }
 
-/// A text that is no order id.
+/// A text that is not an order id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an order id is {{sale}}.{{epoch}}.{{number}}")]
 pub struct BadOrderId;

@@ -6,7 +6,7 @@ use crate::rules::units::Units;
 /// Exactly one reason, the first in the order of checks. A refusal consumed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Fewer than 1 or more units than the tier's limit in one click.
+    /// The click asks for no unit, or for more units than the tier's limit.
     #[error("units must be from 1 to {}", limit.0)]
     BadUnits {
         /// Most units that a click of this tier may ask for.
@@ -36,13 +36,13 @@ pub enum Refusal {
     /// Fewer units than asked for are free.
     #[error("not enough units are left")]
     SoldOut {
-        /// Units nobody holds; more than 0 when fewer than asked for remain.
+        /// Units that nobody holds; more than 0 when some remain, but fewer than asked for.
         left: Units,
     },
-    /// Asked to wait where nobody need wait.
+    /// A member asked to wait although the sale has units.
     #[error("the sale has units; buy them instead of waiting")]
     NotSoldOut {
-        /// Units nobody holds.
+        /// Units that nobody holds.
         left: Units,
     },
     /// The member would hold more than the tier's limit.
@@ -53,7 +53,7 @@ pub enum Refusal {
         /// Units the member holds.
         held: Units,
     },
-    /// As many members wait as may wait.
+    /// The waitlist has no room for another member.
     #[error("the waitlist is full")]
     WaitlistFull,
     /// The sale cannot take orders at this moment: it was halted, or no seat is free.
@@ -62,7 +62,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// How many kinds there are.
+    /// How many kinds of refusal there are.
     pub const KINDS: usize = 12;
 
     /// The stable words that clients switch on, in the order of checks.

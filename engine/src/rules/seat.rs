@@ -5,13 +5,13 @@
 pub struct Seat(u32);
 
 impl Seat {
-    /// The seat with this index; a roster gives them out, tests and models make their own.
+    /// The seat with this index. A roster gives seats out; tests and models make their own.
     #[must_use]
     pub const fn new(index: u32) -> Self {
         Self(index)
     }
 
-    /// Place in tables.
+    /// The seat's place in tables.
     #[inline]
     #[must_use]
     pub const fn index(self) -> usize {

@@ -15,7 +15,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One more order.
+    /// Counts one more order.
     pub fn add(&mut self, units: Units) {
         self.orders += 1;
         self.units += u64::from(units.0);
@@ -53,7 +53,7 @@ impl Tallies {
         &self.0[Self::index(status)]
     }
 
-    /// As [`Tallies::of`], to change.
+    /// As [`Tallies::of`], but to be changed.
     ///
     /// # Panics
     /// For `Reserved`: such orders are not stored.
@@ -91,7 +91,8 @@ impl Tallies {
         holding.map(|status| self.sum(status).units).sum()
     }
 
-    /// Counts an order out of one state and into another; `None`: it was in none.
+    /// Counts an order out of one state and into another; `was` is `None` for an order that was in
+    /// none.
     pub fn count(&mut self, tier: Tier, units: Units, was: Option<Status>, is: Status) {
         if let Some(was) = was {
             self.of_mut(was)[tier].remove(units);

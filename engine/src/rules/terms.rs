@@ -73,17 +73,17 @@ pub struct Cents(pub u64);
 /// What a sale sells, to whom, how many and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// Its name.
+    /// The sale's name.
     pub id: SaleId,
-    /// What the room shows, 1 to 200 characters.
+    /// The title that members see, 1 to 200 characters.
     pub title: String,
     /// Price of one unit.
     pub price: Cents,
     /// ISO 4217 code, three capital letters.
     pub currency: String,
-    /// Units it starts with, 1 to 10,000,000.
+    /// Units that the sale starts with, 1 to 10,000,000.
     pub stock: Units,
-    /// When each tier may enter, and when it is over.
+    /// When each tier may enter, and when the sale is over.
     pub windows: Windows,
     /// Most units that a member of each tier may hold: 1 to 65,535 where the tier has a window.
     pub limits: PerTier<Units>,
@@ -97,13 +97,13 @@ pub enum BadTerms {
     /// The title is empty or over 200 characters.
     #[error("1 to 200 characters, no control characters")]
     Title,
-    /// Not three capital letters.
+    /// The currency is not three capital letters.
     #[error("three capital letters, as in ISO 4217")]
     Currency,
-    /// Over what a payment could carry.
+    /// The price is over what a payment could carry.
     #[error("0 to 1,000,000,000,000")]
     Price,
-    /// Zero, or over 10,000,000.
+    /// The stock is zero, or over 10,000,000.
     #[error("1 to 10,000,000 units")]
     Stock,
     /// The windows do not fit each other.
@@ -112,7 +112,7 @@ pub enum BadTerms {
     /// A tier with a window has no limit, or one over 65,535.
     #[error("{0} has a window and needs a limit of 1 to 65,535 units")]
     Limit(Tier),
-    /// Zero, or over 30 days.
+    /// The time to pay is zero, or over 30 days.
     #[error("1 to 2,592,000 seconds")]
     PayWithin,
 }
@@ -140,7 +140,7 @@ impl Terms {
     /// The most units that one member may ever hold in a sale.
     pub const LIMIT_MAX: Units = Units(65_535);
 
-    /// Everything that is wrong with them; nothing for terms that make a sale.
+    /// Everything that is wrong with the terms; empty for terms that make a sale.
     #[must_use]
     pub fn faults(&self) -> Vec<BadTerms> {
         let mut faults = Vec::new();
@@ -170,7 +170,7 @@ impl Terms {
     }
 
     /// Most units that one click of this tier may ask for. A tier that is not admitted has no limit
-    /// of its own: it is to hear that it is not admitted, whatever it asks for.
+    /// of its own: its clicks are to be refused as not admitted, and not for their units.
     #[inline]
     #[must_use]
     pub fn click_units_max(&self, tier: Tier) -> Units {

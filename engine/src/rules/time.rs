@@ -1,4 +1,4 @@
-//! Time: an instant as it is kept and compared. What time it is, `clock.rs` says.
+//! Time: an instant as it is kept and compared. `clock.rs` says what time it is.
 
 use serde::{Deserialize, Serialize};
 use std::ops::Add;

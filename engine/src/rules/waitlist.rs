@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 /// One member who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiter {
-    /// Who.
+    /// The member's seat.
     pub seat: Seat,
     /// The tier when they joined.
     pub tier: Tier,
@@ -18,13 +18,14 @@ pub struct Waiter {
     pub place: u64,
 }
 
-/// Who waits in one sale.
+/// The members who wait in one sale.
 #[derive(Debug, Default)]
 pub struct Waitlist {
-    /// Each tier by `place`.
+    /// The waiting members of each tier, by `place`.
     lines: PerTier<VecDeque<Waiter>>,
     by_seat: HashMap<Seat, (Tier, u64)>,
-    /// The order that is on its way to a member; the store has their wish until it has the order.
+    /// The number of the order that is on its way to a member; the store keeps their wish until it
+    /// has the order.
     offered: HashMap<Seat, u64>,
     last_place: u64,
 }
@@ -39,8 +40,9 @@ impl Waitlist {
         self.last_place
     }
 
-    /// Adds a member; one who waits already keeps the place and the wish that they have, and one to
-    /// whom an order is on its way waits no more: the order takes their wish off the list.
+    /// Adds a member. A member who waits already keeps the place and the wish that they have. A
+    /// member to whom an order is on its way is not added: that order takes their wish off the
+    /// waitlist.
     pub fn join(&mut self, waiter: Waiter) {
         self.last_place = self.last_place.max(waiter.place);
         if self.by_seat.contains_key(&waiter.seat) || self.is_offered(waiter.seat) {
@@ -48,12 +50,14 @@ impl Waitlist {
         }
         self.by_seat.insert(waiter.seat, (waiter.tier, waiter.place));
         let line = &mut self.lines[waiter.tier];
-        // Nearly always at the end: places are written down in the order in which they were given.
+        // The member nearly always goes to the end: places are written down in the order in which
+        // they were given.
         let at = line.partition_point(|other| other.place < waiter.place);
         line.insert(at, waiter);
     }
 
-    /// The member is served: this order is on its way to them until [`Waitlist::offer_settled`].
+    /// Takes a member who is served off the waitlist: this order is on its way to them until
+    /// [`Waitlist::offer_settled`].
     pub fn serve(&mut self, seat: Seat, number: u64) {
         if self.leave(seat).is_some() {
             self.offered.insert(seat, number);
@@ -66,7 +70,7 @@ impl Waitlist {
         self.offered.get(&seat) == Some(&number)
     }
 
-    /// The store has decided the order that was offered.
+    /// Notes that the store has decided the order that the member was offered.
     pub fn offer_settled(&mut self, seat: Seat) {
         self.offered.remove(&seat);
     }
@@ -77,7 +81,7 @@ impl Waitlist {
         self.offered.contains_key(&seat)
     }
 
-    /// Removes everyone who waits, in the order of service.
+    /// Removes all members who wait, and returns them in the order of service.
     pub fn dissolve(&mut self) -> Vec<Waiter> {
         let waiters = self.iter().copied().collect();
         self.lines = PerTier::default();
@@ -92,7 +96,8 @@ impl Waitlist {
         self.lines[tier].remove(at.expect("who is known by seat stands in a line"))
     }
 
-    /// The member's wish, and how many are served before them, plus one.
+    /// The member's wish, and their position: the number of members who are served before them,
+    /// plus one.
     #[must_use]
     pub fn position(&self, seat: Seat) -> Option<(Waiter, usize)> {
         let (tier, place) = *self.by_seat.get(&seat)?;
@@ -104,15 +109,15 @@ impl Waitlist {
         Some((line[at], before + at + 1))
     }
 
-    /// Who is to be served when `units` have come back: the first, higher tiers first and each tier
-    /// by arrival, whose wish is not larger than that. Who wants more goes on waiting in their place.
+    /// The member to serve when `units` have come back: the first in the order of service whose
+    /// wish is not larger than that. A member who wants more goes on waiting in their place.
     #[must_use]
     pub fn first_within(&self, units: Units) -> Option<Waiter> {
         let in_order = Tier::ALL.into_iter().rev().flat_map(|tier| &self.lines[tier]);
         in_order.into_iter().find(|waiter| waiter.units <= units).copied()
     }
 
-    /// Everyone who waits, in the order in which they are served.
+    /// All members who wait, in the order of service: higher tiers first, and each tier by arrival.
     pub fn iter(&self) -> impl Iterator<Item = &Waiter> {
         Tier::ALL.into_iter().rev().flat_map(|tier| &self.lines[tier])
     }
@@ -123,7 +128,7 @@ impl Waitlist {
         self.by_seat.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether no member waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_seat.is_empty()

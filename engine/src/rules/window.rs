@@ -22,7 +22,7 @@ pub struct Entered(());
 /// Why windows do not make a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadWindows {
-    /// Nobody could buy.
+    /// No tier has a window, so no member could buy.
     #[error("at least one tier needs a window")]
     NoTier,
     /// A higher tier would wait longer than a lower one.

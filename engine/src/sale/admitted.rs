@@ -1,5 +1,5 @@
-//! Admitted: an order that is certain and not yet written down. Only such a thing goes on the queue, so
-//! the queue enforces windows, limits and stock by its type.
+//! Admitted: an order that is certain and not yet written down. Only an `Admitted` goes on the
+//! queue, so the queue enforces windows, limits and stock by its type.
 
 use super::aside::Taken;
 use super::click::Click;
@@ -42,7 +42,7 @@ impl<'a> Admitted<'a> {
     }
 
     /// An offer's order: the limit is claimed, the units lay aside. The switches are read after the
-    /// units were taken: nothing is offered once a pause or a close has answered.
+    /// units were taken: nothing is offered once a pause or a close has returned.
     ///
     /// # Errors
     /// [`Refusal::Paused`] or [`Refusal::Closed`]; limit and units have gone back.
@@ -60,14 +60,14 @@ impl<'a> Admitted<'a> {
         Ok(Self { click, claim, source: Source::Aside(taken) })
     }
 
-    /// What was clicked, or waited for.
+    /// The click, or the wish of a member who waited.
     #[inline]
     #[must_use]
     pub fn wish(&self) -> Click {
         self.click
     }
 
-    /// Limit and units belong to an order on the queue now.
+    /// Gives the limit and the units over to an order on the queue.
     #[inline]
     pub(super) fn keep(self) {
         self.claim.keep();

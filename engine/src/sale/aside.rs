@@ -1,4 +1,4 @@
-//! Aside: units that came back while somebody waits. They are offered to the waitlist first, and no
+//! Aside: units that came back while a member waits. They are offered to the waitlist first, and no
 //! click can take them before that.
 
 use crate::rules::units::Units;
@@ -6,11 +6,11 @@ use crate::sync::{AtomicU64, Ordering};
 
 const SOMEBODY_WAITS: u64 = 1 << 63;
 
-/// Units that are taken from the stock and in no order. Without anyone who waits there are none.
+/// Units that are taken from the stock and in no order. While no member waits there are none.
 #[derive(Debug, Default)]
 pub struct Aside {
-    /// Bit 63: somebody waits; the rest: units. One word, so that no unit is put aside for a waitlist
-    /// that has just become empty.
+    /// Bit 63: a member waits; the rest: units. One word, so that no unit is put aside for a
+    /// waitlist that has just become empty.
     word: AtomicU64,
 }
 
@@ -19,21 +19,21 @@ fn units(word: u64) -> Units {
 }
 
 impl Aside {
-    /// From now on somebody waits.
+    /// From now on a member waits.
     pub fn begin(&self) {
         // Ordering: AcqRel, as in `put`: units travel through this word in both directions.
         self.word.fetch_or(SOMEBODY_WAITS, Ordering::AcqRel);
     }
 
-    /// Nobody waits any more; gives the units that lie here, which are the caller's now.
+    /// From now on no member waits. Returns the units that lie here; they are the caller's now.
     #[must_use]
     pub fn end(&self) -> Units {
-        // Ordering: AcqRel, paired with the Release in `put`: who sells these units next must also
-        // see what their last owner wrote before it gave them up.
+        // Ordering: AcqRel, paired with the Release in `put`: the next holder of these units must
+        // also see what their last holder wrote before it gave them up.
         units(self.word.swap(0, Ordering::AcqRel))
     }
 
-    /// Lays units aside; `false` if nobody waits, and then they are still the caller's.
+    /// Lays units aside. Returns `false` if no member waits; the units are then still the caller's.
     #[must_use]
     pub fn put(&self, more: Units) -> bool {
         // Ordering: Relaxed, a first guess for the exchange.
@@ -76,7 +76,7 @@ impl Aside {
         None
     }
 
-    /// Takes all that lies here; whoever waits goes on waiting.
+    /// Takes all units that lie here; members who wait go on waiting.
     #[must_use]
     pub fn take_all(&self) -> Units {
         // Ordering: AcqRel, as in `end`.
@@ -86,13 +86,13 @@ impl Aside {
     /// Units that lie here.
     #[must_use]
     pub fn units(&self) -> Units {
-        // Ordering: Relaxed, for whoever looks; `take` decides.
+        // Ordering: Relaxed, the caller only looks at the count; `take` decides.
         units(self.word.load(Ordering::Relaxed))
     }
 }
 
-/// Units taken from those that lay aside; laid back when dropped unless kept. Only the task that serves
-/// the members who wait takes any, so somebody still waits when they are laid back.
+/// Units taken from those that lay aside; laid back when dropped unless kept. Only the task that
+/// serves the members who wait takes any, so a member still waits when they are laid back.
 #[must_use = "dropping it lays its units back"]
 #[derive(Debug)]
 pub struct Taken<'a> {
@@ -101,7 +101,7 @@ pub struct Taken<'a> {
 }
 
 impl Taken<'_> {
-    /// How many.
+    /// How many units were taken.
     #[must_use]
     pub fn units(&self) -> Units {
         self.units

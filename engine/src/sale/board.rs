@@ -16,14 +16,14 @@ use membership::Tier;
 #[derive(Debug, Default)]
 struct Slot {
     /// Bits 0..32 seat; 32..64 the seat's order before this one, as its index plus one: `UNLINKED`
-    /// until the confirmer has looked, `FIRST` if there is none.
+    /// until the confirmer has linked it, `FIRST` if there is none.
     seat_and_link: AtomicU64,
     /// Bits 0..48 reserved at, in milliseconds; 48..64 units.
     arrival: AtomicU64,
-    /// Bits 0..48 when it came to its status, in milliseconds; 48..56 tier; 56..64 status, 0 while
-    /// unwritten.
+    /// Bits 0..48 when the order entered its status, in milliseconds; 48..56 tier; 56..64 status, 0
+    /// while unwritten.
     state: AtomicU64,
-    /// When it was confirmed, in milliseconds, once its status has gone beyond that.
+    /// When the order was confirmed, in milliseconds; written once its status goes beyond that.
     confirmed_at: AtomicU64,
 }
 
@@ -61,16 +61,17 @@ impl Board {
     /// Writes down a reserved order.
     ///
     /// # Panics
-    /// When the number is not from this board on, or 4,294,967,294 orders further.
+    /// When the number is below [`Board::first_number`], or 4,294,967,294 or more above it.
     #[inline]
     pub fn write(&self, order: &Order) {
         let slot = self.slots.get_or_grow(self.index(order.number));
         let seat_and_link = u64::from(UNLINKED) << 32 | u64::from(order.seat.number());
         let arrival = u64::from(order.units.0) << 48 | (order.reserved_at.0 & AT_MASK);
-        // Ordering: Relaxed, published by the store to `state`.
+        // Ordering: Relaxed, published by the write to `state`.
         slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
         slot.arrival.store(arrival, Ordering::Relaxed);
-        // Ordering: Release, paired with the Acquire in `read_slot`: who sees a status sees the order.
+        // Ordering: Release, paired with the Acquire in `read_slot`: a thread that sees a status
+        // also sees the order.
         slot.state.store(state(Status::Reserved, order.tier, Millis(0)), Ordering::Release);
     }
 
@@ -81,8 +82,8 @@ impl Board {
         index.expect("a process takes fewer than 4,294,967,294 orders")
     }
 
-    /// Links an order to its seat's order before it. Only the confirmer may call this, once an
-    /// order: there is one writer, so plain stores do.
+    /// Links an order to its seat's order before it. Only the confirmer may call this, once per
+    /// order: there is one writer, so plain writes are enough.
     pub(crate) fn link(&self, order: &Order) {
         let index = self.index(order.number);
         let newest = self.newest.get_or_grow(order.seat.index());
@@ -93,18 +94,19 @@ impl Board {
             link => link,
         };
         let seat_and_link = u64::from(before) << 32 | u64::from(order.seat.number());
-        // Ordering: Relaxed, published by the store to `newest`.
+        // Ordering: Relaxed, published by the write to `newest`.
         slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
         let link = u32::try_from(index + 1).expect("`index` is below FIRST");
-        // Ordering: Release, paired with the Acquire in `orders_of`: who follows the chain to this
-        // slot sees where it goes on.
+        // Ordering: Release, paired with the Acquire in `orders_of`: a thread that follows the
+        // chain to this slot sees where it goes on.
         newest.store(link, Ordering::Release);
         // Ordering: Relaxed, this thread wrote it last.
         let mut below = self.linked_below.load(Ordering::Relaxed);
         while self.is_linked(below) {
             below += 1;
         }
-        // Ordering: Release, paired with the Acquire in `orders_of`: the chains hold all below.
+        // Ordering: Release, paired with the Acquire in `orders_of`: the chains contain every order
+        // below this index.
         self.linked_below.store(below, Ordering::Release);
     }
 
@@ -118,11 +120,11 @@ impl Board {
 
     /// A seat's orders, in no particular order. `end` is the number after the last to look at.
     ///
-    /// Those not linked yet are found by looking at every order since; that is what the confirmer
-    /// has not taken in, a few milliseconds' worth.
+    /// Orders that are not linked yet are found by looking at every order since the last linked
+    /// one. These are the orders that the confirmer has not taken in, a few milliseconds' worth.
     pub(crate) fn orders_of(&self, seat: Seat, end: u64) -> Vec<Order> {
-        // Ordering: Acquire, paired with the Release in `link`. Read before the chain: an order that
-        // is linked in between is found both ways and not missed.
+        // Ordering: Acquire, paired with the Release in `link`. It is read before the chain, so
+        // that an order that is linked in between is not missed: it counts as not linked yet.
         let below = self.linked_below.load(Ordering::Acquire);
         let mut orders = Vec::new();
         // Ordering: Acquire, paired with the Release in `link`.
@@ -151,8 +153,8 @@ impl Board {
         self.read_slot(self.slots.get(index)?, number)
     }
 
-    /// Moves an order forward in its life. Gives it as it was before to the one call that did it;
-    /// `None` if it had come as far already.
+    /// Moves an order forward in its life. Returns the order as it was before to the one call that
+    /// moved it; `None` if the order had come as far already.
     pub fn advance(&self, number: u64, status: Status, at: Millis) -> Option<Order> {
         let slot = self.slots.get(usize::try_from(number.checked_sub(self.first_number)?).ok()?)?;
         loop {
@@ -162,14 +164,15 @@ impl Board {
             }
             if before.status == Status::Confirmed {
                 let confirmed_at = before.settled_at.unwrap_or_default().0;
-                // Ordering: Relaxed, published by the exchange below. Whoever else moves the order on
-                // from here writes the same.
+                // Ordering: Relaxed, published by the exchange below. Another thread that moves the
+                // order on from here writes the same value.
                 slot.confirmed_at.store(confirmed_at, Ordering::Relaxed);
             }
             let from = state(before.status, before.tier, before.changed_at.unwrap_or_default());
             let to = state(status, before.tier, at);
-            // Ordering: Release, paired with the Acquire in `read_slot`: who reads a status also sees
-            // all that led to it. On failure it is read again, with Acquire.
+            // Ordering: Release, paired with the Acquire in `read_slot`: a thread that reads a
+            // status also sees all that led to it. On failure the status is read again, with
+            // Acquire.
             let moved = slot.state.compare_exchange(from, to, Ordering::Release, Ordering::Relaxed);
             if moved.is_ok() {
                 return Some(before);
@@ -189,7 +192,8 @@ impl Board {
         let arrival = slot.arrival.load(Ordering::Relaxed);
         let changed_at = (status != Status::Reserved).then_some(Millis(state & AT_MASK));
         let settled_at = if status.steps() > 1 {
-            // Ordering: Relaxed, as above. 0 where it was never seen as confirmed.
+            // Ordering: Relaxed, as above. The value is 0 where the order was never seen as
+            // confirmed.
             let confirmed_at = slot.confirmed_at.load(Ordering::Relaxed);
             (confirmed_at > 0).then_some(Millis(confirmed_at))
         } else {

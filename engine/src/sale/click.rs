@@ -1,4 +1,4 @@
-//! Click: what a sale judges, and what an accepted one became.
+//! Click: what a sale judges, and what an accepted click became.
 
 use crate::rules::key::IdempotencyKey;
 use crate::rules::seat::Seat;
@@ -8,7 +8,7 @@ use membership::Tier;
 /// A member's wish to buy; seat and tier are vouched for by the member's session.
 #[derive(Debug, Clone, Copy)]
 pub struct Click {
-    /// The member.
+    /// The member's seat.
     pub seat: Seat,
     /// The member's tier at this instant.
     pub tier: Tier,
@@ -18,7 +18,7 @@ pub struct Click {
     pub key: Option<IdempotencyKey>,
 }
 
-/// A click was accepted: this order is the member's.
+/// The answer to an accepted click: this order is the member's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
     /// The order's number.

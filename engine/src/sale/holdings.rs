@@ -6,19 +6,19 @@ use crate::sale::table::Table;
 use crate::sync::{AtomicU16, Ordering};
 
 /// Units that one seat holds: those of its orders that are reserved or sold, and of clicks being
-/// judged. It never passes the limit that its claims were made under.
+/// judged. The count never exceeds the limit under which its claims were made.
 type Row = AtomicU16;
 
 /// Units that a seat wants more of a sale.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// So many.
+    /// How many units the seat wants.
     pub units: Units,
-    /// With them the seat may hold so many.
+    /// The most units that the seat may hold, these included.
     pub limit: Units,
 }
 
-/// Who holds how much of one sale.
+/// How many units each seat holds in one sale.
 #[derive(Debug)]
 pub struct Holdings {
     rows: Table<Row>,
@@ -31,7 +31,7 @@ impl Default for Holdings {
 }
 
 impl Holdings {
-    /// Nobody holds anything.
+    /// Holdings in which no seat holds a unit.
     #[must_use]
     pub fn new() -> Self {
         Self { rows: Table::new() }
@@ -40,8 +40,8 @@ impl Holdings {
     /// Units that the seat holds.
     #[must_use]
     pub fn held(&self, seat: Seat) -> Units {
-        // Ordering: Acquire, paired with the Release in `claim`: who sees a claim also sees the
-        // idempotency key that its click wrote down before.
+        // Ordering: Acquire, paired with the Release in `claim`: a thread that sees a claim also
+        // sees the idempotency key that its click wrote down before.
         let held = |row: &Row| row.load(Ordering::Acquire);
         Units(self.rows.get(seat.index()).map_or(0, |row| u32::from(held(row))))
     }
@@ -49,7 +49,7 @@ impl Holdings {
     /// Takes units of the seat's limit.
     ///
     /// # Errors
-    /// The units that it holds, when it would hold more than the limit.
+    /// The units that the seat holds, when it would hold more than the limit.
     #[inline]
     pub fn claim(&self, seat: Seat, wanted: Wanted) -> Result<Claim<'_>, Units> {
         let Wanted { units, limit } = wanted;
@@ -75,7 +75,7 @@ impl Holdings {
         }
     }
 
-    /// Returns units of an order that ended without a sale.
+    /// Takes units off the seat's holdings, when its order no longer holds them.
     ///
     /// # Panics
     /// When the seat holds fewer: units were given back twice.
@@ -84,7 +84,7 @@ impl Holdings {
         give_back(row, units);
     }
 
-    /// Sets what a seat held before a restart. Only while nobody buys yet.
+    /// Sets what a seat held before a restart. Call it only before the first click.
     pub(crate) fn restore(&self, seat: Seat, units: Units) {
         let held = u16::try_from(units.0).expect("no limit is over 65,535 units");
         // Ordering: Relaxed, the sale is published to other threads afterwards, by a lock.
@@ -109,7 +109,7 @@ pub struct Claim<'a> {
 }
 
 impl Claim<'_> {
-    /// How many units of the limit.
+    /// How many units of the limit were claimed.
     #[inline]
     #[must_use]
     pub fn units(&self) -> Units {

@@ -45,7 +45,7 @@ impl Keys {
         }
     }
 
-    /// Writes a key down as being judged; `None` when a twin of the click was faster.
+    /// Writes a key down as being judged; `None` when another click with this key was faster.
     pub(crate) fn begin(&self, seat: Seat, key: IdempotencyKey, units: Units) -> Option<Begun<'_>> {
         let known = Known { units, number: None };
         let inserted = self.map.pin().try_insert((seat, key), known).is_ok();
@@ -66,7 +66,7 @@ impl Keys {
     }
 }
 
-/// A key being judged; forgotten when dropped unless its order is known.
+/// A key whose click is being judged; forgotten when dropped unless its order is known.
 #[must_use = "dropping it forgets the key"]
 #[derive(Debug)]
 pub(crate) struct Begun<'a> {

@@ -53,7 +53,7 @@ pub struct Meter {
     accepted: [Count; 5],
     /// By state, in the order of [`Status::STORED`], and by tier.
     stored: [[Count; 5]; 6],
-    /// From the click to the store's word, in milliseconds.
+    /// From the click to the verdict, in milliseconds.
     confirm_ms: Mutex<Histogram<u64>>,
 }
 
@@ -64,13 +64,13 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// Everything at zero.
+    /// A meter with every counter at zero.
     #[must_use]
     pub fn new() -> Self {
         Self::resume(&Tallies::default())
     }
 
-    /// Goes on from what former processes stored.
+    /// A meter that goes on from what former processes stored.
     #[must_use]
     pub fn resume(stored: &Tallies) -> Self {
         let histogram = Histogram::new_with_bounds(1, 3_600_000, 2);
@@ -88,15 +88,16 @@ impl Meter {
         self.accepted[order.tier as usize].add(order.units);
     }
 
-    /// Counts a refused click. `Sale::buy` leaves that to its caller: a refusal writes nothing.
+    /// Counts a refused click. The caller of `Sale::buy` does this, so that `buy` itself writes
+    /// nothing when it refuses.
     #[inline]
     pub fn refuse(&self, refusal: &Refusal) {
         // Ordering: Relaxed, a count publishes nothing but itself.
         self.stripes[stripe()].refused[refusal.kind()].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a step in an order's life. Out of the old state first: so no order is ever counted
-    /// twice, and one that is in between counts as reserved.
+    /// Counts a step in an order's life. The order is counted out of its old state first, so that
+    /// no order is ever counted twice; an order in between counts as reserved.
     pub(crate) fn count_step(&self, tier: Tier, units: Units, was: Status, is: Status) {
         if was != Status::Reserved {
             self.stored[Tallies::index(was)][tier as usize].remove(units);
@@ -104,7 +105,7 @@ impl Meter {
         self.stored[Tallies::index(is)][tier as usize].add(units);
     }
 
-    /// Records how long orders of one batch waited for the store's word.
+    /// Records how long orders of one batch waited for their verdicts.
     pub fn confirmed_after(&self, waits: impl Iterator<Item = Duration>) {
         let mut histogram = self.confirm_ms.lock();
         for waited in waits {
@@ -113,7 +114,7 @@ impl Meter {
         }
     }
 
-    /// Accepted orders by tier, but for those still on the queue.
+    /// Accepted orders by tier, without those that are still on the queue.
     #[must_use]
     pub fn accepted(&self) -> PerTier<Tally> {
         PerTier(self.accepted.each_ref().map(Count::read))
@@ -138,7 +139,8 @@ impl Meter {
         sum
     }
 
-    /// Click to verdict in milliseconds: how many, and the values at the given quantiles (0 to 1).
+    /// The time from click to verdict in milliseconds: how many were measured, and the values at
+    /// the given quantiles (0 to 1).
     #[must_use]
     pub fn confirm_ms<const N: usize>(&self, quantiles: [f64; N]) -> (u64, [u64; N]) {
         let histogram = self.confirm_ms.lock();

@@ -1,26 +1,26 @@
-//! Phase: where a sale stands, for those who look at it.
+//! Phase: where a sale stands, for the pages that watch it.
 
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::sale::stock::Level;
 
-/// Where a sale stands, for those who look at it.
+/// Where a sale stands, for the pages that watch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// No tier may enter yet.
     Scheduled,
     /// Some tier may buy.
     Open,
-    /// The operator has paused it.
+    /// The operator has paused the sale.
     Paused,
     /// No unit is free.
     SoldOut,
-    /// It is over.
+    /// The sale is over.
     Closed,
 }
 
 impl Phase {
-    /// The word for it in JSON.
+    /// The word for the phase in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

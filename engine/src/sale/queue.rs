@@ -1,7 +1,7 @@
 //! The order queue: reserved orders that the store has not confirmed yet.
 //!
-//! It never refuses: each order in it holds at least one unit, so the stock bounds it. Its only
-//! consumer is the confirmer.
+//! The queue never refuses an order: each one in it holds at least one unit, so the stock bounds
+//! the queue. The confirmer is its only consumer.
 
 use crate::rules::key::IdempotencyKey;
 use crate::sale::admitted::Admitted;
@@ -35,8 +35,8 @@ impl OrderQueue {
         Self { orders: SegQueue::new() }
     }
 
-    /// Hands an order over: limit and units are its own from now on. Its slot on the board, under
-    /// this number, must be written before.
+    /// Hands an order over to the confirmer; its limit and units stay taken. Its slot on the board,
+    /// under this number, must be written before.
     #[inline]
     pub fn push(&self, admitted: Admitted<'_>, number: u64) {
         let key = admitted.wish().key;
@@ -50,13 +50,13 @@ impl OrderQueue {
         self.orders.pop()
     }
 
-    /// Orders waiting.
+    /// The number of orders that wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.orders.len()
     }
 
-    /// Whether none waits.
+    /// Whether no order waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

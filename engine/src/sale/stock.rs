@@ -1,8 +1,8 @@
 //! Stock: units that nobody holds, and the tokens that take some.
 //!
-//! One word carries how many are left, how many there ever were, and whether anything may be taken
-//! at all. So whoever reads it sees left and total of one instant, and a close that has returned
-//! lets no reservation through.
+//! One atomic word carries how many units are left, how many there are in all, and whether any may
+//! be taken. So a thread that reads it sees left and total of one instant, and no reservation
+//! succeeds once a close has returned.
 
 use crate::rules::refusal::Refusal;
 use crate::rules::terms::Terms;
@@ -25,12 +25,12 @@ pub struct Stock {
     word: CachePadded<AtomicU64>,
 }
 
-/// How many units there are.
+/// How many units a sale has.
 #[derive(Debug, Clone, Copy)]
 pub struct Counts {
-    /// In all, held or not.
+    /// Units in all, held or not.
     pub total: Units,
-    /// Nobody holds these.
+    /// Units that nobody holds.
     pub left: Units,
 }
 
@@ -39,7 +39,7 @@ pub struct Counts {
 pub struct Level(u64);
 
 impl Level {
-    /// Units nobody holds.
+    /// Units that nobody holds.
     #[inline]
     #[must_use]
     pub const fn left(self) -> Units {
@@ -52,7 +52,7 @@ impl Level {
         Units((self.0 >> TOTAL_AT & COUNT_MASK) as u32)
     }
 
-    /// Units that somebody holds.
+    /// Units that are taken: by orders, by clicks being judged, or aside.
     #[must_use]
     pub const fn taken(self) -> Units {
         Units(self.total().0 - self.left().0)
@@ -91,7 +91,7 @@ impl Level {
         Self(self.0 | CLOSED * is_over as u64)
     }
 
-    /// Paused, closed, sold out, in the order of checks.
+    /// Checks whether the sale is paused, closed or sold out, in this order.
     ///
     /// # Errors
     /// The first [`Refusal`] that holds.
@@ -118,7 +118,7 @@ impl fmt::Debug for Level {
 }
 
 impl Stock {
-    /// All units free.
+    /// A stock in which all units are free.
     ///
     /// # Panics
     /// When `total` is over [`Terms::STOCK_MAX`].
@@ -127,7 +127,7 @@ impl Stock {
         Self::resume(Counts { total, left: total })
     }
 
-    /// Some units held already.
+    /// A stock in which some units are held already.
     ///
     /// # Panics
     /// When more are left than there are, or when there are more than [`Terms::STOCK_MAX`]: such a sale
@@ -146,15 +146,16 @@ impl Stock {
     #[inline]
     #[must_use]
     pub fn level(&self) -> Level {
-        // Ordering: Acquire, paired with the Release in `give_back`. Who sees units
-        // come back also sees what their last owner wrote before giving them up.
+        // Ordering: Acquire, paired with the Release in `give_back`. A thread that sees units come
+        // back also sees what their last holder wrote before it gave them up.
         Level(self.word.load(Ordering::Acquire))
     }
 
     /// Takes units, all or none.
     ///
     /// # Errors
-    /// The [`Refusal`] of the instant at which it was refused: paused, closed, sold out or halted.
+    /// The [`Refusal`] that was true at one instant during this call: paused, closed, sold out or
+    /// halted.
     #[inline]
     pub fn reserve(&self, units: Units) -> Result<Reservation<'_>, Refusal> {
         let mut level = self.level();
@@ -164,9 +165,10 @@ impl Stock {
                 return Err(Refusal::Busy);
             }
             let next = level.0 - u64::from(units.0);
-            // Ordering: AcqRel. Acquire pairs with the Release in `give_back`: the next owner sees
-            // all that the last one wrote. Release keeps the claim made before visible to whoever
-            // learns from this word that the units are gone. On failure only the value is used.
+            // Ordering: AcqRel. Acquire pairs with the Release in `give_back`: the next holder sees
+            // all that the last holder wrote. Release keeps the claim made before visible to a
+            // thread that learns from this word that the units are gone. On failure only the value
+            // is used.
             match self.word.compare_exchange_weak(
                 level.0,
                 next,
@@ -179,19 +181,20 @@ impl Stock {
         }
     }
 
-    /// Returns units that were reserved.
+    /// Puts units back that were reserved.
     ///
     /// # Panics
     /// When more would be left than there are: units were given back twice.
     pub(crate) fn give_back(&self, units: Units) {
-        // Ordering: Release, paired with the Acquire in `reserve`. Whoever takes these units next
-        // must also see what their last owner wrote before it gave them up.
+        // Ordering: Release, paired with the Acquire in `reserve`. The next holder of these units
+        // must also see what their last holder wrote before it gave them up.
         let before = Level(self.word.fetch_add(u64::from(units.0), Ordering::Release));
         assert!(units <= before.taken(), "{units} given back to {before:?}: more than were taken");
     }
 
-    /// Raises the total to `total`; a lower or equal total changes nothing, so repeating a top-up is
-    /// harmless. Gives the units that were added: they are taken, and the caller's to give back.
+    /// Raises the total to `total`; a lower or equal total changes nothing, so repeating a top-up
+    /// is harmless. Returns the units that were added: they count as taken, and the caller is to
+    /// give them back.
     ///
     /// # Panics
     /// When `total` is over [`Terms::STOCK_MAX`]: the store does not grant such a top-up.
@@ -220,7 +223,7 @@ impl Stock {
         Level(self.word.fetch_and(!COUNT_MASK, Ordering::AcqRel)).left()
     }
 
-    /// Stops or lets go on. A reservation that was made before stays.
+    /// Pauses the sale, or lets it go on. A reservation that was made before stays.
     pub fn set_paused(&self, paused: bool) {
         if paused { self.turn_on(PAUSED) } else { self.turn_off(PAUSED) }
     }
@@ -230,20 +233,20 @@ impl Stock {
         self.turn_on(CLOSED);
     }
 
-    /// Takes no more orders: the store will not confirm them for this process.
+    /// Halts the sale: the store will not confirm orders for this process.
     pub fn halt(&self) {
         self.turn_on(HALTED);
     }
 
-    /// Takes orders again: the store confirms them for this process after all.
+    /// Ends a halt: the store confirms orders for this process after all.
     #[cfg(not(flash_loom))]
     pub(crate) fn go_on(&self) {
         self.turn_off(HALTED);
     }
 
     fn turn_on(&self, switch: u64) {
-        // Ordering: AcqRel, so that the caller sees every reservation that came before, and a reader
-        // of the switch sees what led to it.
+        // Ordering: AcqRel, so that the caller sees every reservation that came before, and a
+        // thread that reads the switch sees what led to it.
         self.word.fetch_or(switch, Ordering::AcqRel);
     }
 
@@ -262,7 +265,7 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// How many.
+    /// How many units were reserved.
     #[inline]
     #[must_use]
     pub fn units(&self) -> Units {

@@ -1,7 +1,7 @@
 //! Vouch: until when clicks may be accepted, because the store takes the orders of this process.
 //!
-//! A process that was held up beyond that instant must not promise anything when it goes on, and when
-//! orders pile up, the lower tiers are shed first.
+//! A process that was delayed beyond that instant must not promise anything when it goes on, and
+//! when orders pile up, the lower tiers are shed first.
 
 use crate::rules::time::Millis;
 use crate::sync::{AtomicU64, Ordering};
@@ -16,11 +16,11 @@ pub struct Vouch(u64);
 const UNTIL_BITS: u32 = 48;
 
 impl Vouch {
-    /// For ever, for every tier.
+    /// Vouches for every tier, for ever.
     pub const ALWAYS: Self = Self(Millis::MAX.0);
 
-    /// Until this instant for diamond, and for each lower tier this much sooner than for the next
-    /// higher one; at most 65,535 ms.
+    /// Vouches for diamond until this instant, and for each lower tier this much less long than for
+    /// the next higher one; at most 65,535 ms less.
     #[must_use]
     pub fn new(until: Millis, sooner_by_tier: Duration) -> Self {
         let sooner_ms = u64::try_from(sooner_by_tier.as_millis()).unwrap_or(u64::MAX).min(0xffff);
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Vouch {
     }
 }
 
-/// The confirmer's latest word, which every click reads.
+/// The confirmer's latest vouch, which every click reads.
 #[derive(Debug)]
 pub(super) struct Vouched(AtomicU64);
 

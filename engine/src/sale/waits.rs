@@ -9,8 +9,8 @@ use crate::sale::aside::Aside;
 use crate::sale::holdings::Wanted;
 
 impl Sale {
-    /// Whether a member may wait for units that come back: as for a click, but the sale must be sold
-    /// out. Takes nothing.
+    /// Checks whether a member may wait for units that come back. The checks are those of a click,
+    /// but the sale must be sold out. Nothing is taken.
     ///
     /// # Errors
     /// The first [`Refusal`] in the order of checks.
@@ -31,7 +31,8 @@ impl Sale {
         }
     }
 
-    /// Makes an order of units that came back, for a member who waited for them. Returns its number.
+    /// Makes an order of units that came back, for a member who waited for them. Returns the
+    /// order's number.
     ///
     /// # Errors
     /// [`Refusal::LimitReached`]; [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::Paused`] or
@@ -46,8 +47,8 @@ impl Sale {
         Ok(self.enqueue(now, Admitted::offer(wish, claim, taken, &self.stock)?))
     }
 
-    /// Raises the total to `total`; what that adds goes to those who wait, or on sale. Repeating a
-    /// top-up is harmless. Gives the units that were added.
+    /// Raises the total to `total`; the units that this adds go to waiting members, or on sale.
+    /// Repeating a top-up is harmless. Returns the units that were added.
     pub fn top_up(&self, total: Units) -> Units {
         let more = self.stock.grow_to(total);
         if more.0 > 0 {
@@ -56,21 +57,22 @@ impl Sale {
         more
     }
 
-    /// Units that came back and lie aside for those who wait.
+    /// Units that came back and lie aside for waiting members.
     #[must_use]
     pub fn aside(&self) -> &Aside {
         &self.aside
     }
 
-    /// Somebody waits: what is free now and what comes back is offered to them first. Only whoever
-    /// serves them may call this.
+    /// Begins to put units aside because a member waits: units that are free now and units that
+    /// come back are offered to waiting members first. Only a caller that has the waitlist to
+    /// itself may call this.
     pub fn set_aside(&self) {
         self.aside.begin();
         let left = self.stock.withdraw();
         assert!(self.aside.put(left), "only whoever serves them lets them wait no more");
     }
 
-    /// Puts on sale what the members who wait have left; they go on waiting.
+    /// Puts the units on sale that the members who wait have left; the members go on waiting.
     pub fn put_on_sale(&self) {
         let units = self.aside.take_all();
         if units.0 > 0 {
@@ -78,7 +80,8 @@ impl Sale {
         }
     }
 
-    /// Nobody waits any more: what lies aside is on sale, and so is what comes back.
+    /// Notes that no member waits any more: the units aside go on sale, and so do units that come
+    /// back.
     pub fn end_waiting(&self) {
         let units = self.aside.end();
         if units.0 > 0 {

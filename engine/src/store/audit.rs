@@ -38,9 +38,9 @@ pub struct SaleAudit {
     pub tallies: Tallies,
     /// Members who wait for units that come back.
     pub waiting: u64,
-    /// Members who hold something.
+    /// Members who hold units.
     pub holders: u64,
-    /// The outbox begins after this entry; those up to it were trimmed.
+    /// The outbox begins after this entry; the entries up to it were trimmed.
     pub trimmed_to: u64,
     /// One sentence for each thing that does not add up; the first 100.
     pub differences: Vec<String>,
@@ -53,7 +53,7 @@ impl SaleAudit {
         }
     }
 
-    /// A sale of which nothing can be said but this.
+    /// A sale that cannot be read; `why` is its only difference.
     pub(super) fn unreadable(sale: &SaleId, why: String) -> Self {
         Self {
             sale: sale.clone(),
@@ -95,7 +95,8 @@ fn audit_sale(rows: &dyn Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudit
         differences: Vec::new(),
     };
     let mut tallies = Tallies::default();
-    // Units and the highest limit so far: a member's tier may have changed between orders.
+    // Each member's units and highest limit so far: a member's tier may have changed between
+    // orders.
     let mut held: HashMap<MemberId, (u64, Units)> = HashMap::new();
     let mut states: HashMap<u64, (Status, u64)> = HashMap::new();
     rows.each_order(sale, 0, &mut |record| {
@@ -146,8 +147,9 @@ fn audit_sale(rows: &dyn Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudit
     Ok(found)
 }
 
-/// Exactly one entry for each step of each order, in order, without gaps but those that were written
-/// down. `states`: where each order is, and how far the outbox has told of it.
+/// Checks that the outbox has exactly one entry for each step of each order, in order, and no gaps
+/// but those that were written down. `states` says where each order is, and how far the outbox has
+/// told of it.
 fn audit_outbox(
     rows: &dyn Rows,
     sale: &SaleId,
@@ -192,7 +194,7 @@ fn audit_outbox(
     let gone = row.gaps.iter().filter(|gap| gap.to <= row.trimmed_to);
     let trimmed = row.trimmed_to - gone.map(|gap| gap.to - gap.after).sum::<u64>();
     if untold != trimmed {
-        // Which of them lost theirs by trimming is not known.
+        // It is not known which of these orders lost their entries by trimming.
         let behind = states.iter().filter(|(_, (status, told))| *told < status.steps());
         for number in behind.map(|(number, _)| number) {
             found.complain(format!("order {number} has no outbox entry for its last step"));

@@ -6,8 +6,8 @@ use super::{Record, StoreError};
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
 
-/// Moves a stored order on in its life, along `steps`; units go back with the step that ends its hold
-/// on them.
+/// Moves a stored order on in its life, along `steps`; its units go back with the step after which
+/// it no longer holds them.
 pub(super) fn advance(
     counters: &mut Counters,
     holder: &mut Holder,

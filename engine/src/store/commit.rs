@@ -6,7 +6,8 @@ use super::{Record, StoreError, Verdict};
 use crate::rules::order::Status;
 use crate::rules::units::Units;
 
-/// What a seller hears of an order without deciding it; `None` if it is to be decided now.
+/// The verdict on an order that is not to be decided: it is stored already, or another process
+/// sells the sale. `None` if the order is to be decided now.
 pub(super) fn known_verdict(
     counters: &Counters,
     epoch: u64,
@@ -33,7 +34,7 @@ pub(super) fn judge(counters: &Counters, holder: &Holder, units: Units, limit: U
     if fits { Status::Confirmed } else { Status::Released }
 }
 
-/// Counts an order in that was not stored before, and chains its record to the member's last one.
+/// Counts in an order that was not stored before, and chains its record to the member's last one.
 pub(super) fn count_in(
     counters: &mut Counters,
     holder: &mut Holder,

@@ -18,7 +18,7 @@ pub(super) struct Counters {
     pub(super) is_paused: bool,
     pub(super) is_closed: bool,
     pub(super) next_number: u64,
-    /// The newest outbox entry's.
+    /// The `seq` of the newest outbox entry.
     pub(super) seq: u64,
     pub(super) tallies: Tallies,
 }
@@ -36,7 +36,7 @@ pub(super) struct Holder {
 }
 
 impl Counters {
-    /// Those of a sale that nobody has opened yet.
+    /// The counters of a sale that no process has opened yet.
     pub(super) fn new(stock: Units) -> Self {
         Self {
             epoch: 0,

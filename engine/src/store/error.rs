@@ -26,16 +26,17 @@ pub enum StoreError {
     /// The store refused and changed nothing; asking again may help.
     #[error("the store refused for now: {0}")]
     Refused(String),
-    /// No answer: it may have been done. Ask again with the same ids until there is one.
+    /// The store gave no answer and may have done what was asked. The caller asks again with the
+    /// same ids until there is one.
     #[error("the store did not answer: {0}")]
     Unknown(String),
     /// The store's state is older than what it told before.
     #[error("the store has lost part of its history: {0}")]
     HistoryLost(String),
-    /// The store is not one that may be used, with what to do about it.
+    /// The store may not be used as it is; the text says what to do about it.
     #[error("{0}")]
     Unusable(String),
-    /// What the store holds is not what Flashlane wrote. Nothing may be sold on top of that.
+    /// What is stored is not what Flashlane wrote. Nothing may be sold on top of that.
     #[error("the store is damaged: {0}")]
     Damaged(String),
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct ReservedOrder {
     /// Its number in the sale.
     pub number: u64,
-    /// Whose it is.
+    /// The member whose order it is.
     pub member: MemberId,
     /// The tier at the click.
     pub tier: Tier,
@@ -31,7 +31,7 @@ pub struct ReservedOrder {
 }
 
 impl ReservedOrder {
-    /// The record of this order once it is decided, but for the one before it.
+    /// The record of this order once it is decided; only `before` is not known yet.
     pub(super) fn settled(&self, epoch: u64, status: Status, settled_at: Millis) -> Record {
         let Self { number, ref member, tier, units, reserved_at, key, .. } = *self;
         let member = member.clone();
@@ -80,7 +80,7 @@ pub struct Record {
     pub number: u64,
     /// Which opening of the sale took it.
     pub epoch: u64,
-    /// Whose it is.
+    /// The member whose order it is.
     pub member: MemberId,
     /// The tier at the click.
     pub tier: Tier,
@@ -92,7 +92,7 @@ pub struct Record {
     pub reserved_at: Millis,
     /// When the store confirmed or released it.
     pub settled_at: Millis,
-    /// When it came to where it is now.
+    /// When the order entered its status.
     pub changed_at: Millis,
     /// The key under which the click may be repeated.
     pub key: Option<IdempotencyKey>,
@@ -107,18 +107,20 @@ impl Record {
         OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
     }
 
-    /// Its life from the store's first word to here, each step with its time, as the outbox tells it.
+    /// The order's steps from the verdict to its status, each with its time, as the outbox tells
+    /// them.
     pub(super) fn path(&self) -> Vec<(Status, Millis)> {
         let (first, last) = ((Status::Confirmed, self.settled_at), (self.status, self.changed_at));
         match self.status.steps() {
             0 | 1 => vec![(self.status, self.settled_at)],
             2 => vec![first, last],
-            // Whether it was cancelled or had expired is not known any more; its units went back.
+            // It is not known any more whether the order was cancelled or had expired; its units
+            // went back.
             _ => vec![first, (Status::Cancelled, self.changed_at), last],
         }
     }
 
-    /// Whether this is the same order, wherever each is in its life.
+    /// Whether both records are of the same order, wherever each is in its life.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         let identity = |r: &Self| (r.number, r.epoch, r.tier, r.units, r.reserved_at, r.key);
         identity(self) == identity(other) && self.member == other.member
@@ -128,7 +130,7 @@ impl Record {
 /// A member who waits for units that come back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Who.
+    /// The member.
     pub member: MemberId,
     /// The tier when they joined.
     pub tier: Tier,
@@ -141,7 +143,8 @@ pub struct Waiting {
 /// One thing to change in a sale, decided by what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A step in the life of a stored order; none where it leads nowhere from where the order is.
+    /// A step in the life of a stored order; it changes nothing where it leads nowhere from the
+    /// order's status.
     Order {
         /// Which step.
         step: Step,
@@ -150,7 +153,7 @@ pub enum Change {
         /// Its number.
         number: u64,
     },
-    /// A member joins the waitlist; one who is there keeps place and wish.
+    /// A member joins the waitlist; a member who is on it keeps their place and wish.
     Join(Waiting),
     /// A member leaves the waitlist.
     Leave(MemberId),
@@ -189,18 +192,18 @@ pub struct OutboxEntry {
     pub seq: u64,
     /// Which order changed.
     pub number: u64,
-    /// What it became.
+    /// The order's status after the change.
     pub status: Status,
-    /// When.
+    /// When the order changed.
     pub at: Millis,
 }
 
 /// A sale as the store has it, and the epoch under which the caller now sells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// What was agreed.
+    /// The sale's terms.
     pub terms: Terms,
-    /// This opening; every former one is fenced.
+    /// The epoch of this opening; every former epoch is fenced.
     pub epoch: u64,
     /// Units in all, top-ups included.
     pub stock: Units,
@@ -214,13 +217,13 @@ pub struct Opened {
     pub next_number: u64,
     /// Stored orders by state and tier.
     pub tallies: Tallies,
-    /// Who holds how much.
+    /// How many units each member holds.
     pub held: Vec<(MemberId, Units)>,
     /// Stored orders that may be asked for again by key.
     pub keyed: Vec<Record>,
     /// Confirmed orders that wait for their payment.
     pub unpaid: Vec<Record>,
-    /// Who waits for units that come back.
+    /// Members who wait for units that come back.
     pub waiting: Vec<Waiting>,
 }
 

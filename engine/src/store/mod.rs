@@ -1,8 +1,8 @@
 //! The store: the durable authority that confirms orders.
 //!
-//! The port is shaped by its transactions, a small trait for each of those who need them. One atomic
-//! commit holds, for each of its orders: the record, the member's units, the sale's counters and the
-//! outbox entry. Every adapter passes the same contract test.
+//! The port is shaped by its transactions, with a small trait for each kind of caller. One atomic
+//! commit contains, for each of its orders: the record, the member's units, the sale's counters and
+//! the outbox entry. Every adapter passes the same contract test.
 
 mod audit;
 mod change;
@@ -47,25 +47,27 @@ pub trait Selling: Debug + Send + Sync + 'static {
     /// not at all. Idempotent: an order that is known gets the verdict that is stored.
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
 
-    /// Makes changes, in their order; returns what is stored of each after it. Each is made as a whole
-    /// or not at all. Idempotent: one that was made before finds nothing to change.
+    /// Makes changes, in their order; returns what is stored of each after it. Each is made as a
+    /// whole or not at all. Idempotent: a change that was made before finds nothing to change.
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError>;
 
-    /// Says that `epoch` still sells the sale, and that the store's history is whole.
+    /// Checks that `epoch` still sells the sale, and that the store's history is whole.
     async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError>;
 }
 
 /// Making a sale and taking it over.
 #[async_trait]
 pub trait Opening: Debug + Send + Sync + 'static {
-    /// Writes a new sale down. Repeated before anyone has opened the sale, it changes nothing.
+    /// Writes a new sale down. A repeated call changes nothing, if no process has opened the sale
+    /// since.
     async fn create(&self, terms: &Terms) -> Result<(), StoreError>;
 
     /// Takes a sale over: a fresh epoch, and the state to go on from.
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError>;
 
-    /// Puts settled orders back that the store has lost, and moves those on that it has in an earlier
-    /// state. Units come from those that are left, never from nothing: orders that hold none first.
+    /// Puts back settled orders that the store has lost, and moves on those that it has in an
+    /// earlier state. Their units are taken from the units left, so orders that hold no units come
+    /// first in `orders`.
     async fn restore(
         &self,
         sale: &SaleId,
@@ -144,7 +146,7 @@ pub struct Store {
     pub opening: Arc<dyn Opening>,
     /// For operators.
     pub operating: Arc<dyn Operating>,
-    /// For everyone who looks.
+    /// For every caller that only reads.
     pub reading: Arc<dyn Reading>,
     /// For what is kept of members.
     pub members: Arc<dyn Members>,

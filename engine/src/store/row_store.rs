@@ -1,4 +1,4 @@
-//! RowStore: the store over whatever keeps rows. It runs the transactions; the keeper makes each of
+//! RowStore: the store over any keeper of rows. It runs the transactions; the keeper makes each of
 //! them atomic and durable.
 
 use super::rows::{Rows, RowsMut, Stored, page};
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
 
-/// Keeps rows, and lets one transaction at a time at them.
+/// Keeps rows, and runs one transaction at a time on them.
 pub(super) trait Keeper: Debug + Send + Sync + 'static {
     /// Reads rows of one instant.
     fn read<T: Send + 'static>(

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 pub(super) struct SaleRow {
     pub(super) terms: Terms,
     pub(super) counters: Counters,
-    /// Outbox entries that there are none of, because a history was lost and taken up after it.
+    /// Outbox entries that are missing because a history was lost and the sale went on after it.
     #[serde(skip)]
     pub(super) gaps: Vec<Gap>,
-    /// Outbox entries up to and with this one were read by all who need them, and deleted.
+    /// Outbox entries up to and with this one were deleted, after every reader that needs them had
+    /// read them.
     #[serde(skip)]
     pub(super) trimmed_to: u64,
 }
@@ -56,7 +57,7 @@ pub(super) trait Rows {
     fn each_waiting(&self, sale: &SaleId, see: &mut Visit<'_, Waiting>) -> Stored<()>;
 }
 
-/// Writes rows. Nothing is seen by others before the adapter commits.
+/// Writes rows. No other transaction sees them before the adapter commits.
 pub(super) trait RowsMut: Rows {
     fn put_sale(&mut self, row: &SaleRow) -> Stored<()>;
     fn put_order(&mut self, sale: &SaleId, record: &Record) -> Stored<()>;
@@ -69,7 +70,7 @@ pub(super) trait RowsMut: Rows {
     fn set_blocked(&mut self, member: &MemberId, is_blocked: bool) -> Stored<()>;
 }
 
-/// At most `most` of what a walk shows.
+/// At most `most` of the items that a walk visits.
 pub(super) fn page<T>(
     most: usize,
     walk: impl FnOnce(&mut Visit<'_, T>) -> Stored<()>,

@@ -12,7 +12,7 @@ use membership::MemberId;
 
 pub(super) fn create(rows: &mut dyn RowsMut, terms: &Terms) -> Stored<()> {
     match rows.sale(&terms.id)? {
-        // The same call again, before anyone has opened the sale.
+        // The call is repeated, and no process has opened the sale since.
         Some(row) if row.counters.epoch == 0 && row.terms == *terms => return Ok(()),
         Some(_) => return Err(StoreError::SaleExists),
         None => {}
@@ -56,7 +56,7 @@ pub(super) fn commit(rows: &mut dyn RowsMut, batch: &Batch) -> Stored<Vec<Verdic
     let mut verdicts = Vec::with_capacity(batch.orders.len());
     let mut entries = Vec::with_capacity(batch.orders.len());
     for order in batch.orders.iter() {
-        // Most numbers are higher than any stored one: such an order is not known.
+        // Most numbers are higher than any stored one; no order with such a number can be stored.
         let known = match order.number < row.counters.next_number {
             true => rows.order(sale, order.number)?,
             false => None,
@@ -182,7 +182,7 @@ fn put(
     rows.put_order(sale, &record)
 }
 
-/// Moves a stored order on along `steps`, likewise.
+/// Moves a stored order on along `steps`; what the outbox is to tell of it goes to `entries`.
 fn advance(
     rows: &mut dyn RowsMut,
     row: &mut SaleRow,
@@ -230,7 +230,8 @@ pub(super) fn top_up(
 ) -> Stored<Units> {
     let mut row = sold_by(rows, sale, epoch)?;
     match rows.top_up(sale, key)? {
-        // The sale's own total, not the one of back then: other top-ups may have come since.
+        // The answer is the sale's total now and not the one after that top-up: others may have
+        // come since.
         Some(done) if done.add == add => return Ok(row.counters.stock),
         Some(done) => return Err(StoreError::TopUpConflict(done.add)),
         None => {}

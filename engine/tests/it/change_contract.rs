@@ -116,7 +116,7 @@ async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &Store) {
     }
     let again = store.selling.commit(&batch(epoch, vec![placed(3, "ann", Gold, 3)])).await.unwrap();
     assert_eq!(again, [Verdict::Stored(Confirmed, Millis(5_001))], "the limit is free again");
-    // A released order has no later life.
+    // No step moves a released order on.
     for step in [Pay, Cancel, Expire] {
         assert_eq!(take(store, epoch, 950_000, step, 2).await.status, Released);
     }
@@ -224,7 +224,7 @@ fn lived(number: u64, name: &str, status: Status, epoch: u64) -> Record {
 
 async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &Store) {
     let epoch = opened(store, 2).await;
-    // Orders that hold nothing come first; together they were more than the stock.
+    // Orders that hold no units come first. All of them together have more units than the stock.
     let orders = [
         lived(1, "ann", Cancelled, epoch),
         lived(2, "bob", Expired, epoch),
@@ -257,7 +257,7 @@ async fn what_is_stored_in_an_earlier_state_is_moved_on(store: &Store) {
     let orders = [
         moved(stored(1).await, Cancelled),
         moved(stored(2).await, Paid),
-        // Here the store knows more than the caller: it stays as it is.
+        // The store is ahead of the caller here, so its record stays as it is.
         Record { status: Confirmed, changed_at: Millis(5_001), ..stored(4).await },
     ];
     for _ in 0..2 {

@@ -1,5 +1,5 @@
-//! An order's life and the waitlist in one process, step by step: what falls together, and what
-//! comes late.
+//! An order's life and the waitlist in one process, step by step: steps that come together, and
+//! steps that come late.
 
 use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting};
 use engine::Engine;
@@ -131,7 +131,7 @@ async fn who_asks_to_wait_while_an_order_is_on_its_way_is_served_once() {
 async fn a_unit_that_came_back_while_somebody_asked_to_wait_is_theirs() {
     let (_, mut world) = world(1).await;
     let number = bought(&mut world, "ann", 1).await;
-    // Both in one transaction: the unit is back before anybody waits.
+    // Both changes are made in one transaction, so the unit is back before any member waits.
     ask(&world, Step::Cancel, number);
     wish(&world, "bob", 1);
     to_the_end(&mut world).await;
@@ -206,7 +206,7 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
     for name in ["bob", "cyd"] {
         engine.join(&open, of(&engine, name)).await.unwrap();
     }
-    // On disk, and then the process dies before the waitlist was left.
+    // The block is on disk, and the process dies before bob has left the waitlist.
     store.members.set_blocked(&member("bob"), true).await.unwrap();
     engine.drain(Duration::from_secs(10)).await;
     let order = OrderId { sale: id(), epoch: open.sale.epoch(), number };

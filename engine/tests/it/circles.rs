@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 /// A crate and a path of modules in it.
 type Module = (String, Vec<String>);
 
-/// The files of a workspace by their module, and what each says.
+/// The files of a workspace by module, and what each of them names.
 struct World {
     files: BTreeMap<Module, String>,
     /// By module: what it re-exports of its own children, and the path that leads there.
@@ -19,7 +19,7 @@ struct World {
     reached: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// The module that a file is; a program of its own is a crate of its own.
+/// Returns the module that a file is. A program of its own counts as a crate of its own.
 fn module(file: &str) -> Option<Module> {
     let (folder, path) = file.split_once("/src/")?;
     let name = folder.replace('-', "_");
@@ -59,7 +59,7 @@ impl Names {
         self.found.push(Reach { from: self.at.clone(), path, is_reexport });
     }
 
-    /// A path in code. A single name is a local one.
+    /// Adds a path in code. A path of a single name is left out, because it is local.
     fn add_path(&mut self, path: Vec<String>) {
         if path.len() > 1 {
             self.add(path, false);
@@ -82,7 +82,7 @@ impl Names {
         }
     }
 
-    /// Paths in a macro's tokens, which are no syntax yet.
+    /// Adds the paths in a macro's tokens, which the parser leaves as they are.
     fn add_tokens(&mut self, tokens: proc_macro2::TokenStream) {
         use proc_macro2::TokenTree::{Group, Ident, Punct};
         let (mut path, mut colons) = (Vec::new(), 2);
@@ -190,7 +190,7 @@ impl World {
         self.files.contains_key(&(name.to_owned(), path.to_vec()))
     }
 
-    /// The file that a path leads to, and the name that it ends with.
+    /// Returns the file that a path leads to, and the name that the path ends with.
     fn find(&self, name: &str, from: &[String], path: &[String]) -> Option<(String, String)> {
         let (mut name, mut at, mut rest) = (name.to_owned(), from.to_vec(), path);
         let first = path.first()?.as_str();
@@ -226,7 +226,7 @@ impl World {
         Some((self.files[&(name, at)].clone(), item))
     }
 
-    /// The shortest way from a file back to itself: each file, and the name that leads to the next.
+    /// Returns the shortest way from a file back to itself: each file, and the name that leads on.
     fn way_back(&self, start: &str) -> Option<Vec<(String, String)>> {
         let mut ways = VecDeque::from([(start.to_owned(), Vec::new())]);
         let mut seen = BTreeSet::new();
@@ -244,7 +244,7 @@ impl World {
         None
     }
 
-    /// Every circle once, in words.
+    /// Returns every circle once, in words.
     fn circles(&self) -> Vec<String> {
         let mut circles = BTreeMap::new();
         for start in self.reached.keys() {

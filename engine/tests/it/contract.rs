@@ -133,7 +133,7 @@ async fn the_limit_holds_over_all_orders_of_a_member(store: &Store) {
 
 async fn a_change_of_tier_does_not_undo_an_order(store: &Store) {
     let epoch = opened(store, 10).await;
-    // Clicked as regular, then as diamond; the higher tier is decided first.
+    // The member clicked as regular, then as diamond; the higher tier is decided first.
     let orders = vec![placed(2, "ann", Diamond, 4), placed(1, "ann", Regular, 1)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
@@ -161,7 +161,7 @@ async fn a_stale_epoch_changes_nothing(store: &Store) {
     let verdicts =
         store.selling.commit(&batch(epoch, vec![placed(1, "bob", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)]);
-    // The number now stands for another process's order: to the stale one it is no verdict.
+    // The number now names another process's order, so it gives the stale process no verdict.
     let verdicts =
         store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Fenced]);
@@ -178,7 +178,7 @@ async fn only_the_newest_opening_holds_the_sale(store: &Store) {
     assert_eq!(store.selling.still_sells(&id(), epoch).await, Ok(()));
 }
 
-/// A settled order as the process that took it knows it.
+/// A settled order, as the process that accepted it knows it.
 pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
     let engine::store::ReservedOrder { number, member, tier, units, reserved_at, key, .. } =
         placed(number, name, Gold, units);
@@ -315,7 +315,7 @@ async fn each_change_has_one_outbox_entry(store: &Store) {
     let entries = store.reading.outbox_after(&id(), 0, 10).await.unwrap();
     let told: Vec<_> = entries.iter().map(|e| (e.seq, e.number, e.status)).collect();
     assert_eq!(told, [(1, 1, Confirmed), (2, 2, Released), (3, 3, Released)]);
-    // A page that begins or ends within one commit's entries.
+    // A page may begin or end within the entries of one commit.
     let page = store.reading.outbox_after(&id(), 1, 1).await.unwrap();
     assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2]);
     assert_eq!(store.reading.outbox_after(&id(), 3, 10).await.unwrap(), []);

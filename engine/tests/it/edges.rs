@@ -16,7 +16,7 @@ fn any_windows() -> impl Strategy<Value = (PerTier<Option<Millis>>, Millis)> {
         .prop_map(|(at, close)| (PerTier(at.map(|at| at.map(Millis))), Millis(close)))
 }
 
-/// Windows that make a sale, from the highest tier's opening and the steps down to the lowest.
+/// Valid windows, made from the highest tier's opening and the steps down to the lowest tier.
 fn good_windows() -> impl Strategy<Value = Windows> {
     let gaps = prop::array::uniform5(0_u64..1_000);
     (gaps, 1_u64..1_000, 0_usize..5).prop_map(|(gaps, open_for, left_out)| {

@@ -1,4 +1,4 @@
-//! The embedded store on a disk that fails: nothing confirmed is lost, and it goes on by itself.
+//! The embedded store on a disk that fails: no confirmed order is lost, and the store recovers.
 
 use crate::support::{OPEN, batch, id, placed, terms};
 use engine::clock::Clock;
@@ -24,7 +24,7 @@ struct FullDisk {
 
 impl FullDisk {
     fn check(&self) -> Result<(), Error> {
-        // Ordering: Relaxed, the test moves it between calls.
+        // Ordering: Relaxed, the test changes this flag between calls.
         match self.is_full.load(Ordering::Relaxed) {
             true => Err(Error::from(ErrorKind::StorageFull)),
             false => Ok(()),

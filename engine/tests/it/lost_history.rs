@@ -1,4 +1,4 @@
-//! A Redis that has lost or changed hands under a running engine, and what it makes of that.
+//! What a running engine does when Redis has lost history, or when another process has taken over.
 
 use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
@@ -15,7 +15,7 @@ use membership::Tier::{Diamond, Gold};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An engine on this Redis with one sale, all of whose clicks are made by hand.
+/// An engine on this Redis with one sale. The test makes every click itself.
 pub(crate) struct Selling {
     pub(crate) engine: Engine,
     pub(crate) open: Arc<engine::OpenSale>,
@@ -46,7 +46,7 @@ impl Selling {
         assert_eq!(order.status, Confirmed);
     }
 
-    /// The newest order is paid.
+    /// Pays the newest order.
     async fn paid(&self) {
         let (epoch, number) = (self.open.sale.epoch(), self.open.sale.next_number() - 1);
         let id = OrderId { sale: id(), epoch, number };
@@ -55,7 +55,7 @@ impl Selling {
         assert_eq!(order.status, Status::Paid);
     }
 
-    /// Another process takes the sale over.
+    /// Starts another engine, which takes the sale over as another process would.
     async fn replaced(&self, server: &RedisServer) -> Self {
         let store = connect(server).await;
         let engine = Engine::start(store, Clock::by_hand(OPEN), CALM).await.unwrap();
@@ -79,7 +79,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 
 const ROWS: [&str; 6] = ["sale", "orders", "holders", "outbox", "top_ups", "waiting"];
 
-/// Puts a sale's keys aside, or back.
+/// Copies a sale's keys to a backup, or back.
 fn copy(server: &RedisServer, from: &str, to: &str) {
     for rows in ROWS {
         let (from, to) = (format!("{from}:{{drop}}:{rows}"), format!("{to}:{{drop}}:{rows}"));
@@ -97,7 +97,7 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
     world.confirmed().await;
     world.confirmed().await;
     copy(&server, "backup", "flashlane");
-    // Accepted before anyone could know; it waits for the end of this.
+    // The engine accepts this click before it can notice. The order waits until the sale goes on.
     let waiting = world.click().unwrap();
     world.halted().await;
     assert!(world.open.has_lost_history());
@@ -116,7 +116,7 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
     let again = store.opening.open(&id()).await.unwrap();
     let keys: Vec<u64> = again.keyed.iter().filter_map(|r| r.key).map(|key| key.0.get()).collect();
     assert_eq!(keys.len(), 5, "the keys came back, too");
-    // Who had read the outbox to its end misses nothing of what came after.
+    // A consumer that had read the outbox to its end misses nothing of what came after.
     let later = store.reading.outbox_after(&id(), 3, 10).await.unwrap();
     assert_eq!(later.len(), 4);
 }
@@ -224,7 +224,7 @@ async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
     store.opening.create(&terms(9)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
     store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap();
-    // What a call before that one looked like, with what it had seen.
+    // The same call as it looked before that switch, with the state that it had seen.
     let function = server.must("FUNCTION LIST");
     let name = function.lines().find(|line| line.ends_with("_switch")).unwrap();
     let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
@@ -240,7 +240,7 @@ async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
     let (_folder, server) = started(&[]);
     let world = Selling::start(&server, 9, Duration::from_millis(60)).await;
     connect(&server).await.opening.open(&id()).await.unwrap();
-    // As if somebody woke the confirmer without a pause.
+    // The confirmer is woken without a pause, as it is by repeated clicks.
     until(|| {
         world.open.wake();
         world.open.sale.stock().level().is_halted()

@@ -19,7 +19,7 @@ pub(crate) async fn connect(server: &RedisServer) -> Store {
     RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap().0.into()
 }
 
-/// Why this Redis may not be used.
+/// Returns why this Redis may not be used.
 async fn unusable(options: &RedisOptions) -> String {
     match RedisStore::connect(options).await {
         Err(StoreError::Unusable(why)) => why,
@@ -122,7 +122,7 @@ async fn the_documented_rights_are_enough_and_not_more() {
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(store.reading.orders_of(&id(), &"ann".parse().unwrap()).await.unwrap().len(), 1);
     assert!(store.reading.audit().await.unwrap().is_clean());
-    // What another has loaded may be used by who may not load.
+    // A user who may not load functions may use those that another user has loaded.
     RedisStore::connect(&alone).await.unwrap();
     for right in RIGHTS.split_whitespace().filter(|word| word.starts_with('+')) {
         server.must(&format!("ACL SETUSER seller {}", right.replacen('+', "-", 1)));
@@ -206,7 +206,7 @@ async fn a_key_of_another_type_changes_nothing_and_is_named() {
         let named = |why: &str| why.contains(rows);
         assert!(matches!(&damaged, Err(StoreError::Damaged(why)) if named(why)), "{damaged:?}");
         server.must(&format!("DEL {key}"));
-        // Only top-ups there may be none of.
+        // Of these keys, only the top-ups may be missing.
         if rows != "top_ups" {
             server.must(&format!("COPY kept {key} REPLACE"));
         }
@@ -258,7 +258,7 @@ async fn an_outbox_that_was_trimmed_adds_up_and_says_so() {
     assert!(audit.sales[0].differences[0].contains("entry 5 is missing"), "{audit:?}");
 }
 
-/// The shell blocks of docs/redis.md that begin with this line.
+/// Returns the shell block of docs/redis.md that begins with this line.
 fn documented(first: &str) -> String {
     let page = include_str!("../../../docs/redis.md");
     let (_, block) = page.split_once(&format!("```sh\n{first}")).expect("the block is there");
@@ -290,7 +290,7 @@ async fn the_documented_consumer_reads_each_change_and_the_documented_trim_spare
     assert_eq!(run(&consume, &server), "", "each change once");
     world.confirmed().await;
     world.confirmed().await;
-    // Delivered to a consumer that ended before it had done anything.
+    // One entry is delivered to a consumer that ends before it has done anything with it.
     server.must("XREADGROUP GROUP ledger gone COUNT 1 STREAMS flashlane:{drop}:outbox >");
     run(&trim, &server);
     let kept = connect(&server).await.reading.outbox_after(&id(), 0, 10).await.unwrap();

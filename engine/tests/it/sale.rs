@@ -135,7 +135,7 @@ fn a_top_up_adds_and_never_resets() {
 fn a_key_gives_the_same_order_again() {
     let drop = sale(10);
     let first = drop.buy(OPEN, keyed(0, 2, 7)).unwrap();
-    // Even after the close: the answer is the one that was given.
+    // The first answer is repeated, even after the close.
     for now in [OPEN, Millis(9_000)] {
         let again = drop.buy(now, keyed(0, 2, 7)).unwrap();
         assert_eq!((again.number, again.is_new), (first.number, false));

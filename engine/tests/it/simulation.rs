@@ -1,5 +1,5 @@
-//! Random drops against a plain model. A seed decides everything: members, clicks, the clock, the
-//! operator, the store's failures and crashes; after every step the invariants are checked.
+//! Random sales against a plain model. A seed decides everything: members, clicks, the clock, the
+//! operator, the store's failures and crashes. After every step the invariants are checked.
 //!
 //! A failure prints its seed; `FLASHLANE_SEED=n cargo test -p engine --test it simulation` replays
 //! it. `FLASHLANE_SEEDS=n` runs that many.
@@ -32,11 +32,11 @@ struct Plain {
     units: u32,
     status: Status,
     at: Millis,
-    /// When it was confirmed.
+    /// When the order was confirmed.
     confirmed_at: Millis,
 }
 
-/// The rules, written once more, as plainly as they go.
+/// The rules, written a second time, as plainly as possible.
 #[derive(Debug)]
 struct Model {
     terms: Terms,
@@ -48,7 +48,7 @@ struct Model {
     is_closed: bool,
     is_halted: bool,
     top_ups: BTreeMap<u64, u32>,
-    /// Units that came back and are offered to nobody else before those who wait.
+    /// Units that came back and are offered to the waitlist before any click can take them.
     aside: u32,
 }
 
@@ -130,7 +130,7 @@ impl Simulation {
         let mut rng = fastrand::Rng::with_seed(seed);
         let stock = rng.u32(1..30);
         let clock = Clock::by_hand(Millis(rng.u64(900..1_500)));
-        // So short that orders expire while the sale is open.
+        // Orders must be paid so soon that some expire while the sale is open.
         let terms = Terms { pay_within_s: 1, ..terms(stock) };
         let store = FaultyStore::selling(&terms, &clock).await;
         let world = World::open(&store, &clock).await;
@@ -201,12 +201,12 @@ impl Simulation {
         self.learn();
     }
 
-    /// Takes over how far the engine says that orders have come. Each may only have moved on, along a
-    /// way that there is; nothing else may have changed.
+    /// Takes over the status that the engine has for each order. An order may only have moved on,
+    /// in a step that its life allows; nothing else may have changed.
     fn learn(&mut self) {
         let open = &self.world.open;
         for number in self.model.next_number..open.sale.next_number() {
-            // Made by nobody's click: an offer to a member who waited.
+            // No click made this order: it is an offer to a member who waited.
             let order = open.sale.board().read(number).expect("a number has an order");
             let member = self.world.roster.member(order.seat).to_string();
             let member = member[1..].parse().expect("m and a number");
@@ -241,7 +241,8 @@ impl Simulation {
         assert!(self.model.aside == 0 || open.waiting() > 0, "I7: laid aside for nobody");
     }
 
-    /// A member, or the payment provider, wants something of an order; or a member wants to wait.
+    /// A member or the payment provider asks for a step of an order, or a member joins or leaves
+    /// the waitlist.
     async fn ask(&mut self) {
         let member = self.rng.usize(..MEMBERS);
         let seat = self.world.roster.seat(&name(member)).unwrap();
@@ -268,15 +269,15 @@ impl Simulation {
             }
             _ => Change::Leave(name(member).parse().unwrap()),
         };
-        // Whoever asks does not wait: the answer may be lost.
+        // The caller does not wait for the answer, as if it were lost.
         drop(open.ask(change).unwrap());
-        // Sometimes several are made together.
+        // If the confirmer does not run now, it makes several changes together later.
         if self.rng.bool() {
             self.confirm().await;
         }
     }
 
-    /// To the instant at which the next payment is due, and sometimes just before it.
+    /// Moves the clock to the instant when the next payment is due, and sometimes just before it.
     fn wait_until_due(&mut self) {
         let unpaid = self.model.orders.values().filter(|o| o.status == Status::Confirmed);
         let due = unpaid.map(|order| self.model.terms.pay_by(order.confirmed_at)).min();
@@ -324,13 +325,13 @@ impl Simulation {
         }
     }
 
-    /// The process dies and another one starts: the truth is what the store has.
+    /// The process dies and another one starts. From then on, only what the store has counts.
     async fn crash(&mut self) {
         self.world = World::open(&self.store, &self.clock).await;
         let stored = self.store.inner.reading.orders_after(&id(), 0, usize::MAX).await.unwrap();
         let stored: BTreeMap<_, _> = stored.iter().map(|r| (r.number, r.status)).collect();
         for (number, order) in &self.model.orders {
-            // What was told is there, or has moved on without an answer.
+            // An order whose verdict was told is in the store, perhaps a step further on.
             let told = order.status != Status::Reserved;
             let is_there = || stored[number].steps() >= order.status.steps();
             assert!(
@@ -387,7 +388,7 @@ impl Simulation {
         assert!(audit.is_clean(), "I5: {audit:?}");
     }
 
-    /// The store is well again: everything comes to its end.
+    /// The store is well again, so every reserved order gets its verdict.
     async fn settle(&mut self) {
         let mut steps = 0;
         while self.world.confirmer.make_progress().await != Progress::Idle {
@@ -425,13 +426,13 @@ impl Simulation {
         assert!(same || self.model.is_halted, "memory and store disagree on who waits");
         for (number, order) in &self.model.orders {
             let stored = self.store.inner.reading.order(&id(), *number).await.unwrap();
-            // Whoever was replaced may not have heard of the last steps.
+            // A process that was replaced may not have heard of the last steps.
             let is_same = stored.is_none_or(|record| record.status == order.status);
             assert!(is_same || self.model.is_halted, "{number}: memory and store disagree");
         }
     }
 
-    /// Nobody pays any more: what is not paid expires, and its units are offered or on sale.
+    /// No member pays any more: unpaid orders expire, and their units are offered or on sale.
     async fn expire(&mut self) {
         let last = self.clock.now() + Duration::from_secs(3_600);
         self.clock.set(last);
@@ -455,7 +456,7 @@ async fn simulate(seed: u64) {
     simulation.expire().await;
 }
 
-/// Says which seed failed, whatever the failure was.
+/// Prints the seed that failed, whatever the failure was.
 struct Named(u64);
 
 impl Drop for Named {

@@ -53,7 +53,7 @@ fn units_that_come_back_are_sold_again_until_none_is_left() {
     std::thread::scope(|scope| {
         let store = scope.spawn(|| {
             let mut rng = fastrand::Rng::with_seed(3);
-            // Ordering: Acquire, paired with the Release below: all clicks are over.
+            // Ordering: Acquire, paired with the Release below: once set, all clicks are over.
             while !stop.load(std::sync::atomic::Ordering::Acquire) || !drop.queue().is_empty() {
                 let Some((queued, _)) = drop.take_in() else { continue };
                 let status = if rng.u8(..4) == 0 { Released } else { Confirmed };

@@ -28,7 +28,7 @@ pub(crate) fn windows() -> Windows {
     Windows::new(opens_at, Millis(9_000)).unwrap()
 }
 
-/// So long that no order waits too long.
+/// A patience so long that no order waits too long.
 pub(crate) const CALM: Duration = Duration::from_secs(3_600);
 
 /// An instant at which every tier may buy.
@@ -80,7 +80,7 @@ pub(crate) fn waiting(name: &str, tier: Tier, units: u32, place: u64) -> Waiting
     Waiting { member: member(name), tier, units: Units(units), place }
 }
 
-/// A sale opened from a store, and its confirmer, driven by hand.
+/// A sale opened from a store, and its confirmer, which the test drives step by step.
 pub(crate) struct World {
     pub(crate) open: Arc<OpenSale>,
     pub(crate) roster: Arc<Roster>,
@@ -118,19 +118,19 @@ pub(crate) async fn engine(stock: u32) -> (Engine, Arc<OpenSale>) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// Nothing was done, and the store says so.
+    /// The store did nothing, and says so.
     Refused,
-    /// Nothing was done, and no answer came.
+    /// The store did nothing, and no answer came.
     LostBefore,
-    /// It was done, and no answer came.
+    /// The store made the commit, and no answer came.
     LostAfter,
-    /// It was done twice; the second answer came.
+    /// The store made the commit twice, and the second answer came.
     Twice,
-    /// It was done, but the clock had moved by then.
+    /// The store made the commit, but the clock had moved by then.
     Slow(u64),
 }
 
-/// A memory store whose commits fail as they are told to.
+/// A memory store whose commits fail as the test wants.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     pub(crate) inner: Store,
@@ -149,7 +149,7 @@ impl FaultyStore {
         Arc::new(Self { inner, faults: Mutex::default(), clock: clock.clone() })
     }
 
-    /// How the next commits go; after these they succeed.
+    /// Sets how the next commits go. Those after them succeed.
     pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().unwrap().extend(faults);
     }
@@ -162,7 +162,7 @@ impl FaultyStore {
 #[async_trait]
 impl Selling for FaultyStore {
     fn batch_orders_max(&self) -> usize {
-        // Small, so that a batch seldom holds everything.
+        // Small, so that a batch seldom takes all the orders that wait.
         3
     }
 

@@ -73,9 +73,9 @@ pub(crate) struct Problem {
     kind: Kind,
     title: &'static str,
     status: u16,
-    /// What to know or to do, for a person.
+    /// A sentence for a person: what went wrong, or what to do.
     detail: String,
-    /// The stable word to switch on.
+    /// The stable word that clients switch on.
     code: &'static str,
     /// `bad_units`, `limit_reached`: most units.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub(crate) struct Problem {
     /// `limit_reached`: units that the member holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<u32>,
-    /// `tier_not_admitted`: the member's.
+    /// `tier_not_admitted`: the member's tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     tier: Option<Tier>,
@@ -91,7 +91,7 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     opens_at: Option<Time>,
-    /// `not_open`: the clock by which it opens.
+    /// `not_open`: the server's clock, by which the window opens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     server_time: Option<Time>,
@@ -137,7 +137,8 @@ impl ApiError {
         std::future::ready(Self::NoMethod).await
     }
 
-    /// Status, code, and for how many seconds to wait before trying again.
+    /// Returns the status, the code, and how many seconds the client should wait before it tries
+    /// again.
     fn answer(&self) -> (StatusCode, &'static str, Option<u64>) {
         use StatusCode as S;
         match self {
@@ -203,7 +204,7 @@ impl ApiError {
 
     fn problem(self, status: StatusCode, code: &'static str) -> Problem {
         let detail = match &self {
-            // What is damaged is for the log and the operator, not for a member.
+            // Only the log and the operator are told what is damaged; a member is not.
             Self::Store(StoreError::Damaged(_)) => Self::Internal.to_string(),
             _ => self.to_string(),
         };
@@ -280,7 +281,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A handler panicked: the client hears that it was us, and nothing else is affected.
+/// Answers for a handler that panicked: the client hears that the fault is the server's, and no
+/// other request is affected.
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

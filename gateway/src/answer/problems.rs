@@ -1,4 +1,4 @@
-//! Which problems a call may answer with, for the OpenAPI documents: one group for each reason why.
+//! The problems that a call may answer with, for the OpenAPI documents. Each group has one cause.
 
 use std::collections::BTreeMap;
 use utoipa::IntoResponses;
@@ -35,15 +35,15 @@ macro_rules! groups {
 }
 
 groups! {
-    /// What is asked for cannot be read.
+    /// The request cannot be read.
     BadRequest { 400: "bad_request" }
-    /// A body that does not fit, is too large, or does not come.
+    /// A body that does not fit, is too large, or does not arrive in time.
     BadBody { 400: "bad_request", 408: "body_too_slow", 413: "body_too_large" }
-    /// More headers than fit.
+    /// More headers, or larger ones, than are accepted.
     BadHeaders { 431: "headers_too_large" }
     /// A token that is missing, wrong or expired.
     Unauthenticated { 401: "unauthenticated" }
-    /// A webhook that is not signed.
+    /// A webhook without a good signature.
     Unsigned { 401: "bad_signature" }
     /// No sale has this id.
     UnknownSale { 404: "unknown_sale" }
@@ -53,7 +53,7 @@ groups! {
     TooMany { 429: "too_many_requests" }
     /// The store does not answer now.
     Busy { 503: "busy: it may have been done; ask again" }
-    /// The store lost what it had told of.
+    /// The store has lost part of the sale's history.
     HistoryLost { 409: "history_lost" }
     /// Why a click is not accepted.
     ClickRefused {

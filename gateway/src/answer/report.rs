@@ -20,15 +20,16 @@ pub(crate) struct SaleReport {
     sale: SaleView,
     epoch: u64,
     pay_within_s: u32,
-    /// Waiting for the store, or laid aside for the waitlist.
+    /// Units whose orders wait for the store, or that are laid aside for the waitlist.
     reserved: u64,
-    /// On disk, waiting for the payment.
+    /// Units whose orders are on disk and wait for the payment.
     confirmed: u64,
     paid: u64,
     released: u64,
     cancelled: u64,
     expired: u64,
-    /// Paid after they had been cancelled or had expired: to be paid back.
+    /// Units whose orders were paid after they had expired or were cancelled: the money is to be
+    /// paid back.
     refund_due: u64,
     /// Members on the waitlist.
     waiting: usize,
@@ -57,7 +58,7 @@ pub(crate) struct TierReport {
     refund_due: u64,
 }
 
-/// The counts and the stock of one instant, as nearly as it can be had without a lock.
+/// Returns the counts and the stock of one instant, as nearly as is possible without a lock.
 fn reading(open: &OpenSale) -> (Tallies, Level) {
     let level = || open.sale.stock().level();
     let mut before = level();

@@ -44,11 +44,11 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     confirmed_at: Option<Time>,
-    /// While it waits for its payment: until when.
+    /// Until when the order is to be paid; absent unless it waits for its payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pay_by: Option<Time>,
-    /// When it came to its status; absent while it is reserved.
+    /// When the order came to its status; absent while it is reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) changed_at: Option<Time>,
@@ -56,7 +56,8 @@ pub struct OrderView {
 }
 
 impl OrderView {
-    /// Reads the order's member from the roster.
+    /// Returns the view of an order that the engine found. The member of an order on the board is
+    /// read from the roster.
     pub(crate) fn found(engine: &Engine, open: &OpenSale, found: &Found) -> Self {
         let terms = open.sale.terms();
         match found {
@@ -76,7 +77,7 @@ impl OrderView {
         }
     }
 
-    /// An order on the board whose member is known.
+    /// Returns the view of an order on the board. The caller knows its member.
     pub(crate) fn here(order: &Order, terms: &Terms, epoch: u64, member: Arc<str>) -> Self {
         let id = OrderId { sale: terms.id.clone(), epoch, number: order.number };
         Self {
@@ -119,12 +120,12 @@ impl OrderView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OrdersView {
     pub(crate) orders: Vec<OrderView>,
-    /// Pass it as `after` for the next page; absent on the last one.
+    /// Send it as `after` for the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<u64>,
 }
 
-/// A sale, as everyone sees it.
+/// A sale, as any client sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SaleView {
     id: String,
@@ -143,7 +144,7 @@ pub(crate) struct SaleView {
     closes_at: Time,
     #[schema(value_type = String, format = DateTime)]
     server_time: Time,
-    /// Only with a token.
+    /// The sale for the member whose token the request has; absent without a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) you: Option<You>,
 }
@@ -153,13 +154,13 @@ pub(crate) struct SaleView {
 pub(crate) struct You {
     #[schema(value_type = String)]
     pub(crate) tier: Tier,
-    /// Absent where the tier may not buy.
+    /// When the tier's window opens; absent if the tier may not buy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) opens_at: Option<Time>,
     pub(crate) limit: u32,
     pub(crate) held: u32,
-    /// Only while you wait for units that come back.
+    /// How the member waits for units that come back; absent while the member does not wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<WaitView>,
 }
@@ -169,7 +170,8 @@ pub(crate) struct You {
 pub(crate) struct WaitView {
     /// Units waited for.
     units: u32,
-    /// How many are served before you, plus one; 0 when an order is on its way to you already.
+    /// The member's place in the order of service, from 1; 0 when an order is on its way to the
+    /// member already.
     position: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a request says, who says it, and whether it may be asked.
+//! What a request says, which member or system sent it, and whether it may be asked.
 
 pub(crate) mod new_sale;
 pub(crate) mod rates;

@@ -40,7 +40,7 @@ pub(crate) struct NewSale {
     /// 1 to 10,000,000.
     #[schema(value_type = u32)]
     stock: AnyUnits,
-    /// When each tier may enter; one without a window may not buy.
+    /// When each tier's window opens. A tier without a window may not buy.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
     windows: ByTier<Instant>,
     /// Most units that a member of each admitted tier may hold, 1 to 65,535.
@@ -52,7 +52,7 @@ pub(crate) struct NewSale {
 }
 
 impl NewSale {
-    /// The terms, or everything that is wrong with them.
+    /// Returns the terms, or everything that is wrong with them.
     pub(crate) fn terms(self) -> Result<Terms, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut note = |field: &str, reason: String| {
@@ -63,7 +63,8 @@ impl NewSale {
         let windows = Windows::new(opens_at, self.closes_at.0).map_err(BadTerms::from);
         let windows = windows.map_err(|bad| note(bad.field(), bad.to_string())).ok();
         let limits = self.limits.per_tier().0.map(|units| Units(units.map_or(0, |u| u.0)));
-        // A stand-in for what is missing, so that the other fields are checked all the same.
+        // These windows stand in for windows that do not fit, so that the other fields are checked
+        // as well.
         let any_windows = || {
             let always = PerTier([Some(Millis(0)); 5]);
             Windows::new(always, Millis::MAX).expect("open to all, for ever")

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// What is allowed.
+/// How often members and addresses may ask, and how many connections an address may have.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RateArgs {
     /// Calls a second that one member may make: clicks, cancellations, waits, lists of orders, streams;
@@ -23,10 +23,10 @@ pub struct RateArgs {
     /// Requests a second from one address; twice as many in a burst. 0: any number
     #[arg(long, env = "FLASHLANE_ADDRESS_RATE", default_value_t = 0, value_name = "REQUESTS")]
     pub address_rate: u32,
-    /// Connections that one address may hold at once. 0: any number
+    /// Connections that one address may have at once. 0: any number
     #[arg(long, env = "FLASHLANE_ADDRESS_CONNECTIONS", default_value_t = 0, value_name = "NUMBER")]
     pub address_connections: usize,
-    /// Networks of proxies whose `X-Forwarded-For` is believed, as 10.0.0.0/8; nobody else's is
+    /// Networks of trusted proxies, as 10.0.0.0/8; `X-Forwarded-For` is believed only from these
     #[arg(long, env = "FLASHLANE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -39,7 +39,7 @@ struct Rate<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Rate<K> {
-    /// `None` for a rate of 0: no bound.
+    /// Returns `None`, which is no bound, for a rate of 0.
     fn new(per_second: u32) -> Option<Self> {
         let burst = NonZeroU32::new(per_second.saturating_mul(2))?;
         let quota = Quota::per_second(NonZeroU32::new(per_second)?).allow_burst(burst);
@@ -59,7 +59,7 @@ impl<K: Hash + Eq + Clone> Rate<K> {
     }
 }
 
-/// How many each address holds.
+/// How many connections each address has.
 type Connections = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 /// The rates of one listener.
@@ -95,7 +95,8 @@ impl Rates {
         rate.check(&network(self.client(peer, headers)))
     }
 
-    /// Who asks: the peer, or, if that is a trusted proxy, the last address before it that is none.
+    /// Returns the client's address. That is the peer, or, if the peer is a trusted proxy, the last
+    /// address before it that is not a trusted proxy.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let forwarded = headers.get_all("x-forwarded-for").iter();
@@ -105,7 +106,8 @@ impl Rates {
             if !self.is_trusted(client) {
                 break;
             }
-            // What a trusted proxy has not written down properly is the proxy's own request.
+            // A trusted proxy has written something that is no address: the request counts as the
+            // proxy's own.
             let Some(address) = address(hop.trim()) else { break };
             client = address.to_canonical();
         }
@@ -116,8 +118,8 @@ impl Rates {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// Takes one of an address's connections, or `None` if it holds as many as it may. Trusted proxies
-    /// hold any number.
+    /// Takes one of an address's connections. Returns `None` if the address has as many as it may
+    /// have; trusted proxies may have any number.
     pub(crate) fn connect(&self, peer: IpAddr) -> Option<Connected> {
         let Some(most) = self.connections_max.filter(|_| !self.is_trusted(peer.to_canonical()))
         else {
@@ -133,7 +135,8 @@ impl Rates {
         Some(Connected { of: Some((Arc::clone(&self.connections), address)) })
     }
 
-    /// Forgets whoever has not asked lately. To be called now and then.
+    /// Forgets members and addresses that have not asked lately. The process calls this now and
+    /// then.
     pub(crate) fn forget_the_calm(&self) {
         if let Some(members) = &self.members {
             members.forget_the_calm();
@@ -163,13 +166,14 @@ impl Drop for Connected {
     }
 }
 
-/// An address, or an address with a port, as proxies write them.
+/// Reads an address, or an address with a port, as proxies write them.
 fn address(hop: &str) -> Option<IpAddr> {
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
     hop.trim_matches(['[', ']']).parse().ok().or_else(with_port)
 }
 
-/// A subscriber has a whole /64 of IPv6 and could ask from each address of it.
+/// Returns the network that counts as one address. In IPv6 a subscriber has a whole /64 and could
+/// ask from each address of it.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -208,7 +212,7 @@ mod tests {
         assert_eq!(rates(1, 0, &[]).client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"));
         let behind = rates(1, 0, &["10.0.0.0/8"]);
         assert_eq!(behind.client(ip("1.2.3.4"), &spoofed), ip("1.2.3.4"), "not from a proxy");
-        // Whatever the client wrote stands before what the proxies wrote.
+        // What the client wrote stands before what the proxies wrote.
         let chain = headers(&["8.8.8.8, 9.9.9.9", "10.0.0.7"]);
         assert_eq!(behind.client(ip("10.0.0.1"), &chain), ip("9.9.9.9"));
         assert_eq!(behind.client(ip("::ffff:10.0.0.1"), &chain), ip("9.9.9.9"));

@@ -21,7 +21,7 @@ pub(crate) const BODY_BYTES_MAX: usize = 4 << 10;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The one name in a path.
+/// The one name in a request's path: of a sale, an order or a member.
 #[derive(Debug)]
 pub(crate) struct Named(pub(crate) String);
 
@@ -30,7 +30,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let name = Path::from_request_parts(parts, state).await;
-        // What is not even text names nothing.
+        // A name that is not valid text cannot exist, so the answer is the same as for an unknown
+        // path.
         name.map(|Path(name)| Self(name)).map_err(|_| ApiError::NoRoute)
     }
 }
@@ -53,7 +54,7 @@ pub(crate) async fn bytes(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-/// As [`json`], once the bytes are here.
+/// Reads a JSON body as [`json`] does, once its bytes have arrived.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // serde would take an array for a struct, field by field.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
@@ -74,8 +75,8 @@ fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
     })
 }
 
-/// A whole number of units. Anything that is a whole number but no possible count becomes 0 or the
-/// largest one, so that it is refused for its size and not for its spelling.
+/// A whole number of units. A whole number that is out of range becomes 0 or the largest one, so
+/// that it is refused as a bad number of units and not as bad JSON.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AnyUnits(pub(crate) u32);
 
@@ -129,7 +130,7 @@ impl<'de> Deserialize<'de> for Instant {
     }
 }
 
-/// The `Idempotency-Key` as it was sent, quoted or bare: 1 to 255 visible characters.
+/// Returns the `Idempotency-Key`, sent quoted or bare, without quotes: 1 to 255 visible characters.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = only(headers, "idempotency-key")? else { return Ok(None) };
     let key = match value.strip_prefix('"') {
@@ -145,15 +146,16 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiEr
     }
 }
 
-/// What the engine keeps of a key. It is stored, so it must stay the same over restarts.
+/// Returns the digest that the engine keeps of a key. It is stored, so it must stay the same over
+/// restarts.
 pub(crate) fn digest(key: &str) -> IdempotencyKey {
     let digest = Sha256::digest(key);
     let (first, _) = digest.split_first_chunk().expect("SHA-256 gives 32 bytes");
     IdempotencyKey(NonZeroU64::new(u64::from_be_bytes(*first)).unwrap_or(NonZeroU64::MIN))
 }
 
-/// How long `Prefer: wait=N` (RFC 7240) lets the answer take, 1 to 10 s. Other preferences are
-/// none of ours; a wait that is no such number is a mistake worth telling.
+/// Returns the seconds, 1 to 10, that `Prefer: wait=N` (RFC 7240) lets the answer take. Other
+/// preferences are ignored. Any other wait is refused, so that the client learns of its mistake.
 pub(crate) fn wait(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     for value in headers.get_all("prefer") {
         for preference in value.to_str().unwrap_or_default().split([',', ';']) {

@@ -1,7 +1,7 @@
 //! Session: a verified token, and the seat and the tier that it brings.
 //!
-//! A verified token is remembered by its bytes until it expires, so that a member who clicks again
-//! costs no signature. What was not verified is never remembered.
+//! A verified token is remembered by its bytes until it expires, so that the member's next click
+//! costs no signature check. A token that was not verified is never remembered.
 
 use super::token::{Algorithm, BadKey};
 use crate::answer::error::ApiError;
@@ -21,7 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A member whose token was good.
+/// A verified token and what it brought.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) member: Arc<str>,
@@ -30,13 +30,13 @@ pub(crate) struct Session {
     pub(crate) expires_at: Millis,
 }
 
-/// Checks tokens: one key, one algorithm.
+/// Checks tokens by one key and one algorithm.
 pub(crate) struct Verifier {
     key: DecodingKey,
     validation: Validation,
 }
 
-/// Gives sessions to members whose tokens are good.
+/// Makes sessions from tokens that are good, and remembers them.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     verifier: Verifier,
@@ -44,7 +44,8 @@ pub(crate) struct Sessions {
     verified: Cache<Box<str>, Session>,
 }
 
-/// Tokens remembered; the least used ones make room. About 20 MB when full.
+/// Most tokens that are remembered; the least used ones make room for others. About 20 MB when
+/// full.
 const VERIFIED_MAX: usize = 65_536;
 /// How far the platform's clock may be from this one, in seconds.
 const LEEWAY_S: u64 = 5;
@@ -64,7 +65,8 @@ struct Claims {
 }
 
 impl Verifier {
-    /// `key` is what the key file holds; an issuer, if given, must be the token's.
+    /// Makes a verifier. `key` is the content of the key file. If an issuer is given, tokens must
+    /// name it.
     pub(crate) fn new(
         algorithm: Algorithm,
         key: &[u8],
@@ -95,7 +97,7 @@ impl Sessions {
         Self { verifier, engine, verified: Cache::new(VERIFIED_MAX) }
     }
 
-    /// The session of the member who sent this request.
+    /// Returns the session of the member who sent this request.
     pub(crate) fn of(&self, parts: &Parts) -> Result<Session, ApiError> {
         let missing = ApiError::Unauthenticated("a bearer token is needed");
         let mut given = parts.headers.get_all(AUTHORIZATION).iter();
@@ -131,7 +133,7 @@ impl Sessions {
             let (refusal, now, may_return) = (Refusal::Busy, self.engine.now(), false);
             return Err(ApiError::Refused { refusal, tier, now, may_return });
         };
-        // Past every date there is, a float becomes the last one: such a token never expires.
+        // A time past every date becomes the last date there is: such a token never expires.
         let valid_for = Duration::try_from_secs_f64(exp + LEEWAY_S as f64);
         let expires_at = Millis(0) + valid_for.unwrap_or(Duration::MAX);
         Ok(Session { member, seat, tier, expires_at })

@@ -1,4 +1,5 @@
-//! Signature: who may speak for the payment provider. Standard Webhooks, with keys that may be rotated.
+//! Signature: checks that a webhook comes from the payment provider. It follows Standard Webhooks,
+//! and its keys may be rotated.
 
 use crate::answer::error::ApiError;
 use anyhow::{Context, ensure};
@@ -8,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use standardwebhooks::{HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError};
 use std::fmt;
 
-/// The keys by which payments are signed; any of them will do.
+/// The keys by which payments are signed; a signature by any one of them is enough.
 pub(crate) struct PaymentKeys(Vec<Webhook>);
 
 impl fmt::Debug for PaymentKeys {
@@ -34,11 +35,12 @@ impl PaymentKeys {
         Ok(Self(keys))
     }
 
-    /// Whether one of the keys signed this, within the last five minutes.
+    /// Checks that one of the keys signed this body, within five minutes of now.
     pub(crate) fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), ApiError> {
         let wrong = |why: &str| Err(ApiError::BadSignature(why.to_owned()));
         let timestamp = headers.get(HEADER_WEBHOOK_TIMESTAMP).map_or(&b""[..], |at| at.as_bytes());
-        // Any instant of the next thousands of years: the arithmetic on it cannot overflow.
+        // Up to twelve digits are an instant of the next thousands of years: the arithmetic on it
+        // cannot overflow.
         if !(1..=12).contains(&timestamp.len()) || !timestamp.iter().all(u8::is_ascii_digit) {
             return wrong("webhook-timestamp: seconds since 1970 are needed");
         }

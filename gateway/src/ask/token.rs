@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The one algorithm by which tokens are signed; a token that names another one is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Algorithm {
-    /// HMAC with SHA-256; the key file holds a shared secret of 32 bytes or more.
+    /// HMAC with SHA-256; the key file contains a shared secret of 32 bytes or more.
     #[value(name = "HS256")]
     Hs256,
     /// Ed25519; `serve` reads the public key in PEM, `token` the private one.
@@ -23,13 +23,13 @@ pub enum Algorithm {
     Rs256,
 }
 
-/// A key file that holds no usable key.
+/// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadKey {
-    /// Too short to be secret.
+    /// The key is too short to be secret.
     #[error("the key has {0} bytes; HS256 needs 32 or more")]
     TooShort(usize),
-    /// Not the PEM that the algorithm needs.
+    /// The file is not the PEM that the algorithm needs.
     #[error("the file holds no key for this algorithm in PEM ({0})")]
     NotPem(#[from] jsonwebtoken::errors::Error),
 }
@@ -64,7 +64,8 @@ impl Algorithm {
 }
 
 fn secret(file: &[u8]) -> Result<&[u8], BadKey> {
-    // Only the newline that editors add: a secret of random bytes may end in any other.
+    // Only the newline that editors add is cut off: a secret of random bytes may end in any other
+    // white space.
     let secret = file.strip_suffix(b"\n").unwrap_or(file);
     let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
     if secret.len() < 32 { Err(BadKey::TooShort(secret.len())) } else { Ok(secret) }
@@ -80,7 +81,7 @@ struct Claims<'a> {
     iss: Option<&'a str>,
 }
 
-/// A member's token, valid from now for `ttl`. `key` is what the key file holds.
+/// Returns a member's token that is valid from now for `ttl`. `key` is the content of the key file.
 ///
 /// # Errors
 /// [`BadKey`] when `key` cannot sign by this algorithm.

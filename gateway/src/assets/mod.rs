@@ -1,15 +1,15 @@
-//! The pages: plain files, compiled in. They use the same calls as everyone else.
+//! The pages: plain files, compiled in. They use the same calls as any other client.
 
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, get};
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// A page takes nothing from other origins and nothing inline, and no other page may frame it.
 const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// The sales.
+/// The page that lists the sales.
 pub(crate) const SALES: (&str, &str) = ("text/html", include_str!("sales.html"));
-/// One sale's live room.
+/// The page of one sale: its live room.
 pub(crate) const ROOM: (&str, &str) = ("text/html", include_str!("room.html"));
 pub(crate) const SALES_JS: (&str, &str) = ("text/javascript", include_str!("sales.js"));
 pub(crate) const ROOM_JS: (&str, &str) = ("text/javascript", include_str!("room.js"));

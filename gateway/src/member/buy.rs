@@ -25,12 +25,15 @@ use utoipa::ToSchema;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClickBody {
-    /// From 1 to the tier's limit.
+    /// Units to buy, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
     units: AnyUnits,
 }
 
-/// Buys: 202 with the order as soon as it is judged, 201 if it was waited for and is confirmed.
+/// Buys units.
+///
+/// Returns 202 with the order as soon as the click is judged. With `Prefer: wait=N` it returns 201
+/// if the order is confirmed within the wait, and 202 otherwise.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/orders", tag = "members",
     security(("member" = [])),
@@ -76,7 +79,8 @@ pub(crate) async fn buy(
     Ok(answer(&view, wait_s))
 }
 
-/// The key stands for an order that a former process confirmed.
+/// Returns the order that the idempotency key stands for. A former process confirmed that order, so
+/// it is not on this process's board.
 async fn repeated(engine: &Engine, open: &OpenSale, number: u64) -> Result<OrderView, ApiError> {
     let found = engine.order_numbered(open, number).await?.ok_or(ApiError::UnknownOrder)?;
     Ok(OrderView::found(engine, open, &found))

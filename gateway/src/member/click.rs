@@ -1,4 +1,5 @@
-//! Judging a click, however it came: every click passes through [`Clicks::judge`]. Knows no HTTP.
+//! Click: every click is judged by [`Clicks::judge`], whichever way it came. This file knows no
+//! HTTP.
 
 use crate::answer::error::ApiError;
 use crate::ask::rates::Rates;
@@ -10,18 +11,18 @@ use engine::sale::{Accepted, Click};
 use engine::{Engine, OpenSale};
 use std::sync::Arc;
 
-/// What clicks are judged by.
+/// Judges clicks by the engine's rules and by how often a member may ask.
 #[derive(Debug)]
 pub(crate) struct Clicks {
     engine: Arc<Engine>,
     rates: Arc<Rates>,
 }
 
-/// What a member wants.
+/// What a click asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish {
     pub(crate) units: Units,
-    /// Makes a repetition safe.
+    /// With a key it is safe to send the same click again.
     pub(crate) key: Option<IdempotencyKey>,
 }
 
@@ -30,7 +31,8 @@ impl Clicks {
         Self { engine, rates }
     }
 
-    /// The sale, for a member who may ask for units of it: not too often, not blocked.
+    /// Returns the sale if this member may ask for units of it now: the member has not asked too
+    /// often and is not blocked.
     pub(crate) fn enter(&self, session: &Session, sale: &str) -> Result<Arc<OpenSale>, ApiError> {
         self.rates.call(session.seat)?;
         if self.engine.is_blocked(session.seat) {
@@ -39,9 +41,10 @@ impl Clicks {
         self.engine.sale(sale).ok_or(ApiError::UnknownSale)
     }
 
-    /// Judges a click at once and for good, and wakes the confirmer if it became an order.
+    /// Judges a click at once and for good, and wakes the confirmer if the click became a new
+    /// order.
     ///
-    /// The first refusal in the order of checks; then nothing has changed.
+    /// A refused click gets the first refusal in the order of checks, and it has changed nothing.
     pub(crate) fn judge(
         &self,
         session: &Session,

@@ -15,11 +15,17 @@ use engine::Engine;
 use engine::rules::time::Millis;
 use std::sync::Arc;
 
-/// Live events: `sale` whenever state, stock or waitlist change, coalesced, at most ten a second and
-/// fewer when many watch. With a token also `order` for each step of the member's own orders and
-/// `waiting` for the member's place. A comment every 15 s while nothing happens. The id of an `order`
-/// event is its time: with `Last-Event-ID` own orders that have changed since are told, some of them
-/// again; without it all of them. A stream that is not read, or whose token expires, ends.
+/// Streams live events of a sale.
+///
+/// A `sale` event comes when state, stock or waitlist change: changes that come close together
+/// share one event, and there are at most ten events a second, fewer when many streams are open.
+/// With a token the stream also has an `order` event for each step of the member's own orders, and
+/// a `waiting` event when the member's place on the waitlist moves. A comment comes every 15 s
+/// while nothing happens.
+///
+/// The id of an `order` event is its time. With `Last-Event-ID` the stream first tells the member's
+/// orders that have changed since that time, some of them perhaps once more; without it, all of
+/// them. The stream ends when the client does not read it or when its token expires.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}/events", tag = "members",
     security((), ("member" = [])),
@@ -49,7 +55,7 @@ pub(crate) async fn serve(
     let watcher = Watcher::new(engine, &hub, open, session, after).await?;
     let mut answer =
         Sse::new(watcher.events()).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
-    // A proxy that gathers answers would hold events back.
+    // A proxy that buffers answers would delay the events.
     let buffering = header::HeaderName::from_static("x-accel-buffering");
     answer.headers_mut().insert(buffering, HeaderValue::from_static("no"));
     Ok(answer)

@@ -1,4 +1,4 @@
-//! Whether this process is well, for those who watch over it.
+//! Tells load balancers and monitors whether this process is well.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,13 +6,13 @@ use engine::Engine;
 use engine::store::StoreError;
 use std::sync::Arc;
 
-/// The process is alive.
+/// Answers as long as the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200)))]
 pub(crate) async fn healthz() -> &'static str {
     std::future::ready("alive\n").await
 }
 
-/// The process takes orders; if not, why.
+/// Tells whether the process takes orders and, if it does not, why.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses((status = 200), (status = 503, description = "the reason, a line for each sale", body = String, content_type = "text/plain")),
@@ -34,7 +34,8 @@ pub(crate) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, St
     std::future::ready(answer).await
 }
 
-/// The operator's report has the rest: it may name members and machines.
+/// Returns the part of the trouble that any client may read. The full text may name members and
+/// machines; it stands in the operator's report only.
 fn for_everyone(trouble: &StoreError) -> &'static str {
     match trouble {
         StoreError::Fenced => "another process sells this sale",

@@ -1,8 +1,8 @@
-//! Hub: what changes in a sale, told to all of its streams at once.
+//! Hub: tells all streams of a sale what has changed in it.
 //!
-//! One task a sale looks at it and makes an event when it has changed; all its streams share that
-//! event. The more streams there are, the seldomer it looks, so that telling never takes much of what
-//! clicks need.
+//! One task for each sale looks at the sale and makes an event when it has changed; all streams of
+//! the sale share that event. The more streams there are, the less often the task looks, so that
+//! telling never takes much of the processor time that clicks need.
 
 use crate::answer::view::Time;
 use axum::response::sse::Event;
@@ -18,12 +18,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-/// At most ten events a second of a sale on each stream.
+/// How often a task looks at its sale: each stream gets at most ten events a second.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// At most this many events a second on all streams together.
 const EVENTS_PER_S: u64 = 2_000;
 
-/// How a sale stands.
+/// The state of a sale at one instant, as a `sale` event tells it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SaleEvent {
     /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
@@ -39,13 +39,14 @@ pub(crate) struct SaleEvent {
 #[derive(Debug)]
 pub(crate) struct Hub {
     engine: Arc<Engine>,
-    /// True once this process is to end: streams that would never end by themselves do so then.
+    /// Becomes true once this process is to end. Streams that would never end by themselves end
+    /// then.
     stop: watch::Receiver<bool>,
     sales: Mutex<HashMap<SaleId, watch::Sender<Event>>>,
     streams: AtomicU64,
 }
 
-/// What is compared: an event is made when one of these has changed.
+/// Phase, units left and members waiting. The task makes an event when one of them has changed.
 type Seen = (Phase, u32, usize);
 
 /// A stream, counted until it is dropped.
@@ -59,24 +60,24 @@ impl Drop for Counted {
     }
 }
 
-/// An event with this name and JSON.
+/// Returns an event with this name and with `data` as JSON.
 pub(super) fn json_event(name: &str, data: &impl Serialize) -> Event {
     Event::default().event(name).json_data(data).expect("events are plain data")
 }
 
 impl Hub {
-    /// No streams; they end when `stop` becomes true.
+    /// Makes a hub that has no streams yet. Its streams end when `stop` becomes true.
     pub(crate) fn new(engine: Arc<Engine>, stop: watch::Receiver<bool>) -> Self {
         Self { engine, stop, sales: Mutex::default(), streams: AtomicU64::new(0) }
     }
 
-    /// Streams that are open.
+    /// Returns how many streams are open.
     pub(crate) fn streams(&self) -> u64 {
         // Ordering: Relaxed, a count that publishes nothing but itself.
         self.streams.load(Ordering::Relaxed)
     }
 
-    /// The sale as it is now.
+    /// Returns the sale as it is now: what is compared of it, and the event that tells it.
     pub(super) fn look(&self, open: &OpenSale) -> (Seen, Event) {
         let now = self.engine.now();
         let (phase, left) = (open.sale.phase(now), open.sale.stock().level().left().0);
@@ -85,12 +86,12 @@ impl Hub {
         ((phase, left, waiting), json_event("sale", &event))
     }
 
-    /// Becomes true when this process is to end.
+    /// Returns the receiver that becomes true when this process is to end.
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
         self.stop.clone()
     }
 
-    /// What changes in the sale from now on, for one more stream.
+    /// Subscribes one more stream to what changes in the sale from now on.
     pub(super) fn subscribe(
         self: &Arc<Self>,
         open: &Arc<OpenSale>,
@@ -110,12 +111,13 @@ impl Hub {
         (counted, receiver)
     }
 
-    /// How long to wait between two looks, with as many streams as there are.
+    /// Returns how long a task waits between two looks. The wait grows with the number of streams.
     fn pause(&self) -> Duration {
         LOOK_EVERY.max(Duration::from_millis(self.streams() * 1_000 / EVENTS_PER_S))
     }
 
-    /// Tells the streams of a sale; `false` when there are none any more.
+    /// Tells the streams of a sale this event, if there is one. Returns `false` when no stream is
+    /// left.
     fn tell(&self, sale: &SaleId, event: Option<Event>) -> bool {
         let mut sales = self.sales.lock();
         let is_watched = sales.get(sale).is_some_and(|sender| sender.receiver_count() > 0);
@@ -128,7 +130,7 @@ impl Hub {
     }
 }
 
-/// Looks at a sale for as long as anybody watches it.
+/// Looks at a sale for as long as it has streams.
 async fn follow(hub: Arc<Hub>, open: Arc<OpenSale>, mut last: Seen) {
     loop {
         tokio::time::sleep(hub.pause()).await;

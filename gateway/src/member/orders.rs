@@ -16,7 +16,7 @@ use engine::{Engine, Found, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// One order, to its member only.
+/// Returns one order, to its own member only.
 #[utoipa::path(
     get, path = "/v1/orders/{order}", tag = "members",
     security(("member" = [])),
@@ -32,7 +32,7 @@ pub(crate) async fn read(
     Ok(Json(OrderView::found(&engine, &open, &found)))
 }
 
-/// The order with this id, if it is the member's.
+/// Returns the order with this id if it is the member's own.
 async fn own(
     engine: &Engine,
     session: &Session,
@@ -49,8 +49,9 @@ async fn own(
     if is_own { Ok((open, id, found)) } else { Err(ApiError::UnknownOrder) }
 }
 
-/// Takes an unpaid order back: its units go to those who wait, or on sale again. Harmless when
-/// repeated.
+/// Cancels an unpaid order.
+///
+/// Its units go to members on the waitlist, or on sale again. A repetition changes nothing.
 #[utoipa::path(
     post, path = "/v1/orders/{order}/cancel", tag = "members",
     security(("member" = [])),
@@ -82,7 +83,7 @@ pub(crate) struct Of {
     sale: String,
 }
 
-/// All of the member's orders in one sale, oldest first.
+/// Returns all of the member's orders in one sale, oldest first.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "members",
     security(("member" = [])),

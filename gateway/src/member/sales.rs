@@ -1,4 +1,4 @@
-//! The sales, as everyone may see them.
+//! The sales, as any client may see them.
 
 use crate::answer::error::ApiError;
 use crate::answer::problems::{Unauthenticated, UnknownSale};
@@ -27,7 +27,7 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<SalesView> {
     std::future::ready(Json(SalesView { sales })).await
 }
 
-/// Shows a sale; with a token, also what it is for that member.
+/// Returns a sale. With a token it also returns what the sale is for that member.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}", tag = "members",
     security((), ("member" = [])),

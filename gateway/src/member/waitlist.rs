@@ -1,4 +1,4 @@
-//! Waiting for units that come back.
+//! The waitlist: members join it for units that come back, and leave it.
 
 use super::click::Clicks;
 use crate::answer::error::ApiError;
@@ -19,18 +19,19 @@ use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// What to wait for.
+/// What a member waits for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
-    /// From 1 to the tier's limit.
+    /// Units to wait for, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
     units: AnyUnits,
 }
 
-/// Joins the waitlist of a sale that is sold out. A member who waits already keeps their place and their
-/// first wish. When units come back they are offered as an order, reserved and confirmed, with a
-/// `pay_by` of its own.
+/// Joins the waitlist of a sale that is sold out.
+///
+/// A member who waits already keeps their place and their first wish. When units come back, they
+/// are offered to the member as an order, reserved and then confirmed, with a `pay_by` of its own.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/waitlist", tag = "members",
     security(("member" = [])),
@@ -65,7 +66,7 @@ pub(crate) async fn join(
     Ok((StatusCode::ACCEPTED, Json(WaitView::of(waits))))
 }
 
-/// Leaves the waitlist. Harmless for a member who does not wait.
+/// Leaves the waitlist. For a member who does not wait this changes nothing.
 #[utoipa::path(
     delete, path = "/v1/sales/{sale}/waitlist", tag = "members",
     security(("member" = [])),

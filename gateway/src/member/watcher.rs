@@ -1,7 +1,7 @@
-//! Watcher: one stream of events, of a sale and of one member's own orders in it.
+//! Watcher: one stream of events about a sale and about one member's own orders in it.
 //!
-//! A stream that is not read misses nothing but what is outdated by then: of the sale only the newest
-//! state waits, of a member's orders a few steps, and after that the stream ends.
+//! For a client that does not read, only the newest state of the sale waits, and a few steps of the
+//! member's orders; after that the stream ends. Such a client misses only what is outdated by then.
 
 use super::hub::{Counted, Hub, json_event};
 use crate::answer::error::ApiError;
@@ -19,12 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// A stream that comes back is told as much again: a clock may be set back by this.
+/// How far a clock may be set back. A client that comes back is told the changes of this much time
+/// once more.
 const CLOCK_STEPS: Duration = Duration::from_secs(5);
-/// A stream on which nothing happens says so this often: proxies and clients give up silent ones.
+/// How often a stream on which nothing happens sends a comment: proxies and clients give up silent
+/// streams.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What there is to tell.
+/// What has happened while a watcher waited.
 enum News {
     Order(Found),
     Sale,
@@ -42,17 +44,18 @@ pub(super) struct Watcher {
     _counted: Counted,
 }
 
-/// What is a member's own on a stream.
+/// The part of a stream that is for its own member.
 struct Own {
     seat: Seat,
     orders: mpsc::Receiver<Found>,
     waits: Option<WaitView>,
-    /// When the token expires, and the stream with it.
+    /// When the token expires; the stream ends then.
     until: Millis,
 }
 
 impl Watcher {
-    /// A stream that tells first how the sale is now, then own orders that changed after `after`.
+    /// Makes a stream that first tells how the sale is now, and then the member's own orders that
+    /// changed after `after`.
     pub(super) async fn new(
         engine: Arc<Engine>,
         hub: &Arc<Hub>,
@@ -62,7 +65,8 @@ impl Watcher {
     ) -> Result<Self, ApiError> {
         let (mut member, mut orders) = (None, Vec::new());
         if let Some(Session { seat, expires_at, .. }) = session {
-            // First, so that no step falls in between; one that falls on both is told twice.
+            // Watching begins before the orders are read, so that no step is missed between the
+            // two. A step that is in both is told twice.
             let own = open.watch(seat);
             orders = engine.orders_of(&open, seat).await?;
             member = Some(Own { seat, orders: own, waits: None, until: expires_at });
@@ -70,7 +74,7 @@ impl Watcher {
         let (counted, sale) = hub.subscribe(&open);
         let (stop, ready) = (hub.stopping(), VecDeque::new());
         let mut watcher = Self { engine, open, sale, stop, member, ready, _counted: counted };
-        // As it is now, and not when the hub last looked.
+        // The sale as it is now: the hub's last event may be older.
         let (_, now) = hub.look(&watcher.open);
         watcher.ready.push_back(now);
         orders.retain(|order| order.changed_at() + CLOCK_STEPS >= after);
@@ -85,13 +89,16 @@ impl Watcher {
         let view = OrderView::found(&self.engine, &self.open, found);
         let event = json_event("order", &view);
         match found.status() {
-            // Its time is the click's, and older orders may still be confirmed before that.
+            // The time of a reserved order is its click's. Older orders may still be confirmed with
+            // an earlier time, and a client that came back with this time as its id would miss
+            // them.
             Status::Reserved => event,
             _ => event.id(found.changed_at().0.to_string()),
         }
     }
 
-    /// A member's place moves while others come and go.
+    /// Tells the member's place on the waitlist if it has moved. It moves when other members join,
+    /// leave or are served.
     fn look_at_waitlist(&mut self) {
         let Some(own) = &mut self.member else { return };
         let waits = self.open.position(own.seat).map(WaitView::of);
@@ -120,7 +127,7 @@ impl Watcher {
         }
     }
 
-    /// `None`: the stream is over.
+    /// Waits for something to tell. Returns `None` when the stream is over.
     async fn wait(&mut self) -> Option<News> {
         let Self { stop, sale, member, .. } = self;
         let own_order = async {
@@ -132,10 +139,11 @@ impl Watcher {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => None,
-            // `None`: this stream was not read for too long.
+            // `None`: the feed has dropped this stream. It was not read for too long, or the member
+            // has opened too many.
             order = own_order => order.map(News::Order),
             changed = sale.changed() => changed.ok().map(|()| News::Sale),
-            // Nothing happens: the token may have expired all the same.
+            // Nothing has happened, but the token may have expired.
             () = tokio::time::sleep(HEARTBEAT) => Some(News::None),
         }
     }

@@ -26,8 +26,8 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Blocked> {
     std::future::ready(Json(Blocked { members: engine.blocked() })).await
 }
 
-/// Keeps a member from buying and waiting, in every sale and over restarts. Orders that they have stay
-/// theirs.
+/// Keeps a member from buying and waiting, in every sale and over restarts. The member keeps the
+/// orders that they have.
 #[utoipa::path(
     put, path = "/v1/blocked/{member}", tag = "operator", params(("member" = String, Path)),
     responses((status = 204, description = "blocked, now or before"), BadRequest, Busy),

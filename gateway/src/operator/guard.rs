@@ -8,7 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
-/// The operator key's digest. Digests are compared, so the time that it takes tells nothing of the key.
+/// The operator key's digest. Digests are compared and not keys, so that the time of a comparison
+/// tells nothing of the key.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
     key_digest: [u8; 32],

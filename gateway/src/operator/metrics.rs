@@ -13,7 +13,8 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::sync::Arc;
 
-/// What is counted outside the engine: by the accept loops, and of payments.
+/// Counts from outside the engine: connections, counted by the accept loops, and payments that
+/// match no order.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
     pub(crate) connections: AtomicU64,
@@ -21,14 +22,14 @@ pub(crate) struct Gates {
     pub(crate) payments_mismatched: AtomicU64,
 }
 
-/// Everything that is counted, for Prometheus.
+/// Returns everything that is counted, as Prometheus text.
 #[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, content_type = "text/plain")))]
 pub(crate) async fn serve(
     State(engine): State<Arc<Engine>>,
     State(hub): State<Arc<Hub>>,
     State(gates): State<Arc<Gates>>,
 ) -> Response {
-    // A recorder for this one answer: the counts live in the engine, not in it.
+    // The recorder lives for this one answer: the counts themselves are kept elsewhere.
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         describe();

@@ -27,7 +27,7 @@ impl Page {
     }
 }
 
-/// The orders by number, in pages.
+/// Returns the orders by number, in pages.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}/orders", tag = "operator",
     params(

@@ -36,13 +36,13 @@ pub(crate) async fn create(
     Ok((StatusCode::CREATED, report).into_response())
 }
 
-/// The sales, with everything.
+/// The sales, each with all its counts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reports {
     sales: Vec<SaleReport>,
 }
 
-/// Lists the sales with everything.
+/// Lists the sales, each with all its counts.
 #[utoipa::path(get, path = "/v1/sales", tag = "operator", responses((status = 200, body = Reports)))]
 pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Reports> {
     let now = engine.now();
@@ -50,7 +50,7 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Reports> {
     std::future::ready(Json(Reports { sales })).await
 }
 
-/// Shows a sale with everything.
+/// Returns a sale with all its counts.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}", tag = "operator", params(("sale" = String, Path)),
     responses((status = 200, body = SaleReport), UnknownSale),
@@ -75,7 +75,8 @@ pub(crate) async fn pause(
     switch(engine, &id, Switch::Pause).await
 }
 
-/// Lets a paused sale go on; also one whose store had lost its history, if all of it is back.
+/// Lets a paused sale go on. A sale whose store had lost part of its history goes on too, if all of
+/// that history is back.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/resume", tag = "operator", params(("sale" = String, Path)),
     responses((status = 200, body = SaleReport), UnknownSale, HistoryLost, Busy),
@@ -120,7 +121,7 @@ pub(crate) struct TopUp {
     add: AnyUnits,
 }
 
-/// Adds stock while the sale runs, once per key.
+/// Adds stock while the sale runs. A repetition with the same `Idempotency-Key` adds nothing.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/stock", tag = "operator", request_body = TopUp,
     params(("sale" = String, Path), ("Idempotency-Key" = String, Header)),

@@ -3,8 +3,8 @@
 use crate::answer::error::ApiError;
 use engine::store::StoreError;
 
-/// Does the work to its end, also if the client is gone by then: else the store would know of a
-/// change and this process would not.
+/// Does the work to its end, even if the client is gone by then. Otherwise the store could know of
+/// a change that this process does not know of.
 pub(crate) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, ApiError> {

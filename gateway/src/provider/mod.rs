@@ -1,3 +1,3 @@
-//! What the payment provider tells.
+//! The calls of the payment provider.
 
 pub(crate) mod payments;

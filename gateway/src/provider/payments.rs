@@ -22,7 +22,7 @@ pub(crate) struct Payment {
     order_id: String,
     #[schema(value_type = String, example = "paid")]
     event: Event,
-    /// The whole order: price times units.
+    /// The amount of the whole order: its price times its units.
     amount_cents: u64,
 }
 
@@ -30,11 +30,11 @@ pub(crate) struct Payment {
 #[serde(rename_all = "snake_case")]
 enum Event {
     Paid,
-    /// A try that came to nothing; the member may try again until `pay_by`.
+    /// A payment that did not succeed; the member may try again until `pay_by`.
     Failed,
 }
 
-/// Where the order is now.
+/// The order's status once the webhook is taken in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentView {
     order_id: String,
@@ -42,8 +42,11 @@ pub(crate) struct PaymentView {
     status: Status,
 }
 
-/// Takes a payment in. `paid` on a confirmed order: `paid`. After it expired or was cancelled:
-/// `refund_due`, and its units stay whose they are by then. Repetitions change nothing.
+/// Takes in what the provider tells of a payment.
+///
+/// `paid` makes a confirmed order `paid`. An order that has expired or was cancelled becomes
+/// `refund_due` instead, and its units stay where they are by then: with another member, or on
+/// sale. Repetitions change nothing.
 #[utoipa::path(
     post, path = "/v1/payments", tag = "payments",
     params(
@@ -82,7 +85,8 @@ async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>
     let unknown = || mismatch("no such order was ever confirmed here");
     let id: OrderId = payment.order_id.parse().map_err(|_| unknown())?;
     let Some(open) = engine.sale(id.sale.as_str()) else {
-        // A sale that could not be opened may well have it: the provider is to come back.
+        // A sale that could not be opened may well have this order, so the provider must try again
+        // later.
         return Err(match engine.damaged().contains_key(&id.sale) {
             true => StoreError::Refused("this sale cannot be opened yet".into()).into(),
             false => unknown(),

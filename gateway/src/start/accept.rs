@@ -47,13 +47,13 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 /// How long a client may take to read some of its answer before its connection is cut.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// What may wait in this process for a client to read it.
+/// Most bytes that may wait in this process for a client to read them.
 const UNREAD_BYTES_MAX: usize = 64 << 10;
 
 type Permit = (OwnedSemaphorePermit, Connected);
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 
-/// One address to serve at.
+/// One address that this process serves at.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
@@ -73,7 +73,7 @@ impl Listener {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                // The only change there is, or a closed channel: both are to stop.
+                // `stop` changes once only, to true. A closed channel means the same: stop.
                 _ = stop.changed() => break,
             };
             let (stream, peer) = match accepted {
@@ -97,11 +97,13 @@ impl Listener {
         if tokio::time::timeout(DRAIN_DEADLINE, graceful.shutdown()).await.is_err() {
             tracing::warn!("some requests did not end in time and were cut off");
         }
-        // Whatever is still open must not click any more: its order would not be confirmed.
+        // A connection that is still open must not click any more: its order would not be
+        // confirmed.
         connections.shutdown().await;
     }
 
-    /// A connection that there is room for; others are told so and turned away.
+    /// Returns the connection if there is room for it. Otherwise its peer is told so and turned
+    /// away.
     fn let_in(
         &self,
         stream: TcpStream,
@@ -135,7 +137,8 @@ impl Listener {
     }
 }
 
-/// Out of file descriptors or memory: wait for some to come back instead of spinning.
+/// Waits when this process is out of file descriptors or memory, so that the accept loop does not
+/// spin until some come back.
 async fn pause_after(error: &io::Error) {
     let is_about_one_peer =
         matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
@@ -145,7 +148,7 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-/// Ends with an error when the client does not read what is written.
+/// Wraps a connection so that it ends with an error when the client does not read what is written.
 fn timed(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_DEADLINE));
@@ -158,7 +161,8 @@ fn turn_away(mut stream: TcpStream) {
         let tell = async {
             stream.write_all(FULL).await?;
             stream.shutdown().await?;
-            // A request left unread would make the kernel reset the connection, answer and all.
+            // If the request were left unread, the kernel would reset the connection and the peer
+            // would lose the answer.
             tokio::io::copy(&mut stream.take(64 << 10), &mut tokio::io::sink()).await
         };
         let told = tokio::time::timeout(Duration::from_secs(1), tell).await;
@@ -168,8 +172,9 @@ fn turn_away(mut stream: TcpStream) {
     });
 }
 
-/// The router behind the limits on headers, which hyper alone would answer without a body, and
-/// before the wall that a handler's panic does not pass.
+/// The router with a check before it and a wall behind it. The check answers requests whose headers
+/// are too large with a problem, where hyper alone would answer without a body, and requests that
+/// come too often. The wall catches a handler's panic.
 #[derive(Debug, Clone)]
 struct Bounded {
     router: Router,
@@ -201,8 +206,9 @@ impl Service<Request<Incoming>> for Bounded {
         if let Err(too_many) = self.rates.request(self.peer, headers) {
             return Either::Left(ready(Ok(too_many.into_response())));
         }
-        // The router's own `ready` is always at once. A handler shares nothing that a panic could
-        // leave half-written: the engine's words are each whole at any instant.
+        // The router is always ready, so it is called at once. A handler shares nothing that a
+        // panic could leave half-written: each of the engine's atomic words is whole at any
+        // instant.
         let answer = self.router.clone().call(request.map(Body::new));
         let caught: fn(Caught) -> _ = |caught| caught.unwrap_or_else(|panic| Ok(panicked(&*panic)));
         Either::Right(AssertUnwindSafe(answer).catch_unwind().map(caught))
@@ -238,7 +244,7 @@ mod tests {
         };
         let serving = tokio::spawn(listener.serve(stop.subscribe()));
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // On one connection: it outlives the panic, too.
+        // All requests come on one connection, which must outlive the panic, too.
         for (path, status, said) in
             [("fails", "500", "\"code\":\"internal\""), ("works", "200", "works")].repeat(3)
         {

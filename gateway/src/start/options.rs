@@ -1,4 +1,4 @@
-//! Options: what the commands are told.
+//! Options: what the commands read from arguments and the environment.
 
 use crate::ask::rates::RateArgs;
 use crate::ask::token::Algorithm;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `serve` is told.
+/// The options of `serve`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeOptions {
     /// Where members connect; port 0 takes a free one
@@ -44,7 +44,7 @@ pub struct ServeOptions {
     /// Sales to make at the start, unless they are there already
     #[arg(long, env = "FLASHLANE_SALES", value_name = "FILE.toml")]
     pub sales: Option<PathBuf>,
-    /// Whose word a member's tier is
+    /// Where a member's tier comes from
     #[arg(long, env = "FLASHLANE_TIERS_FROM", value_enum, default_value = "token")]
     pub tiers_from: TiersFrom,
     /// Most connections at once; as many as open files allow if not given
@@ -55,15 +55,15 @@ pub struct ServeOptions {
     pub rates: RateArgs,
 }
 
-/// Whose word a member's tier is.
+/// Where a member's tier comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum TiersFrom {
-    /// The platform's, in the token.
+    /// From the token, which the platform signed.
     Token,
 }
 
-/// Redis in the place of the embedded store. Addresses may hold passwords: rather give them in the
-/// environment, which other users of the machine cannot see.
+/// Redis in the place of the embedded store. URLs may contain passwords: set them in the
+/// environment, which other users of the machine cannot see, rather than as arguments.
 #[derive(Clone, clap::Args)]
 pub struct RedisArgs {
     /// Confirm to this Redis: `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS
@@ -84,13 +84,13 @@ impl std::fmt::Debug for RedisArgs {
 }
 
 impl RedisArgs {
-    /// Whether a Redis is named.
+    /// Returns whether a Redis is named.
     #[must_use]
     pub const fn is_given(&self) -> bool {
         self.redis.is_some()
     }
 
-    /// What they say; `None` for the embedded store.
+    /// Returns what the arguments say of Redis, or `None` for the embedded store.
     pub(crate) fn options(&self) -> anyhow::Result<Option<RedisOptions>> {
         let Some(url) = &self.redis else {
             let alone = self.redis_loader.is_some() || self.redis_roots.is_some();
@@ -109,7 +109,7 @@ impl RedisArgs {
     }
 }
 
-/// A number and one of s, m, h, d.
+/// Reads a duration: a number from 1 and one of s, m, h, d.
 ///
 /// # Errors
 /// A sentence that says what is wrong.

@@ -32,8 +32,9 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Terms>> {
     file.sale.into_iter().map(terms).collect()
 }
 
-/// Makes the sales that are not there yet; those that are go on as they are. Those that were made
-/// from here before are written down in `made`: a store that has lost one must not get it anew.
+/// Makes the sales that are not there yet; sales that are there go on as they are. The file `made`
+/// lists the sales that were made from here before. A store that has lost one of them must not get
+/// it anew.
 pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyhow::Result<()> {
     let before = std::fs::read_to_string(made).unwrap_or_default();
     for terms in sales {

@@ -1,4 +1,5 @@
-//! Secrets: key files, read where they are named, made where they are not, and never shown.
+//! Secrets: key files. They are read where the options name them, made where they do not, and never
+//! printed.
 
 use crate::ask::session::Verifier;
 use crate::ask::signature::PaymentKeys;
@@ -13,7 +14,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Everything by which others prove who they are, and the files that it was read from.
+/// What tokens, operators and payments are checked by, and the key files that it was read from.
 pub(crate) struct Secrets {
     pub(crate) verifier: Verifier,
     pub(crate) guard: Guard,
@@ -23,7 +24,7 @@ pub(crate) struct Secrets {
 }
 
 impl Secrets {
-    /// Reads the key files that the options name, and makes those that they do not.
+    /// Reads the key files that the options name, and makes the ones that they do not name.
     pub(crate) fn read(options: &ServeOptions) -> anyhow::Result<Self> {
         let token_file = token_file(options)?;
         let issuer = options.token_issuer.as_deref();
@@ -77,8 +78,8 @@ fn given_or_made(
     }
 }
 
-/// Reads a secret; makes a random one in base64 behind `prefix`, readable by its owner alone, where the
-/// file is missing.
+/// Reads a secret. Where its file is missing, makes a random one first, in base64 behind `prefix`,
+/// that only this process's user can read.
 fn read_or_make(path: &Path, prefix: &str) -> anyhow::Result<Vec<u8>> {
     if !path.exists() {
         make(path, prefix)
@@ -87,7 +88,7 @@ fn read_or_make(path: &Path, prefix: &str) -> anyhow::Result<Vec<u8>> {
     read(path)
 }
 
-/// The file gets its name when it is whole: a crash leaves no half key.
+/// Makes a key file. The file gets its name when it is whole, so that a crash leaves no half key.
 fn make(path: &Path, prefix: &str) -> anyhow::Result<()> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).context("the system gives no random bytes")?;

@@ -1,4 +1,4 @@
-//! `flashlane serve`: puts the parts together, runs them, and takes them down in order.
+//! `flashlane serve`: puts the parts together, runs them, and stops them one after another.
 
 use super::accept::Listener;
 use super::options::ServeOptions;
@@ -25,13 +25,14 @@ use tokio::sync::watch;
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
 /// Members and addresses that have not asked for a while are forgotten this often.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
-/// What the system keeps for a client that does not read; left alone, it would keep megabytes.
+/// Most bytes that the system keeps for a client that does not read. By default it would keep
+/// megabytes.
 const UNREAD_BYTES_MAX: u32 = 64 << 10;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
 /// File descriptors kept for everything that is not a connection.
 const FILES_RESERVED: u64 = 64;
-/// Operators are few.
+/// Most connections on the operator listener: operators are few.
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
 
 /// Serves until SIGTERM or SIGINT, then answers what is in flight and confirms what is reserved.
@@ -44,7 +45,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the data folder {}", data.display()))?;
     let secrets = Secrets::read(&options)?;
     let rates = Arc::new(Rates::new(&options.rates));
-    // Opening a sale takes it from the process that sells it: all that may fail comes before.
+    // Opening a sale takes it from the process that sells it now, so everything that may fail comes
+    // before.
     let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
     let (public, operator) = (bind(options.listen)?, bind(options.operator_listen)?);
@@ -52,7 +54,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let engine = Engine::start(store, Clock::Wall, options.confirm_within).await?;
     sales_file::make(&engine, &sales, &data.join("sales.made")).await?;
 
-    // Before anyone can know that this runs, and end it.
+    // This comes before the addresses are announced: from then on another process may end this one.
     let told_to_stop = told_to_stop()?;
     announce(&public, &operator, &secrets.files)?;
     let stop = watch::Sender::new(false);
@@ -85,7 +87,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     drain(&Arc::<Engine>::from_ref(&app)).await
 }
 
-/// Waits for the signal, and forgets members and addresses that do not ask any more.
+/// Waits for the signal. Meanwhile forgets members and addresses that do not ask any more.
 async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
     let mut tidying = tokio::time::interval(TIDY_EVERY);
     tokio::pin!(told_to_stop);
@@ -97,7 +99,7 @@ async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
     }
 }
 
-/// Confirms what is reserved; says what could not be.
+/// Confirms the orders that are reserved. The error says what could not be confirmed.
 async fn drain(engine: &Engine) -> anyhow::Result<()> {
     let unconfirmed = engine.drain(CONFIRM_DEADLINE).await;
     if let Some(open) = engine.sales().iter().find(|open| open.has_lost_history()) {
@@ -151,7 +153,8 @@ fn announce(
     Ok(())
 }
 
-/// As many connections as open files allow, the soft limit raised to the hard one.
+/// Returns the most connections at once: `wanted`, or, if it is not given, as many as open files
+/// allow, up to 100,000. Raises the soft `RLIMIT_NOFILE` to the hard one first.
 fn connections_max(wanted: Option<usize>) -> anyhow::Result<usize> {
     let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the file limit")?;
     let room = usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX);

@@ -1,14 +1,14 @@
-//! The store that the options name.
+//! Opening the store that the options name.
 
 use crate::start::options::RedisArgs;
 use anyhow::Context;
 use engine::store::{RedbStore, RedisStore, Store, planted};
 use std::path::Path;
 
-/// The store that the options name, ready to be used.
+/// Opens the store that the options name.
 ///
 /// # Errors
-/// One sentence on why it cannot be, and what to do.
+/// One sentence that says why the store cannot be opened, and what to do.
 pub async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
     let Some(options) = redis.options()? else {
         let store = RedbStore::open(&data.join("store.redb"))

@@ -4,7 +4,7 @@ use crate::support::{Server, drop_of, selling, send, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A sale whose orders are to be paid within this many seconds.
+/// Starts a server with a sale whose orders are to be paid within this many seconds.
 fn selling_within(stock: u32, pay_within_s: u32) -> (TempDir, Server) {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
@@ -14,7 +14,7 @@ fn selling_within(stock: u32, pay_within_s: u32) -> (TempDir, Server) {
     (data, server)
 }
 
-/// left, reserved, confirmed, paid, cancelled, expired, refund_due
+/// Returns left, reserved, confirmed, paid, cancelled, expired, refund_due.
 fn counts(server: &Server) -> [u64; 7] {
     let report = server.report();
     ["left", "reserved", "confirmed", "paid", "cancelled", "expired", "refund_due"]
@@ -179,7 +179,7 @@ fn a_payment_without_a_good_signature_changes_nothing() {
         let key = [server.payment_key()];
         server.tell_payment(&body, &key, age_s).is_problem(401, "bad_signature");
     }
-    // Signed for another body, and with headers that are missing or mad.
+    // These are signed for another body, or their headers are missing or nonsense.
     let signed = "webhook-id: m\r\nwebhook-timestamp: 1\r\nwebhook-signature: v1,aaaa\r\n";
     let mad = [
         "",

@@ -1,4 +1,4 @@
-//! Bad input is told what is wrong with it, and changes nothing.
+//! A client that sends bad input is told what is wrong with it, and nothing changes.
 
 use crate::support::{PATIENCE, read, selling, send};
 use membership::Tier;

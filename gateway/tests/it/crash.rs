@@ -58,7 +58,7 @@ fn click_until_gone(
     unreachable!("a client clicks until the server is gone")
 }
 
-/// One answer off a keep-alive connection; `None` if it broke off.
+/// Reads one answer from a keep-alive connection. Returns `None` if the connection broke off.
 fn answer(stream: &mut TcpStream) -> Option<Value> {
     let (mut bytes, mut part) = (Vec::new(), [0; 1_024]);
     loop {
@@ -73,7 +73,7 @@ fn answer(stream: &mut TcpStream) -> Option<Value> {
     }
 }
 
-/// Ends the server by SIGKILL once some more orders than at `from` are on disk.
+/// Waits until this many more orders have come in, and ends the server by SIGKILL.
 fn kill_after(server: &mut Server, orders: u64) {
     let confirmed = |server: &Server| {
         let report = server.operate("GET", "/v1/sales/drop", &Value::Null).json;
@@ -167,7 +167,7 @@ fn check(data: &std::path::Path, all: &HashMap<String, Told>) {
         assert_eq!((&order["status"], &order["units"]), (&json!("confirmed"), &json!(told.units)));
         assert_eq!(order["member"], told.member);
     }
-    // Whatever the crashes left can be sold, to the last unit.
+    // The units that the crashes left can be sold, to the last one.
     let mut left = server.settled()["left"].as_u64().unwrap();
     let mut buyer = 0;
     while left > 0 {

@@ -1,4 +1,5 @@
-//! Live events: what a stream tells, and that it neither misses nor hoards.
+//! Live events: what a stream tells, that it misses nothing, and that what waits for a client is
+//! bounded.
 
 use crate::support::{PATIENCE, Server, drop_of, selling, send, until};
 use membership::Tier;
@@ -35,7 +36,7 @@ impl Stream {
         Self { lines, head: head.to_lowercase() }
     }
 
-    /// The next event, or `None` when the stream has ended.
+    /// Returns the next event, or `None` when the stream has ended.
     fn next(&mut self) -> Option<Told> {
         let (mut name, mut id, mut data) = (None, None, None);
         loop {
@@ -44,7 +45,7 @@ impl Stream {
                 return None;
             }
             let line = line.trim_end();
-            // Lines of the transfer's chunks, and comments, are none of these.
+            // Other lines are chunk sizes of the transfer, or comments.
             match line.split_once(": ") {
                 Some(("event", text)) => name = Some(text.to_owned()),
                 Some(("id", text)) => id = Some(text.to_owned()),
@@ -59,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// The next event of this name for which `holds`.
+    /// Returns the next event of this name for which `holds` is true.
     fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Told {
         loop {
             let told = self.next().expect("the stream goes on");
@@ -129,7 +130,7 @@ fn a_stream_that_comes_back_is_told_what_it_missed() {
     let known = stream.until("order", |_| true);
     assert_eq!(known.data["order_id"], first["order_id"], "what there is already is told first");
     drop(stream);
-    // Time goes on, so that what is known is not of the same instant.
+    // Time must go on, so that later changes are not of the same instant as the known one.
     let seen: u64 = known.id.unwrap().parse().unwrap();
     until("a millisecond has passed", || {
         server.order("bob", 1)["confirmed_at"] != first["confirmed_at"]
@@ -189,7 +190,7 @@ fn a_stream_with_an_expired_token_ends_and_a_bad_one_is_refused() {
         gateway::issue_token(gateway::Algorithm::Hs256, key, None, &member, Tier::Gold, ttl);
     let bearer = format!("authorization: Bearer {}\r\n", token.unwrap());
     let mut stream = Stream::open(&server, None, &bearer);
-    // It is looked at when something happens; five seconds of leeway come on top.
+    // The stream checks the token when something happens, and allows five seconds of leeway.
     let mut clicks = 0..;
     until("the stream ends", || {
         server.click(&format!("m{}", clicks.next().unwrap()), 1, "");
@@ -227,7 +228,7 @@ fn a_stream_that_is_not_read_is_dropped_and_the_others_go_on() {
         line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
     };
     assert_eq!(streams(), 2);
-    // More steps than wait for anybody, and more bytes than its socket holds.
+    // These are more steps than may wait for one stream, and more bytes than its socket buffers.
     until("the silent stream is dropped", || {
         for _ in 0..20 {
             let order = server.click("ann", 1, "").json;

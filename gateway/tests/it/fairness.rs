@@ -1,4 +1,4 @@
-//! Rates, caps, blocked members: nobody gets more than their share.
+//! Rates, caps, blocked members: no member and no address gets more than its share.
 
 use crate::support::{Answer, Server, drop_of, selling, send, until};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn a_member_who_clicks_too_often_is_told_when_to_come_back_and_others_are_not() 
     }
     assert_eq!(server.click("bob", 1, "").status, 202);
     assert_eq!(server.get("ann", "/v1/sales/drop").status, 200, "looking is free");
-    // It holds for everything that changes something.
+    // The rate counts every call that changes something.
     let others = [
         ("POST", "/v1/sales/drop/waitlist"),
         ("DELETE", "/v1/sales/drop/waitlist"),
@@ -158,7 +158,8 @@ fn a_client_that_does_not_read_is_cut_off() {
     let mut stream = TcpStream::connect(server.public).unwrap();
     stream.set_nonblocking(true).unwrap();
     let ask = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
-    // Asks and never reads. Until it is cut off its asks only go nowhere.
+    // The client asks and never reads. Until the server cuts it off, a write may find the socket
+    // full.
     until("it is cut off", || match stream.write(&ask) {
         Ok(_) => false,
         Err(error) => [BrokenPipe, ConnectionReset].contains(&error.kind()),

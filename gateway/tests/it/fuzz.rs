@@ -1,4 +1,4 @@
-//! Anything may be sent: the answer is a problem with a clear status, and nothing changes.
+//! A client may send anything: the answer is a problem with a clear status, and nothing changes.
 
 use crate::support::{Server, drop_of, send};
 use membership::Tier;
@@ -53,7 +53,8 @@ fn a_token_that_nobody_signed_is_refused_whatever_it_is() {
         }
         let header = format!("authorization: Bearer {token}\r\n");
         let answer = send(server.public, "GET", "/v1/orders?sale=drop", &header, b"");
-        // The last bits of a signature's base64 carry nothing: such a token is the same token.
+        // The last bits of a signature's base64 carry nothing: a token edited only there is the
+        // same token.
         let is_same = answer.status == 200 && token.len() == good.len();
         prop_assert!(is_same || answer.status == 401, "{answer:?}");
         Ok(())

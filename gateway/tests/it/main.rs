@@ -1,4 +1,4 @@
-//! The real binary, as members, operators and accidents meet it.
+//! Tests of the real binary, as members and operators use it and as accidents strike it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod afterwards;

@@ -1,4 +1,4 @@
-//! `serve --redis` and `verify --redis`, as their user meets them.
+//! `serve --redis` and `verify --redis`, as an operator meets them.
 
 use crate::redis_server::RedisServer;
 use crate::support::{Server, drop_of, flashlane, send};
@@ -29,13 +29,13 @@ fn a_drop_confirms_to_redis_and_goes_on_after_a_restart() {
     let (is_clean, said) = verify(&redis);
     assert!(is_clean && said.contains("5 units = 3 left + 2 held in 1 orders"), "{said}");
     drop(server);
-    // Somebody helps themselves.
+    // Another client changes what the store has.
     redis.must("HSET flashlane:{drop}:sale left 5");
     let (is_clean, said) = verify(&redis);
     assert!(!is_clean && said.contains("DIFFERS: units left"), "{said}");
 }
 
-/// Starting like this must fail with one sentence that holds `said`, and no password.
+/// Starting with this URL must fail with one sentence that contains `said` and no password.
 #[track_caller]
 fn refused(folder: &Path, url: &str, said: &str) {
     for command in ["serve", "verify"] {
@@ -156,13 +156,13 @@ fn a_switch_is_turned_to_the_end_when_its_operator_is_gone() {
     use std::io::Write;
     let folder = tempfile::tempdir().unwrap();
     let redis = RedisServer::start(folder.path());
-    // So long that no call but the operator's is on its way.
+    // With so much time to confirm, no call but the operator's is on its way to Redis.
     let calm = ["--redis", &redis.url(), "--confirm-within", "1h"];
     let server = Server::start_with(folder.path(), &calm);
     server.make(&drop_of(5));
     assert_eq!(server.click("ann", 1, "prefer: wait=10\r\n").status, 201);
     let key = std::fs::read_to_string(folder.path().join("operator.key")).unwrap();
-    // Redis holds the call back until its operator has hung up.
+    // Redis delays the call until the operator's client has hung up.
     redis.must("CLIENT PAUSE 20000 WRITE");
     let mut operator = std::net::TcpStream::connect(server.operator).unwrap();
     let head = format!(

@@ -1,5 +1,5 @@
 //! Secrets are in files and nowhere else: not in what is logged, printed or answered, and not in
-//! arguments, which everyone on the machine can read.
+//! arguments, which every user of the machine can read.
 
 use crate::support::{drop_of, flashlane, send, until};
 use gateway::{Algorithm, issue_token};
@@ -18,7 +18,8 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
         ("operator.key", "canary-operator-key-0123456789"),
         ("payment.key", "canary-payment-key-0123456789abcdefghij"),
     ];
-    secrets.map(|(name, secret)| std::fs::write(data.path().join(name), secret).unwrap());
+    let write = |(name, secret): (&str, &str)| std::fs::write(data.path().join(name), secret);
+    secrets.into_iter().try_for_each(write).unwrap();
     let mut child = traced(data.path());
     let mut stderr = child.stderr.take().unwrap();
     let reading = std::thread::spawn(move || {

@@ -191,7 +191,8 @@ fn what_it_cannot_start_with_is_said_in_one_line() {
     for (args, said) in cases {
         let mut command = flashlane();
         command.args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
-        // The last of two equal flags would be refused: take those of the case.
+        // The same flag twice would be refused, so the tested arguments take the place of the usual
+        // ones.
         let mut command = if args.iter().any(|arg| arg == "--listen") {
             let mut command = flashlane();
             command.args(["serve", "--operator-listen", "127.0.0.1:0"]);

@@ -66,7 +66,7 @@ impl Server {
         self.token_key.trim_ascii()
     }
 
-    /// A request to the operator listener, with the key.
+    /// Sends a request to the operator listener, with the operator key.
     pub(crate) fn operate(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.operate_with(method, path, "", body)
     }
@@ -83,13 +83,13 @@ impl Server {
         send(self.operator, method, path, &headers, body.as_bytes())
     }
 
-    /// A request to the public listener by a gold member.
+    /// Reads from the public listener as a gold member.
     pub(crate) fn get(&self, member: &str, path: &str) -> Answer {
         let headers = format!("authorization: Bearer {}\r\n", self.token(member, Tier::Gold));
         send(self.public, "GET", path, &headers, b"")
     }
 
-    /// A click in the sale `drop` by a gold member.
+    /// Clicks in the sale `drop` as a gold member.
     pub(crate) fn click(&self, member: &str, units: u32, more: &str) -> Answer {
         self.click_as(member, Tier::Gold, "drop", &json!({ "units": units }).to_string(), more)
     }
@@ -111,7 +111,7 @@ impl Server {
         std::str::from_utf8(&self.payment_key).unwrap().trim()
     }
 
-    /// What the payment provider tells of an order, signed with the server's key.
+    /// Tells the server what the payment provider tells of an order, signed with the server's key.
     pub(crate) fn pay(&self, order: &Value, event: &str) -> Answer {
         let units = order["units"].as_u64().unwrap();
         let amount = units * order["price_cents"].as_u64().unwrap();
@@ -120,7 +120,7 @@ impl Server {
         self.tell_payment(&payment.to_string(), &[self.payment_key()], 0)
     }
 
-    /// A webhook signed with these keys, as if `age_s` ago.
+    /// Sends a webhook that is signed with these keys, as if `age_s` seconds ago.
     pub(crate) fn tell_payment(&self, body: &str, keys: &[&str], age_s: i64) -> Answer {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let at = i64::try_from(now.as_secs()).unwrap() - age_s;
@@ -136,7 +136,7 @@ impl Server {
         send(self.public, "POST", "/v1/payments", &headers, body.as_bytes())
     }
 
-    /// A call of a gold member.
+    /// Makes a call to the public listener as a gold member.
     pub(crate) fn call(&self, member: &str, method: &str, path: &str, body: &str) -> Answer {
         self.call_as(member, Tier::Gold, method, path, body)
     }
@@ -153,7 +153,7 @@ impl Server {
         send(self.public, method, path, &headers, body.as_bytes())
     }
 
-    /// A confirmed order of a gold member in the sale `drop`.
+    /// Buys in the sale `drop` as a gold member, and returns the confirmed order.
     pub(crate) fn order(&self, member: &str, units: u32) -> Value {
         let answer = self.click(member, units, "prefer: wait=10\r\n");
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -165,13 +165,13 @@ impl Server {
         self.call(member, "POST", &path, "")
     }
 
-    /// How an order stands, for its gold member.
+    /// Returns the status of an order, as its gold member reads it.
     pub(crate) fn status(&self, member: &str, order: &Value) -> String {
         let path = format!("/v1/orders/{}", order["order_id"].as_str().unwrap());
         self.get(member, &path).json["status"].as_str().unwrap_or("none").to_owned()
     }
 
-    /// The operator's report of `drop`.
+    /// Returns the operator's report of `drop`.
     pub(crate) fn report(&self) -> Value {
         self.operate("GET", "/v1/sales/drop", &Value::Null).json
     }
@@ -181,7 +181,7 @@ impl Server {
         assert_eq!(answer.status, 201, "{answer:?}");
     }
 
-    /// The operator's report of `drop` once no order waits for the store.
+    /// Returns the operator's report of `drop` once no order waits for the store.
     pub(crate) fn settled(&self) -> Value {
         let mut report = Value::Null;
         until("every order is settled", || {
@@ -241,7 +241,7 @@ impl Answer {
         self.json["code"].as_str().unwrap_or("")
     }
 
-    /// It must be a whole problem document with this status and code.
+    /// Asserts that the answer is a whole problem document with this status and code.
     #[track_caller]
     pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.code()), (status, code), "{self:?}");
@@ -283,7 +283,7 @@ pub(crate) fn answer(text: &str) -> Answer {
     Answer { status, head: head.to_owned(), json, body: body.to_owned() }
 }
 
-/// A sale that is open to all tiers, limits from 1 (regular) to 5 (diamond).
+/// Returns a sale that is open to all tiers, with limits from 1 (regular) to 5 (diamond).
 pub(crate) fn drop_of(stock: u32) -> Value {
     let open = "2020-01-01T00:00:00Z";
     json!({
@@ -294,7 +294,7 @@ pub(crate) fn drop_of(stock: u32) -> Value {
     })
 }
 
-/// A server in a folder of its own, selling `stock` units as `drop`.
+/// Starts a server in a folder of its own that sells `stock` units as `drop`.
 pub(crate) fn selling(stock: u32) -> (TempDir, Server) {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());

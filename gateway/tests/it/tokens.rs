@@ -1,4 +1,4 @@
-//! Whose word is taken, and whose is not.
+//! Which tokens are accepted, and which are refused.
 
 use crate::support::{Answer, Server, flashlane, selling, send};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -86,7 +86,7 @@ fn a_token_that_is_wrong_forged_or_expired_buys_nothing() {
 fn a_remembered_token_is_refused_once_it_has_expired() {
     let (_data, server) = selling(10);
     let mut claims = claims();
-    // Within the leeway of 5 s for 2 s more.
+    // The token is within the leeway of 5 s for 2 s more.
     claims["exp"] = json!(now_s() - 3);
     let token = format!("Bearer {}", signed(&server, &claims));
     assert_eq!(click(&server, &token).status, 202);

@@ -1,4 +1,5 @@
-//! The waitlist: who waits, who is served, and what the public gets.
+//! The waitlist: which members wait, which of them are served first, and which units go on sale
+//! again.
 
 use crate::support::{Server, drop_of, selling, send, until};
 use membership::Tier::{self, Diamond, Gold, Regular};
@@ -10,12 +11,12 @@ fn join(server: &Server, member: &str, tier: Tier, units: u32) -> crate::support
     server.call_as(member, tier, "POST", LIST, &json!({ "units": units }).to_string())
 }
 
-/// The member's place, as the sale tells it.
+/// Returns the member's place, as the sale tells it.
 fn position(server: &Server, member: &str) -> Value {
     server.get(member, "/v1/sales/drop").json["you"]["waiting"]["position"].clone()
 }
 
-/// The members who have an order, by its number.
+/// Returns the members who have an order, by its number.
 fn buyers(server: &Server) -> Vec<String> {
     let listed = server.operate("GET", "/v1/sales/drop/orders", &Value::Null).json;
     let orders = listed["orders"].as_array().unwrap().iter();
@@ -55,7 +56,7 @@ fn an_offer_is_a_confirmed_order_with_a_time_to_pay_of_its_own() {
     server.order("ann", 1);
     join(&server, "bob", Gold, 1);
     join(&server, "cyd", Gold, 1);
-    // Nobody pays: the unit goes from one to the next, and then to the public.
+    // No member pays: the unit goes from one waiting member to the next.
     let offered = |member: &str| {
         let mut order = Value::Null;
         until("it is offered", || {
@@ -78,7 +79,7 @@ fn the_public_gets_what_the_waitlist_leaves() {
     let (_data, server) = selling(2);
     let order = server.order("ann", 2);
     join(&server, "bob", Gold, 1);
-    // More than will come back: this one goes on waiting.
+    // Cyd asks for more units than will come back, and goes on waiting.
     join(&server, "cyd", Diamond, 3);
     server.cancel("ann", &order);
     until("bob is served", || buyers(&server).len() == 2);
@@ -93,7 +94,7 @@ fn a_member_who_waits_never_exceeds_the_limit() {
     let (first, second) = (server.order("ann", 1), server.order("bob", 3));
     join(&server, "ann", Gold, 3).is_problem(409, "limit_reached");
     assert_eq!(join(&server, "ann", Gold, 2).status, 202);
-    // Meanwhile she buys as much as she may.
+    // Meanwhile ann buys as many units as she may.
     server.operate_with("POST", "/v1/sales/drop/pause", "", &Value::Null);
     server.cancel("bob", &second);
     server.operate_with("POST", "/v1/sales/drop/resume", "", &Value::Null);
@@ -142,7 +143,7 @@ fn who_waits_keeps_the_place_over_a_restart_and_who_leaves_loses_it() {
     until("cyd is served", || buyers(&server).len() == 2);
     assert_eq!(buyers(&server)[1], "cyd");
     drop(server);
-    // The offer is on disk, and so is that she does not wait any more.
+    // Both are on disk: the offer, and that cyd does not wait any more.
     let server = Server::start(data.path());
     assert_eq!((position(&server, "cyd"), position(&server, "dan")), (Value::Null, json!(1)));
 }

@@ -18,7 +18,7 @@ pub struct Memory {
 }
 
 // Every transaction checks all that may fail before it writes, so a failed one has changed nothing;
-// what is damaged already may be left half changed.
+// rows that were damaged before may be left half changed.
 impl Keeper for Memory {
     async fn read<T: Send + 'static>(
         &self,

@@ -1,4 +1,4 @@
-//! Rows in memory: also what a sale of Redis is read into, to add it up again.
+//! Rows in memory. A sale in Redis is read into them, too, so that the audit can add it up again.
 
 use crate::rules::terms::SaleId;
 use crate::store::counters::Holder;
@@ -26,7 +26,7 @@ pub(in crate::store) struct MemoryRows {
 }
 
 impl MemoryRows {
-    /// Those of one sale alone.
+    /// The rows of one sale alone.
     pub(in crate::store) fn of(sale: SaleId, rows: SaleRows) -> Self {
         Self { sales: BTreeMap::from([(sale, rows)]), blocked: BTreeSet::new() }
     }

@@ -1,5 +1,6 @@
-//! What `--cfg flash_faults` adds: `FLASHLANE_BUG=name` plants a bug. What the confirmer and the engine
-//! would make of an answer if they had the bug, the store says in their place.
+//! What `--cfg flash_faults` adds: `FLASHLANE_BUG=name` plants a bug. A bug of the confirmer or the
+//! engine is planted here, too: the store gives them the answer for which the bug would take the
+//! real one.
 
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
@@ -12,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 static BUG: LazyLock<String> = LazyLock::new(|| std::env::var("FLASHLANE_BUG").unwrap_or_default());
 
-/// Bugs in the function library: name, what is there, what the bug makes of it.
+/// Bugs in the function library: the name, the text there, and what the bug makes of it.
 const MUTATIONS: [(&str, &str, &str); 12] = [
     (
         "no-fence",
@@ -85,7 +86,7 @@ fn all(batch: &Batch, status: Status) -> Vec<Verdict> {
     vec![Verdict::Stored(status, batch.at); batch.orders.len()]
 }
 
-/// Whether an order is told to have moved on.
+/// Whether the answer says that an order has moved on.
 #[derive(Debug, PartialEq, Eq)]
 enum Steps {
     Taken,
@@ -93,7 +94,8 @@ enum Steps {
 }
 
 impl SellingBug {
-    /// What is stored, with or without the steps that were to be taken.
+    /// The answers as if the changes had been made: what is stored, with or without the steps that
+    /// were to be taken.
     async fn as_if_made(
         &self,
         changes: &Changes,
@@ -132,7 +134,7 @@ impl Selling for SellingBug {
         match (BUG.as_str(), self.well.commit(batch).await) {
             ("release-on-time-out", Err(StoreError::Unknown(_)))
             | ("release-on-refusal", Err(StoreError::Refused(_))) => released(),
-            // Acknowledged before the commit: the members are told so whatever became of it.
+            // The members are told that their orders are confirmed, whatever became of the commit.
             ("confirm-on-time-out", Err(StoreError::Unknown(_)))
             | ("confirm-on-refusal", Err(StoreError::Refused(_)))
             | ("ack-before-commit", _)
@@ -143,11 +145,12 @@ impl Selling for SellingBug {
 
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
         match (BUG.as_str(), self.well.change(changes).await) {
-            // Told to be paid or cancelled, and never written down.
+            // The caller is told that the order is paid or cancelled, which is never written down.
             ("change-on-time-out", Err(StoreError::Unknown(_) | StoreError::Refused(_))) => {
                 self.as_if_made(changes, Steps::Taken).await
             }
-            // Nothing changed, so that what these do to commits is not held up behind this.
+            // These bugs concern commits. The answer is that nothing changed, so that a refused
+            // change does not delay the commits behind it.
             (
                 "ack-before-commit" | "confirm-on-refusal" | "release-on-refusal",
                 Err(StoreError::Refused(_)),

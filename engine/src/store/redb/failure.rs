@@ -2,7 +2,8 @@
 
 use crate::store::StoreError;
 
-/// An error of the disk leaves open whether the commit got through; the rest is damage.
+/// An error of the disk leaves open whether the commit got through. When another process uses the
+/// file, nothing has changed. Every other error is damage.
 pub(super) fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         error @ (redb::Error::Io(_) | redb::Error::Backend(_) | redb::Error::PreviousIo) => {

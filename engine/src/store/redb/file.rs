@@ -1,7 +1,8 @@
 //! The redb file, and its transactions.
 //!
 //! After an error of the disk redb takes no more work until the file is opened anew. So the file is
-//! dropped and opened again at the next call: when the disk is well, everything goes on by itself.
+//! dropped and opened again at the next call: when the disk works again, everything goes on by
+//! itself.
 
 use super::failure::failed;
 use super::rows::{Tables, Views};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 /// How the file is opened; tests put a failing disk here.
 pub type Disk = Box<dyn Fn() -> Result<Database, redb::Error> + Send + Sync>;
 
-/// Sales in one redb file, which this process holds alone.
+/// Sales in one redb file, which no other process may have open.
 pub type RedbStore = RowStore<RedbFile>;
 
 /// Rows in one redb file.
@@ -40,10 +41,11 @@ impl fmt::Debug for RedbFile {
 const CACHE_BYTES: usize = 256 << 20;
 
 impl RowStore<RedbFile> {
-    /// Opens the file, made if it is not there.
+    /// Opens the file, and makes it if it is not there.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be opened: another process holds it, or it is not a store.
+    /// [`StoreError`] when the file cannot be opened: another process has it open, or it is not a
+    /// store.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let path = path.to_owned();
         Self::with(Box::new(move || {
@@ -63,7 +65,7 @@ impl RowStore<RedbFile> {
 }
 
 impl RedbFile {
-    /// Runs a transaction where it may block.
+    /// Runs a transaction on a thread that may block.
     async fn run<T: Send + 'static>(
         &self,
         transaction: impl FnOnce(&File) -> Stored<T> + Send + 'static,
@@ -105,7 +107,7 @@ impl File {
         self.check(seen)
     }
 
-    /// One transaction, on disk when this returns `Ok`.
+    /// Runs one transaction; it is on disk when this returns `Ok`.
     fn write<T>(&self, change: impl FnOnce(&mut dyn RowsMut) -> Stored<T>) -> Stored<T> {
         let database = self.database()?;
         let changed = database.begin_write().map_err(failed).and_then(|txn| {

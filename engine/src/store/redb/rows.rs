@@ -263,7 +263,7 @@ const fn holder((units, limit, newest): (u32, u32, u64)) -> Holder {
 }
 
 fn encode(value: &impl Serialize) -> Stored<Vec<u8>> {
-    // A record fits at once; entries of a commit grow as they need.
+    // A record fits into this capacity; for the entries of a commit the buffer grows as needed.
     postcard::to_extend(value, Vec::with_capacity(128)).map_err(damaged)
 }
 

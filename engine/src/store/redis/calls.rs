@@ -7,12 +7,15 @@ use crate::rules::time::Millis;
 use crate::store::{Batch, Change, Changed, Changes, Record, ReservedOrder, StoreError, Verdict};
 use redis::Cmd;
 
-/// Orders a function call. A call that has begun to write cannot be interrupted, so it is short.
+/// Orders per function call. A call that has begun to write cannot be interrupted, so it is kept
+/// short.
 pub(super) const CALL_ORDERS: usize = 128;
-/// Calls on their way at once: Redis puts those that it finds together on disk together.
+/// Calls that are on their way at once: Redis writes calls that it finds waiting together to disk
+/// together.
 pub(super) const CALLS_IN_FLIGHT: usize = 4;
 impl RedisStore {
-    /// The bytes of the calls that commit this batch, to measure what is left of Redis's speed.
+    /// The bytes of the calls that commit this batch, for a bench that measures how fast Redis is
+    /// without this store.
     #[must_use]
     pub fn commit_bytes(&self, batch: &Batch) -> Vec<u8> {
         let calls = batch.orders.chunks(CALL_ORDERS);

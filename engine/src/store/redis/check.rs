@@ -11,7 +11,8 @@ fn unusable(sentence: impl Into<String>) -> StoreError {
     StoreError::Unusable(sentence.into())
 }
 
-/// Refuses settings under which a confirmed order would be lost; gives the rest as sentences.
+/// Refuses settings under which a confirmed order would be lost. Returns the other concerns as
+/// warnings, a sentence each.
 pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
     let mut connection = link.unchecked().await.map_err(explained)?;
     let facts = Facts::ask(&mut connection).await.map_err(explained)?;
@@ -50,11 +51,13 @@ pub(super) async fn settings(link: &Link) -> Result<Vec<String>, StoreError> {
     Ok(warnings)
 }
 
-/// Loads the library, or finds it loaded; and sees that its user may do what it does.
+/// Loads the function library, or finds it loaded, and checks that the user may run every command
+/// that the library runs.
 pub(super) async fn functions(link: &Link) -> Result<(), StoreError> {
     let loaded = link.load().await;
     crate::fault::crash_point("loaded");
-    // A user who may not load can still call what another has loaded. No sale has this name.
+    // A user that may not load the library can still call what another user has loaded. No sale has
+    // the name `_`.
     let mut call = library::bare_call("lacks");
     call.arg(&SaleKeys::tagged("_").all());
     let lacking: Vec<String> = match (link.ask(&call).await, loaded) {

@@ -4,7 +4,8 @@ use super::meaning::meaning;
 use crate::store::StoreError;
 use redis::aio::MultiplexedConnection;
 
-/// Functions, and with them transactions that replicas and the log see whole.
+/// The oldest version that has functions, and with them transactions that replicas and the log see
+/// whole.
 const OLDEST: (u32, u32) = (7, 0);
 
 /// What Redis says of itself.
@@ -12,7 +13,7 @@ pub(super) struct Facts(String);
 
 impl Facts {
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, StoreError> {
-        // Without sections: older versions do not take several.
+        // INFO is asked for without sections: older versions do not take several.
         let info = redis::cmd("INFO").query_async(connection).await;
         info.map(Self).map_err(|error| meaning(&error))
     }
@@ -51,7 +52,7 @@ impl Facts {
 pub(super) async fn keeps_orders(connection: &mut MultiplexedConnection) -> Result<(), StoreError> {
     let facts = Facts::ask(connection).await?;
     match facts.fault() {
-        // While it loads, its log is off; it refuses every call by itself.
+        // While Redis loads its data, its log is off; it then refuses every call by itself.
         Some(fault) if facts.get("loading") != "1" => Err(StoreError::Refused(fault)),
         _ => Ok(()),
     }

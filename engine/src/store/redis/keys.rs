@@ -2,7 +2,8 @@
 
 use crate::rules::terms::SaleId;
 
-/// Every sale that was ever meant to be made. Written before the sale is, so it may name more.
+/// The ids of all sales. An id is added before its sale is created, so the set may also name sales
+/// that were never created.
 pub(super) const SALES: &str = "flashlane:sales";
 
 /// Members who may not buy, in any sale.
@@ -20,23 +21,23 @@ pub(super) struct SaleKeys {
 }
 
 impl SaleKeys {
-    /// Their names, in the order in which the functions are given the keys.
+    /// The names of a sale's keys, in the order in which the functions are given the keys.
     pub(super) const NAMES: [&str; 6] =
         ["sale", "orders", "holders", "outbox", "top_ups", "waiting"];
 
-    /// Those of this sale.
+    /// The keys of this sale.
     pub(super) fn of(sale: &SaleId) -> Self {
         Self::tagged(sale.as_str())
     }
 
-    /// Those of a sale that no id names: `tag` may be anything.
+    /// The keys with this hash tag, which may be any text and need not be a sale id.
     pub(super) fn tagged(tag: &str) -> Self {
         let [sale, orders, holders, outbox, top_ups, waiting] =
             Self::NAMES.map(|name| format!("flashlane:{{{tag}}}:{name}"));
         Self { sale, orders, holders, outbox, top_ups, waiting }
     }
 
-    /// All of them, as the functions are given them.
+    /// All keys, in the order in which the functions are given them.
     pub(super) fn all(&self) -> [&str; 6] {
         let Self { sale, orders, holders, outbox, top_ups, waiting } = self;
         [sale, orders, holders, outbox, top_ups, waiting]

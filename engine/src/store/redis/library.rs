@@ -1,6 +1,6 @@
 //! The function library: its text, and the name that goes with exactly this text.
 //!
-//! Two versions of Flashlane that share a Redis each call their own.
+//! Two versions of Flashlane that share a Redis each call their own library.
 
 use super::keys::SaleKeys;
 use crate::store::planted::mutated;
@@ -35,7 +35,7 @@ pub(super) fn bare_call(function: &str) -> Cmd {
     call
 }
 
-/// Whether this refusal says that the library is not there.
+/// Whether this error of Redis says that the library is not there.
 pub(super) fn is_missing(why: &str) -> bool {
     why.contains("Function not found")
 }

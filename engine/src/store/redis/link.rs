@@ -1,6 +1,6 @@
 //! Link: the connection to Redis, with a deadline for each call, and made anew after any failure.
 //!
-//! Waiting between tries is the caller's: it knows what waits for the answer.
+//! The caller waits between tries, and not the link: the caller knows what waits for the answer.
 
 use super::meaning::meaning;
 use super::{facts, library};
@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 pub struct RedisOptions {
     /// `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS.
     pub url: String,
-    /// As `url`, with a user who may load functions; `None` if the user of `url` may.
+    /// As `url`, with a user that may load functions; `None` if the user of `url` may load them.
     pub loader_url: Option<String>,
     /// Certificates in PEM that TLS trusts instead of the system's.
     pub tls_roots: Option<Vec<u8>>,
@@ -29,7 +29,7 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// With a deadline of 2 s.
+    /// Options with a deadline of 2 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let deadline = Duration::from_secs(2);
@@ -39,12 +39,12 @@ impl RedisOptions {
 
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The addresses may hold passwords.
+        // The addresses may contain passwords.
         f.debug_struct("RedisOptions").field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }
 
-/// Given up by the kernel after this long without an acknowledgement.
+/// The kernel gives the connection up after this long without an acknowledgement.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
@@ -73,7 +73,8 @@ impl Link {
         })
     }
 
-    /// One command and its answer. A missing function is loaded and asked for again.
+    /// Sends one command and returns its answer. When the function library is missing, it is loaded
+    /// and the command is sent again.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         match self.ask_once(command).await {
             Err(StoreError::Refused(why)) if library::is_missing(&why) => {
@@ -101,7 +102,8 @@ impl Link {
             Err(_) => Err(StoreError::Refused(format!("no connection within {:?}", self.deadline))),
         };
         if answer.is_err() {
-            // Also after a refusal: behind the same address there may be another Redis by now.
+            // The connection is given up also when Redis refused the call: behind the same address
+            // there may be another Redis by now.
             *self.connection.lock().await = None;
         }
         answer
@@ -127,10 +129,10 @@ impl Link {
     async fn connect(&self, client: &Client) -> Result<MultiplexedConnection, StoreError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.deadline))
-            // Ours is the only deadline: it also gives the connection up.
+            // The link's deadline is the only one: it also gives the connection up.
             .set_response_timeout(None);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-        // Nothing was asked yet, so nothing can have happened.
+        // Nothing was sent yet, so nothing can have happened.
         connection.map_err(|error| match meaning(&error) {
             StoreError::Unknown(why) => StoreError::Refused(format!("no connection: {why}")),
             refused => refused,
@@ -156,7 +158,7 @@ impl Link {
 }
 
 fn client(flag: &str, url: &str, tls_roots: Option<&[u8]>) -> Result<Client, StoreError> {
-    // The address may hold a password: no message repeats it.
+    // The address may contain a password: no message repeats it.
     let wrong = |why: &dyn fmt::Display| {
         StoreError::Unusable(format!(
             "{flag} takes redis://[user:password@]host[:port][/db], or rediss:// for TLS: {why}"
@@ -171,11 +173,11 @@ fn client(flag: &str, url: &str, tls_roots: Option<&[u8]>) -> Result<Client, Sto
         .set_nodelay(true)
         .set_keepalive(keepalive)
         .set_user_timeout(USER_TIMEOUT);
-    // Its name would need a right more, and a newer Redis.
+    // Telling Redis the client library's name would need one more right, and a newer Redis.
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     let info = info.set_tcp_settings(tcp).set_redis_settings(settings);
     if url.starts_with("rediss") {
-        // Fails only if it was chosen before.
+        // This fails only if a provider was installed before.
         rustls::crypto::ring::default_provider().install_default().ok();
         let root_cert = tls_roots.map(<[u8]>::to_vec);
         let certificates = TlsCertificates { client_tls: None, root_cert };

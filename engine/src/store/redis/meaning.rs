@@ -3,7 +3,7 @@
 use crate::store::StoreError;
 use redis::{ErrorKind, RedisError};
 
-/// What an error of Redis or of the way to it says of the call's outcome.
+/// What an error of Redis or of the connection says of the call's outcome.
 pub(super) fn meaning(error: &RedisError) -> StoreError {
     let text = error.to_string();
     match error.kind() {

@@ -1,7 +1,8 @@
-//! Redis as the authority: one function call decides a batch, written to disk before it is answered.
+//! Redis as the store: one function call decides a part of a batch, which is on disk before the
+//! answer comes.
 //!
-//! The transactions are in `transactions.lua`; `selling.rs` and `reading.rs` say what is sent and what
-//! the answers mean, `link.rs` gets them there.
+//! The transactions are in `transactions.lua`; `selling.rs` and `reading.rs` say what is sent and
+//! what the answers mean, `link.rs` carries both.
 
 mod calls;
 mod check;

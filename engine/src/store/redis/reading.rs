@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use membership::MemberId;
 use std::collections::HashMap;
 
-/// Rows a read.
+/// Rows per read.
 pub(super) const PAGE: usize = 1_000;
 
 #[async_trait]

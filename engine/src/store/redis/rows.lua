@@ -20,9 +20,10 @@ local KEYS = {'sale', 'orders', 'holders', 'outbox', 'top_ups', 'waiting'}
 local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', outbox = 'stream', top_ups = 'hash',
   waiting = 'hash'}
 local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due'}
--- Orders in these keep their units from everyone else.
+-- Orders in these states hold their units.
 local HOLDING = {confirmed = true, paid = true}
--- How many steps of its life lie behind an order, and where a step leads from where it is.
+-- How many steps of its life an order in a state has taken, and the state to which a step leads
+-- from it.
 local STEPS = {confirmed = 1, released = 1, paid = 2, cancelled = 2, expired = 2, refund_due = 3}
 local AFTER = {
   pay = {confirmed = 'paid', cancelled = 'refund_due', expired = 'refund_due'},
@@ -59,7 +60,7 @@ local function tally_text(counts)
   return table.concat(texts, ' ')
 end
 
--- An order leaves one state (nil: it comes from nowhere) and enters another.
+-- Counts an order out of one state (nil: it was in none) and into another.
 local function count(sale, tier, units, was, is)
   local i = 2 * TIERS[tier] - 1
   for status, sign in pairs({[was or ''] = -1, [is] = 1}) do
@@ -75,7 +76,8 @@ local function damaged(text)
   return nil, {'DAMAGED', text}
 end
 
--- The sale's counters, once everything that this library reads or writes is what it should be.
+-- Returns the sale's counters, if everything that this library reads or writes is what it should
+-- be.
 local function head(keys)
   for _, name in ipairs(KEYS) do
     local key, kind = keys[name], KINDS[name]
@@ -140,8 +142,8 @@ local function reply(word, sale, ...)
   return {word, int(sale.seq), int(sale.turns), ...}
 end
 
--- Refuses a caller that knows of a later change than there is here, and one that does not sell this
--- sale.
+-- Refuses a caller that knows of a later change than this store has, and a caller that does not
+-- sell this sale.
 local function sold_by(sale, args)
   local epoch = tonumber(args[1])
   if sale.epoch < epoch or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3]) then
@@ -164,7 +166,7 @@ end
 local function stored(keys, sale, args, first, width)
   local numbers, members, seen = {}, {}, {}
   for i = first, #args, width do
-    -- Most numbers are higher than any stored one: such an order is not known.
+    -- Most numbers are higher than any stored one; no order with such a number can be stored.
     if tonumber(args[i]) < sale.next then numbers[#numbers + 1] = args[i] end
     if not seen[args[i + 1]] then
       seen[args[i + 1]] = true
@@ -214,12 +216,13 @@ local function tell(change, sale, record, status, at)
     'units', int(record.units), 'status', status, 'at', at}
 end
 
--- The life of an order from the first step to where it is, from `steps` on.
+-- The steps of an order up to its state, each with its time; the first `steps` of them are left
+-- out.
 local function path(record, steps)
   local first = record.status
   if STEPS[record.status] > 1 then first = 'confirmed' end
   local whole = {{first, record.settled_at}}
-  -- Whether it was cancelled or had expired is not known any more; its units went back.
+  -- It is not known any more whether the order was cancelled or had expired; its units went back.
   if record.status == 'refund_due' then whole[2] = {'cancelled', record.changed_at} end
   if STEPS[record.status] > 1 then whole[#whole + 1] = {record.status, record.changed_at} end
   local rest = {}
@@ -230,7 +233,7 @@ local function path(record, steps)
 end
 
 -- A member's tier may change during a sale, and orders are not decided in the order of clicks: the
--- highest limit under which an order of the member was taken holds.
+-- highest limit under which an order of the member was taken is the one that counts.
 local function raise_limit(holder, sale, tier)
   holder.limit = math.max(holder.limit, sale.limits[TIERS[tier]])
   return holder

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-/// What a record keeps for the caller, and the functions do not look into.
+/// The part of a record that is kept for the caller, and that the functions do not look into.
 pub(super) fn rest(reserved_at: Millis, key: Option<IdempotencyKey>) -> String {
     match key {
         None => format!("{} -", reserved_at.0),
@@ -102,7 +102,7 @@ fn tallies(what: &str, text: &str) -> Result<PerTier<Tally>, StoreError> {
     Ok(tallies)
 }
 
-/// The tallies of each state; `text` finds a state's.
+/// The tallies of each state; `text` finds the text for a state.
 pub(super) fn by_state<'a>(
     sale: &SaleId,
     text: impl Fn(&str) -> &'a str,
@@ -179,7 +179,7 @@ pub(super) fn entry(id: &str, fields: &HashMap<String, String>) -> Result<Outbox
     read().ok_or_else(|| unreadable(&format!("outbox entry {id}"), &format!("{fields:?}")))
 }
 
-/// What a change was answered with: `order none`, `order ` and its record, `waits not`, `waits ` and
+/// Reads the answer to a change: `order none`, `order ` and its record, `waits not`, `waits ` and
 /// the wish.
 pub(super) fn changed(change: &Change, answer: &str) -> Result<Changed, StoreError> {
     match (change, answer.split_once(' ')) {
@@ -232,7 +232,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Whatever Redis holds or answers: it is read as it was written, or it is damage.
+        /// Whatever text Redis stores or answers, it is read as it was written, or it is damage.
         #[test]
         fn a_row_that_nobody_wrote_is_damage_and_never_a_panic(
             text in any_row(RECORD),

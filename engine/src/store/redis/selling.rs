@@ -29,7 +29,8 @@ impl Selling for RedisStore {
         for answer in join_all(calls).await {
             match answer {
                 Ok(part) => verdicts.extend(part),
-                // What stops the sale weighs more than what is tried again.
+                // An error that stops the sale matters more than one after which the call is tried
+                // again.
                 Err(error) if failure.as_ref().is_none_or(StoreError::is_transient) => {
                     failure = Some(error);
                 }
@@ -45,7 +46,7 @@ impl Selling for RedisStore {
 
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
         let mut made = Vec::with_capacity(changes.changes.len());
-        // One after the other: a later one may concern the same order.
+        // The parts are sent one after the other: a later part may concern the same order.
         for part in changes.changes.chunks(CALL_ORDERS) {
             made.extend(self.change_part(changes, part).await?);
         }
@@ -75,11 +76,12 @@ impl Opening for RedisStore {
         let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
         let mut open = library::call("open", &SaleKeys::of(sale));
         open.arg(opener);
-        // What this process saw before is no measure for the state that it takes up now.
+        // The state that this process takes up now may be older than what it saw before.
         self.seen.lock().remove(sale);
         let mut answer = self.call(sale, &open).await;
         if let Err(StoreError::Unknown(_)) = answer {
-            // The same opener again, so that a call that was done is not done twice.
+            // The call is repeated with the same opener, so that an opening that was done is not
+            // done twice.
             answer = self.call(sale, &open).await;
         }
         let answer = answer?;
@@ -87,7 +89,7 @@ impl Opening for RedisStore {
         let epoch = answer.first().map(|epoch| rows::word("the epoch", epoch));
         let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
         crash_point("opened");
-        // Nobody else changes the sale from here on.
+        // No other process changes the sale from here on.
         let row = self.row(sale).await?.ok_or(StoreError::UnknownSale)?;
         let SaleRow { terms, counters, .. } = row;
         let orders = self.orders_after(sale, 0, usize::MAX).await?;
@@ -115,12 +117,13 @@ impl Opening for RedisStore {
         orders: &[Record],
     ) -> Result<Head, StoreError> {
         let mut head = None;
-        // In the end once without orders: for a sale of which nothing was lost, and to read it.
+        // A last call without orders returns the sale's counters, also when there is no order to
+        // put back.
         for part in orders.chunks(CALL_ORDERS).chain([&[][..]]) {
             let call = self.restore_call(sale, epoch, part);
             let answer = self.call(sale, &call).await;
             if answer == Err(StoreError::Fenced) {
-                // It is another process's now, with whatever it has.
+                // Another process sells the sale now, whatever state of it that process has found.
                 self.seen.lock().remove(sale);
             }
             head = Some(answer?);
@@ -151,7 +154,8 @@ impl Operating for RedisStore {
         };
         let turn = || self.sellers_call("switch", sale, epoch).arg(field).arg(value).clone();
         match self.call(sale, &turn()).await {
-            // Perhaps by this very call, whose answer was lost before.
+            // A switch was turned in between, perhaps by this very call, whose answer was lost
+            // before.
             Err(StoreError::Refused(_)) => self.call(sale, &turn()).await.map(drop),
             turned => turned.map(drop),
         }

@@ -12,11 +12,11 @@ use crate::store::{Reading, SaleAudit, Selling, StoreError, Waiting, audit};
 use membership::MemberId;
 use std::collections::HashMap;
 
-/// A sale that changes while it is read is read again, this often in all.
+/// How often in all a sale is read that changes while it is read.
 const TRIES: usize = 3;
 
 impl RedisStore {
-    /// Every sale that was ever meant to be made.
+    /// The ids of all sales, also of those that were never created.
     pub(super) async fn named(&self) -> Result<Vec<SaleId>, StoreError> {
         let mut read = redis::cmd("SMEMBERS");
         let names: Vec<String> = self.link.ask(read.arg(keys::SALES)).await?;
@@ -26,8 +26,8 @@ impl RedisStore {
         Ok(sales)
     }
 
-    /// Adds a sale up; what cannot be read is a difference like any other. `None` if it was never
-    /// made.
+    /// Adds a sale up; what cannot be read is a difference like any other. Returns `None` if the
+    /// sale was never created.
     pub(super) async fn audit_sale(&self, sale: &SaleId) -> Result<Option<SaleAudit>, StoreError> {
         match self.audit_readable(sale).await {
             Err(StoreError::Damaged(why)) => {
@@ -70,7 +70,8 @@ impl RedisStore {
         if row.is_empty() { Ok(None) } else { rows::sale(sale, &row).map(Some) }
     }
 
-    /// Every member's holdings. A member may come twice while others are written.
+    /// Every member's holdings, each member once. A scan may return a member twice while others are
+    /// written.
     pub(super) async fn holders(
         &self,
         sale: &SaleId,
@@ -94,7 +95,7 @@ impl RedisStore {
         }
     }
 
-    /// Who waits, in no order.
+    /// The members who wait, in no order.
     pub(super) async fn waiting_rows(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError> {
         let mut read = redis::cmd("HGETALL");
         let wishes: Vec<(String, String)> =
@@ -106,7 +107,8 @@ impl RedisStore {
         let Some(mut row) = self.row(sale).await? else { return Ok(None) };
         let orders = self.orders_after(sale, 0, usize::MAX).await?;
         let outbox = self.outbox_after(sale, 0, usize::MAX).await?;
-        // Only whole beginnings are deleted: what is missing later on is missing.
+        // Entries are trimmed only from the beginning: an entry that is missing later on is a
+        // fault.
         row.trimmed_to = outbox.first().map_or(row.counters.seq, |first| first.seq - 1);
         let mut read = redis::cmd("HGETALL");
         let top_ups: Vec<(String, String)> =

@@ -15,11 +15,13 @@ use std::collections::HashMap;
 pub struct RedisStore {
     pub(super) link: Link,
     pub(super) seen: Mutex<HashMap<SaleId, Seen>>,
-    /// Who opens a sale, until it is known to be open: the same opener may call again.
+    /// The name under which this process opens a sale, kept until the sale is known to be open: a
+    /// repeated call names the same opener.
     pub(super) openers: Mutex<HashMap<SaleId, String>>,
 }
 
-/// How far a sale has come, as Redis has told: less later on is a history that was lost.
+/// How far a sale has come, as Redis has told. When Redis later tells of less, part of its history
+/// is lost.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Seen {
     /// Changes of orders.
@@ -53,7 +55,8 @@ impl RedisStore {
         Ok(())
     }
 
-    /// One function call; returns what follows OK and how far the sale has come.
+    /// Makes one function call. Returns the words that follow `OK` and the two numbers of how far
+    /// the sale has come.
     pub(super) async fn call(&self, sale: &SaleId, call: &Cmd) -> Result<Vec<String>, StoreError> {
         let answer: Vec<String> = self.link.ask(call).await?;
         crate::fault::crash_point("answered");
@@ -84,7 +87,8 @@ impl RedisStore {
         }
     }
 
-    /// A call of the process that sells this sale: its epoch and what it has seen come first.
+    /// A call of the process that sells this sale. Its first arguments are the epoch and what the
+    /// process has seen.
     pub(super) fn sellers_call(&self, function: &str, sale: &SaleId, epoch: u64) -> Cmd {
         let mut call = library::call(function, &SaleKeys::of(sale));
         let seen = self.seen(sale);

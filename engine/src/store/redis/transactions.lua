@@ -40,7 +40,8 @@ local function commit(keys, args)
   return reply('OK', sale, unpack(verdicts))
 end
 
--- What is stored of the members and orders that `args` name, four arguments a change.
+-- Reads what is stored of the members and orders that `args` name, with four arguments for each
+-- change.
 local function stored_of(keys, args)
   local numbers, members, seen = {}, {}, {}
   for i = 5, #args, 4 do
@@ -117,7 +118,7 @@ end
 -- epoch seq turns, then for each order: number member tier units rest epoch status settled_at
 -- changed_at
 -- Puts back what the caller knows to have been stored, and moves on what is stored in an earlier
--- state. Takes units only from those that are left.
+-- state. Their units are taken only from the units left.
 local function restore(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
@@ -126,7 +127,7 @@ local function restore(keys, args)
   local was, unreadable = stored(keys, sale, args, 4, 9)
   if not was then return unreadable end
   local change, had = changes(), sale.seq
-  -- Entries up to `seen` were told to others: what is put back comes after them.
+  -- Entries up to `seen` were told to others: the entries of what is put back come after them.
   sale.seq = math.max(sale.seq, seen)
   for i = 4, #args, 9 do
     local order = {number = args[i], member = args[i + 1], tier = args[i + 2],
@@ -144,7 +145,8 @@ local function restore(keys, args)
         and known.tier == order.tier and known.units == order.units and known.rest == order.rest
     end
     local is_behind = steps < STEPS[order.status]
-    -- An order that is further on than the caller knows is for the caller to find out.
+    -- The store may be ahead of the caller. That is no damage: the answer has the tallies of the
+    -- store, and the caller compares them with its own.
     if not is_same or (known and is_behind and known.status == 'released')
         or (known and steps == STEPS[order.status] and known.status ~= order.status) then
       return {'DAMAGED', 'order ' .. order.number .. ' is another one in the store'}
@@ -181,7 +183,7 @@ local function create(keys, args)
     local key = keys[name]
     local found = redis.call('TYPE', key).ok
     if found ~= 'none' and name ~= 'sale' then
-      -- A sale that nobody has opened yet has no other keys.
+      -- A sale that no process has opened yet has no other keys.
       return {'EXISTS'}
     elseif found ~= 'none' and found ~= 'hash' then
       return {'DAMAGED', key .. ' is a ' .. found .. ' and not a hash'}
@@ -189,7 +191,7 @@ local function create(keys, args)
   end
   local row = redis.call('HMGET', keys.sale, 'terms', 'epoch')
   if row[1] then
-    -- The same call again, before anyone has opened the sale.
+    -- The call is repeated, and no process has opened the sale since.
     return (row[1] == args[1] and row[2] == '0') and {'OK', '0', '0'} or {'EXISTS'}
   end
   local new = {'terms', args[1], 'epoch', '0', 'opener', '', 'stock', args[2], 'limits', args[3],
@@ -203,12 +205,13 @@ local function create(keys, args)
   return {'OK', '0', '0'}
 end
 
--- opener: the same opener's repeated call gives the same epoch
+-- opener: a repeated call of the same opener returns the same epoch
 local function open(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   if redis.call('HGET', keys.sale, 'opener') ~= args[1] then
-    -- Milliseconds, so that an epoch is not given out again if this store's history is lost.
+    -- The epoch is at least the time in milliseconds, so that it is not given out again if this
+    -- store's history is lost.
     local now = redis.call('TIME')
     local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
@@ -230,7 +233,7 @@ local function switch(keys, args)
   if not sale then return refusal end
   refusal = sold_by(sale, args)
   if refusal then return refusal end
-  -- A call that was held up on its way must not undo one that was made after it.
+  -- A call that was delayed on its way must not undo a call that was made after it.
   if sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
   sale.turns = sale.turns + 1
   redis.call('HSET', keys.sale, args[4], args[5], 'turns', int(sale.turns))
@@ -238,15 +241,16 @@ local function switch(keys, args)
 end
 
 -- epoch seq turns key add most
--- Also for a caller that has seen more than there is here: a top-up that was lost must be made again before the
--- orders that took its units can be put back.
+-- A caller that has seen more than this store has is answered, too: a top-up that was lost must be
+-- made again before the orders that took its units can be put back.
 local function top_up(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   if sale.epoch > tonumber(args[1]) then return reply('FENCED', sale) end
   local done = redis.call('HGET', keys.top_ups, args[4])
   local done_add = done and string.match(done, '^(%d+) ')
-  -- The sale's own total, not the one of back then: other top-ups may have come since.
+  -- The answer is the sale's total now and not the one after that top-up: others may have come
+  -- since.
   if done_add == args[5] then return reply('OK', sale, int(sale.stock)) end
   if done then return {'CONFLICT', done_add or '0'} end
   local add = tonumber(args[5])
@@ -259,8 +263,8 @@ local function top_up(keys, args)
   return reply('OK', sale, int(total))
 end
 
--- The keys of a sale as arguments and not as keys: their slots may be elsewhere.
--- Which of the rights that Flashlane needs on them the caller lacks.
+-- Returns the rights that Flashlane needs on a sale's keys and the caller lacks. The keys come as
+-- arguments and not as keys: their slots may be elsewhere.
 local function lacks(_, args)
   local keys = named(args)
   local needed = {{'HGET', keys.orders, 'x'}, {'HGETALL', keys.sale}, {'HMGET', keys.orders, 'x'},
