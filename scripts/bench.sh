@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# The speed figures, each beside its base in one run of about ten minutes on two quiet cores.
+# The speed figures, each case beside its base in one run, written into docs/measured.md with commit,
+# machine and date. About fifteen minutes on two quiet cores. Arguments are passed on to `http`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+bin=${CARGO_TARGET_DIR:-target}/release
+bench() { cargo bench --locked --quiet -p benches --bench "$1"; }
 
-echo "== machine"
-lscpu | grep -E '^(Model name|CPU\(s\))' || true
-uname -sr
-rustc --version
 echo "== memory"
-cargo bench --locked --quiet -p benches --bench memory
+bench memory | scripts/measured.py memory "scripts/bench.sh"
 echo "== a click in memory, beside its primitives"
-cargo bench --locked --quiet -p benches --bench buy
+bench buy
+scripts/measured.py --criterion accepted refused queue | scripts/measured.py click "scripts/bench.sh"
 echo "== confirmation, by orders a commit"
-cargo bench --locked --quiet -p benches --bench confirm
+bench confirm
+scripts/measured.py --criterion confirm | scripts/measured.py commits "scripts/bench.sh"
+scripts/measured.py --criterion redis | scripts/measured.py redis "scripts/bench.sh"
 echo "== over HTTP, beside a bare route"
 cargo build --release --locked --quiet -p gateway -p benches
-"${CARGO_TARGET_DIR:-target}/release/http" "$@"
+"$bin/http" "$@" | scripts/measured.py http "scripts/bench.sh${*:+ $*}"
+echo "== beside open streams, and offered too much"
+"$bin/crowd" | scripts/measured.py crowd "scripts/bench.sh"

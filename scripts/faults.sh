@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The fault suite: breaks the real flashlane and a real redis-server under load, and compares what
 # clients were told with what the store and its outbox hold. The whole suite takes some 3 minutes;
-# with --short, which makes each fault a few times, about one. Prints the table of the README.
+# with --short, which makes each fault a few times, about one. The whole suite, when nothing is broken,
+# writes its table into docs/measured.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,4 +17,11 @@ case "${1:-}" in
 esac
 cargo build --release --locked --quiet -p gateway -p benches
 bin=${CARGO_TARGET_DIR:-target}/release
-exec "$bin/faults" --binary "$bin/flashlane" --armed "$armed/flashlane" "${length[@]}" "$@"
+suite=("$bin/faults" --binary "$bin/flashlane" --armed "$armed/flashlane" "${length[@]}" "$@")
+if [ "${length[*]} $*" != "--long " ]; then
+  exec "${suite[@]}"
+fi
+table=$(mktemp)
+trap 'rm -f "$table"' EXIT
+"${suite[@]}" | tee "$table"
+scripts/measured.py faults scripts/faults.sh <"$table" >/dev/null

@@ -1,6 +1,6 @@
 //! How long a click takes in memory, beside the primitives that it cannot do without.
 
-use benches::world::{NOW, click, sale};
+use benches::world::{Lamps, NOW, click, sale};
 use criterion::{Criterion, criterion_group, criterion_main};
 use crossbeam::queue::{ArrayQueue, SegQueue};
 use crossbeam::utils::CachePadded;
@@ -88,7 +88,7 @@ fn accepted(c: &mut Criterion) {
         });
     });
     let fresh = || {
-        let sale = sale(10_000_000, 65_535);
+        let sale = sale(Lamps { stock: 10_000_000, limit: 65_535 });
         for seat in 0..MEMBERS {
             sale.restore_holding(Seat::new(seat), Units(0));
         }
@@ -120,11 +120,11 @@ fn asked(sale: &Sale, (now, click): &(Millis, Click)) -> Result<Accepted, Refusa
 
 fn refused(c: &mut Criterion) {
     let shared = CachePadded::new(AtomicU64::new(0));
-    let sold_out = sale(1, 1);
+    let sold_out = sale(Lamps { stock: 1, limit: 1 });
     sold_out.buy(NOW, click(0)).expect("the only unit");
-    let at_limit = sale(10, 1);
+    let at_limit = sale(Lamps { stock: 10, limit: 1 });
     at_limit.buy(NOW, click(1)).expect("the member's only unit");
-    let open = sale(10, 1);
+    let open = sale(Lamps { stock: 10, limit: 1 });
     let (now, early) = ((NOW, click(1)), (Millis(0), click(1)));
     let mut group = c.benchmark_group("refused");
     group.bench_function("base", |b| {

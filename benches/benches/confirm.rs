@@ -2,7 +2,7 @@
 //! the same commits without a disk.
 
 use benches::run::redis::RedisServer;
-use benches::world::{NOW, terms};
+use benches::world::{Lamps, NOW, terms};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::OpenSale;
 use engine::clock::Clock;
@@ -65,7 +65,11 @@ fn confirm(c: &mut Criterion) {
         [("redb", redb.into()), ("memory", MemoryStore::default().into())];
     for (name, store) in stores {
         runtime.block_on(async {
-            store.opening.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
+            store
+                .opening
+                .create(&terms("bench", Lamps { stock: 10_000_000, limit: 65_535 }))
+                .await
+                .expect("a sale");
             store.opening.open(&"bench".parse().expect("a sale id")).await.expect("an epoch");
         });
         let mut next = 1;
@@ -94,7 +98,11 @@ fn confirm_redis(c: &mut Criterion) {
     let store = Store::from(Arc::clone(&redis));
     let id: SaleId = "bench".parse().expect("a sale id");
     let epoch = runtime.block_on(async {
-        store.opening.create(&terms("bench", 10_000_000, 65_535)).await.expect("a sale");
+        store
+            .opening
+            .create(&terms("bench", Lamps { stock: 10_000_000, limit: 65_535 }))
+            .await
+            .expect("a sale");
         store.opening.open(&id).await.expect("an epoch").epoch
     });
     let mut next = 1;

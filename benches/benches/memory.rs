@@ -2,7 +2,7 @@
 //!
 //! Not a timed bench: it counts pages, so that the allocator's own overhead is in the figures.
 
-use benches::world::{NOW, click, sale};
+use benches::world::{Lamps, NOW, click, sale};
 use engine::roster::Roster;
 use engine::rules::units::Units;
 use std::hint::black_box;
@@ -22,7 +22,7 @@ fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let start = resident_bytes();
     let roster = Roster::new();
-    let drop = sale(10_000_000, 65_535);
+    let drop = sale(Lamps { stock: 10_000_000, limit: 65_535 });
     let mut seats = Vec::with_capacity(MILLION as usize);
     seats.extend((0..MILLION).map(|_| 0_u32));
     let before = resident_bytes();
@@ -41,9 +41,16 @@ fn main() -> std::io::Result<()> {
     let bought = resident_bytes();
     let million = f64::from(MILLION);
     let (member, unit) = ((seen - before) / million, (bought - seen) / million);
-    writeln!(out, "a member seen, with its holdings in one sale: {member:.1} bytes")?;
-    writeln!(out, "a unit of stock, sold and waiting on the queue: {unit:.1} bytes")?;
-    writeln!(out, "an open sale before its first click: {:.0} KiB", (before - start) / 1_024.0)?;
+    writeln!(out, "| resident memory at a million | | promised |")?;
+    writeln!(out, "| --- | --- | --- |")?;
+    let promise = format!("at most {PROMISE} bytes");
+    writeln!(
+        out,
+        "| a member seen, with the holdings in one sale | {member:.1} bytes | {promise} |"
+    )?;
+    writeln!(out, "| a unit sold and waiting on the queue | {unit:.1} bytes | {promise} |")?;
+    let empty_kib = (before - start) / 1_024.0;
+    writeln!(out, "| an open sale before its first click | {empty_kib:.0} KiB | |")?;
     black_box((&roster, &drop));
     assert!(member <= PROMISE && unit <= PROMISE, "at most {PROMISE} bytes each are promised");
     Ok(())

@@ -8,6 +8,15 @@ use engine::rules::window::Windows;
 use engine::sale::{Click, Sale};
 use membership::{PerTier, Tier};
 
+/// How many lamps a sale has, and how many of them one member may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Lamps {
+    /// In all, from 1.
+    pub stock: u32,
+    /// For each tier, from 1.
+    pub limit: u32,
+}
+
 /// An instant at which every window of [`terms`] is open.
 pub const NOW: Millis = Millis(1_000);
 
@@ -16,7 +25,7 @@ pub const NOW: Millis = Millis(1_000);
 /// # Panics
 /// When `id` is not a valid sale id.
 #[must_use]
-pub fn terms(id: &str, stock: u32, limit: u32) -> Terms {
+pub fn terms(id: &str, Lamps { stock, limit }: Lamps) -> Terms {
     Terms {
         id: id.parse().expect("a sale id"),
         title: "A lamp".into(),
@@ -31,8 +40,8 @@ pub fn terms(id: &str, stock: u32, limit: u32) -> Terms {
 
 /// A sale with these [`terms`], open in this process.
 #[must_use]
-pub fn sale(stock: u32, limit: u32) -> Sale {
-    Sale::new(terms("bench", stock, limit))
+pub fn sale(lamps: Lamps) -> Sale {
+    Sale::new(terms("bench", lamps))
 }
 
 /// A click of a gold member for one unit.

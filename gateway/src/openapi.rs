@@ -32,7 +32,7 @@ struct Public;
         operator::sales::resume,
         operator::sales::close,
         operator::sales::top_up,
-        operator::orders::list,
+        operator::orders::orders,
         operator::blocked::list,
         operator::blocked::block,
         operator::blocked::unblock,

@@ -46,7 +46,7 @@ pub(crate) fn operator(app: App, key: Guard) -> Router {
         .route("/v1/sales/{sale}/resume", post(sales::resume))
         .route("/v1/sales/{sale}/close", post(sales::close))
         .route("/v1/sales/{sale}/stock", post(sales::top_up))
-        .route("/v1/sales/{sale}/orders", get(orders::list))
+        .route("/v1/sales/{sale}/orders", get(orders::orders))
         .route("/v1/blocked", get(blocked::list))
         .route("/v1/blocked/{member}", put(blocked::block).delete(blocked::unblock))
         .route("/metrics", get(metrics::serve))

@@ -14,9 +14,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// An instant at which every window is open.
 pub const NOW: Millis = Millis(10);
 
+/// How many lamps a sale has, and how many of them one member may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Lamps {
+    /// In all.
+    pub stock: u32,
+    /// For each tier.
+    pub limit: u32,
+}
+
 /// A sale open to all tiers.
 #[must_use]
-pub fn sale(stock: u32, limit: u32) -> Sale {
+pub fn sale(Lamps { stock, limit }: Lamps) -> Sale {
     let terms = Terms {
         id: "model".parse().expect("a sale id"),
         title: "A lamp".into(),
@@ -32,8 +41,8 @@ pub fn sale(stock: u32, limit: u32) -> Sale {
 
 /// A click of a gold member.
 #[must_use]
-pub fn click(seat: u32, units: u32) -> Click {
-    Click { seat: Seat::new(seat), tier: Tier::Gold, units: Units(units), key: None }
+pub fn click(seat: u32, units: Units) -> Click {
+    Click { seat: Seat::new(seat), tier: Tier::Gold, units, key: None }
 }
 
 /// Runs a model under every interleaving with at most three preemptions.

@@ -14,20 +14,20 @@ use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
-use loom_tests::world::{NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, NOW, click, every_way, sale};
 use membership::Tier;
 
 /// A sale with one confirmed order of all `stock` units, by seat 0.
 fn confirmed(stock: u32) -> Arc<Sale> {
-    let drop = Arc::new(sale(stock, stock));
-    drop.buy(NOW, click(0, stock)).expect("all units");
+    let drop = Arc::new(sale(Lamps { stock, limit: stock }));
+    drop.buy(NOW, click(0, Units(stock))).expect("all units");
     drop.take_in().expect("the order");
     drop.settle(1, Confirmed, NOW).expect("the first verdict");
     drop
 }
 
 fn left_and_held(drop: &Sale) -> (u32, u32) {
-    (drop.stock().level().left().0, drop.held(click(0, 1).seat).0)
+    (drop.stock().level().left().0, drop.held(click(0, Units(1)).seat).0)
 }
 
 /// Two threads follow two answers of the store about one order, in either sequence.
@@ -109,9 +109,9 @@ fn what_a_step_gives_back_can_be_bought_and_none_is_lost() {
             let drop = confirmed(1);
             let store = Arc::clone(&drop);
             let store = thread::spawn(move || store.settle(1, status, NOW).is_some());
-            let bought = drop.buy(NOW, click(1, 1)).is_ok();
+            let bought = drop.buy(NOW, click(1, Units(1))).is_ok();
             assert!(store.join().expect("the store"));
-            let held = left_and_held(&drop).1 + drop.held(click(1, 1).seat).0;
+            let held = left_and_held(&drop).1 + drop.held(click(1, Units(1)).seat).0;
             assert_eq!((left_and_held(&drop).0, held), (u32::from(!bought), u32::from(bought)));
         });
     }
@@ -120,8 +120,8 @@ fn what_a_step_gives_back_can_be_bought_and_none_is_lost() {
 #[test]
 fn a_verdict_that_comes_after_a_later_step_changes_nothing() {
     every_way(|| {
-        let drop = Arc::new(sale(1, 1));
-        drop.buy(NOW, click(0, 1)).expect("the unit");
+        let drop = Arc::new(sale(Lamps { stock: 1, limit: 1 }));
+        drop.buy(NOW, click(0, Units(1))).expect("the unit");
         drop.take_in().expect("the order");
         let store = Arc::clone(&drop);
         // Another process confirmed and expired it; this process hears of the two in any sequence.
@@ -136,19 +136,19 @@ fn a_verdict_that_comes_after_a_later_step_changes_nothing() {
 /// One of two units comes back while a member waits and two others click.
 fn a_unit_comes_back(somebody_waits: bool) {
     every_way(move || {
-        let drop = Arc::new(sale(2, 1));
-        drop.buy(NOW, click(0, 1)).expect("a unit");
+        let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
+        drop.buy(NOW, click(0, Units(1))).expect("a unit");
         drop.take_in().expect("the order");
         if somebody_waits {
             drop.aside().begin();
         }
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(2, 1)).is_ok());
+        let other = thread::spawn(move || other.buy(NOW, click(2, Units(1))).is_ok());
         drop.settle(1, Status::Released, NOW).expect("the verdict");
-        let clicked = drop.buy(NOW, click(3, 1)).is_ok();
+        let clicked = drop.buy(NOW, click(3, Units(1))).is_ok();
         let sold = u32::from(clicked) + u32::from(other.join().expect("a click"));
         assert_eq!((sold, drop.aside().units()), (1, Units(1)), "the clicks got one unit");
-        assert!(drop.offer(NOW, click(1, 1)).is_ok());
+        assert!(drop.offer(NOW, click(1, Units(1))).is_ok());
     });
 }
 
@@ -166,19 +166,19 @@ fn twin_a_unit_that_goes_on_sale_at_once_is_gone_before_it_is_offered() {
 #[test]
 fn a_member_who_waits_and_buys_at_the_same_time_stays_within_the_limit() {
     every_way(|| {
-        let drop = Arc::new(sale(2, 1));
-        drop.buy(NOW, click(0, 1)).expect("a unit");
+        let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
+        drop.buy(NOW, click(0, Units(1))).expect("a unit");
         drop.take_in().expect("the order");
         drop.aside().begin();
         let store = Arc::clone(&drop);
         let store = thread::spawn(move || {
             store.settle(1, Status::Released, NOW).expect("the verdict");
-            store.offer(NOW, click(1, 1)).is_ok()
+            store.offer(NOW, click(1, Units(1))).is_ok()
         });
-        let bought = drop.buy(NOW, click(1, 1)).is_ok();
+        let bought = drop.buy(NOW, click(1, Units(1))).is_ok();
         let offered = store.join().expect("the store");
         assert!(bought ^ offered, "the limit is one: {bought} {offered}");
-        assert_eq!(drop.held(click(1, 1).seat), Units(1));
+        assert_eq!(drop.held(click(1, Units(1)).seat), Units(1));
         let left = drop.stock().level().left().0 + drop.aside().units().0;
         assert_eq!(left, 1, "the other unit is there, for sale or aside");
     });

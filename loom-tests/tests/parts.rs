@@ -5,10 +5,10 @@ use engine::rules::order::{Order, Status};
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
-use engine::rules::units::Units;
+use engine::rules::units::{Units, Wanted};
 use engine::rules::window::Windows;
 use engine::sale::admitted::Admitted;
-use engine::sale::holdings::{Holdings, Wanted};
+use engine::sale::holdings::Holdings;
 use engine::sale::queue::OrderQueue;
 use engine::sale::stock::Stock;
 use loom::sync::Arc;
@@ -251,7 +251,7 @@ fn admitted<'a>(stock: &'a Stock, holdings: &'a Holdings) -> Admitted<'a> {
     let entered = windows.enter(Tier::Gold, NOW).expect("an open window");
     let claim = holdings.claim(SEAT, Wanted { units: Units(1), limit: Units(1) });
     let reservation = stock.reserve(Units(1)).expect("a unit");
-    Admitted::click(click(0, 1), entered, claim.expect("no unit yet"), reservation)
+    Admitted::click(click(0, Units(1)), entered, claim.expect("no unit yet"), reservation)
 }
 
 /// The click writes the board and pushes; the confirmer pops and reads the board.

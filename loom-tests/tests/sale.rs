@@ -6,14 +6,14 @@ use engine::rules::key::IdempotencyKey;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
-use engine::rules::units::Units;
-use engine::sale::holdings::{Holdings, Wanted};
+use engine::rules::units::{Units, Wanted};
+use engine::sale::holdings::Holdings;
 use engine::sale::stock::Stock;
 use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
-use loom_tests::world::{NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, NOW, click, every_way, sale};
 use std::num::NonZeroU64;
 
 /// Returns the numbers of the orders that the confirmer finds when all clicks are over.
@@ -24,16 +24,16 @@ fn taken_in(sale: &Sale) -> Vec<u64> {
 #[test]
 fn two_members_and_one_unit_end_with_one_order_and_one_sold_out() {
     every_way(|| {
-        let drop = Arc::new(sale(1, 1));
+        let drop = Arc::new(sale(Lamps { stock: 1, limit: 1 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(1, 1)));
-        let mine = drop.buy(NOW, click(0, 1));
+        let other = thread::spawn(move || other.buy(NOW, click(1, Units(1))));
+        let mine = drop.buy(NOW, click(0, Units(1)));
         let theirs = other.join().expect("a click");
         assert!(mine.is_ok() ^ theirs.is_ok(), "{mine:?} {theirs:?}");
         let refused = mine.err().or(theirs.err());
         assert_eq!(refused, Some(Refusal::SoldOut { left: Units(0) }));
         let level = drop.stock().level();
-        let held = drop.held(click(0, 1).seat).0 + drop.held(click(1, 1).seat).0;
+        let held = drop.held(click(0, Units(1)).seat).0 + drop.held(click(1, Units(1)).seat).0;
         assert_eq!((level.left(), held, taken_in(&drop)), (Units(0), 1, vec![1]));
     });
 }
@@ -57,7 +57,8 @@ fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
         let other = thread::spawn(buy(1));
         buy(0)();
         other.join().expect("a click");
-        let held = parts.1.held(click(0, 1).seat).0 + parts.1.held(click(1, 1).seat).0;
+        let held =
+            parts.1.held(click(0, Units(1)).seat).0 + parts.1.held(click(1, Units(1)).seat).0;
         assert_eq!(held, 1);
     });
 }
@@ -65,14 +66,14 @@ fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
 #[test]
 fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
     every_way(|| {
-        let drop = Arc::new(sale(2, 1));
+        let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(0, 1)));
-        let mine = drop.buy(NOW, click(0, 1));
+        let other = thread::spawn(move || other.buy(NOW, click(0, Units(1))));
+        let mine = drop.buy(NOW, click(0, Units(1)));
         let theirs = other.join().expect("a click");
         assert!(mine.is_ok() ^ theirs.is_ok(), "{mine:?} {theirs:?}");
         let level = drop.stock().level();
-        assert_eq!((level.left(), drop.held(click(0, 1).seat)), (Units(1), Units(1)));
+        assert_eq!((level.left(), drop.held(click(0, Units(1)).seat)), (Units(1), Units(1)));
         assert_eq!(taken_in(&drop), [1]);
     });
 }
@@ -81,8 +82,8 @@ fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
 fn one_key_twice(stock: u32, limit: u32) {
     every_way(move || {
         let key = Some(IdempotencyKey(NonZeroU64::MIN));
-        let keyed = Click { key, ..click(0, 1) };
-        let drop = Arc::new(sale(stock, limit));
+        let keyed = Click { key, ..click(0, Units(1)) };
+        let drop = Arc::new(sale(Lamps { stock, limit }));
         let other = Arc::clone(&drop);
         let other = thread::spawn(move || other.buy(NOW, keyed));
         let mine = drop.buy(NOW, keyed);
@@ -114,14 +115,14 @@ fn one_key_clicked_twice_on_the_last_unit_makes_one_order() {
 #[should_panic]
 fn twin_a_key_written_down_after_the_order_makes_two() {
     every_way(|| {
-        let drop = Arc::new(sale(3, 3));
+        let drop = Arc::new(sale(Lamps { stock: 3, limit: 3 }));
         let known = Arc::new(AtomicU32::new(0));
         let buy = || {
             let (drop, known) = (Arc::clone(&drop), Arc::clone(&known));
             move || {
                 // Ordering: Acquire and Release, so that only the late write is the bug.
                 if known.load(Ordering::Acquire) == 0 {
-                    drop.buy(NOW, click(0, 1)).expect("stock and limit for both");
+                    drop.buy(NOW, click(0, Units(1))).expect("stock and limit for both");
                     known.store(1, Ordering::Release);
                 }
             }
@@ -136,14 +137,14 @@ fn twin_a_key_written_down_after_the_order_makes_two() {
 #[test]
 fn a_released_unit_can_be_bought_and_none_is_lost() {
     every_way(|| {
-        let drop = Arc::new(sale(1, 1));
-        drop.buy(NOW, click(0, 1)).expect("the only unit");
+        let drop = Arc::new(sale(Lamps { stock: 1, limit: 1 }));
+        drop.buy(NOW, click(0, Units(1))).expect("the only unit");
         drop.take_in().expect("the order");
         let store = Arc::clone(&drop);
         let store = thread::spawn(move || store.settle(1, Status::Released, NOW).is_some());
-        let bought = drop.buy(NOW, click(1, 1)).is_ok();
+        let bought = drop.buy(NOW, click(1, Units(1))).is_ok();
         assert!(store.join().expect("the store"));
-        let held = drop.held(click(0, 1).seat).0 + drop.held(click(1, 1).seat).0;
+        let held = drop.held(click(0, Units(1)).seat).0 + drop.held(click(1, Units(1)).seat).0;
         let left = drop.stock().level().left().0;
         assert_eq!((held, left), (u32::from(bought), u32::from(!bought)));
     });
@@ -152,15 +153,15 @@ fn a_released_unit_can_be_bought_and_none_is_lost() {
 #[test]
 fn a_verdict_that_comes_twice_gives_units_back_once() {
     every_way(|| {
-        let drop = Arc::new(sale(2, 2));
-        drop.buy(NOW, click(0, 2)).expect("both units");
+        let drop = Arc::new(sale(Lamps { stock: 2, limit: 2 }));
+        drop.buy(NOW, click(0, Units(2))).expect("both units");
         drop.take_in().expect("the order");
         let again = Arc::clone(&drop);
         let again = thread::spawn(move || again.settle(1, Status::Released, NOW).is_some());
         let once = drop.settle(1, Status::Released, NOW).is_some();
         assert!(once ^ again.join().expect("the other verdict"));
         assert_eq!(drop.stock().level().left(), Units(2));
-        assert_eq!(drop.held(click(0, 1).seat), Units(0));
+        assert_eq!(drop.held(click(0, Units(1)).seat), Units(0));
     });
 }
 
@@ -190,9 +191,9 @@ fn twin_a_settle_that_looks_before_it_marks_gives_back_twice() {
 #[test]
 fn a_close_leaves_whole_orders_and_no_later_one() {
     every_way(|| {
-        let drop = Arc::new(sale(2, 2));
+        let drop = Arc::new(sale(Lamps { stock: 2, limit: 2 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(0, 2)));
+        let other = thread::spawn(move || other.buy(NOW, click(0, Units(2))));
         drop.stock().close();
         let at_close = drop.stock().level().left();
         let bought = other.join().expect("a click");
@@ -205,13 +206,13 @@ fn a_close_leaves_whole_orders_and_no_later_one() {
 /// A top-up while a member clicks: it adds to the stock and resets nothing.
 fn a_top_up_meets_a_click(adds: bool) {
     every_way(move || {
-        let drop = Arc::new(sale(1, 2));
+        let drop = Arc::new(sale(Lamps { stock: 1, limit: 2 }));
         let plain = Arc::new(AtomicU32::new(1));
         let (other, p) = (Arc::clone(&drop), Arc::clone(&plain));
         let other = thread::spawn(move || {
             // Ordering: AcqRel, so that only the top-up is the bug.
             p.fetch_sub(1, Ordering::AcqRel);
-            other.buy(NOW, click(0, 1)).is_ok()
+            other.buy(NOW, click(0, Units(1))).is_ok()
         });
         if adds {
             assert_eq!(drop.top_up(Units(3)), Units(2));
@@ -244,12 +245,12 @@ fn twin_a_top_up_that_sets_the_stock_forgets_a_sale() {
 #[test]
 fn a_members_orders_are_all_there_while_they_are_taken_in() {
     every_way(|| {
-        let drop = Arc::new(sale(3, 3));
-        drop.buy(NOW, click(0, 1)).expect("a unit");
-        drop.buy(NOW, click(0, 1)).expect("a unit");
+        let drop = Arc::new(sale(Lamps { stock: 3, limit: 3 }));
+        drop.buy(NOW, click(0, Units(1))).expect("a unit");
+        drop.buy(NOW, click(0, Units(1))).expect("a unit");
         let member = Arc::clone(&drop);
         let member = thread::spawn(move || {
-            let orders = member.orders_of(click(0, 1).seat);
+            let orders = member.orders_of(click(0, Units(1)).seat);
             orders.iter().map(|order| order.number).collect::<Vec<_>>()
         });
         assert_eq!(taken_in(&drop), [1, 2]);
@@ -279,7 +280,7 @@ fn twin_a_chain_read_before_its_watermark_misses_an_order() {
 #[test]
 fn the_confirmer_meets_only_whole_orders_while_clicks_come_in() {
     every_way(|| {
-        let drop = Arc::new(sale(2, 1));
+        let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         let confirmer = Arc::clone(&drop);
         let confirmer = thread::spawn(move || {
             let taken = confirmer.take_in();
@@ -288,8 +289,8 @@ fn the_confirmer_meets_only_whole_orders_while_clicks_come_in() {
             };
             taken.is_some_and(|(_, order)| released(order))
         });
-        drop.buy(NOW, click(0, 1)).expect("a unit");
-        drop.buy(NOW, click(1, 1)).expect("a unit");
+        drop.buy(NOW, click(0, Units(1))).expect("a unit");
+        drop.buy(NOW, click(1, Units(1))).expect("a unit");
         let released = u32::from(confirmer.join().expect("the confirmer"));
         assert_eq!(drop.stock().level().left(), Units(released));
         assert_eq!(taken_in(&drop).len(), 2 - released as usize);

@@ -49,6 +49,8 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let files = rlimit::increase_nofile_limit(u64::MAX)?;
     ensure!(files > options.streams as u64 + 1_000, "raise ulimit -n: {files} files may be open");
+    say(&format!("| {} rounds of {} s | | ratio |", options.rounds, options.seconds))?;
+    say("| --- | --- | --- |")?;
     beside_streams(&options).await?;
     overload(&options).await
 }
@@ -146,7 +148,8 @@ async fn beside_streams(options: &Options) -> anyhow::Result<()> {
     let (ratio, least, most) = median(&mut ratios);
     let ((without, ..), (with, ..)) = (median(&mut alone), median(&mut beside));
     say(&format!(
-        "{} streams: {with:.0} accepted/s beside {without:.0} without: {ratio:.2} ({least:.2} to {most:.2})\n",
+        "| accepted clicks/s with {} open streams of the sale, beside none | {with:.0} beside {without:.0} \
+         | {ratio:.2} ({least:.2} to {most:.2}) |",
         options.streams
     ))
 }
@@ -207,7 +210,9 @@ async fn overload(options: &Options) -> anyhow::Result<()> {
     let (ratio, least, most) = median(&mut goodputs);
     let (peak, ..) = median(&mut peaks);
     say(&format!(
-        "overload: at 10 times the {peak:.0}/s that the store confirms, {ratio:.2} of it ({least:.2} to {most:.2})"
+        "| confirmed/s when ten times the {peak:.0}/s is offered that a distant Redis confirms | {:.0} \
+         | {ratio:.2} ({least:.2} to {most:.2}) |",
+        ratio * peak
     ))
 }
 

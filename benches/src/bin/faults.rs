@@ -16,7 +16,7 @@ use std::time::Instant;
 /// Exits 3 and names the problem if an order was lost, sold twice or left behind.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Every fault as often as the README's table says; some 3 minutes
+    /// Every fault as often as the table of docs/measured.md says; some 3 minutes
     #[arg(long)]
     long: bool,
     /// Only these scenarios; `--list` names them

@@ -11,6 +11,7 @@ use benches::run::client::Client;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;
 use benches::run::server::Server;
+use benches::world::Lamps;
 use clap::Parser;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -55,22 +56,23 @@ async fn main() -> anyhow::Result<()> {
     )?;
     let mut world = World::new(&options, server, data.path())?;
     let mut out = std::io::stdout();
+    let Options { rounds, seconds, connections } = options;
     writeln!(
         out,
-        "{} rounds of {} s, {} connections",
-        options.rounds, options.seconds, options.connections
+        "| {rounds} rounds of {seconds} s, {connections} connections | Flashlane | bare route | ratio |"
     )?;
+    writeln!(out, "| --- | --- | --- | --- |")?;
 
-    world.make("gone", 1, 1).await?;
+    world.make("gone", Lamps { stock: 1, limit: 1 }).await?;
     world.click("gone").await?;
     let sold_out = world.beside_bare("gone").await?;
-    writeln!(out, "sold out   {sold_out}")?;
+    writeln!(out, "| sold out, clicks/s | {sold_out} |")?;
 
-    world.make("deep", 10_000_000, 65_535).await?;
+    world.make("deep", Lamps { stock: 10_000_000, limit: 65_535 }).await?;
     let accepted = world.beside_bare("deep").await?;
-    writeln!(out, "accepted   {accepted}")?;
+    writeln!(out, "| accepted, clicks/s, each order also put on disk | {accepted} |")?;
 
-    writeln!(out, "confirmed on disk {} orders/s", world.confirmed_rates().await?)?;
+    writeln!(out, "| confirmed on disk, orders/s | {} | | |", world.confirmed_rates().await?)?;
     drop(world);
 
     let redis_folder = tempfile::tempdir()?;
@@ -81,7 +83,7 @@ async fn main() -> anyhow::Result<()> {
         &["serve", "--listen", free, "--operator-listen", free, "--data", folder, "--redis", &url],
     )?;
     let mut world = World::new(&options, server, data.path())?;
-    writeln!(out, "confirmed to Redis {} orders/s", world.confirmed_rates().await?)?;
+    writeln!(out, "| confirmed to Redis, orders/s | {} | | |", world.confirmed_rates().await?)?;
     Ok(())
 }
 
@@ -94,7 +96,7 @@ impl<'a> World<'a> {
         Ok(Self { options, server, operator, clickers })
     }
 
-    async fn make(&mut self, id: &str, stock: u32, limit: u32) -> anyhow::Result<()> {
+    async fn make(&mut self, id: &str, Lamps { stock, limit }: Lamps) -> anyhow::Result<()> {
         let open = "2020-01-01T00:00:00Z";
         let tiers = |value: serde_json::Value| json!({"regular": value, "silver": value, "gold": value, "platinum": value, "diamond": value});
         let sale = json!({
@@ -138,7 +140,7 @@ impl<'a> World<'a> {
             own_rates.push(own_rate);
         }
         let (own, bare) = (Spread::of(own_rates, 0), Spread::of(bare_rates, 0));
-        Ok(format!("{own} clicks/s, bare {bare} clicks/s, ratio {}", Spread::of(ratios, 3)))
+        Ok(format!("{own} | {bare} | {}", Spread::of(ratios, 3)))
     }
 
     async fn answered_rate(&self, target: SocketAddr, sale: &str) -> anyhow::Result<f64> {
@@ -160,7 +162,7 @@ impl<'a> World<'a> {
 
     /// Returns the orders confirmed a second, from the first click until the last order is on disk.
     async fn confirmed_rate(&mut self, sale: &str) -> anyhow::Result<f64> {
-        self.make(sale, 10_000_000, 65_535).await?;
+        self.make(sale, Lamps { stock: 10_000_000, limit: 65_535 }).await?;
         let start = Instant::now();
         let plan = self.plan(self.server.public, sale);
         let tally = drive(plan, Arc::new(Progress::default())).await;

@@ -4,7 +4,7 @@ use super::patience::{patience, until};
 use super::process::{Process, signal_to};
 use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
 use super::site::Site;
-use super::suite::{Outcome, Suite};
+use super::suite::{Outcome, Suite, Times};
 use super::views::{Allowed, Views};
 use crate::run::operator::Operator;
 use anyhow::{Context, ensure};
@@ -36,7 +36,7 @@ const POINTS: [(&str, u64); 17] = [
 /// The process ends at a point, is started again, and everything goes on.
 pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    for round in 0..suite.times(1, 5) {
+    for round in 0..suite.times(Times { short: 1, long: 5 }) {
         for (point, nth) in POINTS {
             let nth = if nth > 3 { nth + round * 37 } else { nth };
             let done = at_point(&suite, point, nth).await.with_context(|| point)?;
@@ -90,7 +90,7 @@ async fn operate(operator: &mut Operator, call: u64) -> anyhow::Result<()> {
 pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let mut rng = fastrand::Rng::with_seed(7);
-    let times = suite.times(15, 200);
+    let times = suite.times(Times { short: 15, long: 200 });
     for round in 0..times {
         site.until_orders(rng.u64(1..60)).await?;
         site.restart().await?;
@@ -106,7 +106,7 @@ pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
 pub(super) async fn redis_kills(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let mut rng = fastrand::Rng::with_seed(8);
-    let times = suite.times(10, 100);
+    let times = suite.times(Times { short: 10, long: 100 });
     for _ in 0..times {
         // A commit has gone through the proxy, and its answer may still be on its way.
         let commits = site.proxy.commits() + rng.u64(1..40);
@@ -121,7 +121,7 @@ pub(super) async fn redis_kills(suite: Suite) -> anyhow::Result<Outcome> {
 
 pub(super) async fn redis_stopped(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(1, 5);
+    let times = suite.times(Times { short: 1, long: 5 });
     for _ in 0..times {
         signal_to(site.redis.pid(), Signal::STOP)?;
         stand_still(Duration::from_secs(3)).await;
@@ -134,7 +134,7 @@ pub(super) async fn redis_stopped(suite: Suite) -> anyhow::Result<Outcome> {
 
 pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(1, 5);
+    let times = suite.times(Times { short: 1, long: 5 });
     for _ in 0..times {
         site.process.signal(Signal::STOP)?;
         stand_still(Duration::from_secs(4)).await;
@@ -153,7 +153,7 @@ async fn stand_still(time: Duration) {
 /// Both processes believe that they sell; the store takes the orders of only one.
 pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    for _ in 0..suite.times(2, 10) {
+    for _ in 0..suite.times(Times { short: 2, long: 10 }) {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
         let rival = site.rival().await?;
         let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
@@ -209,7 +209,7 @@ pub(super) async fn rival_idle(suite: Suite) -> anyhow::Result<Outcome> {
 /// A process is stopped in the middle of selling, another process sells, and the first one goes on.
 pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    for _ in 0..suite.times(1, 5) {
+    for _ in 0..suite.times(Times { short: 1, long: 5 }) {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
         site.process.signal(Signal::STOP)?;
         let rival = site.rival().await?;
@@ -237,7 +237,7 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
 /// every accepted order is confirmed.
 pub(super) async fn away(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(1, 3);
+    let times = suite.times(Times { short: 1, long: 3 });
     for _ in 0..times {
         site.redis.kill();
         for _ in 0..5 {

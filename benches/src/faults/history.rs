@@ -5,7 +5,7 @@ use super::patience::{patience, until};
 use super::proxy::{Proxy, Weather};
 use super::shop::{LARGE, SMALL};
 use super::site::Site;
-use super::suite::{Outcome, Suite};
+use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
 use crate::run::redis::RedisServer;
 use anyhow::ensure;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub(super) async fn lost(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    for _ in 0..suite.times(1, 3) {
+    for _ in 0..suite.times(Times { short: 1, long: 3 }) {
         for scene in [
             frozen_replica(&suite).await?,
             backups(&suite).await?,

@@ -115,17 +115,24 @@ pub(super) async fn start(
     variables: &[(&str, &str)],
 ) -> anyhow::Result<(Process, u64)> {
     let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
-    start_at(binary, data, redis, variables, free(), free()).await
+    let addresses = Addresses { redis, public: free(), operator: free() };
+    start_at(binary, data, variables, addresses).await
+}
+
+/// Where a process listens, and where its Redis does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) redis: SocketAddr,
+    pub(super) public: SocketAddr,
+    pub(super) operator: SocketAddr,
 }
 
 /// As `start`, at these addresses.
 pub(super) async fn start_at(
     binary: &Path,
     data: &Path,
-    redis: SocketAddr,
     variables: &[(&str, &str)],
-    public: SocketAddr,
-    operator: SocketAddr,
+    Addresses { redis, public, operator }: Addresses,
 ) -> anyhow::Result<(Process, u64)> {
     let start = Instant::now();
     let mut crashes = 0;

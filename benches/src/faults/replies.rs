@@ -4,7 +4,7 @@ use super::patience::{patience, until};
 use super::proxy::Trick;
 use super::shop::LARGE;
 use super::site::Site;
-use super::suite::{Outcome, Suite};
+use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
 use crate::run::redis::RedisServer;
 use anyhow::ensure;
@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Runs the commands that make Redis answer with this error, and then those that mend it.
 async fn by(suite: Suite, code: &str, make: &[&str], mend: &[&str]) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(1, 3);
+    let times = suite.times(Times { short: 1, long: 3 });
     for _ in 0..times {
         site.proxy.forget_errors();
         make.iter().for_each(|command| drop(site.redis.must(command)));
@@ -61,7 +61,7 @@ pub(super) async fn flush(suite: Suite) -> anyhow::Result<Outcome> {
 /// Redis withdraws a right that only the functions use. They check their rights before they write.
 pub(super) async fn withdrawn(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(2, 6);
+    let times = suite.times(Times { short: 2, long: 6 });
     for time in 0..times {
         let right = if time % 2 == 0 { "hset" } else { "xadd" };
         site.redis.must(&format!("ACL SETUSER default -{right}"));
@@ -94,7 +94,7 @@ pub(super) async fn misconf(suite: Suite) -> anyhow::Result<Outcome> {
 /// A script in Redis does not end by itself, until it is killed.
 pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &["--busy-reply-threshold", "50"], &[]).await?;
-    let times = suite.times(1, 3);
+    let times = suite.times(Times { short: 1, long: 3 });
     for _ in 0..times {
         site.proxy.forget_errors();
         let mut stream = TcpStream::connect(site.redis.address())?;
@@ -111,7 +111,7 @@ pub(super) async fn busy(suite: Suite) -> anyhow::Result<Outcome> {
 pub(super) async fn loading(suite: Suite) -> anyhow::Result<Outcome> {
     let slowly = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut site = Site::open(&suite.binary, &slowly, &[]).await?;
-    let times = suite.times(1, 3);
+    let times = suite.times(Times { short: 1, long: 3 });
     for _ in 0..times {
         site.proxy.forget_errors();
         // While Redis reads its log, it answers clients only once in 1,024 commands.

@@ -1,7 +1,7 @@
 //! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
 
 use super::patience::{patience, until};
-use super::process::{Process, start, start_at};
+use super::process::{Addresses, Process, start, start_at};
 use super::proxy::Proxy;
 use super::shop::{
     Counter, LARGE, PRICE_CENTS, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe,
@@ -133,9 +133,10 @@ impl Site {
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.crashes += u64::from(self.process.was_killed());
         self.process.kill();
-        let (public, operator) = (self.process.public, self.process.operator);
-        let (data, redis) = (self.process.data.clone(), self.proxy.address);
-        (self.process, _) = start_at(&self.binary, &data, redis, &[], public, operator).await?;
+        let Process { public, operator, .. } = self.process;
+        let addresses = Addresses { redis: self.proxy.address, public, operator };
+        let data = self.process.data.clone();
+        (self.process, _) = start_at(&self.binary, &data, &[], addresses).await?;
         Ok(())
     }
 

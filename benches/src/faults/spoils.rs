@@ -4,9 +4,9 @@
 use super::patience::{patience, until};
 use super::shop::LARGE;
 use super::site::Site;
-use super::suite::{Outcome, Suite};
+use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
-use crate::world::{NOW, terms};
+use crate::world::{Lamps, NOW, terms};
 use anyhow::{Context, ensure};
 use engine::rules::order::Status::{Confirmed, Released};
 use engine::rules::terms::SaleId;
@@ -54,7 +54,7 @@ impl Drop for SmallDisk {
 
 pub(super) async fn disk_full(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    for _ in 0..suite.times(1, 3) {
+    for _ in 0..suite.times(Times { short: 1, long: 3 }) {
         let disk = SmallDisk::new("640k")?;
         let path = disk.path().to_str().context("a folder's name")?;
         let mut site = Site::open(&suite.binary, &["--dir", path], &[]).await?;
@@ -73,7 +73,7 @@ pub(super) async fn disk_full(suite: Suite) -> anyhow::Result<Outcome> {
 /// The sale stops and says why. When the key is gone, a restart goes on with what is stored.
 pub(super) async fn wrong_type(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(1, 5);
+    let times = suite.times(Times { short: 1, long: 5 });
     for _ in 0..times {
         let key = format!("flashlane:{{{LARGE}}}:top_ups");
         site.redis.must(&format!("SET {key} planted"));
@@ -97,7 +97,7 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     let (store, _) = RedisStore::connect(&RedisOptions::new(site.redis.url())).await?;
     let store = Store::from(store);
     let sale: SaleId = "impostor".parse()?;
-    store.opening.create(&terms(sale.as_str(), 4, 2)).await?;
+    store.opening.create(&terms(sale.as_str(), Lamps { stock: 4, limit: 2 })).await?;
     let stale = store.opening.open(&sale).await?.epoch;
     let commit = |epoch, orders: Vec<ReservedOrder>| {
         let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders: orders.into() };

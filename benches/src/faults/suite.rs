@@ -11,14 +11,23 @@ pub struct Suite {
     pub binary: PathBuf,
     /// `flashlane` built with `--cfg flash_faults`: it can end at named points.
     pub armed: PathBuf,
-    /// Whether every fault is made as often as the README's table says, and not only a few times.
+    /// Whether every fault is made as often as the table of docs/measured.md says, and not only a few times.
     pub is_long: bool,
+}
+
+/// How often a fault is made, in the short form of the suite and in the whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// A few times.
+    pub short: u64,
+    /// Often.
+    pub long: u64,
 }
 
 impl Suite {
     /// How often a fault is made.
     #[must_use]
-    pub const fn times(&self, short: u64, long: u64) -> u64 {
+    pub const fn times(&self, Times { short, long }: Times) -> u64 {
         if self.is_long { long } else { short }
     }
 }

@@ -4,10 +4,10 @@ use super::patience::until;
 use super::proxy::{Proxy, Trick, Weather};
 use super::site::Site;
 use super::spoils::placed;
-use super::suite::{Outcome, Suite};
+use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
 use crate::run::redis::RedisServer;
-use crate::world::{NOW, terms};
+use crate::world::{Lamps, NOW, terms};
 use anyhow::ensure;
 use engine::rules::order::Status::Confirmed;
 use engine::rules::terms::SaleId;
@@ -32,7 +32,7 @@ async fn cut(
     let exact = each_byte(trick).await?;
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     // The short form skips bytes.
-    let stride = usize::try_from(suite.times(13, 1))?;
+    let stride = usize::try_from(suite.times(Times { short: 13, long: 1 }))?;
     let mut outcome = Outcome::default();
     let (mut after, end) = (0, longest(site.proxy.longest()));
     while after <= end {
@@ -62,7 +62,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
         RedisStore::connect(&RedisOptions::new(format!("redis://{}", proxy.address))).await?;
     let store = Store::from(store);
     let sale: SaleId = "bytes".parse()?;
-    store.opening.create(&terms(sale.as_str(), 1_000_000, 60_000)).await?;
+    store.opening.create(&terms(sale.as_str(), Lamps { stock: 1_000_000, limit: 60_000 })).await?;
     let epoch = store.opening.open(&sale).await?.epoch;
     // All order numbers have the same length, so that all batches have the same length.
     let mut number = 100_000;
@@ -96,7 +96,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
 
 async fn under(suite: Suite, weather: Weather, lasts: Option<Duration>) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
-    let times = suite.times(1, 3);
+    let times = suite.times(Times { short: 1, long: 3 });
     for _ in 0..times {
         site.proxy.weather(weather);
         match lasts {

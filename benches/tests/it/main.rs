@@ -1,6 +1,6 @@
 //! What no bench can time: a refusal allocates nothing.
 
-use benches::world::{NOW, click, sale};
+use benches::world::{Lamps, NOW, click, sale};
 use engine::rules::key::IdempotencyKey;
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
@@ -41,19 +41,19 @@ fn a_refusal_allocates_nothing() {
     let key = Some(IdempotencyKey(NonZeroU64::MIN));
     let keyed = |seat| Click { key, ..click(seat) };
 
-    let sold_out = sale(1, 1);
+    let sold_out = sale(Lamps { stock: 1, limit: 1 });
     assert!(allocated(|| assert!(sold_out.buy(NOW, click(0)).is_ok())) > 0, "it does count");
     let is_sold_out = |refusal: &Refusal| matches!(refusal, Refusal::SoldOut { .. });
     assert_refused(&sold_out, NOW, click(1), is_sold_out);
     assert_refused(&sold_out, NOW, keyed(1), is_sold_out);
 
-    let at_limit = sale(10, 2);
+    let at_limit = sale(Lamps { stock: 10, limit: 2 });
     assert!(at_limit.buy(NOW, Click { units: Units(2), ..click(0) }).is_ok());
     let is_at_limit = |refusal: &Refusal| matches!(refusal, Refusal::LimitReached { .. });
     assert_refused(&at_limit, NOW, click(0), is_at_limit);
     assert_refused(&at_limit, NOW, keyed(0), is_at_limit);
 
-    let fresh = sale(10, 2);
+    let fresh = sale(Lamps { stock: 10, limit: 2 });
     let units = |units| Click { units: Units(units), ..click(5_000) };
     assert_refused(&fresh, NOW, units(0), |r| matches!(r, Refusal::BadUnits { .. }));
     assert_refused(&fresh, NOW, units(3), |r| matches!(r, Refusal::BadUnits { .. }));

@@ -14,3 +14,12 @@ impl fmt::Display for Units {
         self.0.fmt(f)
     }
 }
+
+/// Units that a member wants of a sale, and the most that they may hold there.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// So many more.
+    pub units: Units,
+    /// With them the member may hold so many.
+    pub limit: Units,
+}

@@ -1,22 +1,13 @@
 //! Holdings: how many units each seat holds in one sale, and the tokens that take some of a limit.
 
 use crate::rules::seat::Seat;
-use crate::rules::units::Units;
+use crate::rules::units::{Units, Wanted};
 use crate::sale::table::Table;
 use crate::sync::{AtomicU16, Ordering};
 
 /// Units that one seat holds: those of its orders that are reserved or sold, and of clicks being
 /// judged. The count never exceeds the limit under which its claims were made.
 type Row = AtomicU16;
-
-/// Units that a seat wants more of a sale.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// How many units the seat wants.
-    pub units: Units,
-    /// The most units that the seat may hold, these included.
-    pub limit: Units,
-}
 
 /// How many units each seat holds in one sale.
 #[derive(Debug)]

@@ -88,7 +88,7 @@ impl Level {
     #[inline]
     #[must_use]
     pub const fn closed_if(self, is_over: bool) -> Self {
-        Self(self.0 | CLOSED * is_over as u64)
+        if is_over { Self(self.0 | CLOSED) } else { self }
     }
 
     /// Checks whether the sale is paused, closed or sold out, in this order.

@@ -3,10 +3,9 @@
 use super::{Click, Sale};
 use crate::rules::refusal::Refusal;
 use crate::rules::time::Millis;
-use crate::rules::units::Units;
+use crate::rules::units::{Units, Wanted};
 use crate::sale::admitted::Admitted;
 use crate::sale::aside::Aside;
-use crate::sale::holdings::Wanted;
 
 impl Sale {
     /// Checks whether a member may wait for units that come back. The checks are those of a click,

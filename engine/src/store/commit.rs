@@ -4,7 +4,7 @@
 use super::counters::{Counters, Holder};
 use super::{Record, StoreError, Verdict};
 use crate::rules::order::Status;
-use crate::rules::units::Units;
+use crate::rules::units::{Units, Wanted};
 
 /// The verdict on an order that is not to be decided: it is stored already, or another process
 /// sells the sale. `None` if the order is to be decided now.
@@ -28,9 +28,10 @@ pub(super) fn known_verdict(
 
 /// What becomes of a new order: it is confirmed if limit and stock allow it. `limit` is that of the
 /// tier at the click.
-pub(super) fn judge(counters: &Counters, holder: &Holder, units: Units, limit: Units) -> Status {
-    let wanted = Units(holder.units.0 + units.0);
-    let fits = wanted <= limit.max(holder.limit) && units <= counters.left;
+pub(super) fn judge(counters: &Counters, holder: &Holder, wanted: Wanted) -> Status {
+    let Wanted { units, limit } = wanted;
+    let held = Units(holder.units.0 + units.0);
+    let fits = held <= limit.max(holder.limit) && units <= counters.left;
     if fits { Status::Confirmed } else { Status::Released }
 }
 

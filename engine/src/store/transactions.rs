@@ -7,7 +7,7 @@ use super::{Switch, Verdict, change, commit};
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
-use crate::rules::units::Units;
+use crate::rules::units::{Units, Wanted};
 use membership::MemberId;
 
 pub(super) fn create(rows: &mut dyn RowsMut, terms: &Terms) -> Stored<()> {
@@ -68,7 +68,7 @@ pub(super) fn commit(rows: &mut dyn RowsMut, batch: &Batch) -> Stored<Vec<Verdic
         }
         let holder = rows.holder(sale, &order.member)?;
         let limit = row.terms.limits[order.tier];
-        let status = commit::judge(&row.counters, &holder, order.units, limit);
+        let status = commit::judge(&row.counters, &holder, Wanted { units: order.units, limit });
         let record = order.settled(batch.epoch, status, batch.at);
         put(rows, &mut row, holder, record, &mut entries)?;
         if order.is_offer {

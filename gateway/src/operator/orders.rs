@@ -37,7 +37,7 @@ impl Page {
     ),
     responses((status = 200, body = OrdersView), UnknownSale),
 )]
-pub(crate) async fn list(
+pub(crate) async fn orders(
     State(engine): State<Arc<Engine>>,
     Named(id): Named,
     page: Result<Query<Page>, QueryRejection>,

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Writes tables of figures into docs/measured.md, each with its command, commit, machine and date.
+
+    PROGRAM | scripts/measured.py NAME COMMAND     passes its input on, and keeps the table in it
+    scripts/measured.py --criterion GROUP ...      prints what criterion measured, as a table
+
+A table stands between `<!-- NAME -->` and `<!-- end -->`; nothing else of the page is touched.
+"""
+
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "measured.md"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def machine() -> str:
+    model = re.search(r"Model name:\s*(.*)", output("lscpu"))
+    rust = output("rustc", "--version").split(" (")[0]
+    kernel = platform.release().split("-")[0]
+    return f"{os.cpu_count()} x {model.group(1) if model else 'CPU'}, Linux {kernel}, {rust}"
+
+
+def keep(name: str, command: str) -> None:
+    lines = []
+    for line in sys.stdin:
+        print(line, end="", flush=True)
+        lines.append(line.rstrip("\n"))
+    table = "\n".join(line for line in lines if line.startswith("|"))
+    if not table:
+        sys.exit(f"measured: no table came from `{command}`")
+    # The page itself changes while it is written.
+    changed = output("git", "status", "--porcelain", "--", ".", ":!docs/measured.md")
+    commit = output("git", "rev-parse", "--short", "HEAD") + (", changed since" if changed else "")
+    today = datetime.date.today().isoformat()
+    said = f"`{command}`, commit {commit}, {today}, {machine()}"
+    page = PAGE.read_text()
+    section = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
+    if not section.search(page):
+        sys.exit(f"measured: {PAGE} has no place `<!-- {name} -->`")
+    PAGE.write_text(section.sub(lambda m: f"{m[1]}{said}\n\n{table}\n{m[2]}", page))
+
+
+def in_unit(ns: float) -> str:
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.3g} ns"
+
+
+def criterion(groups: list[str]) -> None:
+    """Medians with their 95 % interval, beside the case `base` of the same group."""
+    print("| | median | 95 % interval | beside base | elements/s |")
+    print("| --- | --- | --- | --- | --- |")
+    for group in groups:
+        cases = []
+        for path in (TARGET / "criterion").glob(f"{group}/**/new/estimates.json"):
+            about = json.loads((path.parent / "benchmark.json").read_text())
+            median = json.loads(path.read_text())["median"]
+            parts = [about["function_id"], about["value_str"]]
+            name = ", ".join(part for part in parts if part)
+            cases.append((about["function_id"], name, median, about["throughput"]))
+        ns = {name: median["point_estimate"] for _, name, median, _ in cases}
+        size = lambda case: (case[3] or {}).get("Elements") or 1
+        for case in sorted(cases, key=lambda case: ("base" not in case[1], case[0], size(case))):
+            _, name, median, throughput = case
+            point = median["point_estimate"]
+            interval = median["confidence_interval"]
+            bounds = [in_unit(interval[end]) for end in ("lower_bound", "upper_bound")]
+            base = next((ns[n] for n in ns if n.startswith("base")), None)
+            beside = f"{point / base:.2f}" if base and not throughput else ""
+            rate = f"{size(case) / point * 1e9:,.0f}" if throughput else ""
+            print(f"| {group}: {name} | {in_unit(point)} | {' to '.join(bounds)} | {beside} | {rate} |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2 and sys.argv[1] == "--criterion":
+        criterion(sys.argv[2:])
+    elif len(sys.argv) == 3:
+        keep(sys.argv[1], sys.argv[2])
+    else:
+        sys.exit(__doc__)
