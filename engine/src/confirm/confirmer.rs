@@ -120,18 +120,10 @@ impl Confirmer {
     /// Does one piece of work: gathers what waits, sends it, and follows what the store says.
     pub async fn make_progress(&mut self) -> Progress {
         self.drain();
-        if self.open.sale.stock().level().is_halted() {
-            match self.open.trouble() {
-                // What the lost history means for the waiting orders is not known before the sale
-                // is resumed.
-                Some(StoreError::HistoryLost(_)) => {
-                    self.refuse_changes();
-                    return Progress::Idle;
-                }
-                // Some of the orders on their way may have been stored before.
-                Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => {}
-                _ => return self.release_all(),
-            }
+        if self.open.sale.stock().level().is_halted()
+            && let Some(progress) = self.while_halted()
+        {
+            return progress;
         }
         let resend = self.in_flight.take();
         let is_resend = resend.is_some();
@@ -139,27 +131,9 @@ impl Confirmer {
             return Progress::Idle;
         };
         let sent_at = self.clock.now();
-        // An order that the store decides only at this try is confirmed now, so its time to pay
-        // begins now, too.
-        match &mut work {
-            Work::Orders(batch) => batch.at = sent_at,
-            Work::Changes(making) => making.changes.at = sent_at,
-        }
-        crash_point("gathered");
-        let done = match &mut work {
-            Work::Orders(batch) => self.store.commit(batch).await.map(|verdicts| {
-                let orders = batch.orders.len();
-                assert_eq!(verdicts.len(), orders, "the store answers for each order");
-                self.settle(batch, &verdicts)
-            }),
-            Work::Changes(making) => {
-                let made = self.store.change(&making.changes).await;
-                made.map(|made| self.settle_changes(making, made))
-            }
-        };
-        match done {
-            Ok(step) => {
-                match step {
+        match self.send(&mut work, sent_at).await {
+            Ok(progress) => {
+                match progress {
                     Progress::Halted => {}
                     // Verdicts on orders that were stored before do not say which process sells the
                     // sale now.
@@ -167,7 +141,7 @@ impl Confirmer {
                     _ => self.note_answer(sent_at),
                 }
                 self.serve_waitlist();
-                step
+                progress
             }
             Err(error) => {
                 // It is not known what the store did with the work: its orders stay reserved, its
@@ -179,6 +153,42 @@ impl Confirmer {
                 }
                 self.halt(error);
                 Progress::Halted
+            }
+        }
+    }
+
+    /// What a halted sale comes to; `None` if orders on their way are to be asked for once more.
+    fn while_halted(&mut self) -> Option<Progress> {
+        match self.open.trouble() {
+            // What the lost history means for the waiting orders is not known before the sale is
+            // resumed.
+            Some(StoreError::HistoryLost(_)) => {
+                self.refuse_changes();
+                Some(Progress::Idle)
+            }
+            // Some of the orders on their way may have been stored before.
+            Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => None,
+            _ => Some(self.release_all()),
+        }
+    }
+
+    /// Sends work to the store, with the time of this try, and follows what the store says.
+    async fn send(&mut self, work: &mut Work, sent_at: Millis) -> Result<Progress, StoreError> {
+        crash_point("gathered");
+        match work {
+            Work::Orders(batch) => {
+                // An order that the store decides only at this try is confirmed now, so its time to
+                // pay begins now, too.
+                batch.at = sent_at;
+                let verdicts = self.store.commit(batch).await?;
+                let orders = batch.orders.len();
+                assert_eq!(verdicts.len(), orders, "the store answers for each order");
+                Ok(self.settle(batch, &verdicts))
+            }
+            Work::Changes(making) => {
+                making.changes.at = sent_at;
+                let made = self.store.change(&making.changes).await?;
+                Ok(self.settle_changes(making, made))
             }
         }
     }

@@ -3,8 +3,9 @@
 use super::Engine;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
+use crate::rules::waitlist::Waiter;
 use crate::sale::vouch::Vouch;
-use crate::store::{Change, Changes, Record, StoreError, Switch, Waiting};
+use crate::store::{Change, Changes, Head, Record, StoreError, Switch, Waiting};
 use membership::MemberId;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,6 +14,33 @@ impl Engine {
     /// Puts back into the store the orders of this process that it lost. The sale goes on if the
     /// store then has as many units in all as this process knows of, and the same tallies.
     pub(super) async fn put_back(&self, open: &OpenSale) -> Result<(), StoreError> {
+        let (sale, records) = (&open.sale, self.known_records(open));
+        let (id, epoch) = (&sale.terms().id, sale.epoch());
+        match self.store.opening.restore(id, epoch, &records).await {
+            Err(StoreError::Fenced) => {
+                self.leave(open, &records).await?;
+                return Err(StoreError::Fenced);
+            }
+            head => is_whole(open, &head?)?,
+        }
+        crash_point("put_back");
+        self.put_back_waitlist(open).await?;
+        self.put_back_blocked().await?;
+        if sale.stock().level().is_closed() {
+            self.store.operating.switch(id, epoch, Switch::Close).await?;
+        }
+        tracing::warn!(sale = %id, orders = records.len(), "orders put back");
+        sale.vouch(Vouch::new(self.clock.now() + self.confirm_within, Duration::ZERO));
+        // The halt ends before the trouble is cleared: a confirmer that found a halted sale without
+        // trouble would release its orders.
+        sale.stock().go_on();
+        open.set_trouble(None);
+        open.wake();
+        Ok(())
+    }
+
+    /// Every settled order that this process knows of, in the order in which they are put back.
+    fn known_records(&self, open: &OpenSale) -> Vec<Record> {
         let sale = &open.sale;
         let keys = sale.keys_by_number();
         let settled = |number| {
@@ -36,48 +64,7 @@ impl Engine {
         records.extend(open.former().values().cloned());
         // Orders that hold no units come first: others may hold what they gave back.
         records.sort_by_key(|record| (record.status.holds_units(), record.number));
-        let head = match self.store.opening.restore(&sale.terms().id, sale.epoch(), &records).await
-        {
-            Err(StoreError::Fenced) => {
-                self.leave(open, &records).await?;
-                return Err(StoreError::Fenced);
-            }
-            head => head?,
-        };
-        crash_point("put_back");
-        let (known, total) = (sale.meter().stored(), sale.stock().level().total());
-        if (head.stock, head.tallies) != (total, known) {
-            let (has, knows) = (head.tallies.held_units(), known.held_units());
-            let advice = match (head.stock, has) <= (total, knows) {
-                true => {
-                    "restore a newer state of it, or repeat the top-ups that it lacks, then resume"
-                }
-                false => "it knows more than this process: restart this process",
-            };
-            return Err(StoreError::HistoryLost(format!(
-                "it has {has} units sold of {}, and this process knows of {knows} of {total}; {advice}",
-                head.stock
-            )));
-        }
-        self.put_back_waitlist(open).await?;
-        let (stored, ours) = (self.store.members.blocked().await?, self.blocked());
-        for member in stored.iter().filter(|member| !ours.contains(member)) {
-            self.store.members.set_blocked(member, false).await?;
-        }
-        for member in &ours {
-            self.store.members.set_blocked(member, true).await?;
-        }
-        if sale.stock().level().is_closed() {
-            self.store.operating.switch(&sale.terms().id, sale.epoch(), Switch::Close).await?;
-        }
-        tracing::warn!(sale = %sale.terms().id, orders = records.len(), "orders put back");
-        sale.vouch(Vouch::new(self.clock.now() + self.confirm_within, Duration::ZERO));
-        // The halt ends before the trouble is cleared: a confirmer that found a halted sale without
-        // trouble would release its orders.
-        sale.stock().go_on();
-        open.set_trouble(None);
-        open.wake();
-        Ok(())
+        records
     }
 
     /// Called when another process sells the sale, so that this one cannot put its orders back.
@@ -100,10 +87,22 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes the store's list of blocked members the same as the one of this process.
+    async fn put_back_blocked(&self) -> Result<(), StoreError> {
+        let (stored, ours) = (self.store.members.blocked().await?, self.blocked());
+        for member in stored.iter().filter(|member| !ours.contains(member)) {
+            self.store.members.set_blocked(member, false).await?;
+        }
+        for member in &ours {
+            self.store.members.set_blocked(member, true).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the store's waitlist the same as the one of this process.
     async fn put_back_waitlist(&self, open: &OpenSale) -> Result<(), StoreError> {
         let sale = open.sale.terms().id.clone();
-        let wish = |waiter: &crate::rules::waitlist::Waiter| Waiting {
+        let wish = |waiter: &Waiter| Waiting {
             member: self.roster.member(waiter.seat),
             tier: waiter.tier,
             units: waiter.units,
@@ -119,4 +118,21 @@ impl Engine {
         let changes = Changes { sale, epoch, at, changes: changes.into() };
         self.store.selling.change(&changes).await.map(drop)
     }
+}
+
+/// Refuses a store that has other units or orders than this process knows of, with what to do.
+fn is_whole(open: &OpenSale, head: &Head) -> Result<(), StoreError> {
+    let (known, total) = (open.sale.meter().stored(), open.sale.stock().level().total());
+    if (head.stock, head.tallies) == (total, known) {
+        return Ok(());
+    }
+    let (has, knows) = (head.tallies.held_units(), known.held_units());
+    let advice = match (head.stock, has) <= (total, knows) {
+        true => "restore a newer state of it, or repeat the top-ups that it lacks, then resume",
+        false => "it knows more than this process: restart this process",
+    };
+    Err(StoreError::HistoryLost(format!(
+        "it has {has} units sold of {}, and this process knows of {knows} of {total}; {advice}",
+        head.stock
+    )))
 }
