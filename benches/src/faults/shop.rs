@@ -274,6 +274,8 @@ async fn go_on(
         }
         let still = *closing.borrow();
         if still.is_some_and(|still| start.elapsed() >= still) {
+            // The last try may have been done: what an earlier call was told need not hold any more.
+            receipt.told = None;
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
