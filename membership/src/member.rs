@@ -5,7 +5,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
-/// The platform's name for a member: 1 to 64 of `A-Z a-z 0-9 . _ : -`.
+/// The platform's name for a member: 1 to 64 of
+/// `A-Z a-z 0-9 . _ : - @ | + = ~`, which is what platforms put into `sub`.
 ///
 /// The charset is strict because ids become parts of keys in the store, where a brace or a control
 /// character would change their meaning.
@@ -15,7 +16,7 @@ pub struct MemberId(Box<str>);
 
 /// Why a text is not a member id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a member id is 1 to 64 characters of A-Z a-z 0-9 . _ : -")]
+#[error("a member id is 1 to 64 characters of A-Z a-z 0-9 . _ : - @ | + = ~")]
 pub struct BadMemberId;
 
 impl MemberId {
@@ -27,7 +28,7 @@ impl MemberId {
     /// # Errors
     /// [`BadMemberId`] when the length or a character is not allowed.
     pub fn check(text: &str) -> Result<(), BadMemberId> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:-@|+=~".contains(&b);
         if (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(())
         } else {
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_longest_and_the_oddest_allowed_ids_are_taken_as_they_are() {
-        for good in ["x", "A.b_c:d-9", &"x".repeat(64)] {
+        for good in ["x", "A.b_c:d-9", "a@b.com", "auth0|5f7c", "a+b=c~d", &"x".repeat(64)] {
             assert_eq!(good.parse::<MemberId>().unwrap().as_str(), good);
         }
     }
