@@ -1,6 +1,7 @@
 //! Every answer that is not a success: RFC 9457 problem details with a stable `code`.
 
 use crate::answer::view::Time;
+use crate::ask::rates::TooOften;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::rules::order::Status;
@@ -37,7 +38,7 @@ pub(crate) enum ApiError {
     BodyTooLarge,
     #[error("the body did not arrive in time")]
     BodyTooSlow,
-    #[error("the headers are over 8 KiB or more than 32")]
+    #[error("the headers are over 16 KiB or more than 96")]
     HeadersTooLarge,
     #[error("an order that is {} cannot be cancelled", .0.as_str())]
     NotCancellable(Status),
@@ -125,6 +126,12 @@ impl fmt::Display for Kind {
             separator = "-";
         }
         Ok(())
+    }
+}
+
+impl From<TooOften> for ApiError {
+    fn from(TooOften { wait_s }: TooOften) -> Self {
+        Self::TooManyRequests(wait_s)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Rates: how often members and addresses may ask, and how many connections an address may have.
 
-use crate::answer::error::ApiError;
 use axum::http::HeaderMap;
 use engine::rules::seat::Seat;
 use governor::clock::{Clock, DefaultClock};
@@ -31,6 +30,13 @@ pub struct RateArgs {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// A call or a request too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooOften {
+    /// After this many seconds another one may come.
+    pub(crate) wait_s: u64,
+}
+
 /// A bound on how often each key may ask; remembers only keys that asked lately.
 #[derive(Debug)]
 struct Rate<K: Hash + Eq + Clone> {
@@ -46,10 +52,10 @@ impl<K: Hash + Eq + Clone> Rate<K> {
         Some(Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() })
     }
 
-    fn check(&self, key: &K) -> Result<(), ApiError> {
+    fn check(&self, key: &K) -> Result<(), TooOften> {
         self.limiter.check_key(key).map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
-            ApiError::TooManyRequests(wait.as_secs() + 1)
+            TooOften { wait_s: wait.as_secs() + 1 }
         })
     }
 
@@ -85,12 +91,12 @@ impl Rates {
 
     /// Counts a member's call that changes something or reads much.
     #[inline]
-    pub(crate) fn call(&self, seat: Seat) -> Result<(), ApiError> {
+    pub(crate) fn call(&self, seat: Seat) -> Result<(), TooOften> {
         self.members.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
     }
 
     /// Counts a request from an address.
-    pub(crate) fn request(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), ApiError> {
+    pub(crate) fn request(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), TooOften> {
         let Some(rate) = &self.addresses else { return Ok(()) };
         rate.check(&network(self.client(peer, headers)))
     }
@@ -258,7 +264,7 @@ mod tests {
         let rates = rates(2, 0, &[]);
         let refused = (0..6).filter_map(|_| rates.call(Seat::new(1)).err()).count();
         assert!((1..=2).contains(&refused), "a burst of four of six: {refused} refused");
-        assert!(matches!(rates.call(Seat::new(1)), Err(ApiError::TooManyRequests(1))));
+        assert!(matches!(rates.call(Seat::new(1)), Err(TooOften { wait_s: 1 })));
         assert!(rates.call(Seat::new(2)).is_ok());
         rates.forget_the_calm();
     }

@@ -10,11 +10,11 @@ use axum::routing::future::RouteFuture;
 use engine::sync::Ordering;
 use futures_util::FutureExt;
 use futures_util::future::{CatchUnwind, Either, Map, Ready, ready};
-use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::Service;
+use hyper::{Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::any::Any;
@@ -34,8 +34,8 @@ use tower::Service as _;
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-const HEADERS_MAX: usize = 32;
-const HEADER_BYTES_MAX: usize = 8 << 10;
+const HEADERS_MAX: usize = 96;
+const HEADER_BYTES_MAX: usize = 16 << 10;
 /// How long requests in flight may take to end once the listener has stopped.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -203,8 +203,11 @@ impl Service<Request<Incoming>> for Bounded {
         if !fits {
             return Either::Left(ready(Ok(ApiError::HeadersTooLarge.into_response())));
         }
+        if let Some(wrong) = misfit(request.version(), headers) {
+            return Either::Left(ready(Ok(ApiError::BadRequest(wrong.into()).into_response())));
+        }
         if let Err(too_many) = self.rates.request(self.peer, headers) {
-            return Either::Left(ready(Ok(too_many.into_response())));
+            return Either::Left(ready(Ok(ApiError::from(too_many).into_response())));
         }
         // The router is always ready, so it is called at once. A handler shares nothing that a
         // panic could leave half-written: each of the engine's atomic words is whole at any
@@ -212,6 +215,22 @@ impl Service<Request<Incoming>> for Bounded {
         let answer = self.router.clone().call(request.map(Body::new));
         let caught: fn(Caught) -> _ = |caught| caught.unwrap_or_else(|panic| Ok(panicked(&*panic)));
         Either::Right(AssertUnwindSafe(answer).catch_unwind().map(caught))
+    }
+}
+
+/// Why a request cannot be taken as one that HTTP/1.1 knows: proxies before this process may have read
+/// it in another way.
+fn misfit(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        return Some("Host: exactly one is needed");
+    }
+    let coding = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(one), None) if coding(one) => None,
+        _ => Some("Transfer-Encoding: only `chunked` is understood"),
     }
 }
 

@@ -65,11 +65,13 @@ fn a_huge_body_and_too_many_headers_are_refused_as_problems() {
     server.click_as("ann", Tier::Gold, "drop", &huge, "").is_problem(413, "body_too_large");
     let fits = format!("{{\"units\":1{}}}", " ".repeat(4_096 - 11));
     assert_eq!(server.click_as("ann", Tier::Gold, "drop", &fits, "").status, 202);
-    let many: String = (0..40).map(|i| format!("x-{i}: y\r\n")).collect();
-    server.click("ann", 1, &many).is_problem(431, "headers_too_large");
-    let long = format!("x: {}\r\n", "y".repeat(9_000));
-    server.click("ann", 1, &long).is_problem(431, "headers_too_large");
-    assert_eq!(server.settled()["confirmed"], 1);
+    let headers = |n: usize| (0..n).map(|i| format!("x-{i}: y\r\n")).collect::<String>();
+    assert_eq!(server.click("ann", 1, &headers(60)).status, 202, "browsers and proxies send many");
+    server.click("ann", 1, &headers(95)).is_problem(431, "headers_too_large");
+    let long = |bytes: usize| format!("x: {}\r\n", "y".repeat(bytes));
+    assert_eq!(server.click("ann", 1, &long(15_000)).status, 202);
+    server.click("ann", 1, &long(17_000)).is_problem(431, "headers_too_large");
+    assert_eq!(server.settled()["confirmed"], 3);
 }
 
 #[test]
@@ -85,6 +87,30 @@ fn a_chunked_body_without_end_is_cut_at_the_limit() {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(format!("1400\r\n{}\r\n", " ".repeat(0x1400)).as_bytes()).unwrap();
     read(stream).is_problem(413, "body_too_large");
+}
+
+#[test]
+fn a_request_without_one_host_or_with_a_body_in_another_coding_is_refused() {
+    let (_data, server) = selling(10);
+    let ask = |head: &str| {
+        let mut stream = TcpStream::connect(server.public).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).unwrap();
+        read(stream)
+    };
+    let get = "GET /healthz HTTP/1.1\r\n";
+    assert_eq!(ask(&format!("{get}host: x\r\n")).status, 200);
+    for hosts in ["", "host: x\r\nhost: x\r\n", "host: x\r\nhost: y\r\n"] {
+        let answer = ask(&format!("{get}{hosts}"));
+        let detail = answer.is_problem(400, "bad_request").json["detail"].as_str().unwrap();
+        assert!(detail.contains("Host"), "{hosts}: {detail}");
+    }
+    assert_eq!(ask("GET /healthz HTTP/1.0\r\n").status, 200, "1.0 has no such header");
+    let post = "POST /v1/payments HTTP/1.1\r\nhost: x\r\n";
+    for coding in ["gzip, chunked", "gzip", "chunked, chunked"] {
+        let answer = ask(&format!("{post}transfer-encoding: {coding}\r\n"));
+        assert!(matches!(answer.status, 400 | 501), "{coding}: {answer:?}");
+    }
 }
 
 #[test]
