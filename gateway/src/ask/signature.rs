@@ -9,6 +9,9 @@ use base64::prelude::BASE64_STANDARD;
 use standardwebhooks::{HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError};
 use std::fmt;
 
+/// Fewer could be guessed.
+const KEY_BYTES_MIN: usize = 24;
+
 /// The keys by which payments are signed; a signature by any one of them is enough.
 pub(crate) struct PaymentKeys(Vec<Webhook>);
 
@@ -26,9 +29,17 @@ impl PaymentKeys {
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let key = match line.strip_prefix("whsec_") {
                 Some(encoded) => BASE64_STANDARD.decode(encoded).context("a key is no base64")?,
-                None => line.as_bytes().to_vec(),
+                // The public libraries read a key without the prefix as base64, too.
+                None => match BASE64_STANDARD.decode(line) {
+                    Ok(key) if key.len() >= KEY_BYTES_MIN => key,
+                    _ => line.as_bytes().to_vec(),
+                },
             };
-            ensure!(key.len() >= 24, "a key has {} bytes; 24 or more are needed", key.len());
+            ensure!(
+                key.len() >= KEY_BYTES_MIN,
+                "a key has {} bytes; {KEY_BYTES_MIN} or more are needed",
+                key.len()
+            );
             keys.push(Webhook::from_bytes(key)?);
         }
         ensure!(!keys.is_empty(), "there is no key in it");
@@ -52,5 +63,34 @@ impl PaymentKeys {
             }
         }
         wrong(&why.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::clock::Clock;
+
+    /// Whether keys read from a file take what the public library signs with `key`.
+    fn takes(file: &str, key: &Webhook) -> bool {
+        let now = i64::try_from(Clock::Wall.now().0 / 1_000).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", "m".parse().unwrap());
+        headers.insert(HEADER_WEBHOOK_TIMESTAMP, now.into());
+        let signature = key.sign("m", now, b"{}").unwrap();
+        headers.insert("webhook-signature", signature.parse().unwrap());
+        PaymentKeys::new(file.as_bytes()).unwrap().check(&headers, b"{}").is_ok()
+    }
+
+    #[test]
+    fn a_key_is_read_as_the_public_libraries_read_it_with_its_prefix_or_without() {
+        let encoded = BASE64_STANDARD.encode([7; 24]);
+        for file in [format!("whsec_{encoded}"), encoded.clone()] {
+            assert!(takes(&file, &Webhook::new(&encoded).unwrap()), "{file}");
+        }
+        // Text that is no base64, or decodes to too little, is a key as it stands.
+        for text in ["a key, 24 characters long", "YWFhYWFhYWFhYWFhYWFhYWFh"] {
+            assert!(takes(text, &Webhook::from_bytes(text.into()).unwrap()), "{text}");
+        }
     }
 }
