@@ -115,14 +115,21 @@ async fn drain(engine: &Engine) -> anyhow::Result<()> {
     }
 }
 
-/// Listens for SIGTERM and SIGINT from now on; resolves at the first.
+/// Listens for SIGTERM and SIGINT from now on; resolves at the first. A SIGHUP, which a terminal that
+/// goes away sends, too, does not end the process.
 fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => {
+                    tracing::info!("SIGHUP does not end this process; send SIGTERM for that");
+                }
+            }
         }
     })
 }

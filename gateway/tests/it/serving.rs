@@ -38,6 +38,16 @@ fn sigterm_confirms_what_is_reserved_and_exits_0() {
 }
 
 #[test]
+fn sighup_never_ends_the_process() {
+    let (_data, mut server) = selling(5);
+    assert_eq!(server.click("ann", 1, "").status, 202);
+    server.signal("-HUP");
+    assert_eq!(server.click("bob", 1, "").status, 202);
+    server.terminate();
+    assert!(server.ended().success());
+}
+
+#[test]
 fn a_request_in_flight_is_answered_before_the_end() {
     let (_data, mut server) = selling(5);
     let token = server.token("ann", membership::Tier::Gold);
