@@ -52,7 +52,9 @@ groups! {
     /// More calls than a member may make.
     TooMany { 429: "too_many_requests" }
     /// The store does not answer now.
-    Busy { 503: "busy: it may have been done; ask again" }
+    Busy { 503: "busy" }
+    /// The store did not answer in time.
+    PerhapsDone { 503: "busy: it may have been done; ask again" }
     /// The store has lost part of the sale's history.
     HistoryLost { 409: "history_lost" }
     /// Why a click is not accepted.

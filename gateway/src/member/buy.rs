@@ -1,6 +1,6 @@
 //! `POST /v1/sales/{sale}/orders`: a click as a request. It is judged by `click.rs`.
 
-use super::click::{Clicks, Wish};
+use super::click::{Clicks, NotAccepted, Wish};
 use crate::answer::error::ApiError;
 use crate::answer::problems::{
     BadBody, BadHeaders, Busy, ClickRefused, TooMany, Unauthenticated, UnknownSale,
@@ -52,7 +52,6 @@ pub(crate) struct ClickBody {
 pub(crate) async fn buy(
     State(sessions): State<Arc<Sessions>>,
     State(clicks): State<Arc<Clicks>>,
-    State(engine): State<Arc<Engine>>,
     Named(id): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -64,7 +63,6 @@ pub(crate) async fn buy(
 
     let wish = Wish { units: Units(body.units.0), key };
     let (open, Accepted { number, .. }) = clicks.judge(&session, &id, wish)?;
-    crash_point("judged");
     let order = match wait_s {
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
         None => open.sale.board().read(number),
@@ -73,7 +71,7 @@ pub(crate) async fn buy(
         Some(order) => {
             OrderView::here(&order, open.sale.terms(), open.sale.epoch(), session.member)
         }
-        None => repeated(&engine, &open, number).await?,
+        None => repeated(clicks.engine(), &open, number).await?,
     };
     crash_point("answering");
     Ok(answer(&view, wait_s))
@@ -104,4 +102,18 @@ fn answer(view: &OrderView, wait_s: Option<u64>) -> Response {
         response.headers_mut().insert("preference-applied", applied);
     }
     response
+}
+
+/// What a request is answered that brought a click, or a wish to wait.
+impl From<NotAccepted> for ApiError {
+    fn from(why: NotAccepted) -> Self {
+        match why {
+            NotAccepted::TooOften(too_often) => too_often.into(),
+            NotAccepted::Blocked => Self::Blocked,
+            NotAccepted::UnknownSale => Self::UnknownSale,
+            NotAccepted::Refused { refusal, tier, now, may_return } => {
+                Self::Refused { refusal, tier, now, may_return }
+            }
+        }
+    }
 }

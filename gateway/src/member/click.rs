@@ -1,14 +1,16 @@
 //! Click: every click is judged by [`Clicks::judge`], whichever way it came. This file knows no
 //! HTTP.
 
-use crate::answer::error::ApiError;
-use crate::ask::rates::Rates;
+use crate::ask::rates::{Rates, TooOften};
 use crate::ask::session::Session;
+use engine::fault::crash_point;
 use engine::rules::key::IdempotencyKey;
 use engine::rules::refusal::Refusal;
+use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::{Accepted, Click};
 use engine::{Engine, OpenSale};
+use membership::Tier;
 use std::sync::Arc;
 
 /// Judges clicks by the engine's rules and by how often a member may ask.
@@ -26,19 +28,48 @@ pub(crate) struct Wish {
     pub(crate) key: Option<IdempotencyKey>,
 }
 
+/// Why a click did not become an order. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotAccepted {
+    /// The member has clicked too often.
+    TooOften(TooOften),
+    /// The member may not buy.
+    Blocked,
+    /// No sale has this id.
+    UnknownSale,
+    /// The sale refused it.
+    Refused {
+        refusal: Refusal,
+        /// The member's.
+        tier: Tier,
+        /// When it was judged.
+        now: Millis,
+        /// Whether units may still come back.
+        may_return: bool,
+    },
+}
+
 impl Clicks {
     pub(crate) fn new(engine: Arc<Engine>, rates: Arc<Rates>) -> Self {
         Self { engine, rates }
     }
 
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Returns the sale if this member may ask for units of it now: the member has not asked too
     /// often and is not blocked.
-    pub(crate) fn enter(&self, session: &Session, sale: &str) -> Result<Arc<OpenSale>, ApiError> {
-        self.rates.call(session.seat)?;
+    pub(crate) fn enter(
+        &self,
+        session: &Session,
+        sale: &str,
+    ) -> Result<Arc<OpenSale>, NotAccepted> {
+        self.rates.call(session.seat).map_err(NotAccepted::TooOften)?;
         if self.engine.is_blocked(session.seat) {
-            return Err(ApiError::Blocked);
+            return Err(NotAccepted::Blocked);
         }
-        self.engine.sale(sale).ok_or(ApiError::UnknownSale)
+        self.engine.sale(sale).ok_or(NotAccepted::UnknownSale)
     }
 
     /// Judges a click at once and for good, and wakes the confirmer if the click became a new
@@ -50,7 +81,7 @@ impl Clicks {
         session: &Session,
         sale: &str,
         wish: Wish,
-    ) -> Result<(Arc<OpenSale>, Accepted), ApiError> {
+    ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
         let open = self.enter(session, sale)?;
         let Session { seat, tier, .. } = *session;
         let Wish { units, key } = wish;
@@ -59,8 +90,9 @@ impl Clicks {
             open.sale.meter().refuse(&refusal);
             // Orders that are not paid may still give their units back.
             let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
-            ApiError::Refused { refusal, tier, now, may_return }
+            NotAccepted::Refused { refusal, tier, now, may_return }
         })?;
+        crash_point("judged");
         if accepted.is_new {
             open.wake();
         }

@@ -2,7 +2,8 @@
 
 use crate::answer::error::ApiError;
 use crate::answer::problems::{
-    BadRequest, Busy, NotCancellable, TooMany, Unauthenticated, UnknownOrder, UnknownSale,
+    BadRequest, Busy, NotCancellable, PerhapsDone, TooMany, Unauthenticated, UnknownOrder,
+    UnknownSale,
 };
 use crate::answer::view::{OrderView, OrdersView};
 use crate::ask::rates::Rates;
@@ -58,7 +59,7 @@ async fn own(
     params(("order" = String, Path)),
     responses(
         (status = 200, description = "cancelled, now or before", body = OrderView),
-        Unauthenticated, UnknownOrder, NotCancellable, TooMany, Busy,
+        Unauthenticated, UnknownOrder, NotCancellable, TooMany, PerhapsDone,
     ),
 )]
 pub(crate) async fn cancel(

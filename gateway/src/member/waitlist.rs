@@ -3,7 +3,7 @@
 use super::click::Clicks;
 use crate::answer::error::ApiError;
 use crate::answer::problems::{
-    BadBody, Busy, HistoryLost, TooMany, Unauthenticated, UnknownSale, WaitRefused,
+    BadBody, HistoryLost, PerhapsDone, TooMany, Unauthenticated, UnknownSale, WaitRefused,
 };
 use crate::answer::view::WaitView;
 use crate::ask::rates::Rates;
@@ -39,7 +39,7 @@ pub(crate) struct Wish {
     request_body = Wish,
     responses(
         (status = 202, description = "on the list, and on disk", body = WaitView),
-        BadBody, Unauthenticated, WaitRefused, UnknownSale, TooMany, Busy,
+        BadBody, Unauthenticated, WaitRefused, UnknownSale, TooMany, PerhapsDone,
     ),
 )]
 pub(crate) async fn join(
@@ -73,7 +73,7 @@ pub(crate) async fn join(
     params(("sale" = String, Path)),
     responses(
         (status = 204, description = "not on the list"),
-        Unauthenticated, UnknownSale, HistoryLost, TooMany, Busy,
+        Unauthenticated, UnknownSale, HistoryLost, TooMany, PerhapsDone,
     ),
 )]
 pub(crate) async fn leave(

@@ -2,7 +2,9 @@
 
 use super::to_the_end::to_the_end;
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadRequest, Busy, HistoryLost, NotAdded, NotMade, UnknownSale};
+use crate::answer::problems::{
+    BadRequest, HistoryLost, NotAdded, NotMade, PerhapsDone, UnknownSale,
+};
 use crate::answer::report::SaleReport;
 use crate::ask::new_sale::NewSale;
 use crate::ask::request::{self, AnyUnits, Named};
@@ -79,7 +81,7 @@ pub(crate) async fn pause(
 /// that history is back.
 #[utoipa::path(
     post, path = "/v1/sales/{sale}/resume", tag = "operator", params(("sale" = String, Path)),
-    responses((status = 200, body = SaleReport), UnknownSale, HistoryLost, Busy),
+    responses((status = 200, body = SaleReport), UnknownSale, HistoryLost, PerhapsDone),
 )]
 pub(crate) async fn resume(
     State(engine): State<Arc<Engine>>,

@@ -1,7 +1,7 @@
 //! The payment provider's webhook: a payment becomes a step in its order's life.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadBody, Busy, PaymentMismatch, Unsigned};
+use crate::answer::problems::{BadBody, PaymentMismatch, PerhapsDone, Unsigned};
 use crate::ask::request;
 use crate::ask::signature::PaymentKeys;
 use crate::operator::metrics::Gates;
@@ -56,7 +56,7 @@ pub(crate) struct PaymentView {
     request_body = Payment,
     responses(
         (status = 200, description = "known, now or before", body = PaymentView),
-        BadBody, Unsigned, PaymentMismatch, Busy,
+        BadBody, Unsigned, PaymentMismatch, PerhapsDone,
     ),
 )]
 pub(crate) async fn receive(

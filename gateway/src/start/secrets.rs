@@ -27,9 +27,6 @@ impl Secrets {
     /// Reads the key files that the options name, and makes the ones that they do not name.
     pub(crate) fn read(options: &ServeOptions) -> anyhow::Result<Self> {
         let token_file = token_file(options)?;
-        let issuer = options.token_issuer.as_deref();
-        let verifier = Verifier::new(options.token_alg, &read(&token_file)?, issuer)
-            .with_context(|| format!("the token key {} cannot be used", token_file.display()))?;
         let (operator_file, operator_key) =
             given_or_made(options.operator_key.as_deref(), &options.data.join("operator.key"), "")?;
         ensure!(
@@ -37,6 +34,9 @@ impl Secrets {
             "the operator key in {} has fewer than 16 bytes; use a longer one",
             operator_file.display()
         );
+        let issuer = options.token_issuer.as_deref();
+        let verifier = Verifier::new(options.token_alg, &read(&token_file)?, issuer)
+            .with_context(|| format!("the token key {} cannot be used", token_file.display()))?;
         let (payment_file, payment_key) = given_or_made(
             options.payment_key.as_deref(),
             &options.data.join("payment.key"),

@@ -18,8 +18,9 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
         ("operator.key", "canary-operator-key-0123456789"),
         ("payment.key", "canary-payment-key-0123456789abcdefghij"),
     ];
-    let write = |(name, secret): (&str, &str)| std::fs::write(data.path().join(name), secret);
-    secrets.into_iter().try_for_each(write).unwrap();
+    for (name, secret) in secrets {
+        std::fs::write(data.path().join(name), secret).unwrap();
+    }
     let mut child = traced(data.path());
     let mut stderr = child.stderr.take().unwrap();
     let reading = std::thread::spawn(move || {
@@ -38,9 +39,7 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
     let (public, operator) = (address("public http://"), address("operator http://"));
     let arguments = std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap();
 
-    let key = secrets[0].1.as_bytes();
-    let (member, ttl) = ("ann".parse().unwrap(), Duration::from_secs(60));
-    let token = issue_token(Algorithm::Hs256, key, None, &member, Tier::Gold, ttl).unwrap();
+    let token = token(secrets[0].1);
     let mut answers = Vec::new();
     let mut ask = |to, method: &str, path: &str, headers: &str, body: &Value| {
         let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -70,17 +69,18 @@ fn no_secret_is_logged_printed_answered_or_an_argument() {
 
     let signature = token.rsplit('.').next().unwrap().to_owned();
     let arguments = String::from_utf8_lossy(&arguments).into_owned();
-    let texts = [
-        ("log", log),
-        ("output", printed),
-        ("arguments", arguments),
-        ("answers", answers.concat()),
-    ];
-    for (where_to, text) in texts {
+    let texts = [("log", log), ("output", printed), ("arguments", arguments)];
+    for (said, text) in texts.into_iter().chain([("answers", answers.concat())]) {
         for secret in ["canary", &signature] {
-            assert!(!text.contains(secret), "{secret} is in the {where_to}: {text}");
+            assert!(!text.contains(secret), "{secret} is in the {said}: {text}");
         }
     }
+}
+
+/// A gold member's token, signed with this key.
+fn token(key: &str) -> String {
+    let (member, ttl) = ("ann".parse().unwrap(), Duration::from_secs(60));
+    issue_token(Algorithm::Hs256, key.as_bytes(), None, &member, Tier::Gold, ttl).unwrap()
 }
 
 /// A server that logs all that it can.
