@@ -135,9 +135,12 @@ impl Sale {
 
     /// Checks the window, the switches and the stock; it only reads.
     fn admit(&self, now: Millis, click: Click) -> Result<Entered, Refusal> {
-        let windows = &self.terms.windows;
-        let entered = windows.enter(click.tier, now)?;
-        self.stock.level().closed_if(windows.is_over(now)).admits(click.units)?;
+        let level = self.stock.level();
+        if level.is_closed() {
+            return Err(Refusal::Closed);
+        }
+        let entered = self.terms.windows.enter(click.tier, now)?;
+        level.admits(click.units)?;
         Ok(entered)
     }
 

@@ -10,6 +10,7 @@ use crate::roster::Roster;
 use crate::rules::order::{Order, Status};
 use crate::rules::seat::Seat;
 use crate::rules::tally::Tally;
+use crate::rules::terms::Terms;
 use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
 use crate::sale::meter::Meter;
@@ -43,13 +44,14 @@ impl OpenSale {
     /// Takes a sale up where the store left it.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] when the roster has no seat for a member that the store names.
+    /// [`StoreError::Damaged`] when it holds counts that no sale can have; [`StoreError::Refused`] when the roster has no seat for a member that the store names.
     pub fn resume(
         opened: Opened,
         roster: &Roster,
         blocked: Arc<Blocked>,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
+        check(&opened)?;
         let Opened { terms, epoch, stock, left, next_number, .. } = opened;
         let meter = Meter::resume(&opened.tallies);
         let sale = Sale::resume(terms, Start { epoch, stock, left, next_number }, meter);
@@ -301,5 +303,18 @@ impl OpenSale {
             // A closed channel means that the engine was dropped: the sale then stops, too.
             _ = stopping.wait_for(|stopping| *stopping) => {}
         }
+    }
+}
+
+/// Refuses counts that no sale can have: the store holds what Flashlane did not write.
+fn check(opened: &Opened) -> Result<(), StoreError> {
+    let Opened { stock, left, next_number, held, .. } = opened;
+    let damaged = |why: String| Err(StoreError::Damaged(why));
+    if left > stock || *stock > Terms::STOCK_MAX || *next_number == 0 {
+        return damaged(format!("{left} units left of {stock}, the next order is {next_number}"));
+    }
+    match held.iter().find(|(_, units)| *units > Terms::LIMIT_MAX) {
+        Some((member, units)) => damaged(format!("{member} holds {units} units, over any limit")),
+        None => Ok(()),
     }
 }

@@ -18,6 +18,9 @@ pub enum Refusal {
     /// A click with the same key is being judged at this moment.
     #[error("a click with this idempotency key is being judged; ask again")]
     IdempotencyInFlight,
+    /// The sale is over.
+    #[error("the sale is closed")]
+    Closed,
     /// The tier has no window in this sale.
     #[error("this tier may not buy in this sale")]
     TierNotAdmitted,
@@ -30,9 +33,6 @@ pub enum Refusal {
     /// The operator has paused the sale.
     #[error("the sale is paused")]
     Paused,
-    /// The sale is over.
-    #[error("the sale is closed")]
-    Closed,
     /// Fewer units than asked for are free.
     #[error("not enough units are left")]
     SoldOut {
@@ -70,10 +70,10 @@ impl Refusal {
         "bad_units",
         "idempotency_conflict",
         "idempotency_in_flight",
+        "closed",
         "tier_not_admitted",
         "not_open",
         "paused",
-        "closed",
         "sold_out",
         "not_sold_out",
         "limit_reached",
@@ -88,10 +88,10 @@ impl Refusal {
             Self::BadUnits { .. } => 0,
             Self::IdempotencyConflict => 1,
             Self::IdempotencyInFlight => 2,
-            Self::TierNotAdmitted => 3,
-            Self::NotOpen { .. } => 4,
-            Self::Paused => 5,
-            Self::Closed => 6,
+            Self::Closed => 3,
+            Self::TierNotAdmitted => 4,
+            Self::NotOpen { .. } => 5,
+            Self::Paused => 6,
             Self::SoldOut { .. } => 7,
             Self::NotSoldOut { .. } => 8,
             Self::LimitReached { .. } => 9,

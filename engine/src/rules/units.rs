@@ -18,8 +18,8 @@ impl fmt::Display for Units {
 /// Units that a member wants of a sale, and the most that they may hold there.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
-    /// So many more.
+    /// Units more.
     pub units: Units,
-    /// With them the member may hold so many.
+    /// The most that the member may hold, these included.
     pub limit: Units,
 }

@@ -93,7 +93,7 @@ impl Waitlist {
     pub fn leave(&mut self, seat: Seat) -> Option<Waiter> {
         let (tier, place) = self.by_seat.remove(&seat)?;
         let at = self.lines[tier].binary_search_by_key(&place, |waiter| waiter.place);
-        self.lines[tier].remove(at.expect("who is known by seat stands in a line"))
+        self.lines[tier].remove(at.expect("a member who is known by seat stands in a line"))
     }
 
     /// The member's wish, and their position: the number of members who are served before them,
@@ -103,7 +103,7 @@ impl Waitlist {
         let (tier, place) = *self.by_seat.get(&seat)?;
         let line = &self.lines[tier];
         let at = line.binary_search_by_key(&place, |waiter| waiter.place);
-        let at = at.expect("who is known by seat stands in a line");
+        let at = at.expect("a member who is known by seat stands in a line");
         let higher = Tier::ALL.into_iter().filter(|other| *other > tier);
         let before: usize = higher.map(|tier| self.lines[tier].len()).sum();
         Some((line[at], before + at + 1))

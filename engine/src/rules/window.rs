@@ -15,9 +15,20 @@ pub struct Windows {
     closes_at: Millis,
 }
 
-/// A tier's window was open at the instant of a click. Only [`Windows::enter`] says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entered(());
+/// The window of this tier was open at the instant of a click. Only [`Windows::enter`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entered {
+    tier: Tier,
+}
+
+impl Entered {
+    /// The tier that entered; it has to enter anew for another click.
+    #[inline]
+    #[must_use]
+    pub fn into_tier(self) -> Tier {
+        self.tier
+    }
+}
 
 /// Why windows do not make a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +39,6 @@ pub enum BadWindows {
     /// A higher tier would wait longer than a lower one.
     #[error("{0} would open later than the lower tier {1}")]
     HigherOpensLater(Tier, Tier),
-    /// A lower tier is admitted, this higher one is not.
-    #[error("{0} has no window though the lower tier {1} has one")]
-    HigherLeftOut(Tier, Tier),
     /// The window would never open.
     #[error("the window of {0} opens at or after closes_at")]
     OpensAfterClose(Tier),
@@ -45,8 +53,8 @@ impl Windows {
         let mut lower: Option<(Tier, Millis)> = None;
         for (tier, opens) in opens_at.iter() {
             match (*opens, lower) {
-                (None, None) => {}
-                (None, Some((below, _))) => return Err(BadWindows::HigherLeftOut(tier, below)),
+                // A tier without a window does not buy; a sale may be for one tier alone.
+                (None, _) => {}
                 (Some(opens), Some((below, floor))) if opens > floor => {
                     return Err(BadWindows::HigherOpensLater(tier, below));
                 }
@@ -62,16 +70,19 @@ impl Windows {
         }
     }
 
-    /// Whether the tier may enter at `now`: from its opening on, the very millisecond included.
+    /// Lets the tier enter from its opening until the close: the opening's very millisecond is
+    /// included, the closing one is not.
     ///
     /// # Errors
-    /// [`Refusal::TierNotAdmitted`] or [`Refusal::NotOpen`].
+    /// The first that holds of [`Refusal::Closed`], [`Refusal::TierNotAdmitted`] and
+    /// [`Refusal::NotOpen`].
     #[inline]
     pub fn enter(&self, tier: Tier, now: Millis) -> Result<Entered, Refusal> {
         match self.opens_at[tier] {
+            _ if self.is_over(now) => Err(Refusal::Closed),
             None => Err(Refusal::TierNotAdmitted),
             Some(opens_at) if now < opens_at => Err(Refusal::NotOpen { opens_at }),
-            Some(_) => Ok(Entered(())),
+            Some(_) => Ok(Entered { tier }),
         }
     }
 

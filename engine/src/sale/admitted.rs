@@ -29,14 +29,15 @@ impl<'a> Admitted<'a> {
     /// A click's order: its tier has entered, the limit is claimed, the units are reserved.
     ///
     /// # Panics
-    /// When claim and reservation are not for the click's units.
+    /// When another tier has entered, or claim and reservation are not for the click's units.
     #[inline]
     pub fn click(
         click: Click,
-        _entered: Entered,
+        entered: Entered,
         claim: Claim<'a>,
         reservation: Reservation<'a>,
     ) -> Self {
+        assert!(entered.into_tier() == click.tier, "another tier has entered");
         assert_same(click.units, claim.units(), reservation.units());
         Self { click, claim, source: Source::Stock(reservation) }
     }

@@ -13,31 +13,38 @@ use membership::{PerTier, Tier};
 use parking_lot::Mutex;
 use std::time::Duration;
 
-/// Orders and the units in them, in one word: bits 0..32 units, 32..64 orders.
+/// Orders and the units in them. Only the confirmer's task counts, so the two words need not move
+/// together: a reader may find them one order apart.
 #[derive(Debug, Default)]
-struct Count(AtomicU64);
+struct Count {
+    orders: AtomicU64,
+    units: AtomicU64,
+}
 
 impl Count {
     #[inline]
     fn add(&self, units: Units) {
-        // Ordering: Relaxed, a count publishes nothing but itself.
-        self.0.fetch_add(1 << 32 | u64::from(units.0), Ordering::Relaxed);
+        // Ordering: Relaxed, counts publish nothing but themselves.
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        self.units.fetch_add(u64::from(units.0), Ordering::Relaxed);
     }
 
     /// Counts an order out again.
     fn remove(&self, units: Units) {
         // Ordering: Relaxed, as in `add`.
-        self.0.fetch_sub(1 << 32 | u64::from(units.0), Ordering::Relaxed);
+        self.orders.fetch_sub(1, Ordering::Relaxed);
+        self.units.fetch_sub(u64::from(units.0), Ordering::Relaxed);
     }
 
     fn of(tally: Tally) -> Self {
-        Self(AtomicU64::new(tally.orders << 32 | tally.units))
+        Self { orders: AtomicU64::new(tally.orders), units: AtomicU64::new(tally.units) }
     }
 
     fn read(&self) -> Tally {
         // Ordering: Relaxed, as in `add`.
-        let word = self.0.load(Ordering::Relaxed);
-        Tally { orders: word >> 32, units: word & u64::from(u32::MAX) }
+        let (orders, units) =
+            (self.orders.load(Ordering::Relaxed), self.units.load(Ordering::Relaxed));
+        Tally { orders, units }
     }
 }
 
@@ -145,5 +152,24 @@ impl Meter {
     pub fn confirm_ms<const N: usize>(&self, quantiles: [f64; N]) -> (u64, [u64; N]) {
         let histogram = self.confirm_ms.lock();
         (histogram.len(), quantiles.map(|q| histogram.value_at_quantile(q)))
+    }
+}
+
+#[cfg(all(test, not(flash_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_and_units_do_not_overflow_into_each_other() {
+        let mut tallies = Tallies::default();
+        let most = u64::from(u32::MAX);
+        tallies.of_mut(Status::Confirmed)[Tier::Gold] = Tally { orders: 7, units: most };
+        let meter = Meter::resume(&tallies);
+        meter.count_step(Tier::Gold, Units(65_535), Status::Reserved, Status::Confirmed);
+        let more = Tally { orders: 8, units: most + 65_535 };
+        assert_eq!(meter.stored().of(Status::Confirmed)[Tier::Gold], more);
+        meter.count_step(Tier::Gold, Units(65_535), Status::Confirmed, Status::Paid);
+        let back = Tally { orders: 7, units: most };
+        assert_eq!(meter.stored().of(Status::Confirmed)[Tier::Gold], back);
     }
 }

@@ -84,23 +84,16 @@ impl Level {
         self.0 & HALTED != 0
     }
 
-    /// The same level, closed if the clock says that the sale is over.
-    #[inline]
-    #[must_use]
-    pub const fn closed_if(self, is_over: bool) -> Self {
-        if is_over { Self(self.0 | CLOSED) } else { self }
-    }
-
-    /// Checks whether the sale is paused, closed or sold out, in this order.
+    /// Closed, paused, sold out, in the order of checks.
     ///
     /// # Errors
     /// The first [`Refusal`] that holds.
     #[inline]
     pub fn admits(self, units: Units) -> Result<(), Refusal> {
-        if self.is_paused() {
-            Err(Refusal::Paused)
-        } else if self.is_closed() {
+        if self.is_closed() {
             Err(Refusal::Closed)
+        } else if self.is_paused() {
+            Err(Refusal::Paused)
         } else if self.left() < units {
             Err(Refusal::SoldOut { left: self.left() })
         } else {

@@ -77,6 +77,8 @@ mod tests {
         }
         assert!(Vouch::ALWAYS.covers(Tier::Regular, Millis::MAX));
         let longest = Vouch::new(Millis::MAX, Duration::MAX);
-        assert!(longest.covers(Tier::Regular, Millis(Millis::MAX.0 - 4 * 65_535)));
+        let last = Millis::MAX.0 - 4 * 65_535;
+        assert!(longest.covers(Tier::Regular, Millis(last)));
+        assert!(!longest.covers(Tier::Regular, Millis(last + 1)));
     }
 }

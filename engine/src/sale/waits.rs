@@ -68,7 +68,7 @@ impl Sale {
     pub fn set_aside(&self) {
         self.aside.begin();
         let left = self.stock.withdraw();
-        assert!(self.aside.put(left), "only whoever serves them lets them wait no more");
+        assert!(self.aside.put(left), "units are set aside only while somebody waits");
     }
 
     /// Puts the units on sale that the members who wait have left; the members go on waiting.

@@ -4,6 +4,7 @@ use super::StoreError;
 use super::counters::Holder;
 use super::rows::{Rows, SaleRow};
 use crate::rules::order::Status;
+use crate::rules::refusal::Refusal;
 use crate::rules::tally::Tallies;
 use crate::rules::terms::SaleId;
 use crate::rules::units::Units;
@@ -121,11 +122,12 @@ fn audit_sale(rows: &dyn Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudit
         if status == Status::Expired && record.changed_at < row.terms.pay_by(record.settled_at) {
             found.complain(format!("order {number} expired before its payment was due"));
         }
-        if row.terms.windows.enter(record.tier, record.reserved_at).is_err() {
-            found.complain(format!("order {number} came before the window of its tier"));
-        }
-        if row.terms.windows.is_over(record.reserved_at) {
-            found.complain(format!("order {number} came after the close"));
+        match row.terms.windows.enter(record.tier, record.reserved_at) {
+            Ok(_) => {}
+            Err(Refusal::Closed) => found.complain(format!("order {number} came after the close")),
+            Err(_) => {
+                found.complain(format!("order {number} came before the window of its tier"));
+            }
         }
         if record.epoch > row.counters.epoch || number >= row.counters.next_number {
             found.complain(format!("order {number} is ahead of its sale"));

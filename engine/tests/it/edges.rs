@@ -57,9 +57,7 @@ proptest! {
     #[test]
     fn windows_are_taken_exactly_if_they_make_a_sale((opens_at, closes_at) in any_windows()) {
         let admitted: Vec<_> = opens_at.iter().filter_map(|(tier, at)| Some((tier, (*at)?))).collect();
-        let highest_only = admitted.iter().rev().zip(Tier::ALL.into_iter().rev());
         let makes_a_sale = !admitted.is_empty()
-            && highest_only.into_iter().all(|((tier, _), expected)| *tier == expected)
             && admitted.windows(2).all(|pair| pair[1].1 <= pair[0].1)
             && admitted.iter().all(|(_, at)| *at < closes_at);
         prop_assert_eq!(Windows::new(opens_at, closes_at).is_ok(), makes_a_sale);
@@ -95,17 +93,28 @@ fn each_fault_of_windows_is_named() {
     let cases = [
         (at([None; 5]), BadWindows::NoTier),
         (
-            at([Some(1), None, None, None, None]),
-            BadWindows::HigherLeftOut(Tier::Silver, Tier::Regular),
-        ),
-        (
             at([None, None, Some(5), Some(6), Some(6)]),
             BadWindows::HigherOpensLater(Tier::Platinum, Tier::Gold),
+        ),
+        (
+            at([None, Some(5), None, None, Some(6)]),
+            BadWindows::HigherOpensLater(Tier::Diamond, Tier::Silver),
         ),
         (at([None, None, None, None, Some(10)]), BadWindows::OpensAfterClose(Tier::Diamond)),
     ];
     for (opens_at, fault) in cases {
         assert_eq!(Windows::new(opens_at, close), Err(fault));
+    }
+}
+
+#[test]
+fn a_sale_may_be_for_one_tier_alone() {
+    let windows = Windows::new(PerTier([None, None, Some(Millis(5)), None, None]), Millis(10));
+    let drop = with(windows.unwrap());
+    assert!(drop.buy(Millis(5), click(0, Tier::Gold, 1)).is_ok());
+    for (seat, tier) in [(1, Tier::Silver), (2, Tier::Platinum), (3, Tier::Diamond)] {
+        let refused = drop.buy(Millis(5), click(seat, tier, 1));
+        assert_eq!(refused, Err(Refusal::TierNotAdmitted), "{tier}");
     }
 }
 

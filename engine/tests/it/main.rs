@@ -15,6 +15,7 @@ mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;
+mod resume;
 mod sale;
 mod simulation;
 mod stress;

@@ -64,11 +64,12 @@ fn the_first_reason_in_the_order_of_checks_is_told() {
     let opens_at = Millis(1_200);
     drop.stock().set_paused(true);
     assert_eq!(drop.buy(early, click(0, Gold, 1)), Err(Refusal::NotOpen { opens_at }));
-    assert_eq!(drop.buy(Millis(9_000), click(0, Gold, 1)), Err(Refusal::Paused));
+    assert_eq!(drop.buy(OPEN, click(0, Gold, 2)), Err(Refusal::Paused));
+    assert_eq!(drop.buy(Millis(9_000), click(0, Gold, 1)), Err(Refusal::Closed));
     drop.stock().close();
-    assert_eq!(drop.buy(OPEN, click(0, Gold, 1)), Err(Refusal::Paused));
-    drop.stock().set_paused(false);
-    assert_eq!(drop.buy(OPEN, click(0, Gold, 2)), Err(Refusal::Closed));
+    assert_eq!(drop.buy(OPEN, click(0, Gold, 1)), Err(Refusal::Closed));
+    assert_eq!(drop.buy(early, click(0, Gold, 1)), Err(Refusal::Closed));
+    assert_eq!(drop.buy(early, click(0, Gold, 9)), Err(Refusal::BadUnits { limit }));
 }
 
 #[test]

@@ -83,14 +83,15 @@ impl Model {
             let same = Accepted { number, is_new: false };
             return if asked == units { Ok(same) } else { Err(Refusal::IdempotencyConflict) };
         }
+        if self.is_closed || now >= self.terms.windows.closes_at() {
+            return Err(Refusal::Closed);
+        }
         let opens_at = self.terms.windows.opens_at(tier).ok_or(Refusal::TierNotAdmitted)?;
         let (left, held) = (Units(self.left()), Units(self.held(member)));
         let refusal = if now < opens_at {
             Some(Refusal::NotOpen { opens_at })
         } else if self.is_paused {
             Some(Refusal::Paused)
-        } else if self.is_closed || now >= self.terms.windows.closes_at() {
-            Some(Refusal::Closed)
         } else if left.0 < units {
             Some(Refusal::SoldOut { left })
         } else if held.0 + units > limit.0 {
