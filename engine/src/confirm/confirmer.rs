@@ -172,21 +172,22 @@ impl Confirmer {
         }
     }
 
-    /// Sends work to the store, with the time of this try, and follows what the store says.
+    /// Sends work to the store, with the time of this try or of the one before if the clock went back,
+    /// and follows what the store says.
     async fn send(&mut self, work: &mut Work, sent_at: Millis) -> Result<Progress, StoreError> {
         crash_point("gathered");
         match work {
             Work::Orders(batch) => {
                 // An order that the store decides only at this try is confirmed now, so its time to
                 // pay begins now, too.
-                batch.at = sent_at;
+                batch.at = batch.at.max(sent_at);
                 let verdicts = self.store.commit(batch).await?;
                 let orders = batch.orders.len();
                 assert_eq!(verdicts.len(), orders, "the store answers for each order");
                 Ok(self.settle(batch, &verdicts))
             }
             Work::Changes(making) => {
-                making.changes.at = sent_at;
+                making.changes.at = making.changes.at.max(sent_at);
                 let made = self.store.change(&making.changes).await?;
                 Ok(self.settle_changes(making, made))
             }

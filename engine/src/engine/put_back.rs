@@ -21,9 +21,12 @@ impl Engine {
                 self.leave(open, &records).await?;
                 return Err(StoreError::Fenced);
             }
-            head => is_whole(open, &head?)?,
+            head => {
+                let head = head?;
+                crash_point("put_back");
+                check_whole(open, &head)?;
+            }
         }
-        crash_point("put_back");
         self.put_back_waitlist(open).await?;
         self.put_back_blocked().await?;
         if sale.stock().level().is_closed() {
@@ -121,7 +124,7 @@ impl Engine {
 }
 
 /// Refuses a store that has other units or orders than this process knows of, with what to do.
-fn is_whole(open: &OpenSale, head: &Head) -> Result<(), StoreError> {
+fn check_whole(open: &OpenSale, head: &Head) -> Result<(), StoreError> {
     let (known, total) = (open.sale.meter().stored(), open.sale.stock().level().total());
     if (head.stock, head.tallies) == (total, known) {
         return Ok(());

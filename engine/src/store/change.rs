@@ -6,30 +6,31 @@ use super::{Record, StoreError};
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
 
-/// Moves a stored order on in its life, along `steps`; its units go back with the step after which
-/// it no longer holds them.
-pub(super) fn advance(
+/// Whether an order's units go back with these steps: it holds them now, and after them no longer.
+pub(super) fn gives_back(record: &Record, steps: &[(Status, Millis)]) -> bool {
+    let ends = steps.last().is_some_and(|(status, _)| !status.holds_units());
+    record.status.holds_units() && ends
+}
+
+/// Gives an order's units back, of its sale and of its holder's limit.
+pub(super) fn give_back(
     counters: &mut Counters,
     holder: &mut Holder,
-    record: &mut Record,
-    steps: &[(Status, Millis)],
+    record: &Record,
 ) -> Result<(), StoreError> {
-    let Some(&(status, changed_at)) = steps.last() else { return Ok(()) };
-    if ends_holding(record.status, status) {
-        let Record { member, number, units, .. } = record;
-        let held = holder.units.0.checked_sub(units.0);
-        let too_few = || StoreError::Damaged(format!("{member} holds less than order {number}"));
-        holder.units.0 = held.ok_or_else(too_few)?;
-        counters.left.0 += units.0;
-    }
-    counters.tallies.count(record.tier, record.units, Some(record.status), status);
-    (record.status, record.changed_at) = (status, changed_at);
+    let Record { member, number, units, .. } = record;
+    let held = holder.units.0.checked_sub(units.0);
+    let too_few = || StoreError::Damaged(format!("{member} holds less than order {number}"));
+    holder.units.0 = held.ok_or_else(too_few)?;
+    counters.left.0 += units.0;
     Ok(())
 }
 
-/// Whether units go back with the step from one state to another.
-pub(super) const fn ends_holding(from: Status, to: Status) -> bool {
-    from.holds_units() && !to.holds_units()
+/// Moves a stored order on in its life, along `steps`.
+pub(super) fn advance(counters: &mut Counters, record: &mut Record, steps: &[(Status, Millis)]) {
+    let Some(&(status, changed_at)) = steps.last() else { return };
+    counters.tallies.count(record.tier, record.units, Some(record.status), status);
+    (record.status, record.changed_at) = (status, changed_at);
 }
 
 /// What is to be done for an order that is put back after a lost history.

@@ -50,18 +50,27 @@ impl Counters {
         }
     }
 
+    /// A new opening of the sale. Its epoch is the time in milliseconds, unless that is not higher than
+    /// the last one, so that a restored backup does not give an epoch out again.
+    pub(super) fn begin_epoch(&mut self, now: Millis) {
+        self.epoch = now.0.max(self.epoch + 1);
+    }
+
     /// Refuses every epoch but the one that sells the sale.
     pub(super) fn sold_by(&self, epoch: u64) -> Result<(), StoreError> {
         if self.epoch == epoch { Ok(()) } else { Err(StoreError::Fenced) }
     }
 
     /// The outbox entries that tell of these steps of an order.
-    pub(super) fn tell(&mut self, number: u64, steps: &[(Status, Millis)]) -> Vec<OutboxEntry> {
-        let mut entry = |&(status, at): &(Status, Millis)| {
+    pub(super) fn tell(
+        &mut self,
+        number: u64,
+        steps: &[(Status, Millis)],
+    ) -> impl Iterator<Item = OutboxEntry> {
+        steps.iter().map(move |&(status, at)| {
             self.seq += 1;
             OutboxEntry { seq: self.seq, number, status, at }
-        };
-        steps.iter().map(&mut entry).collect()
+        })
     }
 
     /// Turns a switch.

@@ -6,6 +6,7 @@ use super::{
     Audit, Batch, Changed, Changes, Head, Members, Opened, Opening, Operating, OutboxEntry,
     Reading, Record, Selling, Switch, Verdict, Waiting, audit, transactions,
 };
+use crate::clock::Clock;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;
 use async_trait::async_trait;
@@ -64,7 +65,8 @@ impl<K: Keeper> Opening for RowStore<K> {
 
     async fn open(&self, sale: &SaleId) -> Stored<Opened> {
         let sale = sale.clone();
-        self.keeper.write(move |rows| transactions::open(rows, &sale)).await
+        let now = Clock::Wall.now();
+        self.keeper.write(move |rows| transactions::open(rows, &sale, now)).await
     }
 
     async fn restore(&self, sale: &SaleId, epoch: u64, orders: &[Record]) -> Stored<Head> {

@@ -21,9 +21,9 @@ pub(super) fn create(rows: &mut dyn RowsMut, terms: &Terms) -> Stored<()> {
     rows.put_sale(&SaleRow { terms, counters, gaps: Vec::new(), trimmed_to: 0 })
 }
 
-pub(super) fn open(rows: &mut dyn RowsMut, sale: &SaleId) -> Stored<Opened> {
+pub(super) fn open(rows: &mut dyn RowsMut, sale: &SaleId, now: Millis) -> Stored<Opened> {
     let mut row = rows.sale(sale)?.ok_or(StoreError::UnknownSale)?;
-    row.counters.epoch += 1;
+    row.counters.begin_epoch(now);
     rows.put_sale(&row)?;
     let holders = page(usize::MAX, |see| rows.each_holder(sale, see))?;
     let (mut keyed, mut unpaid) = (Vec::new(), Vec::new());
@@ -182,7 +182,7 @@ fn put(
     rows.put_order(sale, &record)
 }
 
-/// Moves a stored order on along `steps`; what the outbox is to tell of it goes to `entries`.
+/// Moves a stored order on along `steps`, likewise. Its holder is looked at only if units go back.
 fn advance(
     rows: &mut dyn RowsMut,
     row: &mut SaleRow,
@@ -191,13 +191,13 @@ fn advance(
     entries: &mut Vec<OutboxEntry>,
 ) -> Stored<()> {
     let sale = &row.terms.id;
-    let mut holder = rows.holder(sale, &record.member)?;
-    let before = holder;
-    change::advance(&mut row.counters, &mut holder, record, steps)?;
-    entries.extend(row.counters.tell(record.number, steps));
-    if holder != before {
+    if change::gives_back(record, steps) {
+        let mut holder = rows.holder(sale, &record.member)?;
+        change::give_back(&mut row.counters, &mut holder, record)?;
         rows.put_holder(sale, &record.member, holder)?;
     }
+    change::advance(&mut row.counters, record, steps);
+    entries.extend(row.counters.tell(record.number, steps));
     rows.put_order(sale, record)
 }
 

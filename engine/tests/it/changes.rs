@@ -91,6 +91,21 @@ async fn a_payment_that_came_in_time_and_waited_for_the_store_is_in_time() {
 }
 
 #[tokio::test]
+async fn an_order_that_expired_when_it_was_due_did_so_also_if_the_clock_goes_back_before_the_answer()
+ {
+    let (store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    world.clock.set(Millis(DUE + 1_000));
+    store.fail([Fault::Refused]);
+    assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
+    world.clock.set(OPEN);
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(number), Some(Status::Expired));
+    let audit = store.inner.reading.audit().await.unwrap();
+    assert_eq!(audit.sales[0].differences, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_clock_that_was_ahead_holds_back_no_later_deadline() {
     let (_, mut world) = world(3).await;
     world.clock.set(Millis(OPEN.0 + 3_000));

@@ -55,13 +55,14 @@ macro_rules! contract {
 contract!(
     a_sale_is_made_once,
     each_opening_has_a_higher_epoch,
+    an_epoch_is_not_given_out_again_after_a_restored_backup,
     an_order_is_decided_once,
     a_repeated_batch_gets_the_stored_verdicts_and_their_time,
     the_limit_holds_over_all_orders_of_a_member,
     a_change_of_tier_does_not_undo_an_order,
     the_stock_is_never_exceeded,
     a_stale_epoch_changes_nothing,
-    only_the_newest_opening_holds_the_sale,
+    only_the_newest_opening_sells_the_sale,
     what_was_lost_is_put_back_once,
     what_is_put_back_takes_units_that_are_left,
     a_large_batch_is_decided_as_one,
@@ -98,6 +99,14 @@ async fn each_opening_has_a_higher_epoch(store: &Store) {
     let first = opened(store, 10).await;
     let second = store.opening.open(&id()).await.unwrap().epoch;
     assert!(second > first);
+}
+
+/// A backup knows of no opening after it was made; the time does.
+async fn an_epoch_is_not_given_out_again_after_a_restored_backup(store: &Store) {
+    let before = engine::clock::Clock::Wall.now();
+    let first = opened(store, 10).await;
+    let second = store.opening.open(&id()).await.unwrap().epoch;
+    assert!(before.0 <= first && first < second, "{before:?}, {first}, {second}");
 }
 
 async fn an_order_is_decided_once(store: &Store) {
@@ -167,7 +176,7 @@ async fn a_stale_epoch_changes_nothing(store: &Store) {
     assert_eq!(verdicts, [Verdict::Fenced]);
 }
 
-async fn only_the_newest_opening_holds_the_sale(store: &Store) {
+async fn only_the_newest_opening_sells_the_sale(store: &Store) {
     store.opening.create(&terms(10)).await.unwrap();
     assert_eq!(store.opening.create(&terms(10)).await, Ok(()), "nobody has opened it yet");
     let stale = store.opening.open(&id()).await.unwrap().epoch;

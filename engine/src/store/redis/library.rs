@@ -22,16 +22,17 @@ pub(super) static SOURCE: LazyLock<String> =
 
 /// A call of one of the library's functions on a sale's keys, without its arguments.
 pub(super) fn call(function: &str, keys: &SaleKeys) -> Cmd {
-    let mut call = redis::cmd("FCALL");
-    let keys = keys.all();
-    call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(&keys);
-    call
+    call_on(function, &keys.all())
 }
 
 /// As [`call`], on no keys.
 pub(super) fn bare_call(function: &str) -> Cmd {
+    call_on(function, &[])
+}
+
+fn call_on(function: &str, keys: &[&str]) -> Cmd {
     let mut call = redis::cmd("FCALL");
-    call.arg(format!("{}_{function}", *NAME)).arg(0);
+    call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(keys);
     call
 }
 

@@ -44,22 +44,24 @@ impl RedisStore {
 
     async fn audit_readable(&self, sale: &SaleId) -> Result<Option<SaleAudit>, StoreError> {
         let keys = SaleKeys::of(sale);
-        let [_, orders, rest @ ..] = &keys.all();
         let Some(of_sale) = self.snapshot_at_rest(sale).await? else {
             let mut exist = redis::cmd("EXISTS");
-            let left_behind: u64 = self.link.ask(exist.arg(orders).arg(rest)).await?;
+            let SaleKeys { sale: _, orders, holders, outbox, top_ups, waiting } = &keys;
+            exist.arg(&[orders, holders, outbox, top_ups, waiting]);
+            let left_behind: u64 = self.link.ask(&exist).await?;
             let gone = "the sale is gone, and some of its orders are not".to_owned();
             return Ok((left_behind > 0).then(|| SaleAudit::unreadable(sale, gone)));
         };
         let mut count = redis::cmd("HLEN");
         let (fields, records): (u64, _) =
-            (self.link.ask(count.arg(orders)).await?, of_sale.orders.len() as u64);
+            (self.link.ask(count.arg(&keys.orders)).await?, of_sale.orders.len() as u64);
         let rows = MemoryRows::of(sale.clone(), of_sale);
         let mut found = audit::audit(&rows)?.sales.pop();
         if let Some(found) = &mut found
             && fields != records
         {
-            found.complain(format!("{orders} has {fields} fields, {records} of them orders"));
+            found
+                .complain(format!("{} has {fields} fields, {records} of them orders", keys.orders));
         }
         Ok(found)
     }

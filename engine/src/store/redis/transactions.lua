@@ -52,16 +52,16 @@ local function stored_of(keys, args)
       list[#list + 1] = name
     end
   end
-  local orders, refusal, owners = {}, nil, {}
+  local orders, refusal, of_orders = {}, nil, {}
   for number, text in pairs(kept_by(keys.orders, numbers)) do
     if text then
       orders[number], refusal = read_record(number, text)
       if refusal then return nil, refusal end
-      owners[#owners + 1] = orders[number].member
+      of_orders[#of_orders + 1] = orders[number].member
     end
   end
   local holders = {}
-  for member, text in pairs(kept_by(keys.holders, owners)) do
+  for member, text in pairs(kept_by(keys.holders, of_orders)) do
     local units, limit, newest = string.match(text or '', '^(%d+) (%d+) (%d+)$')
     if not units then return damaged('the holdings of ' .. member .. ' read ' .. tostring(text)) end
     holders[member] = {units = tonumber(units), limit = tonumber(limit), newest = newest}
