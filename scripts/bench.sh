@@ -5,6 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=${CARGO_TARGET_DIR:-target}/release
 bench() { cargo bench --locked --quiet -p benches --bench "$1"; }
+# What criterion measured before, perhaps of another commit, must not stand in a table of this one.
+rm -rf "${CARGO_TARGET_DIR:-target}/criterion"
 
 echo "== memory"
 bench memory | scripts/measured.py memory "scripts/bench.sh"
@@ -20,3 +22,4 @@ cargo build --release --locked --quiet -p gateway -p benches
 "$bin/http" "$@" | scripts/measured.py http "scripts/bench.sh${*:+ $*}"
 echo "== beside open streams, and offered too much"
 "$bin/crowd" | scripts/measured.py crowd "scripts/bench.sh"
+scripts/measured.py --readme

@@ -3,6 +3,7 @@
 
     PROGRAM | scripts/measured.py NAME COMMAND     passes its input on, and keeps the table in it
     scripts/measured.py --criterion GROUP ...      prints what criterion measured, as a table
+    scripts/measured.py --readme                   copies the figures that the README shows from there
 
 A table stands between `<!-- NAME -->` and `<!-- end -->`; nothing else of the page is touched.
 """
@@ -52,6 +53,34 @@ def keep(name: str, command: str) -> None:
     PAGE.write_text(section.sub(lambda m: f"{m[1]}{said}\n\n{table}\n{m[2]}", page))
 
 
+# What the README shows: in its words, the table, the beginning of the row, and the columns.
+SHOWN = [
+    ("an accepted click, in memory (its primitives alone: `base`)", "click", "accepted: buy", (1, 3)),
+    ("a click refused as sold out, in memory", "click", "refused: sold_out", (1, 3)),
+    ("accepted over HTTP, clicks/s, each order put on disk in the same seconds", "http", "accepted", (1,)),
+    ("refused as sold out over HTTP, clicks/s", "http", "sold out", (1,)),
+    ("confirmed to Redis, `appendfsync always`, orders/s", "http", "confirmed to Redis", (1,)),
+    ("accepted with 5,000 open streams on the sale, beside none", "crowd", "accepted clicks/s", (2,)),
+]
+
+
+def readme() -> None:
+    page, lines = PAGE.read_text(), ["| | |", "| --- | --- |"]
+    for words, name, row, columns in SHOWN:
+        table = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", page, re.S)
+        found = next((l for l in table[1].splitlines() if l.startswith(f"| {row}")), None)
+        if not found:
+            sys.exit(f"measured: the table {name} has no row {row}")
+        cells = [cell.strip() for cell in found.strip("|").split("|")]
+        values = [cells[column] for column in columns]
+        shown = f"{values[0]}, {values[1]} times `base`" if len(values) == 2 else values[0]
+        lines.append(f"| {words} | {shown} |")
+    path = ROOT / "README.md"
+    section = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.S)
+    table = "\n".join(lines)
+    path.write_text(section.sub(lambda m: f"{m[1]}{table}\n{m[2]}", path.read_text()))
+
+
 def in_unit(ns: float) -> str:
     for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
         if ns >= size:
@@ -87,6 +116,8 @@ def criterion(groups: list[str]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2 and sys.argv[1] == "--criterion":
         criterion(sys.argv[2:])
+    elif sys.argv[1:] == ["--readme"]:
+        readme()
     elif len(sys.argv) == 3:
         keep(sys.argv[1], sys.argv[2])
     else:

@@ -195,7 +195,7 @@ fn the_last_one_leaves(is_one_word: bool) {
             let leaving = Arc::clone(&drop);
             let leaving = thread::spawn(move || leaving.end_waiting());
             drop.settle(1, Expired, NOW).expect("the step");
-            leaving.join().expect("who leaves");
+            leaving.join().expect("the member who leaves");
             assert_eq!((left_and_held(&drop).0, drop.aside().units()), (1, Units(0)));
             return;
         }
@@ -213,7 +213,7 @@ fn the_last_one_leaves(is_one_word: bool) {
         } else {
             1
         };
-        let on_sale = on_sale + leaving.join().expect("who leaves");
+        let on_sale = on_sale + leaving.join().expect("the member who leaves");
         assert_eq!(on_sale, 1, "laid aside for nobody");
     });
 }
@@ -238,7 +238,7 @@ fn what_lies_aside_is_taken_once() {
         let other = Arc::clone(&aside);
         let other = thread::spawn(move || other.take(Units(1)).map(Taken::keep).is_some());
         let mine = aside.take_all().0 == 1;
-        assert!(mine ^ other.join().expect("who is offered it"));
+        assert!(mine ^ other.join().expect("the member who is offered it"));
         assert_eq!((aside.units(), aside.end()), (Units(0), Units(0)));
         assert!(!aside.put(Units(1)), "nobody waits any more");
     });
@@ -267,7 +267,7 @@ fn units_carry_what_came_before(published: Ordering) {
             // Ordering: the one that the model was asked to use. The engine's own is Release.
             other => word.1.store(1, other),
         }
-        next.join().expect("the next owner");
+        next.join().expect("the next holder");
     });
 }
 

@@ -127,7 +127,7 @@ fn a_unit_changes_hands(give_back: Ordering, real: bool) {
             Some(())
         };
         let (s, t, n) = (Arc::clone(&stock), Arc::clone(&twin), Arc::clone(&note));
-        let owner = thread::spawn(move || {
+        let holder = thread::spawn(move || {
             if held.is_none() {
                 let reservation = s.reserve(Units(1));
                 if reservation.is_ok() {
@@ -145,19 +145,19 @@ fn a_unit_changes_hands(give_back: Ordering, real: bool) {
             let first = stock.level().left().0 == 0;
             if stock.reserve(Units(1)).is_ok() && first {
                 // Ordering: Relaxed, acquired by the reservation.
-                assert_eq!(note.load(Ordering::Relaxed), 1, "the last owner's word");
+                assert_eq!(note.load(Ordering::Relaxed), 1, "the last holder's word");
             }
         // Ordering: Acquire, as the engine takes.
         } else if twin.load(Ordering::Acquire) == 1 {
             // Ordering: Relaxed, acquired by the load above.
-            assert_eq!(note.load(Ordering::Relaxed), 1, "the last owner's word");
+            assert_eq!(note.load(Ordering::Relaxed), 1, "the last holder's word");
         }
-        owner.join().expect("the owner");
+        holder.join().expect("the holder");
     });
 }
 
 #[test]
-fn who_takes_a_returned_unit_sees_what_its_last_owner_wrote() {
+fn a_returned_unit_carries_what_its_last_holder_wrote() {
     a_unit_changes_hands(Ordering::Release, true);
 }
 
@@ -169,14 +169,14 @@ fn twin_a_unit_given_back_with_a_relaxed_write_hides_its_past() {
 }
 
 /// What the holdings model needs of the holdings.
-trait Ledger: Send + Sync + 'static {
+trait Limited: Send + Sync + 'static {
     fn claim_two_of_three(&self) -> bool;
     fn held(&self) -> u32;
 }
 
 const SEAT: Seat = Seat::new(0);
 
-impl Ledger for Holdings {
+impl Limited for Holdings {
     fn claim_two_of_three(&self) -> bool {
         self.claim(SEAT, Wanted { units: Units(2), limit: Units(3) })
             .map(engine::sale::holdings::Claim::keep)
@@ -191,7 +191,7 @@ impl Ledger for Holdings {
 /// Holdings with a bug: the limit is checked outside the step that takes some of it.
 struct CheckedBefore(AtomicU32);
 
-impl Ledger for CheckedBefore {
+impl Limited for CheckedBefore {
     fn claim_two_of_three(&self) -> bool {
         // Ordering: AcqRel and Acquire, so that only the missing atomicity is the bug.
         let fits = self.0.load(Ordering::Acquire) + 2 <= 3;
@@ -207,15 +207,15 @@ impl Ledger for CheckedBefore {
     }
 }
 
-fn one_member_clicks_twice(ledger: impl Fn() -> Box<dyn Ledger> + Send + Sync + 'static) {
+fn one_member_clicks_twice(limited: impl Fn() -> Box<dyn Limited> + Send + Sync + 'static) {
     every_way(move || {
-        let ledger: Arc<Box<dyn Ledger>> = Arc::new(ledger());
-        let other = Arc::clone(&ledger);
+        let limited: Arc<Box<dyn Limited>> = Arc::new(limited());
+        let other = Arc::clone(&limited);
         let other = thread::spawn(move || other.claim_two_of_three());
-        let mine = ledger.claim_two_of_three();
+        let mine = limited.claim_two_of_three();
         let theirs = other.join().expect("the other click");
         assert!(mine ^ theirs);
-        assert_eq!(ledger.held(), 2, "the limit is 3");
+        assert_eq!(limited.held(), 2, "the limit is 3");
     });
 }
 

@@ -62,7 +62,7 @@ pub fn latencies(lines: &[Line]) -> anyhow::Result<String> {
             .light_line_style(WHITE)
             .draw()
             .map_err(failed)?;
-        draw(&mut chart, lines)?;
+        paint(&mut chart, lines)?;
         area.present().map_err(failed)?;
     }
     Ok(svg)
@@ -96,13 +96,13 @@ pub fn over_time(lines: &[Line], what: &str) -> anyhow::Result<String> {
             .light_line_style(WHITE)
             .draw()
             .map_err(failed)?;
-        draw(&mut chart, lines)?;
+        paint(&mut chart, lines)?;
         area.present().map_err(failed)?;
     }
     Ok(svg)
 }
 
-fn draw<'a, X, Y>(
+fn paint<'a, X, Y>(
     chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
     lines: &[Line],
 ) -> anyhow::Result<()>

@@ -43,6 +43,8 @@ struct Reach {
 struct Names {
     at: Vec<String>,
     found: Vec<Reach>,
+    /// Names that a `use` brings in, and the paths that they stand for.
+    brought_in: BTreeMap<String, Vec<String>>,
 }
 
 fn is_test_only(attributes: &[syn::Attribute]) -> bool {
@@ -50,13 +52,18 @@ fn is_test_only(attributes: &[syn::Attribute]) -> bool {
         let syn::Meta::List(list) = &attribute.meta else { return false };
         let says_test =
             |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|w| w == "test");
-        list.path.is_ident("cfg") && says_test(&list.tokens.to_string().replace("not(test)", ""))
+        let tokens = list.tokens.to_string().replace(' ', "");
+        list.path.is_ident("cfg") && says_test(&tokens.replace("not(test)", ""))
     })
 }
 
 impl Names {
     fn add(&mut self, path: Vec<String>, is_reexport: bool) {
         self.found.push(Reach { from: self.at.clone(), path, is_reexport });
+    }
+
+    fn bring_in(&mut self, name: Option<String>, path: Vec<String>) {
+        self.brought_in.extend(name.map(|name| (name, path)));
     }
 
     /// Adds a path in code. A path of a single name is left out, because it is local.
@@ -71,10 +78,17 @@ impl Names {
         match tree {
             syn::UseTree::Path(path) => self.add_tree(&path.tree, &with(&path.ident), is_reexport),
             syn::UseTree::Name(name) if name.ident == "self" => {
+                self.bring_in(before.last().cloned(), before.to_vec());
                 self.add(before.to_vec(), is_reexport);
             }
-            syn::UseTree::Name(name) => self.add(with(&name.ident), is_reexport),
-            syn::UseTree::Rename(name) => self.add(with(&name.ident), is_reexport),
+            syn::UseTree::Name(name) => {
+                self.bring_in(Some(name.ident.to_string()), with(&name.ident));
+                self.add(with(&name.ident), is_reexport);
+            }
+            syn::UseTree::Rename(name) => {
+                self.bring_in(Some(name.rename.to_string()), with(&name.ident));
+                self.add(with(&name.ident), is_reexport);
+            }
             syn::UseTree::Glob(_) => self.add(before.to_vec(), is_reexport),
             syn::UseTree::Group(group) => {
                 group.items.iter().for_each(|tree| self.add_tree(tree, before, is_reexport));
@@ -97,6 +111,7 @@ impl Names {
                     colons += 1;
                     continue;
                 }
+                // `a::b::{c, d}`: as far as the names are common, they lead to a module.
                 Group(group) => self.add_tokens(group.stream()),
                 _ => {
                     self.add_path(std::mem::take(&mut path));
@@ -107,6 +122,20 @@ impl Names {
             colons = 0;
         }
         self.add_path(path);
+    }
+}
+
+impl Names {
+    /// Paths that begin with a name that a `use` has brought in begin where that leads.
+    fn follow_names(&mut self) {
+        for reach in &mut self.found {
+            let [first, rest @ ..] = &reach.path[..] else { continue };
+            if let Some(path) = self.brought_in.get(first)
+                && path.first() != Some(first)
+            {
+                reach.path = [&path[..], rest].concat();
+            }
+        }
     }
 }
 
@@ -143,6 +172,12 @@ impl<'ast> Visit<'ast> for Names {
         visit::visit_path(self, path);
     }
 
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        if let syn::Meta::List(list) = &attribute.meta {
+            self.add_tokens(list.tokens.clone());
+        }
+    }
+
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.add_tokens(call.tokens.clone());
         visit::visit_macro(self, call);
@@ -158,7 +193,8 @@ impl World {
         for (file, text) in sources {
             let Some((name, path)) = module(file) else { continue };
             let syntax = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
-            let mut of_file = Names { at: path.clone(), found: Vec::new() };
+            let mut of_file =
+                Names { at: path.clone(), found: Vec::new(), brought_in: BTreeMap::new() };
             of_file.visit_file(&syntax);
             for reach in &of_file.found {
                 let child = [&reach.from[..], &reach.path[..1.min(reach.path.len())]].concat();
@@ -169,6 +205,7 @@ impl World {
                     of_module.insert(item, reach.path.clone());
                 }
             }
+            of_file.follow_names();
             names.push((file, name, of_file.found));
         }
         for (file, name, found) in names {
@@ -280,6 +317,10 @@ fn a_circle_is_found_and_named_however_the_files_reach_one_another() {
         "fn f(_: crate::b::B) {}",
         "fn f() { assert!(crate::b::is()) }",
         "use crate::{b::B, d};",
+        "use crate::b; fn f(_: b::B) {}",
+        "use crate as root; fn f() { use root::b::{B, D}; }",
+        "#[openapi(paths(crate::b::list, crate::b::read))] struct S;",
+        "#[cfg(not(test))] fn f(_: crate::b::B) {}",
     ] {
         assert_eq!(circles(&[root, b, ("a/src/c.rs", back)]).len(), 1, "{back}");
     }
