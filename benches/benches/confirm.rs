@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
-    let placed = |number: u64| ReservedOrder {
+    let reserved = |number: u64| ReservedOrder {
         number,
         member: format!("viewer-{:06}", number % 1_000_000).parse().expect("a member id"),
         tier: Tier::Gold,
@@ -32,7 +32,7 @@ fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
         key: None,
         is_offer: false,
     };
-    let orders: Arc<[ReservedOrder]> = (first..first + orders).map(placed).collect();
+    let orders: Arc<[ReservedOrder]> = (first..first + orders).map(reserved).collect();
     Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, orders }
 }
 

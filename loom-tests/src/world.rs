@@ -11,6 +11,23 @@ use membership::{PerTier, Tier};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Which of the two a model is run with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// The engine's own part, which must hold.
+    Real,
+    /// A twin with a bug planted, which must fail.
+    Twin,
+}
+
+impl Model {
+    /// Whether it is the engine's own part.
+    #[must_use]
+    pub fn is_real(self) -> bool {
+        self == Self::Real
+    }
+}
+
 /// An instant at which every window is open.
 pub const NOW: Millis = Millis(10);
 

@@ -14,7 +14,7 @@ use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
-use loom_tests::world::{Lamps, NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale};
 use membership::Tier;
 
 /// A sale with one confirmed order of all `stock` units, by seat 0.
@@ -66,7 +66,7 @@ fn a_late_payment_gives_units_back_once_whichever_answer_is_followed_first() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "units given back twice")]
 fn twin_a_step_that_looks_at_the_board_before_it_moves_gives_back_twice() {
     every_way(|| {
         let order = Order {
@@ -98,7 +98,7 @@ fn twin_a_step_that_looks_at_the_board_before_it_moves_gives_back_twice() {
         step(Cancelled)();
         other.join().expect("the other step");
         // Ordering: Acquire, as above.
-        assert_eq!(parts.1.load(Ordering::Acquire), 2);
+        assert_eq!(parts.1.load(Ordering::Acquire), 2, "units given back twice");
     });
 }
 
@@ -134,7 +134,8 @@ fn a_verdict_that_comes_after_a_later_step_changes_nothing() {
 }
 
 /// One of two units comes back while a member waits and two others click.
-fn a_unit_comes_back(somebody_waits: bool) {
+fn a_unit_comes_back(model: Model) {
+    let somebody_waits = model.is_real();
     every_way(move || {
         let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         drop.buy(NOW, click(0, Units(1))).expect("a unit");
@@ -154,13 +155,13 @@ fn a_unit_comes_back(somebody_waits: bool) {
 
 #[test]
 fn a_unit_that_comes_back_while_somebody_waits_is_never_sold_to_a_click() {
-    a_unit_comes_back(true);
+    a_unit_comes_back(Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "the clicks got one unit")]
 fn twin_a_unit_that_goes_on_sale_at_once_is_gone_before_it_is_offered() {
-    a_unit_comes_back(false);
+    a_unit_comes_back(Model::Twin);
 }
 
 #[test]
@@ -185,7 +186,8 @@ fn a_member_who_waits_and_buys_at_the_same_time_stays_within_the_limit() {
 }
 
 /// Units come back while the last member leaves the waitlist: in the end they are on sale.
-fn the_last_one_leaves(is_one_word: bool) {
+fn the_last_one_leaves(model: Model) {
+    let is_one_word = model.is_real();
     every_way(move || {
         let stock = 1;
         let drop = confirmed(stock);
@@ -220,13 +222,13 @@ fn the_last_one_leaves(is_one_word: bool) {
 
 #[test]
 fn nothing_is_laid_aside_for_a_waitlist_that_has_become_empty() {
-    the_last_one_leaves(true);
+    the_last_one_leaves(Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "laid aside for nobody")]
 fn twin_a_waitlist_flag_beside_its_units_strands_a_unit() {
-    the_last_one_leaves(false);
+    the_last_one_leaves(Model::Twin);
 }
 
 #[test]
@@ -277,7 +279,7 @@ fn units_laid_aside_carry_what_came_before_them() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "units without what came before")]
 fn twin_units_laid_aside_relaxed_carry_nothing() {
     // Ordering: Relaxed is the bug.
     units_carry_what_came_before(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom::thread;
-use loom_tests::world::{NOW, click, every_way};
+use loom_tests::world::{Model, NOW, click, every_way};
 use membership::{PerTier, Tier};
 
 /// What the stock models need of a stock.
@@ -86,7 +86,7 @@ fn one_unit_goes_to_exactly_one_of_two_buyers() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "one unit, sold to 2")]
 fn twin_a_stock_that_looks_before_it_takes_sells_twice() {
     two_buyers_and_one_unit(|| Box::new(TwoStepShelf(AtomicU32::new(1))));
 }
@@ -98,7 +98,7 @@ fn returned_units_are_not_lost(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync 
         let other = thread::spawn(move || other.touch());
         let sold = shelf.take();
         other.join().expect("a buyer");
-        assert_eq!(shelf.left(), 2 - u32::from(sold));
+        assert_eq!(shelf.left(), 2 - u32::from(sold), "a unit is lost");
     });
 }
 
@@ -108,13 +108,14 @@ fn a_reservation_that_is_dropped_gives_its_units_back() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "a unit is lost")]
 fn twin_a_stock_of_two_steps_loses_a_returned_unit() {
     returned_units_are_not_lost(|| Box::new(TwoStepShelf(AtomicU32::new(2))));
 }
 
 /// The next holder of a unit must see what its last holder wrote.
-fn a_unit_changes_hands(give_back: Ordering, real: bool) {
+fn a_unit_changes_hands(give_back: Ordering, model: Model) {
+    let real = model.is_real();
     every_way(move || {
         let stock = Arc::new(Stock::new(Units(1)));
         let twin = Arc::new(AtomicU32::new(1));
@@ -158,14 +159,14 @@ fn a_unit_changes_hands(give_back: Ordering, real: bool) {
 
 #[test]
 fn a_returned_unit_carries_what_its_last_holder_wrote() {
-    a_unit_changes_hands(Ordering::Release, true);
+    a_unit_changes_hands(Ordering::Release, Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "the last holder's word")]
 fn twin_a_unit_given_back_with_a_relaxed_write_hides_its_past() {
     // Ordering: Relaxed is the bug.
-    a_unit_changes_hands(Ordering::Relaxed, false);
+    a_unit_changes_hands(Ordering::Relaxed, Model::Twin);
 }
 
 /// What the holdings model needs of the holdings.
@@ -214,7 +215,7 @@ fn one_member_clicks_twice(limited: impl Fn() -> Box<dyn Limited> + Send + Sync 
         let other = thread::spawn(move || other.claim_two_of_three());
         let mine = limited.claim_two_of_three();
         let theirs = other.join().expect("the other click");
-        assert!(mine ^ theirs);
+        assert!(mine ^ theirs, "both or neither passed the limit");
         assert_eq!(limited.held(), 2, "the limit is 3");
     });
 }
@@ -225,7 +226,7 @@ fn two_clicks_of_one_member_do_not_pass_the_limit() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "passed the limit")]
 fn twin_a_limit_checked_outside_the_claim_is_passed() {
     one_member_clicks_twice(|| Box::new(CheckedBefore(AtomicU32::new(0))));
 }
@@ -255,7 +256,8 @@ fn admitted<'a>(stock: &'a Stock, holdings: &'a Holdings) -> Admitted<'a> {
 }
 
 /// The click writes the board and pushes; the confirmer pops and reads the board.
-fn the_queue_hands_over(board_first: bool) {
+fn the_queue_hands_over(model: Model) {
+    let board_first = model.is_real();
     every_way(move || {
         let queue = Arc::new(OrderQueue::new());
         let board = Arc::new(engine::sale::board::Board::new(1));
@@ -282,17 +284,18 @@ fn the_queue_hands_over(board_first: bool) {
 
 #[test]
 fn an_order_taken_from_the_queue_is_whole() {
-    the_queue_hands_over(true);
+    the_queue_hands_over(Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "popped, and not on the board")]
 fn twin_a_push_before_the_board_is_written_hands_over_nothing() {
-    the_queue_hands_over(false);
+    the_queue_hands_over(Model::Twin);
 }
 
 /// A member asks for an order while the click still writes it.
-fn the_board_is_read_early(publish: Ordering, real: bool) {
+fn the_board_is_read_early(publish: Ordering, model: Model) {
+    let real = model.is_real();
     every_way(move || {
         let board = Arc::new(engine::sale::board::Board::new(1));
         let (fact, state) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -303,7 +306,7 @@ fn the_board_is_read_early(publish: Ordering, real: bool) {
             // Ordering: Acquire, as the board reads.
             } else if s.load(Ordering::Acquire) == 1 {
                 // Ordering: Relaxed, published by the state.
-                assert_eq!(f.load(Ordering::Relaxed), 7);
+                assert_eq!(f.load(Ordering::Relaxed), 7, "read in part");
             }
         });
         if real {
@@ -320,18 +323,19 @@ fn the_board_is_read_early(publish: Ordering, real: bool) {
 
 #[test]
 fn an_order_on_the_board_is_read_whole_or_not_at_all() {
-    the_board_is_read_early(Ordering::Release, true);
+    the_board_is_read_early(Ordering::Release, Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "read in part")]
 fn twin_a_board_published_with_a_relaxed_write_is_read_in_part() {
     // Ordering: Relaxed is the bug.
-    the_board_is_read_early(Ordering::Relaxed, false);
+    the_board_is_read_early(Ordering::Relaxed, Model::Twin);
 }
 
 /// The sale closes while a click reserves a unit.
-fn a_closed_sale_takes_nothing(in_one_word: bool) {
+fn a_closed_sale_takes_nothing(model: Model) {
+    let in_one_word = model.is_real();
     every_way(move || {
         let stock = Arc::new(Stock::new(Units(1)));
         let (flag, left) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(1)));
@@ -363,11 +367,11 @@ fn a_closed_sale_takes_nothing(in_one_word: bool) {
 
 #[test]
 fn nothing_is_reserved_after_close_has_returned() {
-    a_closed_sale_takes_nothing(true);
+    a_closed_sale_takes_nothing(Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "sold after the close")]
 fn twin_a_close_in_a_word_of_its_own_lets_a_click_through() {
-    a_closed_sale_takes_nothing(false);
+    a_closed_sale_takes_nothing(Model::Twin);
 }

@@ -13,7 +13,7 @@ use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
-use loom_tests::world::{Lamps, NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale};
 use std::num::NonZeroU64;
 
 /// Returns the numbers of the orders that the confirmer finds when all clicks are over.
@@ -39,7 +39,7 @@ fn two_members_and_one_unit_end_with_one_order_and_one_sold_out() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "only the buyer holds a unit")]
 fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
     every_way(|| {
         let (stock, holdings) = (Stock::new(Units(1)), Holdings::new());
@@ -59,7 +59,7 @@ fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
         other.join().expect("a click");
         let held =
             parts.1.held(click(0, Units(1)).seat).0 + parts.1.held(click(1, Units(1)).seat).0;
-        assert_eq!(held, 1);
+        assert_eq!(held, 1, "only the buyer holds a unit");
     });
 }
 
@@ -79,11 +79,11 @@ fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
 }
 
 /// Two clicks with one key: each gets the order, or is told that the other is still being judged.
-fn one_key_twice(stock: u32, limit: u32) {
+fn one_key_twice(lamps: Lamps) {
     every_way(move || {
         let key = Some(IdempotencyKey(NonZeroU64::MIN));
         let keyed = Click { key, ..click(0, Units(1)) };
-        let drop = Arc::new(sale(Lamps { stock, limit }));
+        let drop = Arc::new(sale(lamps));
         let other = Arc::clone(&drop);
         let other = thread::spawn(move || other.buy(NOW, keyed));
         let mine = drop.buy(NOW, keyed);
@@ -102,17 +102,17 @@ fn one_key_twice(stock: u32, limit: u32) {
 
 #[test]
 fn one_key_clicked_twice_makes_one_order() {
-    one_key_twice(3, 3);
+    one_key_twice(Lamps { stock: 3, limit: 3 });
 }
 
 #[test]
 fn one_key_clicked_twice_on_the_last_unit_makes_one_order() {
-    one_key_twice(1, 1);
-    one_key_twice(3, 1);
+    one_key_twice(Lamps { stock: 1, limit: 1 });
+    one_key_twice(Lamps { stock: 3, limit: 1 });
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "one click, one order")]
 fn twin_a_key_written_down_after_the_order_makes_two() {
     every_way(|| {
         let drop = Arc::new(sale(Lamps { stock: 3, limit: 3 }));
@@ -130,7 +130,7 @@ fn twin_a_key_written_down_after_the_order_makes_two() {
         let other = thread::spawn(buy());
         buy()();
         other.join().expect("a click");
-        assert_eq!(taken_in(&drop), [1]);
+        assert_eq!(taken_in(&drop), [1], "one click, one order");
     });
 }
 
@@ -166,7 +166,7 @@ fn a_verdict_that_comes_twice_gives_units_back_once() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "units given back twice")]
 fn twin_a_settle_that_looks_before_it_marks_gives_back_twice() {
     every_way(|| {
         let (left, state) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(1)));
@@ -184,7 +184,7 @@ fn twin_a_settle_that_looks_before_it_marks_gives_back_twice() {
         settle()();
         again.join().expect("the other verdict");
         // Ordering: Acquire, as above.
-        assert_eq!(left.load(Ordering::Acquire), 2);
+        assert_eq!(left.load(Ordering::Acquire), 2, "units given back twice");
     });
 }
 
@@ -204,7 +204,8 @@ fn a_close_leaves_whole_orders_and_no_later_one() {
 }
 
 /// A top-up while a member clicks: it adds to the stock and resets nothing.
-fn a_top_up_meets_a_click(adds: bool) {
+fn a_top_up_meets_a_click(model: Model) {
+    let adds = model.is_real();
     every_way(move || {
         let drop = Arc::new(sale(Lamps { stock: 1, limit: 2 }));
         let plain = Arc::new(AtomicU32::new(1));
@@ -225,20 +226,20 @@ fn a_top_up_meets_a_click(adds: bool) {
             plain.store(left + 2, Ordering::Release);
             other.join().expect("a click");
             // Ordering: Acquire, as above.
-            assert_eq!(plain.load(Ordering::Acquire), 2);
+            assert_eq!(plain.load(Ordering::Acquire), 2, "a sale is forgotten");
         }
     });
 }
 
 #[test]
 fn a_top_up_adds_to_what_is_left_and_resets_nothing() {
-    a_top_up_meets_a_click(true);
+    a_top_up_meets_a_click(Model::Real);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "a sale is forgotten")]
 fn twin_a_top_up_that_sets_the_stock_forgets_a_sale() {
-    a_top_up_meets_a_click(false);
+    a_top_up_meets_a_click(Model::Twin);
 }
 
 /// The confirmer links an order while its member asks for all of their orders.
@@ -259,7 +260,7 @@ fn a_members_orders_are_all_there_while_they_are_taken_in() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "neither in the chain nor behind it")]
 fn twin_a_chain_read_before_its_watermark_misses_an_order() {
     every_way(|| {
         let (newest, below) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));

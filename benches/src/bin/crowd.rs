@@ -3,7 +3,7 @@
 
 use anyhow::{Context, ensure};
 use benches::faults::proxy::{Proxy, Weather};
-use benches::load::drive::{Plan, Progress, drive};
+use benches::load::drive::{Plan, SoFar, drive};
 use benches::load::members::{Clicker, clickers};
 use benches::load::slow;
 use benches::load::streams::Streams;
@@ -113,7 +113,7 @@ impl Site {
             moments: None,
             receipts: rate.is_some(),
         };
-        drive(plan, Arc::new(Progress::default())).await
+        drive(plan, Arc::new(SoFar::default())).await
     }
 }
 

@@ -5,7 +5,7 @@
 //! compares two rounds that follow one another.
 
 use anyhow::{Context, ensure};
-use benches::load::drive::{Plan, Progress, drive};
+use benches::load::drive::{Plan, SoFar, drive};
 use benches::load::members::{Clicker, clickers};
 use benches::run::client::Client;
 use benches::run::operator::Operator;
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
 
     async fn answered_rate(&self, target: SocketAddr, sale: &str) -> anyhow::Result<f64> {
         let start = Instant::now();
-        let tally = drive(self.plan(target, sale), Arc::new(Progress::default())).await;
+        let tally = drive(self.plan(target, sale), Arc::new(SoFar::default())).await;
         ensure!(tally.unanswered == 0, "{:?}", tally.first_error);
         let answered: u64 = tally.latencies.values().map(|latency| latency.0.len()).sum();
         ensure!(tally.latencies.len() == 1, "one kind of answer, not {:?}", tally.latencies.keys());
@@ -165,7 +165,7 @@ impl<'a> World<'a> {
         self.make(sale, Lamps { stock: 10_000_000, limit: 65_535 }).await?;
         let start = Instant::now();
         let plan = self.plan(self.server.public, sale);
-        let tally = drive(plan, Arc::new(Progress::default())).await;
+        let tally = drive(plan, Arc::new(SoFar::default())).await;
         ensure!(tally.unanswered == 0, "{:?}", tally.first_error);
         let report = self.operator.settled(sale, Duration::from_secs(60)).await?;
         Ok(report.confirmed as f64 / start.elapsed().as_secs_f64())

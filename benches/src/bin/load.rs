@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use benches::load::afterwards::{Actors, Lives, Mix};
-use benches::load::drive::{Moment, Plan, Progress, drive};
+use benches::load::drive::{Moment, Plan, SoFar, drive};
 use benches::load::members::{Clicker, clickers};
 use benches::run::operator::{ListedOrder, Operator, SaleReport};
 use benches::told::audit::Audit;
@@ -197,9 +197,9 @@ async fn run(
     let acting = tokio::spawn(Arc::clone(&actors).act(told));
 
     let started_at = Timestamp::now();
-    let progress = Arc::new(Progress::default());
-    let driving = tokio::spawn(drive(options.plan(clicking, tell), Arc::clone(&progress)));
-    let samples = watch(options, operator, &progress, || driving.is_finished()).await?;
+    let so_far = Arc::new(SoFar::default());
+    let driving = tokio::spawn(drive(options.plan(clicking, tell), Arc::clone(&so_far)));
+    let samples = watch(options, operator, &so_far, || driving.is_finished()).await?;
     let tally = driving.await?;
     let mut lives = acting.await?;
     if mix.is_some() {
@@ -275,7 +275,7 @@ fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Val
 async fn watch(
     options: &Options,
     operator: &mut Operator,
-    progress: &Progress,
+    so_far: &SoFar,
     is_over: impl Fn() -> bool,
 ) -> anyhow::Result<Vec<Sample>> {
     let bar = ProgressBar::with_draw_target(
@@ -290,8 +290,8 @@ async fn watch(
         let SaleReport { left, reserved, confirmed, .. } = operator.report(&options.sale).await?;
         samples.push(Sample { at_s: start.elapsed().as_secs_f64(), left, reserved, confirmed });
         // Ordering: Relaxed, these counts are only displayed.
-        let accepted = progress.accepted.load(Ordering::Relaxed);
-        let refused = progress.refused.load(Ordering::Relaxed);
+        let accepted = so_far.accepted.load(Ordering::Relaxed);
+        let refused = so_far.refused.load(Ordering::Relaxed);
         bar.set_position(u64::try_from(start.elapsed().as_millis() / 100)?);
         bar.set_message(format!("{left} left, {accepted} accepted, {refused} refused"));
     }

@@ -106,16 +106,16 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     };
     let stored = |status| Verdict::Stored(status, NOW);
 
-    let greedy = vec![placed(1, "ann", 2), placed(2, "ann", 1), placed(3, "bob", 1)];
+    let greedy = vec![reserved(1, "ann", 2), reserved(2, "ann", 1), reserved(3, "bob", 1)];
     let verdicts = [stored(Confirmed), stored(Released), stored(Confirmed)];
     for _ in 0..2 {
         let said = commit(stale, greedy.clone()).await?;
         ensure!(said == verdicts, "over the limit, and sent twice: {said:?}");
     }
-    let said = commit(stale, vec![placed(4, "cyd", 2), placed(5, "dan", 1)]).await?;
+    let said = commit(stale, vec![reserved(4, "cyd", 2), reserved(5, "dan", 1)]).await?;
     ensure!(said == [stored(Released), stored(Confirmed)], "more than there is: {said:?}");
     let (epoch, put_back) = (store.opening.open(&sale).await?.epoch, record(6, "eve", 1));
-    let said = commit(stale, vec![placed(6, "eve", 1)]).await?;
+    let said = commit(stale, vec![reserved(6, "eve", 1)]).await?;
     ensure!(said == [Verdict::Fenced], "after another process took over: {said:?}");
     let said = store.opening.restore(&sale, epoch, &[put_back]).await;
     ensure!(matches!(said, Err(StoreError::TooLittleStock(_))), "from nothing: {said:?}");
@@ -130,7 +130,7 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
 }
 
 /// An order as a process hands it to the store.
-pub(super) fn placed(number: u64, member: &str, units: u32) -> ReservedOrder {
+pub(super) fn reserved(number: u64, member: &str, units: u32) -> ReservedOrder {
     ReservedOrder {
         number,
         member: member.parse().expect("a member id"),
@@ -143,7 +143,8 @@ pub(super) fn placed(number: u64, member: &str, units: u32) -> ReservedOrder {
 }
 
 fn record(number: u64, member: &str, units: u32) -> Record {
-    let ReservedOrder { member, tier, units, reserved_at, key, .. } = placed(number, member, units);
+    let ReservedOrder { member, tier, units, reserved_at, key, .. } =
+        reserved(number, member, units);
     Record {
         number,
         epoch: 1,

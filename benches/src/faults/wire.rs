@@ -3,7 +3,7 @@
 use super::patience::until;
 use super::proxy::{Proxy, Trick, Weather};
 use super::site::Site;
-use super::spoils::placed;
+use super::spoils::reserved;
 use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
 use crate::run::redis::RedisServer;
@@ -67,7 +67,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
     // All order numbers have the same length, so that all batches have the same length.
     let mut number = 100_000;
     for after in 0.. {
-        let orders = (0..3).map(|i| placed(number + i, "ann", 1)).collect();
+        let orders = (0..3).map(|i| reserved(number + i, "ann", 1)).collect();
         number += 3;
         let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders };
         let (request, reply) = proxy.longest();

@@ -64,7 +64,7 @@ pub enum Moment {
 
 /// Counts that other tasks may read while a run goes on.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct SoFar {
     /// Clicks answered with an order.
     pub accepted: AtomicU64,
     /// Clicks refused.
@@ -77,13 +77,13 @@ struct Run {
     total: u64,
     next: AtomicU64,
     due: Semaphore,
-    progress: Arc<Progress>,
+    so_far: Arc<SoFar>,
     path: String,
     body: Bytes,
 }
 
 /// Clicks until the plan is over. Returns when every click has its answer or its error.
-pub async fn drive(plan: Plan, progress: Arc<Progress>) -> Tally {
+pub async fn drive(plan: Plan, so_far: Arc<SoFar>) -> Tally {
     let total = match plan.rate {
         Some(rate) => due_within(rate, plan.duration),
         None => u64::MAX,
@@ -95,7 +95,7 @@ pub async fn drive(plan: Plan, progress: Arc<Progress>) -> Tally {
         total,
         next: AtomicU64::new(0),
         due: Semaphore::new(0),
-        progress,
+        so_far,
         plan,
     });
     let pacer = run.plan.rate.map(|rate| {
@@ -211,7 +211,7 @@ impl Run {
         match answer {
             Ok((StatusCode::ACCEPTED | StatusCode::CREATED, body)) => {
                 // Ordering: Relaxed, for the progress bar.
-                self.progress.accepted.fetch_add(1, Ordering::Relaxed);
+                self.so_far.accepted.fetch_add(1, Ordering::Relaxed);
                 let order: Result<OrderAnswer<'_>, _> = serde_json::from_slice(&body);
                 let Ok(order) = order else {
                     tally.record("unreadable", latency);
@@ -235,7 +235,7 @@ impl Run {
             }
             Ok((status, body)) => {
                 // Ordering: Relaxed, for the progress bar.
-                self.progress.refused.fetch_add(1, Ordering::Relaxed);
+                self.so_far.refused.fetch_add(1, Ordering::Relaxed);
                 let refused: Result<Refused<'_>, _> = serde_json::from_slice(&body);
                 let code = refused.map_or_else(|_| format!("http {status}"), |r| r.code.to_owned());
                 tally.record(&code, latency);

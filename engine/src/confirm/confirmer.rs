@@ -287,7 +287,7 @@ impl Confirmer {
         let sale = &self.open.sale;
         let mut settled = Vec::with_capacity(verdicts.len());
         let mut is_fenced = false;
-        for (placed, verdict) in batch.orders.iter().zip(verdicts) {
+        for (order, verdict) in batch.orders.iter().zip(verdicts) {
             let (status, at) = match *verdict {
                 Verdict::Stored(status, at) => (status, at),
                 Verdict::Fenced => {
@@ -300,12 +300,12 @@ impl Confirmer {
                 // unit again.
                 sale.stock().halt();
             }
-            settled.extend(sale.settle(placed.number, status, at));
-            if placed.is_offer {
-                self.open.offer_settled(placed.number);
+            settled.extend(sale.settle(order.number, status, at));
+            if order.is_offer {
+                self.open.offer_settled(order.number);
             }
             if status == Status::Confirmed {
-                self.deadlines.push(sale.terms().pay_by(at), placed.number);
+                self.deadlines.push(sale.terms().pay_by(at), order.number);
             }
             crash_point("settling");
         }

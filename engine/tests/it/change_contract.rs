@@ -1,7 +1,7 @@
 //! What every store must keep of an order's life after its confirmation, and of the waitlist.
 
 use crate::contract::{known, opened};
-use crate::support::{batch, changes, id, member, placed, terms, waiting};
+use crate::support::{batch, changes, id, member, reserved, terms, waiting};
 use engine::rules::order::Status::{
     self, Cancelled, Confirmed, Expired, Paid, RefundDue, Released,
 };
@@ -43,7 +43,7 @@ async fn take(store: &Store, epoch: u64, at: u64, step: Step, number: u64) -> Re
 async fn four_orders(store: &Store, stock: u32) -> u64 {
     let epoch = opened(store, stock).await;
     let names = ["ann", "bob", "cyd", "dan"];
-    let orders = (1..).zip(names).map(|(number, name)| placed(number, name, Gold, 1));
+    let orders = (1..).zip(names).map(|(number, name)| reserved(number, name, Gold, 1));
     store.selling.commit(&batch(epoch, orders.collect())).await.unwrap();
     epoch
 }
@@ -81,7 +81,7 @@ async fn the_first_of_two_steps_stands(store: &Store) {
         (Expire, Pay, RefundDue),
     ];
     for (number, (first, second, status)) in (1..).zip(cases) {
-        let order = placed(number, &format!("m{number}"), Gold, 1);
+        let order = reserved(number, &format!("m{number}"), Gold, 1);
         store.selling.commit(&batch(epoch, vec![order])).await.unwrap();
         take(store, epoch, 950_000, first, number).await;
         let record = take(store, epoch, 950_001, second, number).await;
@@ -92,10 +92,10 @@ async fn the_first_of_two_steps_stands(store: &Store) {
 
 async fn a_late_payment_is_due_back_and_takes_no_unit(store: &Store) {
     let epoch = opened(store, 1).await;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     take(store, epoch, 950_000, Expire, 1).await;
     let verdicts =
-        store.selling.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![reserved(2, "bob", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Stored(Confirmed, Millis(5_001))], "the unit is sold again");
     assert_eq!(take(store, epoch, 950_001, Pay, 1).await.status, RefundDue);
     assert_eq!(take(store, epoch, 950_002, Pay, 2).await.status, Paid);
@@ -107,14 +107,16 @@ async fn a_late_payment_is_due_back_and_takes_no_unit(store: &Store) {
 
 async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &Store) {
     let epoch = opened(store, 10).await;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 3)])).await.unwrap();
-    let full = store.selling.commit(&batch(epoch, vec![placed(2, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 3)])).await.unwrap();
+    let full =
+        store.selling.commit(&batch(epoch, vec![reserved(2, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(full, [Verdict::Stored(Released, Millis(5_001))]);
     for _ in 0..2 {
         take(store, epoch, 6_000, Cancel, 1).await;
         assert_eq!(left(store).await, 10);
     }
-    let again = store.selling.commit(&batch(epoch, vec![placed(3, "ann", Gold, 3)])).await.unwrap();
+    let again =
+        store.selling.commit(&batch(epoch, vec![reserved(3, "ann", Gold, 3)])).await.unwrap();
     assert_eq!(again, [Verdict::Stored(Confirmed, Millis(5_001))], "the limit is free again");
     // No step moves a released order on.
     for step in [Pay, Cancel, Expire] {
@@ -145,7 +147,7 @@ async fn a_stale_epoch_takes_no_step(store: &Store) {
 
 async fn many_steps_are_taken_together(store: &Store) {
     let epoch = opened(store, 1_000).await;
-    let orders = (1..=300).map(|n| placed(n, &format!("m{n}"), Diamond, 1)).collect();
+    let orders = (1..=300).map(|n| reserved(n, &format!("m{n}"), Diamond, 1)).collect();
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let mut steps: Vec<_> = (1..=300).map(|n| order(Expire, epoch, n)).collect();
     // The same order twice in one transaction, and one that was paid just before.
@@ -200,8 +202,8 @@ async fn an_offer_that_is_decided_ends_the_wait(store: &Store) {
     let join = ["ann", "bob", "cyd"].into_iter().zip(1..);
     let join = join.map(|(name, place)| Change::Join(waiting(name, Gold, 1, place))).collect();
     store.selling.change(&changes(epoch, 6_000, join)).await.unwrap();
-    let offer = |number, name| ReservedOrder { is_offer: true, ..placed(number, name, Gold, 1) };
-    let orders = vec![offer(1, "ann"), offer(2, "bob"), placed(3, "cyd", Gold, 1)];
+    let offer = |number, name| ReservedOrder { is_offer: true, ..reserved(number, name, Gold, 1) };
+    let orders = vec![offer(1, "ann"), offer(2, "bob"), reserved(3, "cyd", Gold, 1)];
     let first = batch(epoch, orders);
     for _ in 0..2 {
         let verdicts = store.selling.commit(&first).await.unwrap();

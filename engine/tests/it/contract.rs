@@ -1,7 +1,7 @@
 //! What every store must keep, run against each adapter.
 
 use crate::redis_server::RedisServer;
-use crate::support::{batch, id, member, placed, terms};
+use crate::support::{batch, id, member, reserved, terms};
 use engine::rules::order::Status::{self, Confirmed, Released};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
@@ -111,7 +111,7 @@ async fn an_epoch_is_not_given_out_again_after_a_restored_backup(store: &Store) 
 
 async fn an_order_is_decided_once(store: &Store) {
     let epoch = opened(store, 10).await;
-    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Regular, 1)];
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Regular, 1)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
     let record = store.reading.order(&id(), 1).await.unwrap().unwrap();
@@ -120,7 +120,7 @@ async fn an_order_is_decided_once(store: &Store) {
 
 async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &Store) {
     let epoch = opened(store, 2).await;
-    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 1)];
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 1)];
     let first = batch(epoch, orders);
     let verdicts = store.selling.commit(&first).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
@@ -132,29 +132,29 @@ async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &Store)
 
 async fn the_limit_holds_over_all_orders_of_a_member(store: &Store) {
     let epoch = opened(store, 10).await;
-    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "ann", Gold, 2)];
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "ann", Gold, 2)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
     let verdicts =
-        store.selling.commit(&batch(epoch, vec![placed(3, "ann", Gold, 1)])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![reserved(3, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)]);
 }
 
 async fn a_change_of_tier_does_not_undo_an_order(store: &Store) {
     let epoch = opened(store, 10).await;
     // The member clicked as regular, then as diamond; the higher tier is decided first.
-    let orders = vec![placed(2, "ann", Diamond, 4), placed(1, "ann", Regular, 1)];
+    let orders = vec![reserved(2, "ann", Diamond, 4), reserved(1, "ann", Regular, 1)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
 }
 
 async fn the_stock_is_never_exceeded(store: &Store) {
     let epoch = opened(store, 3).await;
-    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 2)];
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 2)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
     let verdicts =
-        store.selling.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![reserved(3, "cyd", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)], "the last unit is sold");
 }
 
@@ -162,17 +162,17 @@ async fn a_stale_epoch_changes_nothing(store: &Store) {
     let stale = opened(store, 10).await;
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
     let verdicts =
-        store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+        store.selling.commit(&batch(stale, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Fenced]);
     assert_eq!(store.reading.order(&id(), 1).await.unwrap(), None);
     assert_eq!(store.operating.switch(&id(), stale, Switch::Close).await, Err(StoreError::Fenced));
     assert_eq!(store.operating.top_up(&id(), stale, "k", Units(1)).await, Err(StoreError::Fenced));
     let verdicts =
-        store.selling.commit(&batch(epoch, vec![placed(1, "bob", Gold, 1)])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![reserved(1, "bob", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)]);
     // The number now names another process's order, so it gives the stale process no verdict.
     let verdicts =
-        store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+        store.selling.commit(&batch(stale, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [Verdict::Fenced]);
 }
 
@@ -190,7 +190,7 @@ async fn only_the_newest_opening_sells_the_sale(store: &Store) {
 /// A settled order, as the process that accepted it knows it.
 pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
     let engine::store::ReservedOrder { number, member, tier, units, reserved_at, key, .. } =
-        placed(number, name, Gold, units);
+        reserved(number, name, Gold, units);
     let settled_at = AT;
     Record {
         number,
@@ -209,7 +209,7 @@ pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: 
 
 async fn what_was_lost_is_put_back_once(store: &Store) {
     let epoch = opened(store, 10).await;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 2)])).await.unwrap();
     let orders = [
         known(1, "ann", 2, Confirmed, epoch),
         known(2, "bob", 3, Confirmed, epoch),
@@ -224,7 +224,7 @@ async fn what_was_lost_is_put_back_once(store: &Store) {
         );
     }
     assert_eq!(store.reading.outbox_after(&id(), 0, 10).await.unwrap().len(), 3);
-    let limited = vec![placed(5, "bob", Gold, 1), placed(6, "ann", Gold, 1)];
+    let limited = vec![reserved(5, "bob", Gold, 1), reserved(6, "ann", Gold, 1)];
     let verdicts = store.selling.commit(&batch(epoch, limited)).await.unwrap();
     assert_eq!(verdicts, [stored(Released), stored(Confirmed)], "holdings came back, too");
     let audit = store.reading.audit().await.unwrap();
@@ -236,7 +236,7 @@ async fn what_was_lost_is_put_back_once(store: &Store) {
 
 async fn what_is_put_back_takes_units_that_are_left(store: &Store) {
     let epoch = opened(store, 3).await;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 2)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 2)])).await.unwrap();
     let orders = [known(2, "bob", 1, Confirmed, epoch), known(3, "cyd", 1, Confirmed, epoch)];
     let short = store.opening.restore(&id(), epoch, &orders).await;
     assert!(matches!(short, Err(StoreError::TooLittleStock(_))), "{short:?}");
@@ -248,7 +248,7 @@ async fn what_is_put_back_takes_units_that_are_left(store: &Store) {
 async fn a_large_batch_is_decided_as_one(store: &Store) {
     let epoch = opened(store, 10_000).await;
     let most = store.selling.batch_orders_max().min(1_000);
-    let orders = (1..=most as u64).map(|n| placed(n, &format!("m{}", n % 300), Diamond, 1));
+    let orders = (1..=most as u64).map(|n| reserved(n, &format!("m{}", n % 300), Diamond, 1));
     let verdicts = store.selling.commit(&batch(epoch, orders.collect())).await.unwrap();
     assert_eq!(verdicts, vec![stored(Confirmed); most]);
     let page = store.reading.orders_after(&id(), 100, most).await.unwrap();
@@ -259,9 +259,9 @@ async fn a_large_batch_is_decided_as_one(store: &Store) {
 
 async fn a_fenced_resend_still_tells_what_was_stored(store: &Store) {
     let stale = opened(store, 10).await;
-    store.selling.commit(&batch(stale, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(stale, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     store.opening.open(&id()).await.unwrap();
-    let resend = batch(stale, vec![placed(1, "ann", Gold, 1), placed(2, "bob", Gold, 1)]);
+    let resend = batch(stale, vec![reserved(1, "ann", Gold, 1), reserved(2, "bob", Gold, 1)]);
     let verdicts = store.selling.commit(&resend).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed), Verdict::Fenced]);
 }
@@ -269,8 +269,8 @@ async fn a_fenced_resend_still_tells_what_was_stored(store: &Store) {
 async fn a_resumed_sale_is_what_was_stored(store: &Store) {
     let epoch = opened(store, 10).await;
     let key = Some(engine::rules::key::IdempotencyKey(std::num::NonZeroU64::MIN));
-    let keyed = engine::store::ReservedOrder { key, ..placed(7, "bob", Regular, 1) };
-    let orders = vec![placed(3, "ann", Gold, 2), keyed];
+    let keyed = engine::store::ReservedOrder { key, ..reserved(7, "bob", Regular, 1) };
+    let orders = vec![reserved(3, "ann", Gold, 2), keyed];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let opened = store.opening.open(&id()).await.unwrap();
     assert_eq!((opened.stock, opened.left, opened.next_number), (Units(10), Units(7), 8));
@@ -318,9 +318,9 @@ async fn a_top_up_over_the_largest_stock_is_refused(store: &Store) {
 
 async fn each_change_has_one_outbox_entry(store: &Store) {
     let epoch = opened(store, 2).await;
-    let orders = vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 2)];
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 2)];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
-    store.selling.commit(&batch(epoch, vec![placed(3, "cyd", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(3, "cyd", Gold, 1)])).await.unwrap();
     let entries = store.reading.outbox_after(&id(), 0, 10).await.unwrap();
     let told: Vec<_> = entries.iter().map(|e| (e.seq, e.number, e.status)).collect();
     assert_eq!(told, [(1, 1, Confirmed), (2, 2, Released), (3, 3, Released)]);
@@ -332,7 +332,7 @@ async fn each_change_has_one_outbox_entry(store: &Store) {
 
 async fn orders_are_paged_by_number(store: &Store) {
     let epoch = opened(store, 10).await;
-    let orders = [5, 2, 9].map(|number| placed(number, &format!("m{number}"), Gold, 1));
+    let orders = [5, 2, 9].map(|number| reserved(number, &format!("m{number}"), Gold, 1));
     store.selling.commit(&batch(epoch, orders.into())).await.unwrap();
     let numbers =
         |records: Vec<Record>| -> Vec<u64> { records.iter().map(|record| record.number).collect() };
@@ -345,10 +345,10 @@ async fn orders_are_paged_by_number(store: &Store) {
 async fn a_members_orders_are_found(store: &Store) {
     let epoch = opened(store, 10).await;
     let orders = vec![
-        placed(4, "ann", Diamond, 1),
-        placed(5, "bob", Gold, 1),
-        placed(1, "ann", Diamond, 1),
-        placed(6, "ann", Diamond, 9),
+        reserved(4, "ann", Diamond, 1),
+        reserved(5, "bob", Gold, 1),
+        reserved(1, "ann", Diamond, 1),
+        reserved(6, "ann", Diamond, 9),
     ];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let orders = store.reading.orders_of(&id(), &member("ann")).await.unwrap();
@@ -374,7 +374,7 @@ async fn the_audit_finds_nothing_to_say(store: &Store) {
     let epoch = opened(store, 4).await;
     store.operating.top_up(&id(), epoch, "k", Units(1)).await.unwrap();
     let orders =
-        vec![placed(1, "ann", Gold, 2), placed(2, "bob", Gold, 3), placed(3, "ann", Gold, 2)];
+        vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 3), reserved(3, "ann", Gold, 2)];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");

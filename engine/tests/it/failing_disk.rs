@@ -1,6 +1,6 @@
 //! The embedded store on a disk that fails: no confirmed order is lost, and the store recovers.
 
-use crate::support::{OPEN, batch, id, placed, terms};
+use crate::support::{OPEN, batch, id, reserved, terms};
 use engine::clock::Clock;
 use engine::engine::Engine;
 use engine::rules::order::Status;
@@ -83,10 +83,10 @@ async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
     let (store, is_full) = store(folder.path());
     store.opening.create(&terms(10)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     // Ordering: Relaxed, as in `check`.
     is_full.store(true, Ordering::Relaxed);
-    let second = batch(epoch, vec![placed(2, "bob", Gold, 1)]);
+    let second = batch(epoch, vec![reserved(2, "bob", Gold, 1)]);
     for _ in 0..3 {
         let error = store.selling.commit(&second).await.unwrap_err();
         assert!(
@@ -140,7 +140,7 @@ async fn the_audit_names_everything_that_does_not_add_up() {
     store.opening.create(&terms(10)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
     for (number, name) in [(1, "ann"), (2, "bob"), (3, "cyd")] {
-        store.selling.commit(&batch(epoch, vec![placed(number, name, Gold, 2)])).await.unwrap();
+        store.selling.commit(&batch(epoch, vec![reserved(number, name, Gold, 2)])).await.unwrap();
     }
     assert!(store.reading.audit().await.unwrap().is_clean());
     drop(store);

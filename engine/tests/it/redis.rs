@@ -2,7 +2,7 @@
 
 use crate::lost_history::Selling;
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, batch, id, placed, terms};
+use crate::support::{CALM, batch, id, reserved, terms};
 use engine::rules::order::Status::Confirmed;
 use engine::rules::units::Units;
 use engine::store::{RedisOptions, RedisStore, Store, StoreError, Switch, Verdict};
@@ -118,7 +118,7 @@ async fn the_documented_rights_are_enough_and_not_more() {
     store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap();
     store.selling.still_sells(&id(), epoch).await.unwrap();
     store.opening.restore(&id(), epoch, &[]).await.unwrap();
-    let orders = vec![placed(1, "ann", Gold, 1), placed(2, "bob", Tier::Regular, 9)];
+    let orders = vec![reserved(1, "ann", Gold, 1), reserved(2, "bob", Tier::Regular, 9)];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     assert_eq!(store.reading.orders_of(&id(), &"ann".parse().unwrap()).await.unwrap().len(), 1);
     assert!(store.reading.audit().await.unwrap().is_clean());
@@ -145,12 +145,12 @@ async fn a_right_that_is_withdrawn_while_selling_changes_nothing() {
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
     for right in ["hset", "xadd", "hmget", "fcall"] {
         server.must(&format!("ACL SETUSER default -{right}"));
-        let refused = store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+        let refused = store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await;
         assert!(refused.is_err(), "{right}");
         server.must(&format!("ACL SETUSER default +{right}"));
         assert!(store.reading.audit().await.unwrap().is_clean(), "{right}: written by halves");
     }
-    let verdicts = store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+    let verdicts = store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await;
     assert!(matches!(verdicts.unwrap()[..], [Verdict::Stored(Confirmed, _)]));
 }
 
@@ -187,7 +187,7 @@ async fn functions_that_are_gone_are_loaded_again() {
     store.opening.create(&terms(9)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
     server.must("FUNCTION FLUSH SYNC");
-    let verdicts = store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await;
+    let verdicts = store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await;
     assert!(matches!(verdicts.unwrap()[..], [Verdict::Stored(Confirmed, _)]));
 }
 
@@ -197,12 +197,12 @@ async fn a_key_of_another_type_changes_nothing_and_is_named() {
     let store = connect(&server).await;
     store.opening.create(&terms(9)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     for rows in ["sale", "orders", "holders", "outbox", "top_ups"] {
         let key = format!("flashlane:{{drop}}:{rows}");
         server.must(&format!("COPY {key} kept REPLACE"));
         server.must(&format!("SET {key} junk"));
-        let damaged = store.selling.commit(&batch(epoch, vec![placed(2, "bob", Gold, 1)])).await;
+        let damaged = store.selling.commit(&batch(epoch, vec![reserved(2, "bob", Gold, 1)])).await;
         let named = |why: &str| why.contains(rows);
         assert!(matches!(&damaged, Err(StoreError::Damaged(why)) if named(why)), "{damaged:?}");
         server.must(&format!("DEL {key}"));
@@ -221,7 +221,7 @@ async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
     let store = connect(&server).await;
     store.opening.create(&terms(9)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
-    store.selling.commit(&batch(epoch, vec![placed(1, "ann", Gold, 1)])).await.unwrap();
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
     for (harm, heal) in [
         (
             "XADD flashlane:{drop}:outbox 7-0 order x",

@@ -63,7 +63,7 @@ pub(crate) fn member(name: &str) -> MemberId {
     name.parse().unwrap()
 }
 
-pub(crate) fn placed(number: u64, name: &str, tier: Tier, units: u32) -> ReservedOrder {
+pub(crate) fn reserved(number: u64, name: &str, tier: Tier, units: u32) -> ReservedOrder {
     let (member, units) = (member(name), Units(units));
     ReservedOrder { number, member, tier, units, reserved_at: OPEN, key: None, is_offer: false }
 }

@@ -209,3 +209,11 @@ fn a_function_of_71_lines_is_noticed() {
     assert_eq!(long_functions("a.rs", &of(70)), [""; 0]);
     assert_eq!(long_functions("a.rs", &of(71)), ["a.rs:3: f: 71 lines"]);
 }
+
+#[test]
+fn every_twin_says_what_it_dies_of() {
+    let models = sources().into_iter().filter(|(name, _)| name.starts_with("loom-tests/tests/"));
+    let models: Vec<_> = models.collect();
+    assert!(models.iter().any(|(_, text)| text.contains("#[should_panic(expected = ")));
+    none(&offenders(&models, &[], &["#[should_panic]"]));
+}

@@ -1,7 +1,7 @@
 // A live room: what the sale is, what it is for you, and one stream that keeps both true.
 const sale = decodeURIComponent(location.pathname.split("/").pop());
 const at = (id) => document.getElementById(id);
-const show = (id, text) => { at(id).textContent = text; };
+const put = (id, text) => { at(id).textContent = text; };
 const path = "/v1/sales/" + encodeURIComponent(sale);
 let token = sessionStorage.getItem("token") || "";
 let ahead = 0; // Of this clock, the server's, in milliseconds: windows open by the server's.
@@ -35,18 +35,18 @@ async function call(method, url, body, more) {
 
 function showSale({ state, left, waiting, server_time }) {
   ahead = new Date(server_time) - Date.now();
-  show("state", state.replace("_", " "));
+  put("state", state.replace("_", " "));
   at("state").className = "state " + state;
-  show("left", `${left} left`);
-  show("waiting", waiting ? `${waiting} waiting` : "");
+  put("left", `${left} left`);
+  put("waiting", waiting ? `${waiting} waiting` : "");
   at("join").disabled = state !== "sold_out";
 }
 
 function showWaiting(waits) {
   at("leave").hidden = !waits;
   at("join").hidden = Boolean(waits);
-  if (waits && waits.position) show("said", `You are number ${waits.position} on the waitlist, for ${waits.units}.`);
-  else if (waits) show("said", "A unit came back: your order is on its way.");
+  if (waits && waits.position) put("said", `You are number ${waits.position} on the waitlist, for ${waits.units}.`);
+  else if (waits) put("said", "A unit came back: your order is on its way.");
 }
 
 function showOrders() {
@@ -71,8 +71,8 @@ function showOrders() {
 async function load() {
   facts = await call("GET", path);
   document.title = facts.title;
-  show("title", facts.title);
-  show("price", `${(facts.price_cents / 100).toFixed(2)} ${facts.currency}`);
+  put("title", facts.title);
+  put("price", `${(facts.price_cents / 100).toFixed(2)} ${facts.currency}`);
   showSale(facts);
   const you = facts.you;
   at("act").hidden = !you;
@@ -95,9 +95,9 @@ async function listen() {
     try {
       const headers = { ...auth(), ...(lastId && { "last-event-id": lastId }) };
       const answer = await fetch(path + "/events", { headers, signal: mine.signal });
-      if (answer.status === 401) return show("link", "your token is not valid any more");
+      if (answer.status === 401) return put("link", "your token is not valid any more");
       if (!answer.ok) throw new Error(answer.statusText);
-      show("link", "live");
+      put("link", "live");
       pause = 500;
       let rest = "";
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -110,7 +110,7 @@ async function listen() {
       // Cut off: again, after a pause that grows.
     }
     if (mine.signal.aborted) return;
-    show("link", "connecting again");
+    put("link", "connecting again");
     await new Promise((done) => setTimeout(done, pause * (0.5 + Math.random())));
   }
 }
@@ -132,7 +132,7 @@ async function attempt(act) {
   try {
     await act();
   } catch (error) {
-    show("said", error.message);
+    put("said", error.message);
   }
 }
 
@@ -145,7 +145,7 @@ at("act").onsubmit = (event) => {
     const key = (at("buy").dataset.key ||= crypto.randomUUID?.() || String(Math.random()).slice(2));
     const order = await call("POST", path + "/orders", units(), { "idempotency-key": key });
     delete at("buy").dataset.key;
-    show("said", `Order ${order.number} is ${order.status}.`);
+    put("said", `Order ${order.number} is ${order.status}.`);
     orders.set(order.order_id, order);
     showOrders();
   });
@@ -154,7 +154,7 @@ at("join").onclick = () => attempt(async () => showWaiting(await call("POST", pa
 at("leave").onclick = () => attempt(async () => {
   await call("DELETE", path + "/waitlist");
   showWaiting(null);
-  show("said", "You do not wait any more.");
+  put("said", "You do not wait any more.");
 });
 at("enter").onsubmit = (event) => {
   event.preventDefault();
@@ -171,7 +171,7 @@ setInterval(() => {
   if (!facts) return;
   const opens = facts.you && facts.you.opens_at;
   const early = opens && new Date(opens) > now();
-  show("clock", early ? `opens for you in ${countdown(opens)}` : `closes ${new Date(facts.closes_at).toLocaleString()}`);
+  put("clock", early ? `opens for you in ${countdown(opens)}` : `closes ${new Date(facts.closes_at).toLocaleString()}`);
   at("buy").disabled = Boolean(early);
   showOrders();
 }, 1000);

@@ -1,7 +1,7 @@
 // The list of sales, each with the way to its room.
 const list = document.getElementById("sales");
 
-async function show() {
+async function render() {
   const { sales } = await (await fetch("/v1/sales")).json();
   document.getElementById("none").hidden = sales.length > 0;
   list.replaceChildren(...sales.map((sale) => {
@@ -17,5 +17,5 @@ async function show() {
   }));
 }
 
-show();
-setInterval(show, 5000);
+render();
+setInterval(render, 5000);

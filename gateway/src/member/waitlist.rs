@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 /// What a member waits for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wish {
+pub(crate) struct WaitBody {
     /// Units to wait for, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
     units: AnyUnits,
@@ -36,7 +36,7 @@ pub(crate) struct Wish {
     post, path = "/v1/sales/{sale}/waitlist", tag = "members",
     security(("member" = [])),
     params(("sale" = String, Path)),
-    request_body = Wish,
+    request_body = WaitBody,
     responses(
         (status = 202, description = "on the list, and on disk", body = WaitView),
         BadBody, Unauthenticated, WaitRefused, UnknownSale, TooMany, PerhapsDone,
@@ -50,7 +50,7 @@ pub(crate) async fn join(
     request: Request,
 ) -> Result<(StatusCode, Json<WaitView>), ApiError> {
     let (parts, body) = request.into_parts();
-    let wish: Wish = request::json(body).await?;
+    let wish: WaitBody = request::json(body).await?;
     let session = sessions.of(&parts)?;
     let open = clicks.enter(&session, &id)?;
     let Session { seat, tier, .. } = session;

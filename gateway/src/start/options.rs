@@ -115,8 +115,8 @@ impl RedisArgs {
 /// A sentence that says what is wrong.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration: a number from 1 and one of s, m, h, d");
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds: u64 = match unit {
+    let suffix = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match suffix {
         's' => 1,
         'm' => 60,
         'h' => 3_600,

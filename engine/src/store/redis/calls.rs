@@ -25,10 +25,10 @@ impl RedisStore {
     pub(super) fn commit_call(&self, batch: &Batch, orders: &[ReservedOrder]) -> Cmd {
         let mut call = self.sellers_call("commit", &batch.sale, batch.epoch);
         call.arg(batch.at.0);
-        for placed in orders {
-            let rest = rows::rest(placed.reserved_at, placed.key);
-            call.arg(placed.number).arg(placed.member.as_str()).arg(placed.tier.as_str());
-            call.arg(placed.units.0).arg(u8::from(placed.is_offer)).arg(rest);
+        for order in orders {
+            let rest = rows::rest(order.reserved_at, order.key);
+            call.arg(order.number).arg(order.member.as_str()).arg(order.tier.as_str());
+            call.arg(order.units.0).arg(u8::from(order.is_offer)).arg(rest);
         }
         call
     }
