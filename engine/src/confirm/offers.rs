@@ -14,6 +14,8 @@ impl Confirmer {
         let (sale, now) = (&self.open.sale, self.clock.now());
         let mut list = self.open.waitlist();
         if list.is_empty() {
+            // The last member may have been dismissed before a pause kept units aside.
+            sale.end_waiting();
             return;
         }
         if sale.stock().level().is_closed() || sale.terms().windows.is_over(now) {

@@ -18,6 +18,7 @@ mod redis_server;
 mod resume;
 mod sale;
 mod simulation;
+mod stranded;
 mod stress;
 mod support;
 mod tidy;
