@@ -59,22 +59,29 @@ impl Feed {
         });
     }
 
-    /// Tells the callers that wait for these orders, and the members who watch them.
+    /// Tells the callers that wait for these orders, and the members who watch them. Only the
+    /// confirmer calls this, once for each order.
     pub(crate) fn settled(&self, orders: &[Order]) {
-        let mut waiting = self.waiting.lock();
-        if !waiting.is_empty() {
-            for order in orders {
-                for told in waiting.remove(&order.number).into_iter().flatten() {
-                    // Err: the caller has given up waiting, so there is none left to tell.
-                    told.send(*order).ok();
-                }
-            }
-        }
-        drop(waiting);
+        self.resolve(orders);
         self.changed(orders.iter().map(|order| (order.seat, Found::Here(*order))));
     }
 
-    /// Tells the watchers of these members' orders.
+    /// Tells the callers that wait for these orders, and nobody who watches.
+    pub(crate) fn resolve(&self, orders: &[Order]) {
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() {
+            return;
+        }
+        for order in orders {
+            for told in waiting.remove(&order.number).into_iter().flatten() {
+                // Err: the caller has given up waiting, so there is none left to tell.
+                told.send(*order).ok();
+            }
+        }
+    }
+
+    /// Tells the watchers of these members' orders. Only the confirmer calls this, so that steps
+    /// are told in their order.
     pub(crate) fn changed(&self, orders: impl Iterator<Item = (Seat, Found)>) {
         let mut watching = self.watching.lock();
         if watching.is_empty() {

@@ -15,6 +15,15 @@ pub enum Found {
 }
 
 impl Found {
+    /// The order's number in its sale.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        match self {
+            Self::Here(order) => order.number,
+            Self::Before(record) => record.number,
+        }
+    }
+
     /// Where the order is in its life.
     #[must_use]
     pub const fn status(&self) -> Status {

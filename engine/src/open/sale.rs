@@ -114,7 +114,7 @@ impl OpenSale {
         if order.status != Status::Reserved {
             // The order was settled in between, perhaps before the feed knew that this caller
             // waits.
-            self.feed.settled(&[order]);
+            self.feed.resolve(&[order]);
             return Some(order);
         }
         match tokio::time::timeout(patience, told).await {

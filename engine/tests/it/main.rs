@@ -10,6 +10,7 @@ mod changes;
 mod circles;
 mod edges;
 mod failing_disk;
+mod feed;
 mod lost_history;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]

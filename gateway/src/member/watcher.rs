@@ -13,7 +13,7 @@ use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::{Engine, Found, OpenSale};
 use futures_util::stream::{self, Stream};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,21 @@ enum News {
     None,
 }
 
+/// The orders that a stream told of at its start, with the steps that each had taken. The same step,
+/// or one before it, may still come from the feed.
+#[derive(Default)]
+struct Told(HashMap<u64, u64>);
+
+impl Told {
+    fn at_start(orders: &[Found]) -> Self {
+        Self(orders.iter().map(|order| (order.number(), order.status().steps())).collect())
+    }
+
+    fn is_news(&self, order: &Found) -> bool {
+        self.0.get(&order.number()).is_none_or(|told| order.status().steps() > *told)
+    }
+}
+
 /// One stream.
 pub(super) struct Watcher {
     engine: Arc<Engine>,
@@ -48,6 +63,7 @@ pub(super) struct Watcher {
 struct Own {
     seat: Seat,
     orders: mpsc::Receiver<Found>,
+    told: Told,
     waits: Option<WaitView>,
     /// When the token expires; the stream ends then.
     until: Millis,
@@ -66,10 +82,13 @@ impl Watcher {
         let (mut member, mut orders) = (None, Vec::new());
         if let Some(Session { seat, expires_at, .. }) = session {
             // Watching begins before the orders are read, so that no step is missed between the
-            // two. A step that is in both is told twice.
+            // two.
             let own = open.watch(seat);
             orders = engine.orders_of(&open, seat).await?;
-            member = Some(Own { seat, orders: own, waits: None, until: expires_at });
+            orders.retain(|order| order.changed_at() + CLOCK_STEPS >= after);
+            orders.sort_by_key(Found::changed_at);
+            let told = Told::at_start(&orders);
+            member = Some(Own { seat, orders: own, told, waits: None, until: expires_at });
         }
         let (counted, sale) = hub.subscribe(&open);
         let (stop, ready) = (hub.stopping(), VecDeque::new());
@@ -77,10 +96,8 @@ impl Watcher {
         // The sale as it is now: the hub's last event may be older.
         let (_, now) = hub.look(&watcher.open);
         watcher.ready.push_back(now);
-        orders.retain(|order| order.changed_at() + CLOCK_STEPS >= after);
-        orders.sort_by_key(Found::changed_at);
-        let told = orders.iter().map(|order| watcher.order(order)).collect::<Vec<_>>();
-        watcher.ready.extend(told);
+        let events: Vec<_> = orders.iter().map(|order| watcher.order(order)).collect();
+        watcher.ready.extend(events);
         watcher.look_at_waitlist();
         Ok(watcher)
     }
@@ -108,6 +125,10 @@ impl Watcher {
         }
     }
 
+    fn is_news(&self, order: &Found) -> bool {
+        self.member.as_ref().is_some_and(|own| own.told.is_news(order))
+    }
+
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -120,7 +141,10 @@ impl Watcher {
             let news = self.wait().await?;
             self.look_at_waitlist();
             match news {
-                News::Order(order) => self.ready.push_front(self.order(&order)),
+                News::Order(order) if self.is_news(&order) => {
+                    self.ready.push_front(self.order(&order));
+                }
+                News::Order(_) => {}
                 News::Sale => self.ready.push_back(self.sale.borrow_and_update().clone()),
                 News::None => {}
             }
@@ -152,5 +176,36 @@ impl Watcher {
         stream::unfold(self, |mut watcher| async move {
             watcher.next().await.map(|event| (Ok(event), watcher))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::rules::order::Order;
+    use engine::rules::units::Units;
+    use membership::Tier;
+
+    fn order(number: u64, status: Status) -> Found {
+        Found::Here(Order {
+            number,
+            seat: Seat::new(0),
+            tier: Tier::Gold,
+            units: Units(1),
+            status,
+            reserved_at: Millis(1),
+            settled_at: Some(Millis(2)),
+            changed_at: Some(Millis(2)),
+        })
+    }
+
+    #[test]
+    fn a_step_that_was_told_at_the_start_is_no_news_and_neither_is_one_before_it() {
+        let told = Told::at_start(&[order(1, Status::Paid), order(2, Status::Reserved)]);
+        assert!(
+            !told.is_news(&order(1, Status::Confirmed)) && !told.is_news(&order(1, Status::Paid))
+        );
+        assert!(told.is_news(&order(2, Status::Confirmed)));
+        assert!(told.is_news(&order(3, Status::Confirmed)), "an order of after the start");
     }
 }

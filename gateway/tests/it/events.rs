@@ -239,3 +239,33 @@ fn a_stream_that_is_not_read_is_dropped_and_the_others_go_on() {
     assert!(read.next().is_some());
     drop(silent);
 }
+
+#[test]
+fn a_stream_that_opens_while_an_order_moves_tells_each_step_once_and_in_order() {
+    const LIFE: [&str; 4] = ["reserved", "confirmed", "cancelled", "refund_due"];
+    let (_data, server) = selling(1_000);
+    for round in 0..100 {
+        let member = &format!("m{round}");
+        let server = &server;
+        let (mut stream, first, last) = std::thread::scope(|threads| {
+            let stream = threads.spawn(|| Stream::open(server, Some(member), ""));
+            let first = server.order(member, 1);
+            server.cancel(member, &first);
+            server.pay(&first, "paid");
+            let stream = stream.join().unwrap();
+            (stream, first, server.order(member, 1))
+        });
+        let mut steps = Vec::new();
+        loop {
+            let told = stream.until("order", |_| true).data;
+            if told["order_id"] == last["order_id"] && told["status"] == "confirmed" {
+                break;
+            }
+            if told["order_id"] == first["order_id"] {
+                steps.push(LIFE.iter().position(|status| told["status"] == *status).unwrap());
+            }
+        }
+        assert!(steps.is_sorted_by(|one, next| one < next), "round {round}: {steps:?}");
+        assert_eq!(steps.last(), Some(&3));
+    }
+}
