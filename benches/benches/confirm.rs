@@ -178,7 +178,6 @@ impl OneSale {
             OpenSale::resume(opened, &roster, Arc::default(), stopping).expect("room for all"),
         );
         let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
-        let store = Arc::clone(&store.selling);
         let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);
         Self { open, roster, confirmer, clicks: 0, _running: running }
     }

@@ -127,9 +127,9 @@ impl Engine {
             Arc::clone(&self.blocked),
             self.stop.subscribe(),
         )?);
-        let (roster, store) = (Arc::clone(&self.roster), Arc::clone(&self.store.selling));
-        let (clock, patience) = (self.clock.clone(), self.confirm_within);
-        let confirmer = Confirmer::new(Arc::clone(&open), roster, store, clock, patience);
+        let (roster, clock) = (Arc::clone(&self.roster), self.clock.clone());
+        let patience = self.confirm_within;
+        let confirmer = Confirmer::new(Arc::clone(&open), roster, &self.store, clock, patience);
         confirmers.running.spawn(confirmer.run());
         self.sales.rcu(|sales| {
             let mut sales = BTreeMap::clone(sales);

@@ -133,10 +133,16 @@ impl Sale {
         }
     }
 
-    /// Checks the window, the switches and the stock; it only reads.
+    /// Checks the window, the switches and the stock; it only reads, but for the close that the clock
+    /// brings.
     fn admit(&self, now: Millis, click: Click) -> Result<Entered, Refusal> {
         let level = self.stock.level();
         if level.is_closed() {
+            return Err(Refusal::Closed);
+        }
+        if self.terms.windows.is_over(now) {
+            // What has closed stays closed, whatever the clock says to the next click.
+            self.stock.close();
             return Err(Refusal::Closed);
         }
         let entered = self.terms.windows.enter(click.tier, now)?;
@@ -329,6 +335,12 @@ impl Sale {
         // Ordering: Acquire, so that a caller that pages up to here has seen a number no older than
         // its last.
         self.next_number.load(Ordering::Acquire)
+    }
+
+    /// Whether the sale is over: closed, or past its closing instant.
+    #[must_use]
+    pub fn is_over(&self, now: Millis) -> bool {
+        self.stock.level().is_closed() || self.terms.windows.is_over(now)
     }
 
     /// Where the sale stands.

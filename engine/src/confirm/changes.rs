@@ -16,11 +16,14 @@ use std::time::Duration;
 const NAP: Duration = Duration::from_secs(60);
 
 impl Confirmer {
-    /// How long this task may sleep before a payment is due.
+    /// How long this task may sleep before a payment is due or the sale is over.
     pub(super) fn until_due(&self) -> Duration {
-        // A halted sale makes no changes: payments that are overdue wait for the operator.
-        let due = self.deadlines.next().filter(|_| !self.open.sale.stock().level().is_halted());
-        due.map_or(NAP, |pay_by| pay_by.since(self.clock.now()).min(NAP))
+        if self.open.sale.stock().level().is_halted() {
+            // A halted sale makes no changes: payments that are overdue wait for the operator.
+            return NAP;
+        }
+        let due = self.deadlines.next().map(|pay_by| pay_by.since(self.clock.now()));
+        due.into_iter().chain(self.until_over()).fold(NAP, Duration::min)
     }
 
     /// Gathers changes that were asked for and overdue payments, as many as go into one

@@ -15,7 +15,7 @@ use crate::roster::Roster;
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
 use crate::sale::vouch::Vouch;
-use crate::store::{Batch, ReservedOrder, Selling, StoreError, Verdict};
+use crate::store::{Batch, Operating, ReservedOrder, Selling, Store, StoreError, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub struct Confirmer {
     pub(super) open: Arc<OpenSale>,
     pub(super) roster: Arc<Roster>,
     pub(super) store: Arc<dyn Selling>,
+    pub(super) operating: Arc<dyn Operating>,
     pub(super) clock: Clock,
     pub(super) lanes: Lanes,
     pub(super) deadlines: Deadlines,
@@ -43,6 +44,7 @@ pub struct Confirmer {
     /// Orders and changes take turns when both wait.
     pub(super) changes_next: bool,
     pub(super) failures: u32,
+    pub(super) is_close_stored: bool,
     /// The longest that an order may wait for its verdict before new clicks are told `busy`.
     pub(super) patience: Duration,
 }
@@ -53,21 +55,24 @@ impl Confirmer {
     pub fn new(
         open: Arc<OpenSale>,
         roster: Arc<Roster>,
-        store: Arc<dyn Selling>,
+        store: &Store,
         clock: Clock,
         patience: Duration,
     ) -> Self {
         let deadlines = Deadlines::of(&open);
+        let is_close_stored = open.sale.stock().level().is_closed();
         Self {
             open,
             roster,
-            store,
+            store: Arc::clone(&store.selling),
+            operating: Arc::clone(&store.operating),
             clock,
             lanes: Lanes::default(),
             deadlines,
             in_flight: None,
             changes_next: false,
             failures: 0,
+            is_close_stored,
             patience,
         }
     }
@@ -125,6 +130,9 @@ impl Confirmer {
         {
             return progress;
         }
+        if let Some(progress) = self.close_if_over().await {
+            return progress;
+        }
         let resend = self.in_flight.take();
         let is_resend = resend.is_some();
         let Some(mut work) = resend.or_else(|| self.next_work()) else {
@@ -164,6 +172,8 @@ impl Confirmer {
             // resumed.
             Some(StoreError::HistoryLost(_)) => {
                 self.refuse_changes();
+                // A close may be among what was lost.
+                self.is_close_stored = false;
                 Some(Progress::Idle)
             }
             // Some of the orders on their way may have been stored before.
@@ -223,7 +233,7 @@ impl Confirmer {
         self.open.sale.vouch(Vouch::new(from + self.patience, self.patience / SHED_STEPS));
     }
 
-    fn note_failure(&mut self, error: &StoreError) {
+    pub(super) fn note_failure(&mut self, error: &StoreError) {
         self.failures += 1;
         if self.open.sale.stock().level().is_halted() {
             // The reason why the sale is halted matters more: it says what becomes of these orders.
@@ -237,7 +247,7 @@ impl Confirmer {
     }
 
     /// Halts the sale: the store takes no more orders of this process, or no orders at all.
-    fn halt(&self, error: StoreError) {
+    pub(super) fn halt(&self, error: StoreError) {
         let sale = &self.open.sale;
         let error = match error {
             StoreError::UnknownSale => {
@@ -355,7 +365,7 @@ impl Drop for Mourner {
 
 /// Returns a pause that doubles with each failure, up to a cap; half of it is random, so that sales
 /// do not try again in step.
-fn back_off(failures: u32) -> Duration {
+pub(super) fn back_off(failures: u32) -> Duration {
     let doubled = RETRY_FIRST.saturating_mul(1 << failures.min(16)).min(RETRY_MOST);
     doubled.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
 }

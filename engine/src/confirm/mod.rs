@@ -1,6 +1,7 @@
 //! The one task that speaks to the store of a sale.
 
 mod changes;
+mod closing;
 mod confirmer;
 mod deadlines;
 mod lanes;

@@ -18,7 +18,7 @@ impl Confirmer {
             sale.end_waiting();
             return;
         }
-        if sale.stock().level().is_closed() || sale.terms().windows.is_over(now) {
+        if sale.is_over(now) {
             // Nothing is sold any more, so no member need wait.
             list.dissolve().iter().for_each(|waiter| self.dismiss(waiter));
             sale.end_waiting();

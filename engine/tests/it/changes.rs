@@ -1,12 +1,15 @@
 //! An order's life and the waitlist in one process, step by step: steps that come together, and
 //! steps that come late.
 
-use crate::support::{CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting};
+use crate::support::{
+    CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting, windows_until,
+};
 use engine::Engine;
 use engine::clock::Clock;
 use engine::confirm::Progress;
 use engine::rules::order::{OrderId, Status, Step};
 use engine::rules::refusal::Refusal;
+use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::Click;
@@ -107,7 +110,10 @@ async fn an_order_that_expired_when_it_was_due_did_so_also_if_the_clock_goes_bac
 
 #[tokio::test]
 async fn a_clock_that_was_ahead_holds_back_no_later_deadline() {
-    let (_, mut world) = world(3).await;
+    let clock = Clock::by_hand(OPEN);
+    let terms = Terms { windows: windows_until(u64::from(u32::MAX)), ..terms(3) };
+    let store = FaultyStore::selling(&terms, &clock).await;
+    let mut world = World::open(&store, &clock).await;
     world.clock.set(Millis(OPEN.0 + 3_000));
     world.open.sale.buy(Millis(OPEN.0 + 3_000), by(&world, "ann", 1)).unwrap();
     world.clock.set(Millis(OPEN.0 + 86_400_000));

@@ -138,3 +138,22 @@ async fn a_wait_ends_with_the_verdict_or_when_its_time_is_over() {
     assert_eq!((settled.status, settled.settled_at), (Status::Confirmed, Some(Millis(5_007))));
     assert_eq!(world.open.settled(99, Duration::from_secs(10)).await, None);
 }
+
+#[tokio::test]
+async fn a_sale_that_the_clock_has_closed_stays_closed_when_the_clock_goes_back_and_after_a_restart()
+ {
+    let (store, world) = world(5).await;
+    let closes_at = world.open.sale.terms().windows.closes_at();
+    let ann = by(&world, "ann", Gold, 1);
+    assert_eq!(world.open.sale.buy(closes_at, ann), Err(Refusal::Closed));
+    assert_eq!(world.open.sale.buy(OPEN, ann), Err(Refusal::Closed), "a click has seen the close");
+    let mut other = World::open(&store, &world.clock).await;
+    other.open.sale.buy(OPEN, by(&other, "bob", Gold, 1)).unwrap();
+    other.clock.set(closes_at);
+    assert_eq!(other.confirmer.make_progress().await, Progress::Settled(1));
+    other.clock.set(OPEN);
+    assert_eq!(other.open.sale.buy(OPEN, by(&other, "cyd", Gold, 1)), Err(Refusal::Closed));
+    let mut third = World::open(&store, &world.clock).await;
+    assert_eq!(third.open.sale.buy(OPEN, by(&third, "dan", Gold, 1)), Err(Refusal::Closed));
+    assert_eq!(third.confirmer.make_progress().await, Progress::Idle);
+}

@@ -47,10 +47,16 @@ proptest! {
             if opens_at.0 > 0 {
                 prop_assert_eq!(buy(opens_at.0 - 1), Err(Refusal::NotOpen { opens_at }));
             }
-            prop_assert_eq!(buy(windows.closes_at().0), Err(Refusal::Closed));
-            prop_assert_eq!(buy(windows.closes_at().0 + 1), Err(Refusal::Closed));
             let at = if seat % 2 == 0 { opens_at.0 } else { windows.closes_at().0 - 1 };
             prop_assert_eq!(buy(at), Ok(()));
+        }
+        for late in 0..2 {
+            // What has closed stays closed, so each of these needs a sale of its own.
+            let at = Millis(windows.closes_at().0 + late);
+            for tier in Tier::ALL {
+                let over = with(windows.clone());
+                prop_assert_eq!(over.buy(at, click(9, tier, 1)), Err(Refusal::Closed));
+            }
         }
     }
 

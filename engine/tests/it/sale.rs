@@ -39,7 +39,6 @@ fn a_refused_click_leaves_no_trace() {
         (OPEN, click(0, Gold, 0)),
         (OPEN, click(0, Gold, 4)),
         (Millis(1_199), click(0, Gold, 1)),
-        (Millis(9_000), click(0, Gold, 1)),
         (OPEN, click(1, Gold, 2)),
         (OPEN, Click { tier: Silver, ..click(0, Gold, 1) }),
         (OPEN, keyed(1, 2, 9)),

@@ -24,8 +24,13 @@ use tokio::sync::watch;
 
 /// Diamond enters at 1,000, each lower tier 100 ms later, regular at 1,400; closed at 9,000.
 pub(crate) fn windows() -> Windows {
+    windows_until(9_000)
+}
+
+/// The same windows, closed at `closes_at`.
+pub(crate) fn windows_until(closes_at: u64) -> Windows {
     let opens_at = PerTier([1_400, 1_300, 1_200, 1_100, 1_000].map(|at| Some(Millis(at))));
-    Windows::new(opens_at, Millis(9_000)).unwrap()
+    Windows::new(opens_at, Millis(closes_at)).unwrap()
 }
 
 /// A patience so long that no order waits too long.
@@ -95,9 +100,10 @@ impl World {
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
         let open = Arc::new(OpenSale::resume(opened, &roster, Arc::default(), stopping).unwrap());
-        let store = Arc::clone(store) as Arc<dyn Selling>;
+        let selling = Arc::clone(store) as Arc<dyn Selling>;
+        let store = Store { selling, ..store.inner.clone() };
         let confirmer =
-            Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock.clone(), CALM);
+            Confirmer::new(Arc::clone(&open), Arc::clone(&roster), &store, clock.clone(), CALM);
         Self { open, roster, clock: clock.clone(), confirmer, _running: running }
     }
 

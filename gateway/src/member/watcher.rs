@@ -144,9 +144,8 @@ impl Watcher {
                 News::Order(order) if self.is_news(&order) => {
                     self.ready.push_front(self.order(&order));
                 }
-                News::Order(_) => {}
                 News::Sale => self.ready.push_back(self.sale.borrow_and_update().clone()),
-                News::None => {}
+                News::Order(_) | News::None => {}
             }
         }
     }
