@@ -106,14 +106,8 @@ fn token(options: &TokenOptions) -> anyhow::Result<()> {
 }
 
 async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
-    let path = options.data.join("store.redb");
-    anyhow::ensure!(
-        path.exists() || options.redis.is_given(),
-        "there is no store at {}; name its folder with --data, or a Redis with --redis",
-        path.display()
-    );
-    let store = gateway::store(&options.data, &options.redis).await?;
-    let audit = store.reading.audit().await.context("cannot read the store")?;
+    let stored = gateway::stored(&options.data, &options.redis).await?;
+    let audit = stored.audit().await.context("cannot read the store")?;
     report(&audit)?;
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -26,7 +26,7 @@ pub use message::{
     Verdict, Waiting,
 };
 pub use planted::planted;
-pub use redb::{Disk, RedbStore};
+pub use redb::{Disk, ReadOnlyRedbStore, RedbStore};
 pub use redis::{RedisOptions, RedisStore};
 
 use crate::rules::terms::{SaleId, Terms};

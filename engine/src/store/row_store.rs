@@ -13,14 +13,17 @@ use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
 
-/// Keeps rows, and runs one transaction at a time on them.
-pub(super) trait Keeper: Debug + Send + Sync + 'static {
+/// Reads rows.
+pub(super) trait Reader: Debug + Send + Sync + 'static {
     /// Reads rows of one instant.
     fn read<T: Send + 'static>(
         &self,
         view: impl FnOnce(&dyn Rows) -> Stored<T> + Send + 'static,
     ) -> impl Future<Output = Stored<T>> + Send;
+}
 
+/// Keeps rows, and runs one transaction at a time on them.
+pub(super) trait Keeper: Reader {
     /// Reads and writes rows; all of it is kept when this returns `Ok`, else nothing.
     fn write<T: Send + 'static>(
         &self,
@@ -89,7 +92,7 @@ impl<K: Keeper> Operating for RowStore<K> {
 }
 
 #[async_trait]
-impl<K: Keeper> Reading for RowStore<K> {
+impl<K: Reader> Reading for RowStore<K> {
     async fn sales(&self) -> Stored<Vec<SaleId>> {
         self.keeper.read(|rows| rows.sales()).await
     }

@@ -2,20 +2,40 @@
 
 use crate::start::options::RedisArgs;
 use anyhow::Context;
-use engine::store::{RedbStore, RedisStore, Store, planted};
+use engine::store::{
+    ReadOnlyRedbStore, Reading, RedbStore, RedisOptions, RedisStore, Store, planted,
+};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Opens the store that the options name.
 ///
 /// # Errors
 /// One sentence that says why the store cannot be opened, and what to do.
-pub async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
+pub(crate) async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
     let Some(options) = redis.options()? else {
-        let store = RedbStore::open(&data.join("store.redb"))
-            .with_context(|| format!("cannot open the store under {}", data.display()))?;
-        return Ok(planted(store.into()));
+        let store = RedbStore::open(&data.join("store.redb"));
+        return Ok(planted(store.context("the store cannot be opened")?.into()));
     };
-    let (store, warnings) = RedisStore::connect(&options).await?;
+    connect(&options).await
+}
+
+/// Opens the store that the options name, which must be there, for reading alone.
+///
+/// # Errors
+/// As for [`store`], and when nothing was stored.
+pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Reading>> {
+    let Some(options) = redis.options()? else {
+        let store = ReadOnlyRedbStore::open(&data.join("store.redb"));
+        let what =
+            "there is no store to verify; name its folder with --data, or a Redis with --redis";
+        return Ok(Arc::new(store.context(what)?));
+    };
+    Ok(connect(&options).await?.reading)
+}
+
+async fn connect(options: &RedisOptions) -> anyhow::Result<Store> {
+    let (store, warnings) = RedisStore::connect(options).await?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -17,4 +17,5 @@ mod secrets;
 mod serving;
 mod support;
 mod tokens;
+mod verify;
 mod waiting;

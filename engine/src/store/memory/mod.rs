@@ -4,7 +4,7 @@ mod rows;
 
 pub(super) use rows::{MemoryRows, SaleRows};
 
-use super::row_store::{Keeper, RowStore};
+use super::row_store::{Keeper, Reader, RowStore};
 use super::rows::{Rows, RowsMut, Stored};
 use parking_lot::Mutex;
 
@@ -19,7 +19,7 @@ pub struct Memory {
 
 // Every transaction checks all that may fail before it writes, so a failed one has changed nothing;
 // rows that were damaged before may be left half changed.
-impl Keeper for Memory {
+impl Reader for Memory {
     async fn read<T: Send + 'static>(
         &self,
         view: impl FnOnce(&dyn Rows) -> Stored<T> + Send + 'static,
@@ -27,7 +27,9 @@ impl Keeper for Memory {
         let seen = view(&*self.rows.lock());
         std::future::ready(seen).await
     }
+}
 
+impl Keeper for Memory {
     async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut dyn RowsMut) -> Stored<T> + Send + 'static,

@@ -5,9 +5,10 @@
 //! itself.
 
 use super::failure::failed;
+use super::look::{explained, look};
 use super::rows::{Tables, Views};
 use crate::store::StoreError;
-use crate::store::row_store::{Keeper, RowStore};
+use crate::store::row_store::{Keeper, Reader, RowStore};
 use crate::store::rows::{Rows, RowsMut, Stored};
 use parking_lot::Mutex;
 use redb::{Database, ReadableDatabase};
@@ -47,10 +48,12 @@ impl RowStore<RedbFile> {
     /// [`StoreError`] when the file cannot be opened: another process has it open, or it is not a
     /// store.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let path = path.to_owned();
+        look(path)?;
+        let file = path.to_owned();
         Self::with(Box::new(move || {
-            Ok(Database::builder().set_cache_size(CACHE_BYTES).create(&path)?)
+            Ok(Database::builder().set_cache_size(CACHE_BYTES).create(&file)?)
         }))
+        .map_err(|error| explained(error, path))
     }
 
     /// Opens the file by `disk`, now and after every failure of the disk.
@@ -76,14 +79,16 @@ impl RedbFile {
     }
 }
 
-impl Keeper for RedbFile {
+impl Reader for RedbFile {
     async fn read<T: Send + 'static>(
         &self,
         view: impl FnOnce(&dyn Rows) -> Stored<T> + Send + 'static,
     ) -> Stored<T> {
         self.run(move |file| file.read(view)).await
     }
+}
 
+impl Keeper for RedbFile {
     async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut dyn RowsMut) -> Stored<T> + Send + 'static,

@@ -2,6 +2,9 @@
 
 mod failure;
 mod file;
+mod look;
+mod read_only;
 mod rows;
 
 pub use file::{Disk, RedbStore};
+pub use read_only::ReadOnlyRedbStore;
