@@ -1,12 +1,12 @@
 //! Engine: the open sales of this process; start, drain, stop.
 
+mod opening;
 mod put_back;
 mod requests;
 
 pub use requests::NotWaiting;
 
 use crate::clock::Clock;
-use crate::confirm::Confirmer;
 use crate::fault::crash_point;
 use crate::open::blocked::Blocked;
 use crate::open::found::Found;
@@ -26,11 +26,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The tasks of the confirmers, and sales that were created and could not be opened yet.
+/// The tasks of the confirmers, and sales that were created and not opened.
 #[derive(Debug, Default)]
 struct Confirmers {
     running: JoinSet<()>,
-    unopened: BTreeMap<SaleId, Terms>,
+    created: BTreeMap<SaleId, Terms>,
 }
 
 /// The sales that this process sells.
@@ -43,7 +43,8 @@ pub struct Engine {
     /// Sales are created and opened one at a time, and no longer once the engine drains.
     confirmers: tokio::sync::Mutex<Confirmers>,
     confirm_within: Duration,
-    damaged: Mutex<BTreeMap<SaleId, StoreError>>,
+    /// Sales of the store that could not be opened, and why.
+    not_opened: Mutex<BTreeMap<SaleId, StoreError>>,
     /// Members who may not buy.
     blocked: Arc<Blocked>,
     /// Members are blocked and unblocked one at a time, so that the last change on disk is also the
@@ -53,92 +54,6 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens every sale of the store and begins to confirm. When an order has waited longer than
-    /// `confirm_within`, new clicks are told `busy`. Needs a tokio runtime.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read or a sale cannot be opened.
-    pub async fn start(
-        store: Store,
-        clock: Clock,
-        confirm_within: Duration,
-    ) -> Result<Self, StoreError> {
-        let engine = Self {
-            store,
-            clock,
-            roster: Arc::new(Roster::new()),
-            sales: ArcSwap::default(),
-            confirmers: tokio::sync::Mutex::default(),
-            confirm_within,
-            damaged: Mutex::default(),
-            blocked: Arc::default(),
-            blocking: tokio::sync::Mutex::default(),
-            stop: watch::Sender::new(false),
-        };
-        engine.read_blocked().await?;
-        for sale in engine.store.reading.sales().await? {
-            match engine.open(&sale, &mut *engine.confirmers.lock().await).await {
-                // The other sales can still be sold.
-                Err(error @ StoreError::Damaged(_)) => {
-                    tracing::error!(%sale, %error, "this sale is not opened");
-                    engine.damaged.lock().insert(sale, error);
-                }
-                opened => drop(opened?),
-            }
-        }
-        Ok(engine)
-    }
-
-    /// Makes a sale and opens it.
-    ///
-    /// # Errors
-    /// [`StoreError::SaleExists`], or the error that kept the store from writing the sale down.
-    pub async fn create(&self, terms: &Terms) -> Result<Arc<OpenSale>, StoreError> {
-        let mut confirmers = self.confirmers.lock().await;
-        // The engine looks among its own sales first: a store that has lost this sale must not
-        // create it again.
-        if self.sale(terms.id.as_str()).is_some() {
-            return Err(StoreError::SaleExists);
-        }
-        match self.store.opening.create(terms).await {
-            // A former call wrote the sale down and could not open it.
-            Err(StoreError::SaleExists) if confirmers.unopened.get(&terms.id) == Some(terms) => {}
-            created => created?,
-        }
-        crash_point("created");
-        confirmers.unopened.insert(terms.id.clone(), terms.clone());
-        let open = self.open(&terms.id, &mut confirmers).await?;
-        confirmers.unopened.remove(&terms.id);
-        Ok(open)
-    }
-
-    async fn open(
-        &self,
-        id: &SaleId,
-        confirmers: &mut Confirmers,
-    ) -> Result<Arc<OpenSale>, StoreError> {
-        if *self.stop.borrow() {
-            return Err(StoreError::Refused("this process is stopping".into()));
-        }
-        let opened = self.store.opening.open(id).await?;
-        let open = Arc::new(OpenSale::resume(
-            opened,
-            &self.roster,
-            Arc::clone(&self.blocked),
-            self.stop.subscribe(),
-        )?);
-        let (roster, clock) = (Arc::clone(&self.roster), self.clock.clone());
-        let patience = self.confirm_within;
-        let confirmer = Confirmer::new(Arc::clone(&open), roster, &self.store, clock, patience);
-        confirmers.running.spawn(confirmer.run());
-        self.sales.rcu(|sales| {
-            let mut sales = BTreeMap::clone(sales);
-            sales.insert(id.clone(), Arc::clone(&open));
-            sales
-        });
-        Ok(open)
-    }
-
     /// The open sale with this id.
     #[must_use]
     pub fn sale(&self, id: &str) -> Option<Arc<OpenSale>> {
@@ -153,8 +68,8 @@ impl Engine {
 
     /// Sales of the store that could not be opened, and why.
     #[must_use]
-    pub fn damaged(&self) -> BTreeMap<SaleId, StoreError> {
-        self.damaged.lock().clone()
+    pub fn not_opened(&self) -> BTreeMap<SaleId, StoreError> {
+        self.not_opened.lock().clone()
     }
 
     /// Which member has which seat.

@@ -12,6 +12,7 @@ mod edges;
 mod failing_disk;
 mod feed;
 mod lost_history;
+mod opening;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]

@@ -24,7 +24,7 @@ pub(crate) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, St
             reasons.push_str(&format!("{}: {}\n", open.sale.terms().id, for_everyone(&trouble)));
         }
     }
-    for (sale, error) in engine.damaged() {
+    for (sale, error) in engine.not_opened() {
         reasons.push_str(&format!("{sale}: {}\n", for_everyone(&error)));
     }
     let answer = match reasons.as_str() {
@@ -34,20 +34,24 @@ pub(crate) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, St
     std::future::ready(answer).await
 }
 
-/// Returns the part of the trouble that any client may read. The full text may name members and
-/// machines; it stands in the operator's report only.
+/// Returns the part of the trouble that any client may read, and what an operator does about it. The
+/// full text may name members and machines; it stands in the operator's report only.
 fn for_everyone(trouble: &StoreError) -> &'static str {
     match trouble {
         StoreError::Fenced => "another process sells this sale",
-        StoreError::HistoryLost(_) => "the store has lost part of its history; see the report",
-        StoreError::Damaged(_) => "the store is damaged; see the report",
-        StoreError::Unusable(_) => "the sale's confirmer failed; restart this process",
-        StoreError::Refused(_)
-        | StoreError::Unknown(_)
-        | StoreError::SaleExists
-        | StoreError::UnknownSale
+        StoreError::HistoryLost(_) => {
+            "the store has lost part of its history; restore it, then resume the sale"
+        }
+        StoreError::Damaged(_) => {
+            "what is stored of this sale is damaged; restore the store from a backup"
+        }
+        StoreError::Unusable(_) => "the store or this process cannot go on; restart this process",
+        StoreError::Refused(_) => "the store takes no orders now; they wait",
+        StoreError::Unknown(_) => "the store does not answer; orders wait for it",
+        StoreError::UnknownSale => "the store does not have this sale; restore it",
+        StoreError::SaleExists
         | StoreError::TooMuchStock(_)
         | StoreError::TooLittleStock(_)
-        | StoreError::TopUpConflict(_) => "orders wait for the store; see the report",
+        | StoreError::TopUpConflict(_) => "the store has other units than this process",
     }
 }

@@ -39,7 +39,7 @@ pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyho
     let before = std::fs::read_to_string(made).unwrap_or_default();
     for terms in sales {
         let id = &terms.id;
-        if engine.sale(id.as_str()).is_some() || engine.damaged().contains_key(id) {
+        if engine.sale(id.as_str()).is_some() || engine.not_opened().contains_key(id) {
             tracing::info!(sale = %id, "sale goes on");
             continue;
         }

@@ -20,11 +20,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 /// How long reserved orders may take to be confirmed once clicks have stopped.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
 /// Members and addresses that have not asked for a while are forgotten this often.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// Sales that could not be opened are tried again this often.
+const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
 /// Most bytes that the system keeps for a client that does not read. By default it would keep
 /// megabytes.
 const UNREAD_BYTES_MAX: u32 = 64 << 10;
@@ -76,7 +79,10 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         rates: Arc::default(),
     };
     let serving = [members, operators].map(|l| tokio::spawn(l.serve(stop.subscribe())));
+    let engine = Arc::<Engine>::from_ref(&app);
+    let opening = tokio::spawn(open_again(Arc::clone(&engine)));
     until(told_to_stop, &rates).await;
+    opening.abort();
 
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
     stop.send_replace(true);
@@ -84,7 +90,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         listener.await?;
     }
     engine::fault::crash_point("draining");
-    drain(&Arc::<Engine>::from_ref(&app)).await
+    drain(&engine).await
 }
 
 /// Waits for the signal. Meanwhile forgets members and addresses that do not ask any more.
@@ -96,6 +102,15 @@ async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
             () = &mut told_to_stop => return,
             _ = tidying.tick() => rates.forget_the_calm(),
         }
+    }
+}
+
+async fn open_again(engine: Arc<Engine>) {
+    let mut again = tokio::time::interval(OPEN_AGAIN_EVERY);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        again.tick().await;
+        engine.open_again().await;
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Stor
 /// Opens the store that the options name, which must be there, for reading alone.
 ///
 /// # Errors
-/// As for [`store`], and when nothing was stored.
+/// One sentence that says why nothing can be read, and what to do.
 pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Reading>> {
     let Some(options) = redis.options()? else {
         let store = ReadOnlyRedbStore::open(&data.join("store.redb"));

@@ -196,7 +196,7 @@ fn what_it_cannot_start_with_is_said_in_one_line() {
             "choose another address",
         ),
         (vec!["--data".into(), path(other.path()), "--listen".into(), "nowhere".into()], "invalid"),
-        (vec!["--data".into(), path(damaged.path())], "cannot open the store"),
+        (vec!["--data".into(), path(damaged.path())], "is not a store of Flashlane"),
     ];
     for (args, said) in cases {
         let mut command = flashlane();

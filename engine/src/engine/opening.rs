@@ -1,0 +1,134 @@
+//! Opening: takes sales of the store over, side by side. One that cannot be opened keeps no other
+//! from being sold, and is tried again.
+
+use super::{Confirmers, Engine};
+use crate::clock::Clock;
+use crate::confirm::Confirmer;
+use crate::fault::crash_point;
+use crate::open::sale::OpenSale;
+use crate::roster::Roster;
+use crate::rules::terms::{SaleId, Terms};
+use crate::store::{Store, StoreError};
+use arc_swap::ArcSwap;
+use futures_util::stream::{self, StreamExt};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Sales that are opened at once.
+const SIDE_BY_SIDE: usize = 16;
+
+impl Engine {
+    /// Opens every sale of the store and begins to confirm. When an order has waited longer than
+    /// `confirm_within`, new clicks are told `busy`. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store does not say which sales there are. A sale that cannot be
+    /// opened is listed by [`Engine::not_opened`].
+    pub async fn start(
+        store: Store,
+        clock: Clock,
+        confirm_within: Duration,
+    ) -> Result<Self, StoreError> {
+        let engine = Self {
+            store,
+            clock,
+            roster: Arc::new(Roster::new()),
+            sales: ArcSwap::default(),
+            confirmers: tokio::sync::Mutex::default(),
+            confirm_within,
+            not_opened: Mutex::default(),
+            blocked: Arc::default(),
+            blocking: tokio::sync::Mutex::default(),
+            stop: watch::Sender::new(false),
+        };
+        engine.read_blocked().await?;
+        let sales = engine.store.reading.sales().await?;
+        engine.open_all(sales, &mut *engine.confirmers.lock().await).await;
+        Ok(engine)
+    }
+
+    /// Tries those sales again that could not be opened.
+    pub async fn open_again(&self) {
+        let mut confirmers = self.confirmers.lock().await;
+        let sales: Vec<_> = self.not_opened.lock().keys().cloned().collect();
+        if !*self.stop.borrow() {
+            self.open_all(sales, &mut confirmers).await;
+        }
+    }
+
+    /// Makes a sale and opens it.
+    ///
+    /// # Errors
+    /// [`StoreError::SaleExists`], or the error that kept the store from writing the sale down.
+    pub async fn create(&self, terms: &Terms) -> Result<Arc<OpenSale>, StoreError> {
+        let mut confirmers = self.confirmers.lock().await;
+        // The engine looks among its own sales first: a store that has lost this sale must not
+        // create it again.
+        if self.sale(terms.id.as_str()).is_some() {
+            return Err(StoreError::SaleExists);
+        }
+        match self.store.opening.create(terms).await {
+            // A former call wrote the sale down and could not open it.
+            Err(StoreError::SaleExists) if confirmers.created.get(&terms.id) == Some(terms) => {}
+            created => created?,
+        }
+        crash_point("created");
+        confirmers.created.insert(terms.id.clone(), terms.clone());
+        let open = self.take_over(&terms.id).await?;
+        confirmers.created.remove(&terms.id);
+        self.begin(std::slice::from_ref(&open), &mut confirmers);
+        Ok(open)
+    }
+
+    async fn open_all(&self, sales: Vec<SaleId>, confirmers: &mut Confirmers) {
+        let opening = stream::iter(sales).map(async |id| (self.take_over(&id).await, id));
+        let outcomes: Vec<_> = opening.buffer_unordered(SIDE_BY_SIDE).collect().await;
+        let mut opened = Vec::new();
+        for (outcome, sale) in outcomes {
+            let mut not_opened = self.not_opened.lock();
+            match outcome {
+                Ok(open) => {
+                    if not_opened.remove(&sale).is_some() {
+                        tracing::info!(%sale, "this sale is opened after all");
+                    }
+                    opened.push(open);
+                }
+                Err(error) => {
+                    if not_opened.insert(sale.clone(), error.clone()).as_ref() != Some(&error) {
+                        tracing::error!(%sale, %error, "this sale is not opened; it is tried again");
+                    }
+                }
+            }
+        }
+        self.begin(&opened, confirmers);
+    }
+
+    /// Takes a sale over from the process that sold it before.
+    async fn take_over(&self, id: &SaleId) -> Result<Arc<OpenSale>, StoreError> {
+        if *self.stop.borrow() {
+            return Err(StoreError::Refused("this process is stopping".into()));
+        }
+        let opened = self.store.opening.open(id).await?;
+        let (blocked, stopping) = (Arc::clone(&self.blocked), self.stop.subscribe());
+        Ok(Arc::new(OpenSale::resume(opened, &self.roster, blocked, stopping)?))
+    }
+
+    /// Begins to confirm sales that were taken over, and shows them to callers.
+    fn begin(&self, opened: &[Arc<OpenSale>], confirmers: &mut Confirmers) {
+        for open in opened {
+            let (roster, clock) = (Arc::clone(&self.roster), self.clock.clone());
+            let (open, patience) = (Arc::clone(open), self.confirm_within);
+            let confirmer = Confirmer::new(open, roster, &self.store, clock, patience);
+            confirmers.running.spawn(confirmer.run());
+        }
+        self.sales.rcu(|sales| {
+            let mut sales = BTreeMap::clone(sales);
+            sales
+                .extend(opened.iter().map(|open| (open.sale.terms().id.clone(), Arc::clone(open))));
+            sales
+        });
+    }
+}
