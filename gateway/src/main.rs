@@ -16,9 +16,11 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLASHLANE_COMMIT"), ")");
+
 /// A flash-sale engine for live commerce
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "flashlane", version = VERSION)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -58,7 +58,7 @@ fn a_refusal_allocates_nothing() {
     assert_refused(&fresh, NOW, units(0), |r| matches!(r, Refusal::BadUnits { .. }));
     assert_refused(&fresh, NOW, units(3), |r| matches!(r, Refusal::BadUnits { .. }));
     assert_refused(&fresh, Millis(0), units(1), |r| matches!(r, Refusal::NotOpen { .. }));
-    assert_refused(&fresh, Millis::MAX, units(1), |r| matches!(r, Refusal::Closed));
     fresh.stock().set_paused(true);
     assert_refused(&fresh, NOW, units(1), |r| matches!(r, Refusal::Paused));
+    assert_refused(&fresh, Millis::MAX, units(1), |r| matches!(r, Refusal::Closed));
 }

@@ -66,7 +66,7 @@ impl fmt::Display for SaleId {
     }
 }
 
-/// An amount of money, in the hundredth part of the currency's unit.
+/// An amount of money, in the currency's minor unit: the hundredth part for CNY, a whole yen for JPY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cents(pub u64);
 
@@ -167,6 +167,25 @@ impl Terms {
             }
         }
         faults
+    }
+
+    /// The fields, as the API names them, in which these terms differ from others.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let Self { id, title, price, currency, stock, windows, limits, pay_within_s } = self;
+        [
+            ("id", *id == other.id),
+            ("title", *title == other.title),
+            ("price_cents", *price == other.price),
+            ("currency", *currency == other.currency),
+            ("stock", *stock == other.stock),
+            ("windows or closes_at", *windows == other.windows),
+            ("limits", *limits == other.limits),
+            ("pay_within_s", *pay_within_s == other.pay_within_s),
+        ]
+        .into_iter()
+        .filter_map(|(field, is_same)| (!is_same).then_some(field))
+        .collect()
     }
 
     /// Most units that one click of this tier may ask for. A tier that is not admitted has no limit

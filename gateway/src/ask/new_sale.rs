@@ -34,7 +34,11 @@ pub(crate) struct NewSale {
     /// 1 to 40 of `a-z 0-9 -`.
     id: String,
     title: String,
+    /// In the currency's minor unit: cents, fen; yen for JPY. 0 only with `free`.
     price_cents: u64,
+    /// The units cost nothing.
+    #[serde(default)]
+    free: bool,
     /// ISO 4217.
     currency: String,
     /// 1 to 10,000,000.
@@ -84,6 +88,13 @@ impl NewSale {
             if !follows {
                 note(fault.field(), fault.to_string());
             }
+        }
+        if self.free != (self.price_cents == 0) {
+            let why = match self.free {
+                true => "a free sale has the price 0",
+                false => "0 is a price only together with `free = true`",
+            };
+            errors.push(FieldError { field: "price_cents".into(), reason: why.into() });
         }
         if errors.is_empty() { Ok(terms) } else { Err(errors) }
     }

@@ -25,9 +25,17 @@ pub struct RateArgs {
     /// Connections that one address may have at once. 0: any number
     #[arg(long, env = "FLASHLANE_ADDRESS_CONNECTIONS", default_value_t = 0, value_name = "NUMBER")]
     pub address_connections: usize,
-    /// Networks of trusted proxies, as 10.0.0.0/8; `X-Forwarded-For` is believed only from these
-    #[arg(long, env = "FLASHLANE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
+    /// Trusted proxies, as 10.0.0.1 or 10.0.0.0/8, with commas between; `X-Forwarded-For` is believed only from these
+    #[arg(long, env = "FLASHLANE_TRUSTED_PROXIES", value_delimiter = ',', value_parser = trusted, value_name = "NETWORKS")]
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Reads a network, or one address.
+fn trusted(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from).ok();
+    let network = text.parse().ok().or_else(one);
+    network
+        .ok_or_else(|| format!("`{text}` is no address or network; write 10.0.0.1 or 10.0.0.0/8"))
 }
 
 /// A call or a request too many.

@@ -9,7 +9,8 @@ use engine::rules::key::IdempotencyKey;
 use engine::rules::time::Millis;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Bytes;
-use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -56,6 +57,9 @@ pub(crate) async fn bytes(body: Body) -> Result<Bytes, ApiError> {
 
 /// Reads a JSON body as [`json`] does, once its bytes have arrived.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(ApiError::BadRequest("the body is empty".into()));
+    }
     // serde would take an array for a struct, field by field.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::BadRequest("the body is an array; an object is needed".into()));
@@ -120,13 +124,34 @@ pub(crate) struct Instant(pub(crate) Millis);
 
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = deserializer.deserialize_any(Written)?;
         let at: jiff::Timestamp = text
             .parse()
             .map_err(|_| D::Error::custom(format!("`{text}` is no instant in RFC 3339")))?;
         let at_ms = u64::try_from(at.as_millisecond());
         let at_ms = at_ms.map_err(|_| D::Error::custom("an instant before 1970"))?;
         Ok(Self(Millis(at_ms)))
+    }
+}
+
+/// An instant as it is written: as text, or in a file as one of TOML's own dates.
+struct Written;
+
+impl<'de> Visitor<'de> for Written {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an instant in RFC 3339")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<String, A::Error> {
+        let date = toml::value::Datetime::deserialize(MapAccessDeserializer::new(map));
+        let date = date.map_err(|_| A::Error::invalid_type(Unexpected::Map, &self))?;
+        Ok(date.to_string())
     }
 }
 

@@ -87,7 +87,11 @@ impl Verifier {
     fn verify(&self, token: &str) -> Result<Claims, ApiError> {
         match jsonwebtoken::decode(token, &self.key, &self.validation) {
             Ok(token) => Ok(token.claims),
-            Err(error) => Err(ApiError::Unauthenticated(reason(error.kind()))),
+            Err(error) => {
+                let reason = reason(error.kind());
+                tracing::debug!(reason, "a token is refused");
+                Err(ApiError::Unauthenticated(reason))
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Token: the algorithms by which members' tokens are signed, and making one to try things with.
 
+use clap::ValueEnum;
 use engine::clock::Clock;
 use jsonwebtoken::{DecodingKey, EncodingKey, Header};
 use membership::{MemberId, Tier};
 use serde::Serialize;
+use std::fmt;
 use std::time::Duration;
 
 /// The one algorithm by which tokens are signed; a token that names another one is refused.
@@ -29,9 +31,21 @@ pub enum BadKey {
     /// The key is too short to be secret.
     #[error("the key has {0} bytes; HS256 needs 32 or more")]
     TooShort(usize),
+    /// The file has the other half of the key.
+    #[error(
+        "this is a private key, and `serve` reads the public one; `openssl pkey -in FILE -pubout` prints it"
+    )]
+    Private,
     /// The file is not the PEM that the algorithm needs.
     #[error("the file holds no key for this algorithm in PEM ({0})")]
     NotPem(#[from] jsonwebtoken::errors::Error),
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("each algorithm is an option");
+        f.write_str(value.get_name())
+    }
 }
 
 impl Algorithm {
@@ -45,6 +59,9 @@ impl Algorithm {
     }
 
     pub(crate) fn decoding_key(self, file: &[u8]) -> Result<DecodingKey, BadKey> {
+        if self != Self::Hs256 && String::from_utf8_lossy(file).contains("PRIVATE KEY-----") {
+            return Err(BadKey::Private);
+        }
         Ok(match self {
             Self::Hs256 => DecodingKey::from_secret(secret(file)?),
             Self::EdDsa => DecodingKey::from_ed_pem(file)?,

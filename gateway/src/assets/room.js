@@ -68,11 +68,18 @@ function showOrders() {
   at("orders").replaceChildren(...items);
 }
 
+// The currency's own minor digits: 5000 is 50.00 CNY and 5000 JPY.
+function price(minor, currency) {
+  const format = new Intl.NumberFormat("en", { style: "currency", currency });
+  const digits = format.resolvedOptions().maximumFractionDigits;
+  return `${(minor / 10 ** digits).toFixed(digits)} ${currency}`;
+}
+
 async function load() {
   facts = await call("GET", path);
   document.title = facts.title;
   put("title", facts.title);
-  put("price", `${(facts.price_cents / 100).toFixed(2)} ${facts.currency}`);
+  put("price", price(facts.price_cents, facts.currency));
   showSale(facts);
   const you = facts.you;
   at("act").hidden = !you;

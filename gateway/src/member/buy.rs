@@ -7,7 +7,7 @@ use crate::answer::problems::{
 };
 use crate::answer::view::OrderView;
 use crate::ask::request::{self, AnyUnits, Named};
-use crate::ask::session::Sessions;
+use crate::ask::session::{Session, Sessions};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -62,7 +62,9 @@ pub(crate) async fn buy(
     let session = sessions.of(&parts)?;
 
     let wish = Wish { units: Units(body.units.0), key };
-    let (open, Accepted { number, .. }) = clicks.judge(&session, &id, wish)?;
+    let judged = clicks.judge(&session, &id, wish);
+    told(&session, &id, wish, judged.as_ref().err());
+    let (open, Accepted { number, .. }) = judged?;
     let order = match wait_s {
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
         None => open.sale.board().read(number),
@@ -75,6 +77,12 @@ pub(crate) async fn buy(
     };
     crash_point("answering");
     Ok(answer(&view, wait_s))
+}
+
+/// Shows a click and its answer to who looks for them: costs one comparison to who does not.
+fn told(session: &Session, sale: &str, wish: Wish, why: Option<&NotAccepted>) {
+    let (member, tier, units) = (&session.member, session.tier.as_str(), wish.units.0);
+    tracing::debug!(sale, %member, tier, units, refused = ?why, "click");
 }
 
 /// Returns the order that the idempotency key stands for. A former process confirmed that order, so

@@ -1,7 +1,7 @@
 //! What operators do with sales: make, switch, top up, look at them.
 
 use super::to_the_end::to_the_end;
-use crate::answer::error::ApiError;
+use crate::answer::error::{ApiError, FieldError};
 use crate::answer::problems::{
     BadRequest, HistoryLost, NotAdded, NotMade, PerhapsDone, UnknownSale,
 };
@@ -30,6 +30,10 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let new: NewSale = request::json(request.into_body()).await?;
     let terms = new.terms().map_err(ApiError::BadTerms)?;
+    if terms.windows.is_over(engine.now()) {
+        let (field, reason) = ("closes_at".into(), "this instant is over already".into());
+        return Err(ApiError::BadTerms(vec![FieldError { field, reason }]));
+    }
     let (id, stock) = (terms.id.clone(), terms.stock.0);
     let making = Arc::clone(&engine);
     let open = to_the_end(async move { making.create(&terms).await }).await?;

@@ -4,7 +4,7 @@ use crate::ask::rates::RateArgs;
 use crate::ask::token::Algorithm;
 use anyhow::Context;
 use engine::store::RedisOptions;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeOptions {
     /// Where members connect; port 0 takes a free one
-    #[arg(long, env = "FLASHLANE_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "FLASHLANE_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
     /// Where operators connect; port 0 takes a free one
-    #[arg(long, env = "FLASHLANE_OPERATOR_LISTEN", default_value = "127.0.0.1:8081")]
+    #[arg(long, env = "FLASHLANE_OPERATOR_LISTEN", default_value = "127.0.0.1:8081", value_parser = address)]
     pub operator_listen: SocketAddr,
     /// Folder of the embedded store and of keys that are made here
     #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
@@ -107,6 +107,22 @@ impl RedisArgs {
             ..RedisOptions::new(url)
         }))
     }
+}
+
+/// Reads an address to listen on: an IP address or a host's name, and a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if port.parse::<u16>().is_ok() {
+        return Err(format!(
+            "write 127.0.0.1:{port} to serve this machine alone, or 0.0.0.0:{port} to serve all"
+        ));
+    }
+    let found = text.to_socket_addrs().map_err(|error| {
+        format!("`{text}` is no address ({error}); write one as 127.0.0.1:8080 or localhost:8080")
+    })?;
+    let found: Vec<SocketAddr> = found.collect();
+    let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    address.copied().ok_or_else(|| format!("`{text}` has no address"))
 }
 
 /// Reads a duration: a number from 1 and one of s, m, h, d.

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use engine::Engine;
 use engine::rules::terms::Terms;
 use serde::Deserialize;
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -29,7 +30,12 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Terms>> {
             anyhow::anyhow!("a sale in {shown} cannot be made: {}", errors.join("; "))
         })
     };
-    file.sale.into_iter().map(terms).collect()
+    let sales: Vec<Terms> = file.sale.into_iter().map(terms).collect::<Result<_, _>>()?;
+    let mut ids = HashSet::new();
+    if let Some(twice) = sales.iter().find(|terms| !ids.insert(&terms.id)) {
+        bail!("sale {} stands twice in {shown}; take one of the two out", twice.id);
+    }
+    Ok(sales)
 }
 
 /// Makes the sales that are not there yet; sales that are there go on as they are. The file `made`
@@ -39,8 +45,15 @@ pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyho
     let before = std::fs::read_to_string(made).unwrap_or_default();
     for terms in sales {
         let id = &terms.id;
-        if engine.sale(id.as_str()).is_some() || engine.not_opened().contains_key(id) {
-            tracing::info!(sale = %id, "sale goes on");
+        if let Some(open) = engine.sale(id.as_str()) {
+            goes_on(open.sale.terms(), terms);
+            continue;
+        }
+        if engine.not_opened().contains_key(id) {
+            continue;
+        }
+        if terms.windows.is_over(engine.now()) {
+            tracing::warn!(sale = %id, "not made: its closes_at is over already; take it out of the file");
             continue;
         }
         if before.lines().any(|line| line == id.as_str()) {
@@ -56,4 +69,17 @@ pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyho
         tracing::info!(sale = %id, "sale made");
     }
     Ok(())
+}
+
+fn goes_on(sold: &Terms, described: &Terms) {
+    let (sale, differs) = (&sold.id, sold.differences(described).join(", "));
+    if differs.is_empty() {
+        tracing::info!(%sale, "sale goes on");
+    } else {
+        tracing::warn!(
+            %sale,
+            "sale goes on as it was made; the file says something else of its {differs}, and that is \
+             not taken over"
+        );
+    }
 }

@@ -62,7 +62,7 @@ fn token_file(options: &ServeOptions) -> anyhow::Result<PathBuf> {
             Ok(path)
         }
         (None, other) => {
-            bail!("--token-alg {other:?} needs --token-key FILE with the public key in PEM")
+            bail!("--token-alg {other} needs --token-key FILE with the public key in PEM")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{PATIENCE, read, selling, send};
 use membership::Tier;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -10,7 +10,7 @@ use std::net::TcpStream;
 fn a_body_that_is_no_click_names_what_is_wrong() {
     let (_data, server) = selling(10);
     let bad = [
-        ("", "EOF"),
+        ("", "the body is empty"),
         ("{", "EOF"),
         ("[1]", "array"),
         ("null", "null"),
@@ -158,7 +158,7 @@ fn an_idempotency_key_that_is_none_is_refused() {
 fn a_sale_that_cannot_be_made_names_every_field() {
     let (_data, server) = selling(10);
     let good = crate::support::drop_of(5);
-    let make = |change: fn(&mut serde_json::Value)| {
+    let make = |change: fn(&mut Value)| {
         let mut sale = good.clone();
         sale["id"] = json!("other");
         change(&mut sale);
@@ -184,8 +184,12 @@ fn a_sale_that_cannot_be_made_names_every_field() {
     );
     assert_eq!(fields(&make(|sale| sale["title"] = json!(""))), ["title"]);
     assert_eq!(fields(&make(|sale| sale["pay_within_s"] = json!(0))), ["pay_within_s"]);
+    assert_eq!(fields(&make(|sale| sale["price_cents"] = json!(0))), ["price_cents"]);
+    assert_eq!(fields(&make(|sale| sale["free"] = json!(true))), ["price_cents"]);
+    let over = |sale: &mut Value| sale["closes_at"] = json!("2021-01-01T00:00:00Z");
+    assert_eq!(fields(&make(over)), ["closes_at"]);
     for change in [
-        (|sale| sale["stock"] = json!("many")) as fn(&mut serde_json::Value),
+        (|sale| sale["stock"] = json!("many")) as fn(&mut Value),
         |sale| sale["windows"]["bronze"] = json!("2020-01-01T00:00:00Z"),
         |sale| sale["windows"]["gold"] = json!("tomorrow"),
         |sale| sale["closes_at"] = json!("1969-12-31T23:59:59Z"),

@@ -5,6 +5,7 @@ use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 #[test]
 fn it_is_alive_and_ready() {
@@ -153,64 +154,84 @@ fn sales_of_a_file_are_made_once_and_go_on() {
     assert_eq!(server.settled()["left"], 4);
 }
 
+/// Its instants are dates of TOML.
+const FREE_SALE: &str = r#"
+    [[sale]]
+    id = "gift"
+    title = "A sticker"
+    price_cents = 0
+    free = true
+    currency = "JPY"
+    stock = 3
+    windows = { gold = 2020-01-01T00:00:00Z }
+    limits = { gold = 1 }
+    closes_at = 2999-01-01 08:00:00+08:00
+    pay_within_s = 900
+"#;
+
+/// What a server says on standard error while it makes the sales of a file, and then stops.
+fn said_of(data: &Path, file: &str) -> String {
+    let sales = data.join("sales.toml");
+    std::fs::write(&sales, file).unwrap();
+    let log = data.join("log");
+    let mut server = Server::start_logged(data, &["--sales", sales.to_str().unwrap()], &log);
+    server.terminate();
+    assert!(server.ended().success());
+    std::fs::read_to_string(log).unwrap()
+}
+
+#[test]
+fn a_file_of_sales_is_followed_or_it_is_said_where_it_is_not() {
+    let data = tempfile::tempdir().unwrap();
+    let said = said_of(data.path(), FREE_SALE);
+    assert!(said.contains("sale made") && said.contains("gift"), "{said}");
+    let said = said_of(data.path(), FREE_SALE);
+    assert!(said.contains("sale goes on") && !said.contains("WARN"), "{said}");
+    let other = FREE_SALE.replace("stock = 3", "stock = 4").replace("sticker", "pin");
+    let said = said_of(data.path(), &other);
+    assert!(said.contains("something else of its title, stock"), "{said}");
+    let over = FREE_SALE.replace("gift", "late").replace("2999-01-01 08", "2021-01-01 08");
+    let said = said_of(data.path(), &over);
+    assert!(said.contains("its closes_at is over already") && said.contains("late"), "{said}");
+}
+
 #[test]
 fn what_it_cannot_start_with_is_said_in_one_line() {
-    let (data, _server) = selling(1);
-    let other = tempfile::tempdir().unwrap();
-    let short = other.path().join("short.key");
-    std::fs::write(&short, "secret").unwrap();
-    let sales = other.path().join("sales.toml");
-    std::fs::write(&sales, "[[sale]]\nid = 1").unwrap();
-    let damaged = tempfile::tempdir().unwrap();
-    std::fs::write(
-        damaged.path().join("store.redb"),
-        "this is no store, whatever it is".repeat(200),
-    )
-    .unwrap();
-    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let cases = [
-        (vec!["--data".into(), path(data.path())], "another process uses the data folder"),
-        (vec!["--data".into(), "/proc/none".into()], "cannot make the data folder"),
-        (
-            vec!["--data".into(), path(other.path()), "--token-key".into(), path(&short)],
-            "32 or more",
-        ),
-        (
-            vec!["--data".into(), path(other.path()), "--operator-key".into(), path(&short)],
-            "use a longer one",
-        ),
-        (
-            vec!["--data".into(), path(other.path()), "--token-key".into(), "none.key".into()],
-            "cannot read the key file",
-        ),
-        (
-            vec!["--data".into(), path(other.path()), "--token-alg".into(), "EdDSA".into()],
-            "public key in PEM",
-        ),
-        (
-            vec!["--data".into(), path(other.path()), "--sales".into(), path(&sales)],
-            "does not describe sales",
-        ),
-        (
-            vec!["--data".into(), path(other.path()), "--listen".into(), "192.0.2.1:1".into()],
-            "choose another address",
-        ),
-        (vec!["--data".into(), path(other.path()), "--listen".into(), "nowhere".into()], "invalid"),
-        (vec!["--data".into(), path(damaged.path())], "is not a store of Flashlane"),
+    let (used, _server) = selling(1);
+    let (folder, foreign) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (used, folder, foreign) = (used.path(), folder.path(), foreign.path());
+    std::fs::write(folder.join("short.key"), "secret").unwrap();
+    std::fs::write(folder.join("sales.toml"), "[[sale]]\nid = 1").unwrap();
+    std::fs::write(folder.join("twice.toml"), format!("{FREE_SALE}{FREE_SALE}")).unwrap();
+    let private = "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n";
+    std::fs::write(folder.join("private.pem"), private).unwrap();
+    std::fs::write(foreign.join("store.redb"), "this is no store".repeat(400)).unwrap();
+    let cases: [(&Path, &str, &str); 16] = [
+        (used, "", "another process uses the data folder"),
+        (Path::new("/proc/none"), "", "cannot make the data folder"),
+        (foreign, "", "is not a store of Flashlane"),
+        (folder, "--token-key DIR/short.key", "32 or more"),
+        (folder, "--operator-key DIR/short.key", "use a longer one"),
+        (folder, "--token-key none.key", "cannot read the key file"),
+        (folder, "--token-alg EdDSA", "--token-alg EdDSA needs --token-key FILE with the public"),
+        (folder, "--token-alg ES256 --token-key DIR/private.pem", "this is a private key"),
+        (folder, "--sales DIR/sales.toml", "does not describe sales"),
+        (folder, "--sales DIR/twice.toml", "stands twice in"),
+        (folder, "--listen 192.0.2.1:1", "choose another address"),
+        (folder, "--listen nowhere", "is no address"),
+        (folder, "--listen :8080", "0.0.0.0:8080"),
+        (folder, "--listen 8080", "127.0.0.1:8080"),
+        (folder, "--trusted-proxies x", "is no address or network"),
+        (folder, "--confirm-within 5", "is no duration"),
     ];
-    for (args, said) in cases {
+    for (data, args, said) in cases {
+        let args = args.replace("DIR", folder.to_str().unwrap());
         let mut command = flashlane();
-        command.args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0"]);
-        // The same flag twice would be refused, so the tested arguments take the place of the usual
-        // ones.
-        let mut command = if args.iter().any(|arg| arg == "--listen") {
-            let mut command = flashlane();
-            command.args(["serve", "--operator-listen", "127.0.0.1:0"]);
-            command
-        } else {
-            command
-        };
-        let output = command.args(&args).output().unwrap();
+        command.args(["serve", "--operator-listen", "127.0.0.1:0", "--data"]).arg(data);
+        if !args.contains("--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let output = command.args(args.split_whitespace()).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && text.contains(said), "{args:?}: {text}");
     }
@@ -219,7 +240,7 @@ fn what_it_cannot_start_with_is_said_in_one_line() {
 #[test]
 fn verify_says_what_it_needs() {
     let (data, server) = selling(1);
-    let verify = |folder: &std::path::Path| {
+    let verify = |folder: &Path| {
         let output = flashlane().arg("verify").arg("--data").arg(folder).output().unwrap();
         (output.status.success(), String::from_utf8(output.stderr).unwrap())
     };
@@ -235,4 +256,59 @@ fn verify_says_what_it_needs() {
     });
     drop(server);
     assert!(verify(data.path()).0);
+}
+
+#[test]
+fn debug_shows_clicks_and_refused_tokens_without_secrets() {
+    let data = tempfile::tempdir().unwrap();
+    let log = data.path().join("log");
+    let server = Server::start_logged(data.path(), &[], &log);
+    server.make(&drop_of(1));
+    assert_eq!(server.click("ann", 1, "").status, 202);
+    assert_eq!(server.click("bob", 1, "").status, 409);
+    let headers = "authorization: Bearer canary-token\r\n";
+    let refused = send(server.public, "GET", "/v1/orders", headers, b"");
+    assert_eq!(refused.status, 401);
+    let said = std::fs::read_to_string(log).unwrap();
+    for expected in ["click", "ann", "SoldOut", "a token is refused"] {
+        assert!(said.contains(expected), "{expected} is not in {said}");
+    }
+    let key = String::from_utf8_lossy(server.token_key()).into_owned();
+    for secret in ["canary-token", &key, server.payment_key()] {
+        assert!(!said.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn the_version_names_the_program_and_the_commit() {
+    let output = flashlane().arg("--version").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let commit = said.trim().strip_prefix(concat!("flashlane ", env!("CARGO_PKG_VERSION"), " ("));
+    let commit = commit.and_then(|rest| rest.strip_suffix(')')).unwrap_or_else(|| panic!("{said}"));
+    assert!(commit == "commit unknown" || commit.bytes().all(|b| b.is_ascii_hexdigit()), "{said}");
+}
+
+#[test]
+fn it_listens_where_a_name_leads() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = flashlane();
+    command.args([
+        "serve",
+        "--listen",
+        "localhost:0",
+        "--operator-listen",
+        "localhost:0",
+        "--data",
+    ]);
+    let child = command.arg(data.path()).args(["--trusted-proxies", "10.0.0.1,10.1.0.0/16"]);
+    let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(line.starts_with("public http://127.0.0.1:"), "{line}");
 }

@@ -36,11 +36,24 @@ impl Server {
     }
 
     pub(crate) fn start_with(data: &Path, args: &[&str]) -> Self {
+        Self::run(data, flashlane().args(["serve"]).args(args))
+    }
+
+    /// Starts a server that writes what it says on standard error, from debug on, to a file.
+    pub(crate) fn start_logged(data: &Path, args: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        let mut command = flashlane();
+        Self::run(
+            data,
+            command.args(["serve"]).args(args).env("FLASHLANE_LOG", "debug").stderr(log),
+        )
+    }
+
+    fn run(data: &Path, command: &mut Command) -> Self {
         let free = "127.0.0.1:0";
-        let mut child = flashlane()
-            .args(["serve", "--listen", free, "--operator-listen", free, "--data"])
+        let mut child = command
+            .args(["--listen", free, "--operator-listen", free, "--data"])
             .arg(data)
-            .args(args)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
