@@ -9,6 +9,7 @@ use engine::store::{RedbStore, Store, StoreError, Verdict};
 use membership::Tier::Gold;
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend, TableDefinition};
+use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
@@ -61,16 +62,18 @@ impl StorageBackend for FullDisk {
     }
 }
 
+fn file_at(path: &Path) -> Result<FileBackend, redb::Error> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    Ok(FileBackend::new(file)?)
+}
+
 fn store(folder: &Path) -> (Store, Arc<AtomicBool>) {
     let (path, is_full) = (folder.join("store.redb"), Arc::new(AtomicBool::new(false)));
     let full = Arc::clone(&is_full);
     let open = move || {
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         let disk = FullDisk { file: FileBackend::new(file)?, is_full: Arc::clone(&full) };
         Ok(Database::builder().create_with_backend(disk)?)
     };
@@ -103,6 +106,40 @@ async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
         audit.is_clean() && audit.sales[0].tallies.sum(Status::Confirmed).orders == 2,
         "{audit:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_while_the_file_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, is_full) = (folder.path().join("store.redb"), Arc::new(AtomicBool::new(false)));
+    let (entered, opening) = std::sync::mpsc::channel();
+    let (let_go, gate) = std::sync::mpsc::channel::<()>();
+    let (gate, full) = (std::sync::Mutex::new(gate), Arc::clone(&is_full));
+    let open = move || {
+        let file = file_at(&path)?;
+        entered.send(()).unwrap();
+        gate.lock().unwrap().recv().unwrap();
+        let disk = FullDisk { file, is_full: Arc::clone(&full) };
+        Ok(Database::builder().create_with_backend(disk)?)
+    };
+    let_go.send(()).unwrap();
+    let store: Store = RedbStore::with(Box::new(open)).unwrap().into();
+    opening.recv().unwrap();
+    store.opening.create(&terms(10)).await.unwrap();
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(true, Ordering::Relaxed);
+    store.opening.open(&id()).await.unwrap_err();
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(false, Ordering::Relaxed);
+    let reading = Arc::clone(&store.reading);
+    let first = tokio::spawn(async move { reading.sales().await });
+    let opening = tokio::task::spawn_blocking(move || opening.recv().unwrap());
+    opening.await.unwrap();
+    let second = tokio::time::timeout(Duration::from_secs(10), store.reading.sales()).await;
+    let told = second.expect("the second caller does not wait for the first");
+    assert!(matches!(told, Err(StoreError::Refused(_))), "{told:?}");
+    let_go.send(()).unwrap();
+    assert_eq!(first.await.unwrap().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -29,7 +29,14 @@ pub struct RedbFile {
 
 struct File {
     disk: Disk,
-    open: Mutex<Option<Arc<Database>>>,
+    state: Mutex<State>,
+}
+
+enum State {
+    Closed,
+    /// One caller opens the file; the others do not wait for that.
+    Opening,
+    Open(Arc<Database>),
 }
 
 impl fmt::Debug for RedbFile {
@@ -61,7 +68,7 @@ impl RowStore<RedbFile> {
     /// # Errors
     /// As for [`RedbStore::open`].
     pub fn with(disk: Disk) -> Result<Self, StoreError> {
-        let file = File { disk, open: Mutex::new(None) };
+        let file = File { disk, state: Mutex::new(State::Closed) };
         file.write(|_| Ok(()))?;
         Ok(Self { keeper: RedbFile { file: Arc::new(file) } })
     }
@@ -99,17 +106,27 @@ impl Keeper for RedbFile {
 
 impl File {
     fn database(&self) -> Result<Arc<Database>, StoreError> {
-        let mut open = self.open.lock();
-        if open.is_none() {
-            *open = Some(Arc::new((self.disk)().map_err(failed)?));
+        let mut state = self.state.lock();
+        match &*state {
+            State::Open(database) => return Ok(Arc::clone(database)),
+            State::Opening => {
+                return Err(StoreError::Refused("the store's file is being opened again".into()));
+            }
+            State::Closed => *state = State::Opening,
         }
-        Ok(Arc::clone(open.as_ref().expect("opened above")))
+        drop(state);
+        let opened = (self.disk)().map(Arc::new).map_err(failed);
+        *self.state.lock() = match &opened {
+            Ok(database) => State::Open(Arc::clone(database)),
+            Err(_) => State::Closed,
+        };
+        opened
     }
 
     fn read<T>(&self, view: impl FnOnce(&dyn Rows) -> Stored<T>) -> Stored<T> {
         let database = self.database()?;
         let seen = database.begin_read().map_err(failed).and_then(|txn| view(&Views::open(&txn)?));
-        self.check(seen)
+        self.check(seen, &database)
     }
 
     /// Runs one transaction; it is on disk when this returns `Ok`.
@@ -120,12 +137,16 @@ impl File {
             txn.commit().map_err(failed)?;
             Ok(value)
         });
-        self.check(changed)
+        self.check(changed, &database)
     }
 
-    fn check<T>(&self, outcome: Stored<T>) -> Stored<T> {
+    /// Closes the file after an error of the disk, unless it has been opened anew since.
+    fn check<T>(&self, outcome: Stored<T>, used: &Arc<Database>) -> Stored<T> {
         if matches!(outcome, Err(StoreError::Unknown(_))) {
-            *self.open.lock() = None;
+            let mut state = self.state.lock();
+            if matches!(&*state, State::Open(database) if Arc::ptr_eq(database, used)) {
+                *state = State::Closed;
+            }
         }
         outcome
     }
