@@ -24,22 +24,19 @@ impl Confirmer {
             sale.end_waiting();
             return;
         }
+        let blocked = self.open.look_at_blocked();
         while sale.aside().units().0 > 0 {
             let level = sale.stock().level();
             if level.is_halted() || level.is_paused() {
                 return;
             }
             let aside = sale.aside().units();
-            let Some(waiter) = list.first_within(Units(aside.0 + level.left().0)) else {
-                // Every waiting member wants more units than there are.
+            let within = Units(aside.0 + level.left().0);
+            let Some(waiter) = list.first_within(within, |seat| !blocked.contains(seat)) else {
+                // Every waiting member is blocked or wants more units than there are.
                 break;
             };
             let Waiter { seat, tier, units, .. } = waiter;
-            if self.open.is_blocked(seat) {
-                list.leave(seat);
-                self.dismiss(&waiter);
-                continue;
-            }
             if units > aside {
                 // The units aside are enough together with those that are on sale already.
                 sale.set_aside();

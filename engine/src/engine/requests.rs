@@ -2,6 +2,7 @@
 //! the waitlist, members who may not buy.
 
 use super::Engine;
+use crate::open::blocked::Look;
 use crate::open::found::Found;
 use crate::open::sale::OpenSale;
 use crate::rules::order::{OrderId, Status, Step};
@@ -108,11 +109,11 @@ impl Engine {
         self.ask(open, Change::Leave(self.roster.member(seat))).await.map(drop)
     }
 
-    /// Whether the member may not buy.
+    /// The members who may not buy. Hold the look while a click is judged: [`Engine::block`] answers
+    /// when it is dropped.
     #[inline]
-    #[must_use]
-    pub fn is_blocked(&self, seat: Seat) -> bool {
-        self.blocked.contains(seat)
+    pub fn look_at_blocked(&self) -> Look {
+        self.blocked.look()
     }
 
     /// Members who may not buy, by id.
@@ -124,8 +125,9 @@ impl Engine {
         members
     }
 
-    /// Keeps a member from buying and waiting in every sale: first on disk, then in memory. The
-    /// member keeps the orders that they have.
+    /// Keeps a member from buying and from being served in every sale: first on disk, then in
+    /// memory. The member keeps the orders that they have; their waits are passed over. Once this
+    /// returns, no click of theirs is accepted any more.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed in memory.
@@ -133,13 +135,7 @@ impl Engine {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
         self.store.members.set_blocked(member, true).await?;
-        self.blocked.insert(seat);
-        for open in self.sales() {
-            // A sale that cannot be told now skips the member when it serves its waitlist.
-            if let Err(error) = self.leave_waitlist(&open, seat).await {
-                tracing::warn!(sale = %open.sale.terms().id, %error, "left on the waitlist for now");
-            }
-        }
+        self.blocked.insert(seat).await;
         Ok(())
     }
 

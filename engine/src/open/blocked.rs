@@ -1,7 +1,7 @@
 //! Blocked: members who may not buy, in any sale of this process.
 
 use crate::rules::seat::Seat;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -11,13 +11,32 @@ pub struct Blocked {
     seats: ArcSwap<HashSet<Seat>>,
 }
 
-impl Blocked {
+/// The list of one instant.
+#[must_use = "a member may be blocked as soon as it is dropped"]
+#[derive(Debug)]
+pub struct Look(Guard<Arc<HashSet<Seat>>>);
+
+impl Look {
     /// Whether the member may not buy.
     #[inline]
     #[must_use]
     pub fn contains(&self, seat: Seat) -> bool {
-        let seats = self.seats.load();
-        !seats.is_empty() && seats.contains(&seat)
+        !self.0.is_empty() && self.0.contains(&seat)
+    }
+}
+
+impl Blocked {
+    /// Whether the member may not buy.
+    #[must_use]
+    pub fn contains(&self, seat: Seat) -> bool {
+        self.look().contains(seat)
+    }
+
+    /// The list as it is now. As long as this look is held, nobody hears that a
+    /// member is blocked.
+    #[inline]
+    pub fn look(&self) -> Look {
+        Look(self.seats.load())
     }
 
     /// All members who may not buy.
@@ -30,12 +49,17 @@ impl Blocked {
         self.seats.store(Arc::new(seats));
     }
 
-    pub(crate) fn insert(&self, seat: Seat) {
-        self.seats.rcu(|seats| {
+    /// Blocks a member. Returns when nobody looks at the list as it was before any more.
+    pub(crate) async fn insert(&self, seat: Seat) {
+        let before = self.seats.rcu(|seats| {
             let mut seats = HashSet::clone(seats);
             seats.insert(seat);
             seats
         });
+        // A look is short: it lasts as long as a click is judged.
+        while Arc::strong_count(&before) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) fn remove(&self, seat: Seat) {

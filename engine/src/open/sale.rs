@@ -3,7 +3,7 @@
 //! confirm, and what former processes left.
 
 use crate::open::asks::Asks;
-use crate::open::blocked::Blocked;
+use crate::open::blocked::{Blocked, Look};
 use crate::open::feed::Feed;
 use crate::open::found::Found;
 use crate::roster::Roster;
@@ -153,9 +153,13 @@ impl OpenSale {
         self.feed.watch(seat)
     }
 
-    /// How the member waits: the units, and their place in the order of service, from 1.
+    /// How the member waits: the units, and their place in the order of service, from 1. A blocked
+    /// member is passed over, so they do not wait as far as they are told.
     #[must_use]
     pub fn position(&self, seat: Seat) -> Option<(Units, usize)> {
+        if self.blocked.contains(seat) {
+            return None;
+        }
         let position = self.waitlist.lock().position(seat);
         position.map(|(waiter, place)| (waiter.units, place))
     }
@@ -235,9 +239,9 @@ impl OpenSale {
         self.waitlist.lock().offer_settled(order.seat);
     }
 
-    /// Whether the member may not buy.
-    pub(crate) fn is_blocked(&self, seat: Seat) -> bool {
-        self.blocked.contains(seat)
+    /// The members who may not buy. Hold the look while a member is served.
+    pub(crate) fn look_at_blocked(&self) -> Look {
+        self.blocked.look()
     }
 
     pub(crate) fn joined(&self, waiting: &Waiting, roster: &Roster) {

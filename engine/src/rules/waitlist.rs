@@ -109,12 +109,17 @@ impl Waitlist {
         Some((line[at], before + at + 1))
     }
 
-    /// The member to serve when `units` have come back: the first in the order of service whose
-    /// wish is not larger than that. A member who wants more goes on waiting in their place.
+    /// The member to serve when `units` have come back: the first in the order of service who may be
+    /// served and whose wish is not larger than that. A member who wants more goes on waiting in
+    /// their place.
     #[must_use]
-    pub fn first_within(&self, units: Units) -> Option<Waiter> {
-        let in_order = Tier::ALL.into_iter().rev().flat_map(|tier| &self.lines[tier]);
-        in_order.into_iter().find(|waiter| waiter.units <= units).copied()
+    pub fn first_within(
+        &self,
+        units: Units,
+        may_be_served: impl Fn(Seat) -> bool,
+    ) -> Option<Waiter> {
+        let fits = |waiter: &&Waiter| waiter.units <= units && may_be_served(waiter.seat);
+        self.iter().find(fits).copied()
     }
 
     /// All members who wait, in the order of service: higher tiers first, and each tier by arrival.
@@ -160,7 +165,7 @@ mod tests {
             |list: &Waitlist, seat| list.position(Seat::new(seat)).map(|(_, place)| place);
         assert_eq!([1, 2, 3, 4].map(|seat| position(&list, seat).unwrap()), [3, 1, 4, 2]);
         let mut served = Vec::new();
-        while let Some(next) = list.first_within(Units(1)) {
+        while let Some(next) = list.first_within(Units(1), |_| true) {
             served.push(next.seat.number());
             list.leave(next.seat).unwrap();
         }
@@ -170,10 +175,17 @@ mod tests {
     #[test]
     fn who_wants_more_than_came_back_keeps_the_place() {
         let mut list = list(&[(1, Tier::Gold, 2), (2, Tier::Regular, 1)]);
-        assert_eq!(list.first_within(Units(1)).unwrap().seat, Seat::new(2));
+        assert_eq!(list.first_within(Units(1), |_| true).unwrap().seat, Seat::new(2));
         list.leave(Seat::new(2)).unwrap();
-        assert_eq!(list.first_within(Units(1)), None);
-        assert_eq!(list.first_within(Units(2)).unwrap().seat, Seat::new(1));
+        assert_eq!(list.first_within(Units(1), |_| true), None);
+        assert_eq!(list.first_within(Units(2), |_| true).unwrap().seat, Seat::new(1));
+    }
+
+    #[test]
+    fn who_may_not_be_served_is_passed_over_and_keeps_the_place() {
+        let list = list(&[(1, Tier::Gold, 1), (2, Tier::Regular, 1)]);
+        let next = |but: u32| list.first_within(Units(1), |seat| seat != Seat::new(but)).unwrap();
+        assert_eq!((next(1).seat, next(2).seat), (Seat::new(2), Seat::new(1)));
     }
 
     #[test]

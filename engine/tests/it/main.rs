@@ -5,6 +5,7 @@
 mod confirm;
 #[macro_use]
 mod contract;
+mod blocking;
 mod change_contract;
 mod changes;
 mod circles;

@@ -4,6 +4,7 @@
 use crate::ask::rates::{Rates, TooOften};
 use crate::ask::session::Session;
 use engine::fault::crash_point;
+use engine::open::blocked::Look;
 use engine::rules::key::IdempotencyKey;
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
@@ -59,17 +60,19 @@ impl Clicks {
     }
 
     /// Returns the sale if this member may ask for units of it now: the member has not asked too
-    /// often and is not blocked.
+    /// often and is not blocked, as long as the look is held.
     pub(crate) fn enter(
         &self,
         session: &Session,
         sale: &str,
-    ) -> Result<Arc<OpenSale>, NotAccepted> {
+    ) -> Result<(Arc<OpenSale>, Look), NotAccepted> {
         self.rates.call(session.seat).map_err(NotAccepted::TooOften)?;
-        if self.engine.is_blocked(session.seat) {
+        let blocked = self.engine.look_at_blocked();
+        if blocked.contains(session.seat) {
             return Err(NotAccepted::Blocked);
         }
-        self.engine.sale(sale).ok_or(NotAccepted::UnknownSale)
+        let open = self.engine.sale(sale).ok_or(NotAccepted::UnknownSale)?;
+        Ok((open, blocked))
     }
 
     /// Judges a click at once and for good, and wakes the confirmer if the click became a new
@@ -82,7 +85,8 @@ impl Clicks {
         sale: &str,
         wish: Wish,
     ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
-        let open = self.enter(session, sale)?;
+        // The member cannot be blocked before the click is judged.
+        let (open, _look) = self.enter(session, sale)?;
         let Session { seat, tier, .. } = *session;
         let Wish { units, key } = wish;
         let now = self.engine.now();

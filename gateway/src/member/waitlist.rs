@@ -52,7 +52,7 @@ pub(crate) async fn join(
     let (parts, body) = request.into_parts();
     let wish: WaitBody = request::json(body).await?;
     let session = sessions.of(&parts)?;
-    let open = clicks.enter(&session, &id)?;
+    let (open, _) = clicks.enter(&session, &id)?;
     let Session { seat, tier, .. } = session;
     let wish = Click { seat, tier, units: Units(wish.units.0), key: None };
     let waits = engine.join(&open, wish).await.map_err(|why| match why {

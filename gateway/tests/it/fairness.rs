@@ -94,18 +94,21 @@ fn a_blocked_member_neither_buys_nor_waits_and_keeps_what_they_have() {
 }
 
 #[test]
-fn who_waits_and_is_blocked_waits_no_more() {
+fn who_waits_and_is_blocked_is_passed_over() {
     let (_data, server) = selling(1);
     let order = server.order("ann", 1);
     for member in ["bob", "cyd"] {
         server.call(member, "POST", "/v1/sales/drop/waitlist", r#"{"units":1}"#);
     }
     assert_eq!(server.operate("PUT", "/v1/blocked/bob", &Value::Null).status, 204);
-    assert_eq!(server.report()["waiting"], 1);
+    let waits = |member| server.get(member, "/v1/sales/drop").json["you"]["waiting"].clone();
+    assert!(waits("bob").is_null() && waits("cyd").is_object());
     server.cancel("ann", &order);
     until("cyd is served", || server.settled()["confirmed"] == 1);
     let mine = server.get("cyd", "/v1/orders?sale=drop").json;
     assert_eq!(mine["orders"][0]["status"], "confirmed");
+    assert_eq!(server.operate("DELETE", "/v1/blocked/bob", &Value::Null).status, 204);
+    assert_eq!(waits("bob")["position"], 1, "the place is kept");
 }
 
 #[test]
