@@ -172,7 +172,12 @@ impl Engine {
             let before = stored.into_iter().filter(|record| record.number < first_here);
             orders.extend(before.map(Found::Before));
         }
-        orders.extend(open.sale.orders_of(seat).into_iter().map(Found::Here));
+        let mut search = open.sale.search(seat);
+        while search.step() {
+            // Hundreds of thousands of orders may wait; other requests have their turn in between.
+            tokio::task::yield_now().await;
+        }
+        orders.extend(search.into_orders().into_iter().map(Found::Here));
         Ok(orders)
     }
 

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod meter;
 pub mod phase;
 pub mod queue;
+pub mod search;
 pub mod stock;
 mod table;
 pub mod vouch;
@@ -35,6 +36,7 @@ use crate::sale::keys::Keys;
 use crate::sale::meter::Meter;
 use crate::sale::phase::Phase;
 use crate::sale::queue::{OrderQueue, Queued};
+use crate::sale::search::Search;
 use crate::sale::stock::{Counts, Stock};
 use crate::sale::vouch::{Vouch, Vouched};
 use crate::sync::{AtomicU64, CachePadded, Ordering};
@@ -321,12 +323,10 @@ impl Sale {
         self.holdings.held(seat)
     }
 
-    /// A seat's orders of this process, by number.
+    /// Begins to look for a seat's orders of this process.
     #[must_use]
-    pub fn orders_of(&self, seat: Seat) -> Vec<Order> {
-        let mut orders = self.board.orders_of(seat, self.next_number());
-        orders.sort_unstable_by_key(|order| order.number);
-        orders
+    pub fn search(&self, seat: Seat) -> Search<'_> {
+        Search::begin(&self.board, seat, || self.next_number())
     }
 
     /// The number that the next order will have.

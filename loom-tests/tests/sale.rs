@@ -251,7 +251,9 @@ fn a_members_orders_are_all_there_while_they_are_taken_in() {
         drop.buy(NOW, click(0, Units(1))).expect("a unit");
         let member = Arc::clone(&drop);
         let member = thread::spawn(move || {
-            let orders = member.orders_of(click(0, Units(1)).seat);
+            let mut search = member.search(click(0, Units(1)).seat);
+            while search.step() {}
+            let orders = search.into_orders();
             orders.iter().map(|order| order.number).collect::<Vec<_>>()
         });
         assert_eq!(taken_in(&drop), [1, 2]);

@@ -97,7 +97,7 @@ impl Board {
         // Ordering: Relaxed, published by the write to `newest`.
         slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
         let link = u32::try_from(index + 1).expect("`index` is below FIRST");
-        // Ordering: Release, paired with the Acquire in `orders_of`: a thread that follows the
+        // Ordering: Release, paired with the Acquire in `linked_orders_of`: a thread that follows the
         // chain to this slot sees where it goes on.
         newest.store(link, Ordering::Release);
         // Ordering: Relaxed, this thread wrote it last.
@@ -105,7 +105,7 @@ impl Board {
         while self.is_linked(below) {
             below += 1;
         }
-        // Ordering: Release, paired with the Acquire in `orders_of`: the chains contain every order
+        // Ordering: Release, paired with the Acquire in `linked_orders_of`: the chains contain every order
         // below this index.
         self.linked_below.store(below, Ordering::Release);
     }
@@ -118,11 +118,9 @@ impl Board {
         })
     }
 
-    /// A seat's orders, in no particular order. `end` is the number after the last to look at.
-    ///
-    /// Orders that are not linked yet are found by looking at every order since the last linked
-    /// one. These are the orders that the confirmer has not taken in, a few milliseconds' worth.
-    pub(crate) fn orders_of(&self, seat: Seat, end: u64) -> Vec<Order> {
+    /// A seat's linked orders, in no particular order, and the number from which on orders may not be
+    /// linked yet: the confirmer has not taken them in.
+    pub(crate) fn linked_orders_of(&self, seat: Seat) -> (Vec<Order>, u64) {
         // Ordering: Acquire, paired with the Release in `link`. It is read before the chain, so
         // that an order that is linked in between is not missed: it counts as not linked yet.
         let below = self.linked_below.load(Ordering::Acquire);
@@ -141,9 +139,7 @@ impl Board {
             // Ordering: Relaxed, published by the `newest` that led here.
             link = (slot.seat_and_link.load(Ordering::Relaxed) >> 32) as u32;
         }
-        let tail = (self.first_number + below..end).filter_map(|number| self.read(number));
-        orders.extend(tail.filter(|order| order.seat == seat));
-        orders
+        (orders, self.first_number + below)
     }
 
     /// The order with this number, if this process accepted it.

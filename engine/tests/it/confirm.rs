@@ -8,6 +8,7 @@ use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::Click;
+use engine::sale::search::STEP_ORDERS;
 use engine::store::{MemoryStore, Store, StoreError, Switch};
 use engine::{Engine, Found};
 use membership::Tier::{Diamond, Gold, Regular};
@@ -156,4 +157,29 @@ async fn a_sale_that_the_clock_has_closed_stays_closed_when_the_clock_goes_back_
     let mut third = World::open(&store, &world.clock).await;
     assert_eq!(third.open.sale.buy(OPEN, by(&third, "dan", Gold, 1)), Err(Refusal::Closed));
     assert_eq!(third.confirmer.make_progress().await, Progress::Idle);
+}
+
+#[tokio::test]
+async fn who_lists_orders_while_many_wait_lets_others_have_their_turn() {
+    const WAITING: u32 = 100_000;
+    let (engine, open) = engine(WAITING).await;
+    // The confirmer has no turn before the first await, so all of these wait on the queue.
+    for seat in 0..WAITING {
+        open.sale.buy(OPEN, click(seat, Gold, 1)).unwrap();
+    }
+    let turns = std::cell::Cell::new(0_u64);
+    let others = async {
+        loop {
+            turns.set(turns.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    };
+    let orders = tokio::select! {
+        biased;
+        orders = engine.orders_of(&open, click(WAITING - 1, Gold, 1).seat) => orders.unwrap(),
+        () = others => unreachable!("it has no end"),
+    };
+    assert_eq!(orders.len(), 1);
+    let steps = u64::from(WAITING) / STEP_ORDERS;
+    assert!(turns.get() >= steps, "{} turns in {steps} steps", turns.get());
 }

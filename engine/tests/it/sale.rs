@@ -163,7 +163,9 @@ fn a_members_orders_are_listed_by_number_taken_in_or_not() {
         drop.buy(OPEN, click(1, Diamond, 1)).unwrap();
     }
     let numbers = || -> Vec<u64> {
-        drop.orders_of(click(0, Diamond, 1).seat).iter().map(|order| order.number).collect()
+        let mut search = drop.search(click(0, Diamond, 1).seat);
+        while search.step() {}
+        search.into_orders().iter().map(|order| order.number).collect()
     };
     assert_eq!(numbers(), [1, 3, 5]);
     for _ in 0..4 {
