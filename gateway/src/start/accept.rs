@@ -50,6 +50,11 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes that may wait in this process for a client to read them.
 const UNREAD_BYTES_MAX: usize = 64 << 10;
 
+/// Most connections a listener tells at once that there is no room; with one more the connection is
+/// closed without a word. So what is turned away takes no descriptor that the rest of the process
+/// needs.
+pub(super) const TURNED_AWAY_MAX: usize = 32;
+
 type Permit = (OwnedSemaphorePermit, Connected);
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 
@@ -67,6 +72,7 @@ impl Listener {
     /// Serves until told to stop, then lets requests in flight end.
     pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
         let room = Arc::new(Semaphore::new(self.connections_max));
+        let door = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         loop {
@@ -83,7 +89,7 @@ impl Listener {
                     continue;
                 }
             };
-            if let Some((stream, permit)) = self.let_in(stream, peer, &room) {
+            if let Some((stream, permit)) = self.let_in(stream, peer, &room, &door) {
                 let connection = graceful.watch(self.connection(stream, peer));
                 connections.spawn(async move {
                     if let Err(error) = connection.await {
@@ -109,6 +115,7 @@ impl Listener {
         stream: TcpStream,
         peer: IpAddr,
         room: &Arc<Semaphore>,
+        door: &Arc<Semaphore>,
     ) -> Option<(TcpStream, Permit)> {
         // Ordering: Relaxed, a count that publishes nothing but itself.
         self.gates.connections.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +123,9 @@ impl Listener {
         let Some(permit) = permit else {
             // Ordering: Relaxed, as above.
             self.gates.turned_away.fetch_add(1, Ordering::Relaxed);
-            turn_away(stream);
+            if let Ok(at_the_door) = Arc::clone(door).try_acquire_owned() {
+                turn_away(stream, at_the_door);
+            }
             return None;
         };
         if let Err(error) = stream.set_nodelay(true) {
@@ -156,8 +165,9 @@ fn timed(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
 }
 
 /// Says that there is no room, without waiting for the peer.
-fn turn_away(mut stream: TcpStream) {
+fn turn_away(mut stream: TcpStream, at_the_door: OwnedSemaphorePermit) {
     tokio::spawn(async move {
+        let _at_the_door = at_the_door;
         let tell = async {
             stream.write_all(FULL).await?;
             stream.shutdown().await?;

@@ -1,6 +1,6 @@
 //! `flashlane serve`: puts the parts together, runs them, and stops them one after another.
 
-use super::accept::Listener;
+use super::accept::{Listener, TURNED_AWAY_MAX};
 use super::options::ServeOptions;
 use super::sales_file;
 use super::secrets::Secrets;
@@ -33,10 +33,11 @@ const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
 const UNREAD_BYTES_MAX: u32 = 64 << 10;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
-/// File descriptors kept for everything that is not a connection.
-const FILES_RESERVED: u64 = 64;
 /// Most connections on the operator listener: operators are few.
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
+/// File descriptors kept for what is no member's connection: operators, who is turned away at either
+/// listener, and 64 for files, Redis and the runtime.
+const FILES_RESERVED: usize = OPERATOR_CONNECTIONS_MAX + 2 * TURNED_AWAY_MAX + 64;
 
 /// Serves until SIGTERM or SIGINT, then answers what is in flight and confirms what is reserved.
 ///
@@ -179,7 +180,7 @@ fn announce(
 /// allow, up to 100,000. Raises the soft `RLIMIT_NOFILE` to the hard one first.
 fn connections_max(wanted: Option<usize>) -> anyhow::Result<usize> {
     let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the file limit")?;
-    let room = usize::try_from(files.saturating_sub(FILES_RESERVED)).unwrap_or(usize::MAX);
+    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_RESERVED);
     match wanted {
         Some(wanted) if wanted > room => bail!(
             "--connections-max {wanted} is over what open files allow ({room}); raise ulimit -n"

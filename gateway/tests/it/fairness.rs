@@ -73,6 +73,31 @@ fn an_address_holds_only_so_many_connections() {
 }
 
 #[test]
+fn who_is_turned_away_takes_no_descriptors_from_the_rest() {
+    const CROWD: usize = 300;
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--connections-max", "1"]);
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap().count();
+    let before = descriptors();
+    let seen = || {
+        let metrics = server.operate("GET", "/metrics", &Value::Null).body;
+        let turned_away = |line: &str| {
+            line.strip_prefix("flashlane_connections_turned_away_total ")?.parse().ok()
+        };
+        metrics.lines().find_map(turned_away).unwrap_or(0_usize)
+    };
+    // They send no request, and they do not close.
+    let crowd: Vec<_> = (0..CROWD).map(|_| TcpStream::connect(server.public).unwrap()).collect();
+    let mut most = 0;
+    until("the crowd is turned away", || {
+        most = most.max(descriptors());
+        seen() >= CROWD - 1
+    });
+    assert!(most <= before + 48, "{before} descriptors before, {most} with a crowd at the door");
+    drop(crowd);
+}
+
+#[test]
 fn a_blocked_member_neither_buys_nor_waits_and_keeps_what_they_have() {
     let (data, server) = selling(2);
     let order = server.order("ann", 1);

@@ -204,6 +204,11 @@ impl Server {
         report
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn terminate(&self) {
         self.signal("-TERM");
     }
