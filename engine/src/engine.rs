@@ -21,6 +21,7 @@ use crate::store::{Store, StoreError, Switch};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -64,6 +65,19 @@ impl Engine {
     #[must_use]
     pub fn sales(&self) -> Vec<Arc<OpenSale>> {
         self.sales.load().values().cloned().collect()
+    }
+
+    /// At most `most` open sales with ids over `after` for which `wanted` holds, by id.
+    #[must_use]
+    pub fn sales_after(
+        &self,
+        after: &str,
+        most: usize,
+        wanted: impl Fn(&OpenSale) -> bool,
+    ) -> Vec<Arc<OpenSale>> {
+        let sales = self.sales.load();
+        let later = sales.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        later.map(|(_, open)| open).filter(|open| wanted(open)).take(most).cloned().collect()
     }
 
     /// Sales of the store that could not be opened, and why.

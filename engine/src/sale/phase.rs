@@ -3,9 +3,11 @@
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::sale::stock::Level;
+use serde::Deserialize;
 
 /// Where a sale stands, for the pages that watch it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// No tier may enter yet.
     Scheduled,

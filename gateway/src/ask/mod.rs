@@ -1,6 +1,7 @@
 //! What a request says, which member or system sent it, and whether it may be asked.
 
 pub(crate) mod new_sale;
+pub(crate) mod page;
 pub(crate) mod rates;
 pub(crate) mod request;
 pub(crate) mod session;

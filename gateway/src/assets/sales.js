@@ -1,8 +1,20 @@
 // The list of sales, each with the way to its room.
 const list = document.getElementById("sales");
 
+// Page after page.
+async function all() {
+  const sales = [];
+  let after = "";
+  do {
+    const page = await (await fetch("/v1/sales?after=" + encodeURIComponent(after))).json();
+    sales.push(...page.sales);
+    after = page.next;
+  } while (after);
+  return sales;
+}
+
 async function render() {
-  const { sales } = await (await fetch("/v1/sales")).json();
+  const sales = await all();
   document.getElementById("none").hidden = sales.length > 0;
   list.replaceChildren(...sales.map((sale) => {
     const link = document.createElement("a");

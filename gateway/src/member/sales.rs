@@ -1,8 +1,9 @@
 //! The sales, as any client may see them.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::{Unauthenticated, UnknownSale};
+use crate::answer::problems::{BadRequest, Unauthenticated, UnknownSale};
 use crate::answer::view::{SaleView, Time, WaitView, You};
+use crate::ask::page::Page;
 use crate::ask::request::Named;
 use crate::ask::session::Session;
 use axum::Json;
@@ -17,14 +18,19 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SalesView {
     sales: Vec<SaleView>,
+    /// The `after` of the next page; null on the last one.
+    next: Option<String>,
 }
 
-/// Lists the sales.
-#[utoipa::path(get, path = "/v1/sales", tag = "members", responses((status = 200, body = SalesView)))]
-pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<SalesView> {
-    let now = engine.now();
-    let sales = engine.sales().iter().map(|open| SaleView::of(open, now)).collect();
-    std::future::ready(Json(SalesView { sales })).await
+/// Lists the sales, 100 on a page.
+#[utoipa::path(
+    get, path = "/v1/sales", tag = "members", params(Page),
+    responses((status = 200, body = SalesView), BadRequest),
+)]
+pub(crate) async fn list(State(engine): State<Arc<Engine>>, page: Page) -> Json<SalesView> {
+    let (now, (sales, next)) = (engine.now(), page.of(&engine));
+    let sales = sales.iter().map(|open| SaleView::of(open, now)).collect();
+    std::future::ready(Json(SalesView { sales, next })).await
 }
 
 /// Returns a sale. With a token it also returns what the sale is for that member.

@@ -33,8 +33,12 @@ pub(crate) async fn serve(
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         describe();
+        // A sale that is over changes no more, unless it is in trouble; its counts stand in its report.
+        let now = engine.now();
         for open in engine.sales() {
-            sale(&open);
+            if !open.sale.is_over(now) || open.trouble().is_some() {
+                sale(&open);
+            }
         }
         gauge!("flashlane_members_seen").set(float(engine.roster().len() as u64));
         // Ordering: Relaxed, counts that publish nothing but themselves.

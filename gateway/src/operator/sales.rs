@@ -7,6 +7,7 @@ use crate::answer::problems::{
 };
 use crate::answer::report::SaleReport;
 use crate::ask::new_sale::NewSale;
+use crate::ask::page::Page;
 use crate::ask::request::{self, AnyUnits, Named};
 use axum::Json;
 use axum::extract::{Request, State};
@@ -46,14 +47,19 @@ pub(crate) async fn create(
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Reports {
     sales: Vec<SaleReport>,
+    /// The `after` of the next page; null on the last one.
+    next: Option<String>,
 }
 
-/// Lists the sales, each with all its counts.
-#[utoipa::path(get, path = "/v1/sales", tag = "operator", responses((status = 200, body = Reports)))]
-pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Reports> {
-    let now = engine.now();
-    let sales = engine.sales().iter().map(|open| SaleReport::of(open, now)).collect();
-    std::future::ready(Json(Reports { sales })).await
+/// Lists the sales, each with all its counts, 100 on a page.
+#[utoipa::path(
+    get, path = "/v1/sales", tag = "operator", params(Page),
+    responses((status = 200, body = Reports), BadRequest),
+)]
+pub(crate) async fn list(State(engine): State<Arc<Engine>>, page: Page) -> Json<Reports> {
+    let (now, (sales, next)) = (engine.now(), page.of(&engine));
+    let sales = sales.iter().map(|open| SaleReport::of(open, now)).collect();
+    std::future::ready(Json(Reports { sales, next })).await
 }
 
 /// Returns a sale with all its counts.

@@ -1,6 +1,6 @@
 //! What operators do and see.
 
-use crate::support::{selling, send};
+use crate::support::{Server, drop_of, selling, send};
 use serde_json::{Value, json};
 
 const NONE: &Value = &Value::Null;
@@ -62,7 +62,7 @@ fn orders_come_in_pages_by_number_over_restarts() {
         server.click(member, 1, "prefer: wait=10\r\n");
     }
     drop(server);
-    let server = crate::support::Server::start(data.path());
+    let server = Server::start(data.path());
     for member in ["d", "e"] {
         server.click(member, 1, "prefer: wait=10\r\n");
     }
@@ -149,4 +149,40 @@ fn pages_take_nothing_from_elsewhere_and_stand_in_nobodys_frame() {
         assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"));
         assert!(!page.body.contains("http://") && !page.body.contains("https://"), "{path}");
     }
+}
+
+#[test]
+fn sales_are_listed_in_pages_and_by_state() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    for n in 0..205 {
+        let mut sale = drop_of(1);
+        sale["id"] = json!(format!("s-{n:03}"));
+        server.make(&sale);
+    }
+    for closed in ["s-003", "s-150"] {
+        let close = server.operate("POST", &format!("/v1/sales/{closed}/close"), &Value::Null);
+        assert_eq!(close.status, 200);
+    }
+    let public = |query: &str| {
+        let page = send(server.public, "GET", &format!("/v1/sales{query}"), "", b"").json;
+        let ids = page["sales"].as_array().unwrap().iter();
+        let ids: Vec<_> = ids.map(|sale| sale["id"].as_str().unwrap().to_owned()).collect();
+        (ids, page["next"].as_str().map(str::to_owned))
+    };
+    let (first, next) = public("");
+    assert_eq!((first.len(), next.as_deref()), (100, Some("s-099")));
+    let (second, next) = public("?after=s-099");
+    assert_eq!((second.len(), next.as_deref()), (100, Some("s-199")));
+    let (last, next) = public("?after=s-199");
+    assert_eq!((last.len(), next), (5, None));
+    assert_eq!(public("?state=closed"), (vec!["s-003".into(), "s-150".into()], None));
+    let operators = server.operate("GET", "/v1/sales?state=open&after=s-150", &Value::Null).json;
+    assert_eq!((&operators["sales"][0]["id"], &operators["next"]), (&json!("s-151"), &Value::Null));
+    for bad in ["?state=odd", "?page=2"] {
+        let answer = send(server.public, "GET", &format!("/v1/sales{bad}"), "", b"");
+        answer.is_problem(400, "bad_request");
+    }
+    let metrics = server.operate("GET", "/metrics", &Value::Null).body;
+    assert!(metrics.contains("sale=\"s-004\"") && !metrics.contains("sale=\"s-003\""));
 }
