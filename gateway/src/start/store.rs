@@ -3,7 +3,7 @@
 use crate::start::options::RedisArgs;
 use anyhow::Context;
 use engine::store::{
-    ReadOnlyRedbStore, Reading, RedbStore, RedisOptions, RedisStore, Store, planted,
+    ReadOnlyRedbStore, Reading, RedbStore, RedisOptions, RedisStore, Store, StoreError, planted,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -27,9 +27,17 @@ pub(crate) async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Stor
 pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Reading>> {
     let Some(options) = redis.options()? else {
         let store = ReadOnlyRedbStore::open(&data.join("store.redb"));
-        let what =
-            "there is no store to verify; name its folder with --data, or a Redis with --redis";
-        return Ok(Arc::new(store.context(what)?));
+        let store = store.map_err(|error| {
+            let what = match &error {
+                StoreError::Unusable(_) => {
+                    "there is no store to verify; name its folder with --data, or a Redis with \
+                     --redis"
+                }
+                _ => "the store cannot be verified",
+            };
+            anyhow::Error::new(error).context(what)
+        });
+        return Ok(Arc::new(store?));
     };
     Ok(connect(&options).await?.reading)
 }
