@@ -172,8 +172,6 @@ impl Confirmer {
             // resumed.
             Some(StoreError::HistoryLost(_)) => {
                 self.refuse_changes();
-                // A close may be among what was lost.
-                self.is_close_stored = false;
                 Some(Progress::Idle)
             }
             // Some of the orders on their way may have been stored before.

@@ -147,7 +147,7 @@ impl Engine {
         let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
         self.store.members.set_blocked(member, false).await?;
-        self.blocked.remove(seat);
+        self.blocked.remove(seat).await;
         Ok(())
     }
 

@@ -32,8 +32,7 @@ impl Blocked {
         self.look().contains(seat)
     }
 
-    /// The list as it is now. As long as this look is held, nobody hears that a
-    /// member is blocked.
+    /// The list as it is now. As long as this look is held, nobody hears that a member is blocked.
     #[inline]
     pub fn look(&self) -> Look {
         Look(self.seats.load())
@@ -49,24 +48,33 @@ impl Blocked {
         self.seats.store(Arc::new(seats));
     }
 
-    /// Blocks a member. Returns when nobody looks at the list as it was before any more.
+    /// Blocks a member. Returns when no click is judged any more by a list without them.
     pub(crate) async fn insert(&self, seat: Seat) {
-        let before = self.seats.rcu(|seats| {
-            let mut seats = HashSet::clone(seats);
+        self.change(|seats| {
             seats.insert(seat);
+        })
+        .await;
+    }
+
+    /// Lets a member buy again.
+    pub(crate) async fn remove(&self, seat: Seat) {
+        self.change(|seats| {
+            seats.remove(&seat);
+        })
+        .await;
+    }
+
+    /// Changes the list; returns when nobody looks at the one before any more. Every change waits, so
+    /// that none leaves a still older list in use for the next one to overlook.
+    async fn change(&self, change: impl Fn(&mut HashSet<Seat>)) {
+        let mut before = self.seats.rcu(|seats| {
+            let mut seats = HashSet::clone(seats);
+            change(&mut seats);
             seats
         });
         // A look is short: it lasts as long as a click is judged.
-        while Arc::strong_count(&before) > 1 {
+        while Arc::get_mut(&mut before).is_none() {
             tokio::task::yield_now().await;
         }
-    }
-
-    pub(crate) fn remove(&self, seat: Seat) {
-        self.seats.rcu(|seats| {
-            let mut seats = HashSet::clone(seats);
-            seats.remove(&seat);
-            seats
-        });
     }
 }

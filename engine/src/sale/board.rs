@@ -97,16 +97,16 @@ impl Board {
         // Ordering: Relaxed, published by the write to `newest`.
         slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
         let link = u32::try_from(index + 1).expect("`index` is below FIRST");
-        // Ordering: Release, paired with the Acquire in `linked_orders_of`: a thread that follows the
-        // chain to this slot sees where it goes on.
+        // Ordering: Release, paired with the Acquire in `linked_orders_of`: a thread that follows
+        // the chain to this slot sees where it goes on.
         newest.store(link, Ordering::Release);
         // Ordering: Relaxed, this thread wrote it last.
         let mut below = self.linked_below.load(Ordering::Relaxed);
         while self.is_linked(below) {
             below += 1;
         }
-        // Ordering: Release, paired with the Acquire in `linked_orders_of`: the chains contain every order
-        // below this index.
+        // Ordering: Release, paired with the Acquire in `linked_orders_of`: the chains contain every
+        // order below this index.
         self.linked_below.store(below, Ordering::Release);
     }
 
