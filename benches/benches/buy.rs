@@ -90,7 +90,7 @@ fn accepted(c: &mut Criterion) {
     let fresh = || {
         let sale = sale(Lamps { stock: 10_000_000, limit: 65_535 });
         for seat in 0..MEMBERS {
-            sale.restore_holding(Seat::new(seat), Units(0));
+            sale.restore_holding(Seat::new(seat), Units(0), 0);
         }
         sale
     };

@@ -175,7 +175,14 @@ impl OneSale {
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
         let open = Arc::new(
-            OpenSale::resume(opened, &roster, Arc::default(), stopping).expect("room for all"),
+            OpenSale::resume(
+                opened,
+                engine::sale::ORDERS_PER_MEMBER,
+                &roster,
+                Arc::default(),
+                stopping,
+            )
+            .expect("room for all"),
         );
         let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
         let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);

@@ -32,7 +32,7 @@ fn main() -> std::io::Result<()> {
         name.clear();
         write!(name, "viewer-{i:07}").expect("a string takes all");
         *seat = roster.seat(&name).expect("a free seat").number();
-        drop.restore_holding(engine::rules::seat::Seat::new(*seat), Units(0));
+        drop.restore_holding(engine::rules::seat::Seat::new(*seat), Units(0), 0);
     }
     let seen = resident_bytes();
     for seat in &seats {

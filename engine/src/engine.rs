@@ -27,6 +27,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// How an engine sells.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// When an order has waited longer than this for the store, new clicks are told `busy`.
+    pub confirm_within: Duration,
+    /// The most orders that one member may make in one sale, whatever becomes of them; from 1.
+    pub orders_per_member: u16,
+}
+
 /// The tasks of the confirmers, and sales that were created and not opened.
 #[derive(Debug, Default)]
 struct Confirmers {
@@ -43,7 +52,7 @@ pub struct Engine {
     sales: ArcSwap<BTreeMap<SaleId, Arc<OpenSale>>>,
     /// Sales are created and opened one at a time, and no longer once the engine drains.
     confirmers: tokio::sync::Mutex<Confirmers>,
-    confirm_within: Duration,
+    settings: Settings,
     /// Sales of the store that could not be opened, and why.
     not_opened: Mutex<BTreeMap<SaleId, StoreError>>,
     /// Members who may not buy.

@@ -51,7 +51,7 @@ pub mod store;
 pub mod sync;
 
 #[cfg(not(flash_loom))]
-pub use engine::{Engine, NotWaiting};
+pub use engine::{Engine, NotWaiting, Settings};
 #[cfg(not(flash_loom))]
 pub use open::found::Found;
 #[cfg(not(flash_loom))]

@@ -55,7 +55,12 @@ pub struct Start {
     pub left: Units,
     /// The number of the next order, from 1.
     pub next_number: u64,
+    /// The most orders that one member may make in this sale, whatever becomes of them; from 1.
+    pub orders_per_member: u16,
 }
+
+/// The most orders of one member in one sale, unless another number is asked for.
+pub const ORDERS_PER_MEMBER: u16 = 1_000;
 
 /// One drop of one item, as this process sells it.
 #[derive(Debug)]
@@ -78,21 +83,27 @@ impl Sale {
     /// A sale without any order yet, opened for the first time.
     #[must_use]
     pub fn new(terms: Terms) -> Self {
-        let start = Start { epoch: 1, stock: terms.stock, left: terms.stock, next_number: 1 };
+        let start = Start {
+            epoch: 1,
+            stock: terms.stock,
+            left: terms.stock,
+            next_number: 1,
+            orders_per_member: ORDERS_PER_MEMBER,
+        };
         Self::resume(terms, start, Meter::new())
     }
 
     /// A sale as former processes left it, with the counts of what they stored.
     #[must_use]
     pub fn resume(terms: Terms, start: Start, meter: Meter) -> Self {
-        let Start { epoch, stock, left, next_number } = start;
+        let Start { epoch, stock, left, next_number, orders_per_member } = start;
         Self {
             doors: PerTier(Tier::ALL.map(|tier| Door::new(&terms, tier))),
             terms,
             epoch,
             stock: Stock::resume(Counts { total: stock, left }),
             aside: Aside::default(),
-            holdings: Holdings::new(),
+            holdings: Holdings::new(orders_per_member),
             keys: Keys::default(),
             next_number: CachePadded::new(AtomicU64::new(next_number)),
             vouched: Vouched::new(Vouch::ALWAYS),
@@ -167,13 +178,12 @@ impl Sale {
     /// Takes everything that may fail before it writes anything.
     fn take(&self, now: Millis, click: Click, entered: Entered) -> Result<Accepted, Refusal> {
         let Click { seat, tier, units, key } = click;
-        let limit = self.doors[tier].units_max;
+        let wanted = Wanted { units, limit: self.doors[tier].units_max };
         let begun = match key {
             None => None,
             Some(key) => {
-                let held = self.holdings.held(seat);
-                if held.0 + units.0 > limit.0 {
-                    return self.refuse(click, Refusal::LimitReached { limit, held });
+                if let Err(refusal) = self.holdings.check(seat, wanted) {
+                    return self.refuse(click, refusal);
                 }
                 match self.keys.begin(seat, key, units) {
                     Some(begun) => Some(begun),
@@ -183,10 +193,7 @@ impl Sale {
         };
         // A member may click twice at once. Claiming before reserving keeps the loser off the one
         // word that every buyer fights for.
-        let claim = match self.holdings.claim(seat, Wanted { units, limit }) {
-            Ok(claim) => claim,
-            Err(held) => return Err(Refusal::LimitReached { limit, held }),
-        };
+        let claim = self.holdings.claim(seat, wanted)?;
         if !self.vouched.get().covers(tier, now) {
             return Err(Refusal::Busy);
         }
@@ -269,10 +276,10 @@ impl Sale {
         self.keys.by_number()
     }
 
-    /// Takes up the units that a seat held in a former process. Call it only before other threads
-    /// have the sale.
-    pub fn restore_holding(&self, seat: Seat, units: Units) {
-        self.holdings.restore(seat, units);
+    /// Takes up the units that a seat held in a former process, and the number of orders that it had
+    /// made. Call it only before other threads have the sale.
+    pub fn restore_holding(&self, seat: Seat, units: Units, orders: u32) {
+        self.holdings.restore(seat, units, orders);
     }
 
     /// Takes up a key that stands for an order of a former process. Call it only before other

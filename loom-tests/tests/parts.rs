@@ -222,7 +222,7 @@ fn one_member_clicks_twice(limited: impl Fn() -> Box<dyn Limited> + Send + Sync 
 
 #[test]
 fn two_clicks_of_one_member_do_not_pass_the_limit() {
-    one_member_clicks_twice(|| Box::new(Holdings::new()));
+    one_member_clicks_twice(|| Box::new(Holdings::new(9)));
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn the_queue_hands_over(model: Model) {
         if board_first {
             board.write(&order(1));
         }
-        let (stock, holdings) = (Stock::new(Units(1)), Holdings::new());
+        let (stock, holdings) = (Stock::new(Units(1)), Holdings::new(9));
         queue.push(admitted(&stock, &holdings), 1);
         if !board_first {
             board.write(&order(1));

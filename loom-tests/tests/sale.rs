@@ -42,7 +42,7 @@ fn two_members_and_one_unit_end_with_one_order_and_one_sold_out() {
 #[should_panic(expected = "only the buyer holds a unit")]
 fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
     every_way(|| {
-        let (stock, holdings) = (Stock::new(Units(1)), Holdings::new());
+        let (stock, holdings) = (Stock::new(Units(1)), Holdings::new(9));
         let parts = Arc::new((stock, holdings));
         let buy = |seat: u32| {
             let parts = Arc::clone(&parts);

@@ -45,7 +45,7 @@ impl Confirmer {
             match sale.offer(now, Click { seat, tier, units, key: None }) {
                 Ok(number) => list.serve(seat, number),
                 // The member has bought in the meantime: waiting longer would not change that.
-                Err(Refusal::LimitReached { .. }) => {
+                Err(Refusal::LimitReached { .. } | Refusal::TooManyOrders { .. }) => {
                     list.leave(seat);
                     self.dismiss(&waiter);
                 }

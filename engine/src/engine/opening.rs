@@ -1,7 +1,7 @@
 //! Opening: takes sales of the store over, side by side. One that cannot be opened keeps no other
 //! from being sold, and is tried again.
 
-use super::{Confirmers, Engine};
+use super::{Confirmers, Engine, Settings};
 use crate::clock::Clock;
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
@@ -14,31 +14,25 @@ use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// Sales that are opened at once.
 const SIDE_BY_SIDE: usize = 16;
 
 impl Engine {
-    /// Opens every sale of the store and begins to confirm. When an order has waited longer than
-    /// `confirm_within`, new clicks are told `busy`. Needs a tokio runtime.
+    /// Opens every sale of the store and begins to confirm. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`StoreError`] when the store does not say which sales there are. A sale that cannot be
     /// opened is listed by [`Engine::not_opened`].
-    pub async fn start(
-        store: Store,
-        clock: Clock,
-        confirm_within: Duration,
-    ) -> Result<Self, StoreError> {
+    pub async fn start(store: Store, clock: Clock, settings: Settings) -> Result<Self, StoreError> {
         let engine = Self {
             store,
             clock,
             roster: Arc::new(Roster::new()),
             sales: ArcSwap::default(),
             confirmers: tokio::sync::Mutex::default(),
-            confirm_within,
+            settings,
             not_opened: Mutex::default(),
             blocked: Arc::default(),
             blocking: tokio::sync::Mutex::default(),
@@ -113,14 +107,20 @@ impl Engine {
         }
         let opened = self.store.opening.open(id).await?;
         let (blocked, stopping) = (Arc::clone(&self.blocked), self.stop.subscribe());
-        Ok(Arc::new(OpenSale::resume(opened, &self.roster, blocked, stopping)?))
+        Ok(Arc::new(OpenSale::resume(
+            opened,
+            self.settings.orders_per_member,
+            &self.roster,
+            blocked,
+            stopping,
+        )?))
     }
 
     /// Begins to confirm sales that were taken over, and shows them to callers.
     fn begin(&self, opened: &[Arc<OpenSale>], confirmers: &mut Confirmers) {
         for open in opened {
             let (roster, clock) = (Arc::clone(&self.roster), self.clock.clone());
-            let (open, patience) = (Arc::clone(open), self.confirm_within);
+            let (open, patience) = (Arc::clone(open), self.settings.confirm_within);
             let confirmer = Confirmer::new(open, roster, &self.store, clock, patience);
             confirmers.running.spawn(confirmer.run());
         }

@@ -33,7 +33,7 @@ impl Engine {
             self.store.operating.switch(id, epoch, Switch::Close).await?;
         }
         tracing::warn!(sale = %id, orders = records.len(), "orders put back");
-        sale.vouch(Vouch::new(self.clock.now() + self.confirm_within, Duration::ZERO));
+        sale.vouch(Vouch::new(self.clock.now() + self.settings.confirm_within, Duration::ZERO));
         // The halt ends before the trouble is cleared: a confirmer that found a halted sale without
         // trouble would release its orders.
         sale.stock().go_on();

@@ -15,7 +15,7 @@ use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
 use crate::sale::meter::Meter;
 use crate::sale::{Sale, Start};
-use crate::store::{Change, Changed, Opened, Record, StoreError, Waiting};
+use crate::store::{Change, Changed, Holding, Opened, Record, StoreError, Waiting};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -47,6 +47,7 @@ impl OpenSale {
     /// [`StoreError::Damaged`] when it holds counts that no sale can have; [`StoreError::Refused`] when the roster has no seat for a member that the store names.
     pub fn resume(
         opened: Opened,
+        orders_per_member: u16,
         roster: &Roster,
         blocked: Arc<Blocked>,
         stopping: watch::Receiver<bool>,
@@ -54,13 +55,14 @@ impl OpenSale {
         check(&opened)?;
         let Opened { terms, epoch, stock, left, next_number, .. } = opened;
         let meter = Meter::resume(&opened.tallies);
-        let sale = Sale::resume(terms, Start { epoch, stock, left, next_number }, meter);
+        let start = Start { epoch, stock, left, next_number, orders_per_member };
+        let sale = Sale::resume(terms, start, meter);
         let seat = |member: &MemberId| {
             let full = || StoreError::Refused("more members than this process has seats".into());
             roster.seat(member.as_str()).ok_or_else(full)
         };
-        for (member, units) in &opened.held {
-            sale.restore_holding(seat(member)?, *units);
+        for Holding { member, units, orders } in &opened.holdings {
+            sale.restore_holding(seat(member)?, *units, *orders);
         }
         for record in &opened.keyed {
             if let Some(key) = record.key {
@@ -312,13 +314,15 @@ impl OpenSale {
 
 /// Refuses counts that no sale can have: the store holds what Flashlane did not write.
 fn check(opened: &Opened) -> Result<(), StoreError> {
-    let Opened { stock, left, next_number, held, .. } = opened;
+    let Opened { stock, left, next_number, holdings, .. } = opened;
     let damaged = |why: String| Err(StoreError::Damaged(why));
     if left > stock || *stock > Terms::STOCK_MAX || *next_number == 0 {
         return damaged(format!("{left} units left of {stock}, the next order is {next_number}"));
     }
-    match held.iter().find(|(_, units)| *units > Terms::LIMIT_MAX) {
-        Some((member, units)) => damaged(format!("{member} holds {units} units, over any limit")),
+    match holdings.iter().find(|holding| holding.units > Terms::LIMIT_MAX) {
+        Some(Holding { member, units, .. }) => {
+            damaged(format!("{member} holds {units} units, over any limit"))
+        }
         None => Ok(()),
     }
 }

@@ -53,6 +53,12 @@ pub enum Refusal {
         /// Units the member holds.
         held: Units,
     },
+    /// The member has made as many orders in this sale as a member may, whatever became of them.
+    #[error("this member has made as many orders in this sale as a member may")]
+    TooManyOrders {
+        /// The most orders of one member in one sale.
+        most: u16,
+    },
     /// The waitlist has no room for another member.
     #[error("the waitlist is full")]
     WaitlistFull,
@@ -63,7 +69,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// How many kinds of refusal there are.
-    pub const KINDS: usize = 12;
+    pub const KINDS: usize = 13;
 
     /// The stable words that clients switch on, in the order of checks.
     pub const CODES: [&'static str; Self::KINDS] = [
@@ -77,6 +83,7 @@ impl Refusal {
         "sold_out",
         "not_sold_out",
         "limit_reached",
+        "too_many_orders",
         "waitlist_full",
         "busy",
     ];
@@ -95,8 +102,9 @@ impl Refusal {
             Self::SoldOut { .. } => 7,
             Self::NotSoldOut { .. } => 8,
             Self::LimitReached { .. } => 9,
-            Self::WaitlistFull => 10,
-            Self::Busy => 11,
+            Self::TooManyOrders { .. } => 10,
+            Self::WaitlistFull => 11,
+            Self::Busy => 12,
         }
     }
 

@@ -23,24 +23,19 @@ impl Sale {
             Err(other) => return Err(other),
             Ok(_) => return Err(Refusal::NotSoldOut { left: self.stock.level().left() }),
         }
-        let held = self.holdings.held(wish.seat);
-        match held.0 + wish.units.0 > limit.0 {
-            true => Err(Refusal::LimitReached { limit, held }),
-            false => Ok(()),
-        }
+        self.holdings.check(wish.seat, Wanted { units: wish.units, limit })
     }
 
     /// Makes an order of units that came back, for a member who waited for them. Returns the
     /// order's number.
     ///
     /// # Errors
-    /// [`Refusal::LimitReached`]; [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::Paused`] or
-    /// [`Refusal::Closed`].
+    /// [`Refusal::LimitReached`] or [`Refusal::TooManyOrders`]; [`Refusal::SoldOut`] when fewer units
+    /// lie aside; [`Refusal::Paused`] or [`Refusal::Closed`].
     pub fn offer(&self, now: Millis, wish: Click) -> Result<u64, Refusal> {
         let Click { seat, tier, units, .. } = wish;
         let limit = self.terms.limits[tier];
-        let claim = self.holdings.claim(seat, Wanted { units, limit });
-        let claim = claim.map_err(|held| Refusal::LimitReached { limit, held })?;
+        let claim = self.holdings.claim(seat, Wanted { units, limit })?;
         let too_few = || Refusal::SoldOut { left: self.aside.units() };
         let taken = self.aside.take(units).ok_or_else(too_few)?;
         Ok(self.enqueue(now, Admitted::offer(wish, claim, taken, &self.stock)?))

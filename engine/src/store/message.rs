@@ -198,6 +198,17 @@ pub struct OutboxEntry {
     pub at: Millis,
 }
 
+/// What a member has in one sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// The member.
+    pub member: MemberId,
+    /// Units that their orders hold.
+    pub units: Units,
+    /// Stored orders that they made, whatever became of them.
+    pub orders: u32,
+}
+
 /// A sale as the store has it, and the epoch under which the caller now sells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -217,8 +228,8 @@ pub struct Opened {
     pub next_number: u64,
     /// Stored orders by state and tier.
     pub tallies: Tallies,
-    /// How many units each member holds.
-    pub held: Vec<(MemberId, Units)>,
+    /// What each member who made an order holds.
+    pub holdings: Vec<Holding>,
     /// Stored orders that may be asked for again by key.
     pub keyed: Vec<Record>,
     /// Confirmed orders that wait for their payment.

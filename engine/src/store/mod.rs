@@ -22,8 +22,8 @@ pub use audit::{Audit, SaleAudit};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use message::{
-    Batch, Change, Changed, Changes, Head, Opened, OutboxEntry, Record, ReservedOrder, Switch,
-    Verdict, Waiting,
+    Batch, Change, Changed, Changes, Head, Holding, Opened, OutboxEntry, Record, ReservedOrder,
+    Switch, Verdict, Waiting,
 };
 pub use planted::planted;
 pub use redb::{Disk, ReadOnlyRedbStore, RedbStore};

@@ -2,13 +2,16 @@
 
 use super::counters::{Counters, Holder};
 use super::rows::{Rows, RowsMut, SaleRow, Stored, TopUp, page};
-use super::{Batch, Change, Changed, Changes, Head, Opened, OutboxEntry, Record, StoreError};
+use super::{
+    Batch, Change, Changed, Changes, Head, Holding, Opened, OutboxEntry, Record, StoreError,
+};
 use super::{Switch, Verdict, change, commit};
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::{Units, Wanted};
 use membership::MemberId;
+use std::collections::HashMap;
 
 pub(super) fn create(rows: &mut dyn RowsMut, terms: &Terms) -> Stored<()> {
     match rows.sale(&terms.id)? {
@@ -26,8 +29,9 @@ pub(super) fn open(rows: &mut dyn RowsMut, sale: &SaleId, now: Millis) -> Stored
     row.counters.begin_epoch(now);
     rows.put_sale(&row)?;
     let holders = page(usize::MAX, |see| rows.each_holder(sale, see))?;
-    let (mut keyed, mut unpaid) = (Vec::new(), Vec::new());
+    let (mut keyed, mut unpaid, mut made) = (Vec::new(), Vec::new(), HashMap::new());
     rows.each_order(sale, 0, &mut |record| {
+        *made.entry(record.member.clone()).or_default() += 1;
         unpaid.extend((record.status == Status::Confirmed).then(|| record.clone()));
         keyed.extend(record.key.is_some().then_some(record));
         true
@@ -43,11 +47,23 @@ pub(super) fn open(rows: &mut dyn RowsMut, sale: &SaleId, now: Millis) -> Stored
         is_closed: counters.is_closed,
         next_number: counters.next_number,
         tallies: counters.tallies,
-        held: holders.into_iter().map(|(member, holder)| (member, holder.units)).collect(),
+        holdings: holdings(holders, &made),
         keyed,
         unpaid,
         waiting,
     })
+}
+
+/// What each member holds; `made` counts the orders of each.
+pub(super) fn holdings(
+    holders: Vec<(MemberId, Holder)>,
+    made: &HashMap<MemberId, u32>,
+) -> Vec<Holding> {
+    let holding = |(member, holder): (MemberId, Holder)| {
+        let orders = made.get(&member).copied().unwrap_or_default();
+        Holding { member, units: holder.units, orders }
+    };
+    holders.into_iter().map(holding).collect()
 }
 
 pub(super) fn commit(rows: &mut dyn RowsMut, batch: &Batch) -> Stored<Vec<Verdict>> {

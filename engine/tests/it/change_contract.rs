@@ -171,6 +171,8 @@ async fn unpaid_orders_are_there_after_a_restart(store: &Store) {
     assert_eq!((unpaid, opened.left), (vec![3, 4], Units(6)));
     let sums = [Confirmed, Paid, Cancelled].map(|status| opened.tallies.sum(status).orders);
     assert_eq!(sums, [2, 1, 1]);
+    let made: Vec<_> = opened.holdings.iter().map(|held| (held.units.0, held.orders)).collect();
+    assert_eq!(made, [(1, 1), (0, 1), (1, 1), (1, 1)], "a cancelled order was made, too");
 }
 
 async fn who_waits_keeps_the_place_until_they_leave(store: &Store) {

@@ -6,7 +6,8 @@ use engine::rules::order::Status::{self, Confirmed, Released};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::store::{
-    MemoryStore, Record, RedbStore, RedisOptions, RedisStore, Store, StoreError, Switch, Verdict,
+    Holding, MemoryStore, Record, RedbStore, RedisOptions, RedisStore, Store, StoreError, Switch,
+    Verdict,
 };
 use membership::Tier::{Diamond, Gold, Regular};
 use std::path::Path;
@@ -274,7 +275,9 @@ async fn a_resumed_sale_is_what_was_stored(store: &Store) {
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let opened = store.opening.open(&id()).await.unwrap();
     assert_eq!((opened.stock, opened.left, opened.next_number), (Units(10), Units(7), 8));
-    assert_eq!(opened.held, [(member("ann"), Units(2)), (member("bob"), Units(1))]);
+    let holding =
+        |name: &str, units| Holding { member: member(name), units: Units(units), orders: 1 };
+    assert_eq!(opened.holdings, [holding("ann", 2), holding("bob", 1)]);
     assert_eq!(opened.tallies.of(Confirmed)[Gold].units, 2);
     assert_eq!(opened.tallies.of(Confirmed)[Regular].orders, 1);
     let keyed: Vec<_> = opened.keyed.iter().map(|record| (record.number, record.key)).collect();

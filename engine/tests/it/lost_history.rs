@@ -2,7 +2,7 @@
 
 use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, OPEN, click, id, terms, waiting};
+use crate::support::{CALM, OPEN, click, id, patient, terms, waiting};
 use engine::clock::Clock;
 use engine::rules::order::Status::{self, Confirmed};
 use engine::rules::order::{OrderId, Step};
@@ -10,7 +10,7 @@ use engine::rules::refusal::Refusal;
 use engine::rules::units::Units;
 use engine::sale::Click;
 use engine::store::{StoreError, Switch};
-use engine::{Engine, Found};
+use engine::{Engine, Found, Settings};
 use membership::Tier::{Diamond, Gold};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,9 @@ pub(crate) struct Selling {
 }
 
 impl Selling {
-    pub(crate) async fn start(server: &RedisServer, stock: u32, patience: Duration) -> Self {
+    pub(crate) async fn start(server: &RedisServer, stock: u32, settings: Settings) -> Self {
         let store = connect(server).await;
-        let engine = Engine::start(store, Clock::by_hand(OPEN), patience).await.unwrap();
+        let engine = Engine::start(store, Clock::by_hand(OPEN), settings).await.unwrap();
         let open = engine.create(&terms(stock)).await.unwrap();
         Self { engine, open, clicks: 0 }
     }
@@ -169,7 +169,7 @@ async fn a_lost_top_up_is_asked_for_and_not_made_up() {
 #[tokio::test]
 async fn lost_turns_of_the_operator_are_noticed_and_a_closed_sale_stays_closed() {
     let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 5, Duration::from_millis(60)).await;
+    let mut world = Selling::start(&server, 5, patient(Duration::from_millis(60))).await;
     world.confirmed().await;
     copy(&server, "flashlane", "backup");
     world.engine.switch(&world.open, Switch::Close).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
 #[tokio::test]
 async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
     let (_folder, server) = started(&[]);
-    let world = Selling::start(&server, 9, Duration::from_millis(60)).await;
+    let world = Selling::start(&server, 9, patient(Duration::from_millis(60))).await;
     connect(&server).await.opening.open(&id()).await.unwrap();
     // The confirmer is woken without a pause, as it is by repeated clicks.
     until(|| {
@@ -295,7 +295,7 @@ async fn what_a_former_process_left_unpaid_and_the_waitlist_are_put_back_as_well
 #[tokio::test]
 async fn a_process_that_another_one_replaced_notices_without_a_click() {
     let (_folder, server) = started(&[]);
-    let mut world = Selling::start(&server, 9, Duration::from_millis(60)).await;
+    let mut world = Selling::start(&server, 9, patient(Duration::from_millis(60))).await;
     connect(&server).await.opening.open(&id()).await.unwrap();
     world.halted().await;
     assert_eq!(world.open.trouble(), Some(StoreError::Fenced));
@@ -306,7 +306,7 @@ async fn a_process_that_another_one_replaced_notices_without_a_click() {
 async fn clicks_are_accepted_while_redis_is_away_for_a_short_time_only() {
     let (_folder, mut server) = started(&[]);
     let patience = Duration::from_secs(2);
-    let mut world = Selling::start(&server, 9, patience).await;
+    let mut world = Selling::start(&server, 9, patient(patience)).await;
     world.confirmed().await;
     server.kill();
     let waiting = world.click().unwrap();

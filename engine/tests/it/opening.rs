@@ -91,7 +91,7 @@ async fn a_sale_that_cannot_be_opened_keeps_no_other_from_being_sold_and_is_trie
         let number = open.sale.buy(OPEN, click(0, Gold, 1)).unwrap().number;
         assert_eq!(number, 1);
         engine.roster().seat("ann").unwrap();
-        engine.drain(CALM).await;
+        engine.drain(CALM.confirm_within).await;
         assert!(open.sale.board().read(number).unwrap().status.holds_units());
     }
 }

@@ -5,7 +5,8 @@ use engine::OpenSale;
 use engine::roster::Roster;
 use engine::rules::tally::Tallies;
 use engine::rules::units::Units;
-use engine::store::{Opened, StoreError};
+use engine::sale::ORDERS_PER_MEMBER;
+use engine::store::{Holding, Opened, StoreError};
 use tokio::sync::watch;
 
 fn opened() -> Opened {
@@ -18,7 +19,7 @@ fn opened() -> Opened {
         is_closed: false,
         next_number: 1,
         tallies: Tallies::default(),
-        held: Vec::new(),
+        holdings: Vec::new(),
         keyed: Vec::new(),
         unpaid: Vec::new(),
         waiting: Vec::new(),
@@ -27,14 +28,17 @@ fn opened() -> Opened {
 
 fn resumed(opened: Opened) -> Result<OpenSale, StoreError> {
     let (_running, stopping) = watch::channel(false);
-    OpenSale::resume(opened, &Roster::new(), Default::default(), stopping)
+    OpenSale::resume(opened, ORDERS_PER_MEMBER, &Roster::new(), Default::default(), stopping)
 }
 
 #[test]
 fn counts_that_no_sale_can_have_are_damage_and_no_panic() {
     assert!(resumed(opened()).is_ok());
     let bad = [
-        Opened { held: vec![(member("ann"), Units(65_536))], ..opened() },
+        Opened {
+            holdings: vec![Holding { member: member("ann"), units: Units(65_536), orders: 1 }],
+            ..opened()
+        },
         Opened { left: Units(11), ..opened() },
         Opened { stock: Units(10_000_001), ..opened() },
         Opened { next_number: 0, ..opened() },

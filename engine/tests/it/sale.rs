@@ -1,16 +1,25 @@
 //! What a click is told, and what it leaves behind.
 
-use crate::support::{OPEN, click, sale};
+use crate::support::{OPEN, click, sale, terms};
 use engine::rules::key::IdempotencyKey;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::sale::meter::Meter;
 use engine::sale::phase::Phase;
 use engine::sale::vouch::Vouch;
-use engine::sale::{Accepted, Click};
+use engine::sale::{Accepted, Click, Sale, Start};
 use membership::Tier::{Diamond, Gold, Regular, Silver};
 use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// A sale of ten units in which each member may make two orders.
+fn two_orders_each() -> Sale {
+    let start =
+        Start { epoch: 1, stock: Units(10), left: Units(10), next_number: 1, orders_per_member: 2 };
+    Sale::resume(terms(10), start, Meter::new())
+}
 
 fn keyed(seat: u32, units: u32, key: u64) -> Click {
     let key = NonZeroU64::new(key).map(IdempotencyKey);
@@ -177,7 +186,7 @@ fn a_members_orders_are_listed_by_number_taken_in_or_not() {
 #[test]
 fn when_orders_pile_up_lower_tiers_are_shed_before_higher_ones() {
     let drop = sale(1_000);
-    drop.vouch(Vouch::new(Millis(6_000), std::time::Duration::from_millis(100)));
+    drop.vouch(Vouch::new(Millis(6_000), Duration::from_millis(100)));
     let mut seat = 0;
     let mut sheds = |now: u64, tier| {
         seat += 1;
@@ -186,4 +195,61 @@ fn when_orders_pile_up_lower_tiers_are_shed_before_higher_ones() {
     for (tier, until) in [(Regular, 5_600), (Silver, 5_700), (Gold, 5_800), (Diamond, 6_000)] {
         assert!(!sheds(until, tier) && sheds(until + 1, tier), "{tier}");
     }
+}
+
+#[test]
+fn an_order_counts_as_made_whatever_became_of_it() {
+    let drop = two_orders_each();
+    for (number, status) in [(1, Status::Released), (2, Status::Cancelled)] {
+        drop.buy(OPEN, click(0, Gold, 1)).unwrap();
+        drop.take_in().unwrap();
+        drop.settle(number, status, OPEN).unwrap();
+    }
+    assert_eq!(drop.held(click(0, Gold, 1).seat), Units(0));
+    let too_many = Err(Refusal::TooManyOrders { most: 2 });
+    assert_eq!(drop.buy(OPEN, click(0, Gold, 1)), too_many);
+    assert_eq!(drop.buy(OPEN, keyed(0, 1, 7)), too_many);
+    drop.buy(OPEN, click(1, Gold, 3)).expect("another member may go on");
+    drop.buy(OPEN, click(2, Diamond, 5)).unwrap();
+    drop.set_aside();
+    assert!(drop.aside().put(Units(0)), "a member waits");
+    assert_eq!(
+        drop.may_wait(OPEN, click(0, Gold, 1)).err(),
+        Some(Refusal::TooManyOrders { most: 2 })
+    );
+    assert_eq!(drop.offer(OPEN, click(0, Gold, 1)), Err(Refusal::TooManyOrders { most: 2 }));
+}
+
+#[test]
+fn a_refused_click_is_no_order_that_was_made() {
+    let drop = two_orders_each();
+    drop.buy(OPEN, click(1, Diamond, 5)).unwrap();
+    drop.buy(OPEN, click(2, Diamond, 4)).unwrap();
+    for _ in 0..9 {
+        let refused = drop.buy(OPEN, click(0, Gold, 2));
+        assert_eq!(refused, Err(Refusal::SoldOut { left: Units(1) }));
+    }
+    drop.settle(1, Status::Released, OPEN).unwrap();
+    // The claim is taken and given back each time.
+    drop.vouch(Vouch::new(Millis(0), Duration::ZERO));
+    for _ in 0..9 {
+        assert_eq!(drop.buy(OPEN, click(0, Gold, 2)), Err(Refusal::Busy));
+    }
+    drop.vouch(Vouch::ALWAYS);
+    for _ in 0..2 {
+        drop.buy(OPEN, click(0, Gold, 1)).unwrap();
+    }
+}
+
+#[test]
+fn orders_of_former_processes_count_as_made() {
+    let drop = two_orders_each();
+    drop.restore_holding(click(0, Gold, 1).seat, Units(0), 1);
+    drop.restore_holding(click(1, Gold, 1).seat, Units(1), 70_000);
+    drop.buy(OPEN, click(0, Gold, 1)).unwrap();
+    for seat in [0, 1] {
+        let refused = drop.buy(OPEN, click(seat, Gold, 1));
+        assert_eq!(refused, Err(Refusal::TooManyOrders { most: 2 }));
+    }
+    assert_eq!(drop.held(click(1, Gold, 1).seat), Units(1));
 }

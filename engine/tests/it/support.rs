@@ -10,12 +10,12 @@ use engine::rules::terms::{Cents, SaleId, Terms};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::rules::window::Windows;
-use engine::sale::{Click, Sale};
+use engine::sale::{Click, ORDERS_PER_MEMBER, Sale};
 use engine::store::{
     Batch, Change, Changed, Changes, MemoryStore, ReservedOrder, Selling, Store, StoreError,
     Verdict, Waiting,
 };
-use engine::{Engine, OpenSale};
+use engine::{Engine, OpenSale, Settings};
 use membership::{MemberId, PerTier, Tier};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,12 @@ pub(crate) fn windows_until(closes_at: u64) -> Windows {
 }
 
 /// A patience so long that no order waits too long.
-pub(crate) const CALM: Duration = Duration::from_secs(3_600);
+pub(crate) const CALM: Settings = patient(Duration::from_secs(3_600));
+
+/// The usual settings with this patience.
+pub(crate) const fn patient(confirm_within: Duration) -> Settings {
+    Settings { confirm_within, orders_per_member: ORDERS_PER_MEMBER }
+}
 
 /// An instant at which every tier may buy.
 pub(crate) const OPEN: Millis = Millis(5_000);
@@ -99,11 +104,18 @@ impl World {
         let opened = store.inner.opening.open(&id()).await.unwrap();
         let (running, stopping) = watch::channel(false);
         let roster = Arc::new(Roster::new());
-        let open = Arc::new(OpenSale::resume(opened, &roster, Arc::default(), stopping).unwrap());
+        let open = Arc::new(
+            OpenSale::resume(opened, ORDERS_PER_MEMBER, &roster, Arc::default(), stopping).unwrap(),
+        );
         let selling = Arc::clone(store) as Arc<dyn Selling>;
         let store = Store { selling, ..store.inner.clone() };
-        let confirmer =
-            Confirmer::new(Arc::clone(&open), Arc::clone(&roster), &store, clock.clone(), CALM);
+        let confirmer = Confirmer::new(
+            Arc::clone(&open),
+            Arc::clone(&roster),
+            &store,
+            clock.clone(),
+            CALM.confirm_within,
+        );
         Self { open, roster, clock: clock.clone(), confirmer, _running: running }
     }
 

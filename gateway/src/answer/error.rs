@@ -84,6 +84,9 @@ pub(crate) struct Problem {
     /// `limit_reached`: units that the member holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<u32>,
+    /// `too_many_orders`: most orders of one member in one sale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most: Option<u16>,
     /// `tier_not_admitted`: the member's tier.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -181,6 +184,7 @@ impl ApiError {
                     | Refusal::SoldOut { .. }
                     | Refusal::NotSoldOut { .. }
                     | Refusal::LimitReached { .. }
+                    | Refusal::TooManyOrders { .. }
                     | Refusal::WaitlistFull => (S::CONFLICT, None),
                     Refusal::Closed => (S::GONE, None),
                     Refusal::Busy => (S::SERVICE_UNAVAILABLE, Some(1)),
@@ -239,6 +243,7 @@ impl ApiError {
                 Refusal::LimitReached { limit, held } => {
                     Problem { limit: Some(limit.0), held: Some(held.0), ..problem }
                 }
+                Refusal::TooManyOrders { most } => Problem { most: Some(most), ..problem },
                 Refusal::IdempotencyConflict
                 | Refusal::IdempotencyInFlight
                 | Refusal::Paused

@@ -60,14 +60,14 @@ groups! {
     /// Why a click is not accepted.
     ClickRefused {
         403: "blocked, tier_not_admitted, not_open",
-        409: "idempotency_in_flight, paused, sold_out, limit_reached",
+        409: "idempotency_in_flight, paused, sold_out, limit_reached, too_many_orders",
         410: "closed",
         422: "bad_units, idempotency_conflict",
     }
     /// Why a member may not wait.
     WaitRefused {
         403: "blocked, tier_not_admitted, not_open",
-        409: "paused, not_sold_out, limit_reached, waitlist_full, history_lost",
+        409: "paused, not_sold_out, limit_reached, too_many_orders, waitlist_full, history_lost",
         410: "closed",
         422: "bad_units",
     }

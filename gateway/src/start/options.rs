@@ -3,6 +3,7 @@
 use crate::ask::rates::RateArgs;
 use crate::ask::token::Algorithm;
 use anyhow::Context;
+use engine::sale::ORDERS_PER_MEMBER;
 use engine::store::RedisOptions;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub struct ServeOptions {
     /// When an order has waited longer than this for the store, new clicks are told `busy`
     #[arg(long, env = "FLASHLANE_CONFIRM_WITHIN", default_value = "5s", value_parser = duration)]
     pub confirm_within: Duration,
+    /// Most orders that one member may make in one sale, cancelled and expired ones included
+    #[arg(long, env = "FLASHLANE_ORDERS_PER_MEMBER", default_value_t = ORDERS_PER_MEMBER)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub orders_per_member: u16,
     /// Key that verifies members' tokens; made under the data folder if not given (HS256 only)
     #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
     pub token_key: Option<PathBuf>,

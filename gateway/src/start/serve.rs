@@ -10,8 +10,8 @@ use crate::ask::rates::Rates;
 use crate::routes;
 use anyhow::{Context, bail};
 use axum::extract::FromRef;
-use engine::Engine;
 use engine::clock::Clock;
+use engine::{Engine, Settings};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,7 +55,9 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let connections_max = connections_max(options.connections_max)?;
     let (public, operator) = (bind(options.listen)?, bind(options.operator_listen)?);
     let store = store(data, &options.redis).await?;
-    let engine = Engine::start(store, Clock::Wall, options.confirm_within).await?;
+    let (confirm_within, orders_per_member) = (options.confirm_within, options.orders_per_member);
+    let settings = Settings { confirm_within, orders_per_member };
+    let engine = Engine::start(store, Clock::Wall, settings).await?;
     sales_file::make(&engine, &sales, &data.join("sales.made")).await?;
 
     // This comes before the addresses are announced: from then on another process may end this one.

@@ -68,6 +68,24 @@ fn a_cancelled_order_gives_its_units_back_at_once_and_once() {
 }
 
 #[test]
+fn a_member_cannot_make_and_cancel_orders_without_end() {
+    let data = tempfile::tempdir().unwrap();
+    let args = ["--orders-per-member", "2"];
+    let server = Server::start_with(data.path(), &args);
+    server.make(&drop_of(3));
+    for _ in 0..2 {
+        let order = server.order("ann", 1);
+        assert_eq!(server.cancel("ann", &order).json["status"], "cancelled");
+    }
+    let refused = server.click("ann", 1, "");
+    assert_eq!(refused.is_problem(409, "too_many_orders").json["most"], 2);
+    assert_eq!(server.click("bob", 1, "").status, 202);
+    drop(server);
+    let server = Server::start_with(data.path(), &args);
+    server.click("ann", 1, "").is_problem(409, "too_many_orders");
+}
+
+#[test]
 fn an_order_that_was_just_accepted_can_be_cancelled() {
     let (_data, server) = selling(10);
     for i in 0..20 {

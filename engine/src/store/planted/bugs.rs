@@ -179,7 +179,7 @@ impl Opening for OpeningBug {
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
         let mut opened = self.well.open(sale).await?;
         match BUG.as_str() {
-            "forget-holdings" => opened.held.clear(),
+            "forget-holdings" => opened.holdings.clear(),
             "forget-keys" => opened.keyed.clear(),
             "forget-sold" => opened.left = opened.stock,
             "numbers-from-one" => opened.next_number = 1,

@@ -9,12 +9,14 @@ use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;
 use crate::store::rows::SaleRow;
+use crate::store::transactions;
 use crate::store::{
     Batch, Changed, Changes, Head, Opened, Opening, Operating, Reading, Record, Selling,
     StoreError, Switch, Verdict,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use std::collections::HashMap;
 
 #[async_trait]
 impl Selling for RedisStore {
@@ -93,7 +95,10 @@ impl Opening for RedisStore {
         let row = self.row(sale).await?.ok_or(StoreError::UnknownSale)?;
         let SaleRow { terms, counters, .. } = row;
         let orders = self.orders_after(sale, 0, usize::MAX).await?;
-        let held = self.holders(sale).await?.into_iter();
+        let mut made = HashMap::new();
+        for order in &orders {
+            *made.entry(order.member.clone()).or_default() += 1;
+        }
         Ok(Opened {
             terms,
             epoch,
@@ -103,7 +108,7 @@ impl Opening for RedisStore {
             is_closed: counters.is_closed,
             next_number: counters.next_number,
             tallies: counters.tallies,
-            held: held.map(|(member, holder)| (member, holder.units)).collect(),
+            holdings: transactions::holdings(self.holders(sale).await?, &made),
             unpaid: orders.iter().filter(|r| r.status == Status::Confirmed).cloned().collect(),
             keyed: orders.into_iter().filter(|record| record.key.is_some()).collect(),
             waiting: self.waiting_rows(sale).await?,
