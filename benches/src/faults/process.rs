@@ -146,8 +146,8 @@ pub(super) async fn start_at(
             .arg("--data")
             .arg(data)
             .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
-            // Shoppers click far more often than members may.
-            .args(["--member-rate", "0"])
+            // Shoppers click far more often than members may, and make more orders.
+            .args(["--member-rate", "0", "--orders-per-member", "65535"])
             .env("FLASHLANE_REDIS", format!("redis://{redis}"))
             .env("FLASHLANE_LOG", "warn")
             .envs(variables.iter().copied())

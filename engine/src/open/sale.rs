@@ -128,8 +128,9 @@ impl OpenSale {
     /// Whether units that are taken may still come back: those of orders that are not paid.
     #[must_use]
     pub fn may_return(&self) -> bool {
-        let paid = self.sale.meter().stored().sum(Status::Paid).units;
-        u64::from(self.sale.stock().level().taken().0) > paid
+        let stored = self.sale.meter().stored();
+        let sold = [Status::Paid, Status::Returned].map(|status| stored.sum(status).units);
+        u64::from(self.sale.stock().level().taken().0) > sold.iter().sum()
     }
 
     /// Orders by tier that wait for the store, without those that are still on the queue.

@@ -12,9 +12,9 @@ use std::str::FromStr;
 /// Where an order is in its life. Each step happens once.
 ///
 /// ```text
-/// reserved -> confirmed -> paid
-///     |           |------> cancelled -> refund_due   (paid all the same)
-///     |           '------> expired ---> refund_due
+/// reserved -> confirmed -> paid -> returned
+///     |           |------> cancelled -> refund_due -> refunded   (paid all the same)
+///     |           '------> expired ---> refund_due -> refunded
 ///     '-----> released
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +36,11 @@ pub enum Status {
     /// It was paid after it had been cancelled or had expired: the member gets the money back, and
     /// no units.
     RefundDue = 7,
+    /// It was to be paid back, and was.
+    Refunded = 8,
+    /// It was paid, and all of the money went back. It goes on holding its units, which the operator
+    /// puts on sale again, or not.
+    Returned = 9,
 }
 
 /// What may happen to an order once it is confirmed.
@@ -47,9 +52,14 @@ pub enum Step {
     Cancel,
     /// The time to pay is over.
     Expire,
+    /// The payment provider has paid all of the money back.
+    Refund,
 }
 
 impl Step {
+    /// Every step.
+    pub const ALL: [Self; 4] = [Self::Pay, Self::Cancel, Self::Expire, Self::Refund];
+
     /// The word for the step, as it is sent to the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -57,19 +67,22 @@ impl Step {
             Self::Pay => "pay",
             Self::Cancel => "cancel",
             Self::Expire => "expire",
+            Self::Refund => "refund",
         }
     }
 }
 
 impl Status {
     /// Every status that a store keeps, in the order in which tallies are kept.
-    pub const STORED: [Self; 6] = [
+    pub const STORED: [Self; 8] = [
         Self::Confirmed,
         Self::Released,
         Self::Paid,
         Self::Cancelled,
         Self::Expired,
         Self::RefundDue,
+        Self::Refunded,
+        Self::Returned,
     ];
 
     /// The word for the status in JSON.
@@ -83,6 +96,8 @@ impl Status {
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
             Self::RefundDue => "refund_due",
+            Self::Refunded => "refunded",
+            Self::Returned => "returned",
         }
     }
 
@@ -90,8 +105,28 @@ impl Status {
     #[must_use]
     pub const fn holds_units(self) -> bool {
         match self {
-            Self::Reserved | Self::Confirmed | Self::Paid => true,
-            Self::Released | Self::Cancelled | Self::Expired | Self::RefundDue => false,
+            Self::Reserved | Self::Confirmed | Self::Paid | Self::Returned => true,
+            Self::Released | Self::Cancelled | Self::Expired | Self::RefundDue | Self::Refunded => {
+                false
+            }
+        }
+    }
+
+    /// The states through which an order came to this one, from the verdict on. Of an order that was
+    /// to be paid back it is not known any more whether it was cancelled or had expired: its path goes
+    /// through `Cancelled`.
+    #[must_use]
+    pub const fn path(self) -> &'static [Self] {
+        match self {
+            Self::Reserved => &[],
+            Self::Confirmed => &[Self::Confirmed],
+            Self::Released => &[Self::Released],
+            Self::Paid => &[Self::Confirmed, Self::Paid],
+            Self::Cancelled => &[Self::Confirmed, Self::Cancelled],
+            Self::Expired => &[Self::Confirmed, Self::Expired],
+            Self::RefundDue => &[Self::Confirmed, Self::Cancelled, Self::RefundDue],
+            Self::Refunded => &[Self::Confirmed, Self::Cancelled, Self::RefundDue, Self::Refunded],
+            Self::Returned => &[Self::Confirmed, Self::Paid, Self::Returned],
         }
     }
 
@@ -99,12 +134,14 @@ impl Status {
     /// later one has more.
     #[must_use]
     pub const fn steps(self) -> u64 {
-        match self {
-            Self::Reserved => 0,
-            Self::Confirmed | Self::Released => 1,
-            Self::Paid | Self::Cancelled | Self::Expired => 2,
-            Self::RefundDue => 3,
-        }
+        self.path().len() as u64
+    }
+
+    /// Whether a stored order in this state may come to `later`, by one step or several.
+    #[must_use]
+    pub fn leads_to(self, later: Self) -> bool {
+        let mut next = Step::ALL.into_iter().filter_map(|step| self.after(step));
+        next.any(|next| next == later || next.leads_to(later))
     }
 
     /// The status to which the step leads from this one; `None` if it changes nothing.
@@ -115,6 +152,8 @@ impl Status {
             (Self::Confirmed, Step::Cancel) => Some(Self::Cancelled),
             (Self::Confirmed, Step::Expire) => Some(Self::Expired),
             (Self::Cancelled | Self::Expired, Step::Pay) => Some(Self::RefundDue),
+            (Self::RefundDue, Step::Refund) => Some(Self::Refunded),
+            (Self::Paid, Step::Refund) => Some(Self::Returned),
             _ => None,
         }
     }
@@ -128,6 +167,8 @@ impl Status {
             5 => Some(Self::Cancelled),
             6 => Some(Self::Expired),
             7 => Some(Self::RefundDue),
+            8 => Some(Self::Refunded),
+            9 => Some(Self::Returned),
             _ => None,
         }
     }

@@ -35,8 +35,8 @@ impl std::ops::AddAssign for Tally {
 }
 
 /// Stored orders by where they are in their life, and by tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Tallies(pub(crate) [PerTier<Tally>; 6]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tallies(pub(crate) [PerTier<Tally>; Status::STORED.len()]);
 
 impl Tallies {
     pub(crate) fn index(status: Status) -> usize {
@@ -84,7 +84,7 @@ impl Tallies {
         all
     }
 
-    /// Units that orders hold: confirmed and paid ones.
+    /// Units that orders hold: confirmed, paid and returned ones.
     #[must_use]
     pub fn held_units(&self) -> u64 {
         let holding = Status::STORED.into_iter().filter(|status| status.holds_units());

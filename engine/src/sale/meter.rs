@@ -59,7 +59,7 @@ pub struct Meter {
     stripes: Box<[CachePadded<Stripe>]>,
     accepted: [Count; 5],
     /// By state, in the order of [`Status::STORED`], and by tier.
-    stored: [[Count; 5]; 6],
+    stored: [[Count; 5]; Status::STORED.len()],
     /// From the click to the verdict, in milliseconds.
     confirm_ms: Mutex<Histogram<u64>>,
 }

@@ -48,10 +48,10 @@ pub(super) enum Lost {
 pub(super) fn compare(stored: Option<&Record>, told: &Record) -> Result<Lost, StoreError> {
     let Some(stored) = stored else { return Ok(Lost::Order) };
     let (has, knows) = (stored.status, told.status);
-    let is_behind = has.steps() < knows.steps() && has != Status::Released;
+    let is_behind = has.leads_to(knows);
     // The store may be ahead of the caller. It answers with what it has stored; the caller catches up
     // from that.
-    let is_ahead = has.steps() > knows.steps();
+    let is_ahead = knows.leads_to(has);
     if !stored.is_same_as(told) || !(is_behind || is_ahead || has == knows) {
         let number = stored.number;
         return Err(StoreError::Damaged(format!("order {number} is another one in the store")));

@@ -7,10 +7,9 @@ use crate::rules::tally::Tallies;
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
-use serde::{Deserialize, Serialize};
 
 /// A sale's counters and switches. `left` + units that stored orders hold = `stock`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) epoch: u64,
     pub(super) stock: Units,

@@ -108,16 +108,11 @@ impl Record {
     }
 
     /// The order's steps from the verdict to its status, each with its time, as the outbox tells
-    /// them.
+    /// them. When the steps between the first and the last were taken is not known any more: they have
+    /// the time of the last.
     pub(super) fn path(&self) -> Vec<(Status, Millis)> {
-        let (first, last) = ((Status::Confirmed, self.settled_at), (self.status, self.changed_at));
-        match self.status.steps() {
-            0 | 1 => vec![(self.status, self.settled_at)],
-            2 => vec![first, last],
-            // It is not known any more whether the order was cancelled or had expired; its units
-            // went back.
-            _ => vec![first, (Status::Cancelled, self.changed_at), last],
-        }
+        let times = std::iter::once(self.settled_at).chain(std::iter::repeat(self.changed_at));
+        self.status.path().iter().copied().zip(times).collect()
     }
 
     /// Whether both records are of the same order, wherever each is in its life.

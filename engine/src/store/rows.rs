@@ -8,16 +8,14 @@ use membership::MemberId;
 use serde::{Deserialize, Serialize};
 
 /// A sale: what was agreed, and its counters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SaleRow {
     pub(super) terms: Terms,
     pub(super) counters: Counters,
     /// Outbox entries that are missing because a history was lost and the sale went on after it.
-    #[serde(skip)]
     pub(super) gaps: Vec<Gap>,
     /// Outbox entries up to and with this one were deleted, after every reader that needs them had
     /// read them.
-    #[serde(skip)]
     pub(super) trimmed_to: u64,
 }
 

@@ -3,9 +3,9 @@
 use crate::contract::{known, opened};
 use crate::support::{batch, changes, id, member, reserved, terms, waiting};
 use engine::rules::order::Status::{
-    self, Cancelled, Confirmed, Expired, Paid, RefundDue, Released,
+    self, Cancelled, Confirmed, Expired, Paid, RefundDue, Refunded, Released, Returned,
 };
-use engine::rules::order::Step::{self, Cancel, Expire, Pay};
+use engine::rules::order::Step::{self, Cancel, Expire, Pay, Refund};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::store::{Change, Changed, Record, ReservedOrder, Store, StoreError, Verdict};
@@ -15,6 +15,7 @@ contract!(
     each_step_is_taken_once_and_told_once,
     the_first_of_two_steps_stands,
     a_late_payment_is_due_back_and_takes_no_unit,
+    what_is_paid_back_is_told_and_a_returned_order_keeps_its_units,
     what_ends_unpaid_gives_units_and_limit_back_once,
     a_step_of_an_order_that_is_not_there_changes_nothing,
     a_stale_epoch_takes_no_step,
@@ -103,6 +104,34 @@ async fn a_late_payment_is_due_back_and_takes_no_unit(store: &Store) {
     let audit = store.reading.audit().await.unwrap();
     let tallies = audit.sales[0].tallies;
     assert_eq!((tallies.sum(RefundDue).units, tallies.sum(Paid).units), (1, 1));
+}
+
+async fn what_is_paid_back_is_told_and_a_returned_order_keeps_its_units(store: &Store) {
+    let epoch = four_orders(store, 4).await;
+    take(store, epoch, 6_000, Cancel, 1).await;
+    take(store, epoch, 6_001, Pay, 1).await;
+    take(store, epoch, 6_002, Pay, 2).await;
+    for at in [7_000, 8_000] {
+        for (number, status) in [(1, Refunded), (2, Returned), (3, Confirmed)] {
+            let record = take(store, epoch, at, Refund, number).await;
+            assert_eq!(record.status, status);
+            assert!(record.changed_at < Millis(8_000), "only the first counts");
+        }
+    }
+    for late in [Pay, Cancel, Expire] {
+        assert_eq!(take(store, epoch, 9_000, late, 1).await.status, Refunded);
+        assert_eq!(take(store, epoch, 9_000, late, 2).await.status, Returned);
+    }
+    let entries = store.reading.outbox_after(&id(), 4, 10).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.number, e.status)).collect();
+    let life = [(1, Cancelled), (1, RefundDue), (2, Paid), (1, Refunded), (2, Returned)];
+    assert_eq!(told, life);
+    assert_eq!(left(store).await, 1, "only the cancelled unit came back");
+    let opened = store.opening.open(&id()).await.unwrap();
+    let sums = [RefundDue, Refunded, Paid, Returned].map(|s| opened.tallies.sum(s).units);
+    assert_eq!((sums, opened.left), ([0, 1, 0, 1], Units(1)));
+    let bob = opened.holdings.iter().find(|held| held.member == member("bob")).unwrap();
+    assert_eq!(bob.units, Units(1), "the limit stays used");
 }
 
 async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &Store) {
@@ -227,7 +256,7 @@ fn lived(number: u64, name: &str, status: Status, epoch: u64) -> Record {
 }
 
 async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &Store) {
-    let epoch = opened(store, 2).await;
+    let epoch = opened(store, 3).await;
     // Orders that hold no units come first. All of them together have more units than the stock.
     let orders = [
         lived(1, "ann", Cancelled, epoch),
@@ -235,6 +264,8 @@ async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &Stor
         lived(3, "cyd", RefundDue, epoch),
         lived(4, "dan", Paid, epoch),
         lived(5, "eve", Confirmed, epoch),
+        lived(6, "fay", Refunded, epoch),
+        lived(7, "gus", Returned, epoch),
     ];
     let orders = orders.map(|record| match record.status {
         Confirmed => Record { changed_at: record.settled_at, ..record },
@@ -242,9 +273,10 @@ async fn an_order_that_was_lost_comes_back_where_it_was_in_its_life(store: &Stor
     });
     for _ in 0..2 {
         let head = store.opening.restore(&id(), epoch, &orders).await.unwrap();
-        assert_eq!((head.left, head.tallies.held_units()), (Units(0), 2));
+        assert_eq!((head.left, head.tallies.held_units()), (Units(0), 3));
     }
-    assert_eq!(store.reading.outbox_after(&id(), 0, 20).await.unwrap().len(), 2 + 2 + 3 + 2 + 1);
+    let told = store.reading.outbox_after(&id(), 0, 99).await.unwrap().len();
+    assert_eq!(told, 2 + 2 + 3 + 2 + 1 + 4 + 3);
     for record in &orders {
         let stored = store.reading.order(&id(), record.number).await.unwrap().unwrap();
         assert_eq!(Record { before: 0, ..stored }, *record);
@@ -260,17 +292,22 @@ async fn what_is_stored_in_an_earlier_state_is_moved_on(store: &Store) {
     let moved = |record: Record, status| Record { status, changed_at: Millis(950_000), ..record };
     let orders = [
         moved(stored(1).await, Cancelled),
-        moved(stored(2).await, Paid),
+        moved(stored(2).await, Returned),
         // The store is ahead of the caller here, so its record stays as it is.
         Record { status: Confirmed, changed_at: Millis(5_001), ..stored(4).await },
     ];
     for _ in 0..2 {
         let head = store.opening.restore(&id(), epoch, &orders).await.unwrap();
-        assert_eq!((head.left, head.tallies.sum(Paid).orders), (Units(2), 2));
+        assert_eq!((head.left, head.tallies.sum(Returned).orders), (Units(2), 1));
     }
-    let other = [moved(stored(3).await, Paid)];
-    let refused = store.opening.restore(&id(), epoch, &other).await;
-    assert!(matches!(refused, Err(StoreError::Damaged(_))), "{refused:?}");
+    // Orders 3 and 4 have expired and were paid: they cannot have come to these.
+    for (number, status) in
+        [(3, Paid), (3, Returned), (4, Cancelled), (4, RefundDue), (4, Refunded)]
+    {
+        let other = [moved(stored(number).await, status)];
+        let refused = store.opening.restore(&id(), epoch, &other).await;
+        assert!(matches!(refused, Err(StoreError::Damaged(_))), "{number} {status:?}: {refused:?}");
+    }
     assert_eq!(left(store).await, 2);
 }
 

@@ -54,7 +54,10 @@ struct Model {
 
 impl Model {
     fn holds(order: &Plain) -> bool {
-        matches!(order.status, Status::Reserved | Status::Confirmed | Status::Paid)
+        matches!(
+            order.status,
+            Status::Reserved | Status::Confirmed | Status::Paid | Status::Returned
+        )
     }
 
     fn held(&self, member: usize) -> u32 {
@@ -223,11 +226,18 @@ impl Simulation {
             let at = here.map_or(self.clock.now(), |order| order.changed_at.unwrap_or_default());
             let ways: &[Status] = match order.status {
                 Status::Reserved => &Status::STORED,
-                Status::Confirmed => {
-                    &[Status::Paid, Status::Cancelled, Status::Expired, Status::RefundDue]
-                }
-                Status::Cancelled | Status::Expired => &[Status::RefundDue],
-                Status::Released | Status::Paid | Status::RefundDue => &[],
+                Status::Confirmed => &[
+                    Status::Paid,
+                    Status::Cancelled,
+                    Status::Expired,
+                    Status::RefundDue,
+                    Status::Refunded,
+                    Status::Returned,
+                ],
+                Status::Cancelled | Status::Expired => &[Status::RefundDue, Status::Refunded],
+                Status::RefundDue => &[Status::Refunded],
+                Status::Paid => &[Status::Returned],
+                Status::Released | Status::Refunded | Status::Returned => &[],
             };
             assert!(status == order.status || ways.contains(&status), "I9: {number}: {order:?}");
             if status == Status::Confirmed && order.status == Status::Reserved {
@@ -253,7 +263,7 @@ impl Simulation {
                 let Some(number) = self.rng.choice(self.model.orders.keys()).copied() else {
                     return;
                 };
-                let step = [Step::Pay, Step::Pay, Step::Cancel][self.rng.usize(..3)];
+                let step = [Step::Pay, Step::Pay, Step::Cancel, Step::Refund][self.rng.usize(..4)];
                 let stored = self.store.inner.reading.order(&id(), number).await.unwrap();
                 let Some(record) = stored else { return };
                 open.know(record.clone());
@@ -360,7 +370,7 @@ impl Simulation {
         let units = |status: Status| -> u32 {
             model.orders.values().filter(|o| o.status == status).map(|o| o.units).sum()
         };
-        let sold = units(Status::Confirmed) + units(Status::Paid);
+        let sold = units(Status::Confirmed) + units(Status::Paid) + units(Status::Returned);
         assert!(sold <= model.total, "I2");
         let left = level.left().0 + model.aside;
         assert_eq!(left + units(Status::Reserved) + sold, model.total, "I1");

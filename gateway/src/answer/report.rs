@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A sale, as its operator sees it. All counts but `orders`, `waiting` and `queued` are units, by where
-/// their order is now: left + reserved + confirmed + paid = stock.
+/// their order is now: left + reserved + confirmed + paid + returned = stock.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SaleReport {
     #[serde(flatten)]
@@ -31,6 +31,10 @@ pub(crate) struct SaleReport {
     /// Units whose orders were paid after they had expired or were cancelled: the money is to be
     /// paid back.
     refund_due: u64,
+    /// Units whose orders were to be paid back, and were.
+    refunded: u64,
+    /// Units whose orders were paid, and all of the money went back. They are not on sale again.
+    returned: u64,
     /// Members on the waitlist.
     waiting: usize,
     /// Orders on the queue, waiting for the store.
@@ -56,6 +60,8 @@ pub(crate) struct TierReport {
     cancelled: u64,
     expired: u64,
     refund_due: u64,
+    refunded: u64,
+    returned: u64,
 }
 
 /// Returns the counts and the stock of one instant, as nearly as is possible without a lock.
@@ -89,6 +95,8 @@ impl SaleReport {
                 cancelled: of(Status::Cancelled),
                 expired: of(Status::Expired),
                 refund_due: of(Status::RefundDue),
+                refunded: of(Status::Refunded),
+                returned: of(Status::Returned),
             };
             (tier.as_str(), report)
         });
@@ -103,6 +111,8 @@ impl SaleReport {
             cancelled: units(Status::Cancelled),
             expired: units(Status::Expired),
             refund_due: units(Status::RefundDue),
+            refunded: units(Status::Refunded),
+            returned: units(Status::Returned),
             waiting: open.waiting(),
             queued: open.sale.queue().len(),
             by_tier: by_tier.collect(),

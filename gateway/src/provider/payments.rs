@@ -24,6 +24,8 @@ pub(crate) struct Payment {
     event: Event,
     /// The amount of the whole order: its price times its units.
     amount_cents: u64,
+    /// The provider's own id of a refund; needed for `refunded`, and for nothing else.
+    refund_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -32,6 +34,8 @@ enum Event {
     Paid,
     /// A payment that did not succeed; the member may try again until `pay_by`.
     Failed,
+    /// All of the money went back.
+    Refunded,
 }
 
 /// The order's status once the webhook is taken in.
@@ -46,7 +50,8 @@ pub(crate) struct PaymentView {
 ///
 /// `paid` makes a confirmed order `paid`. An order that has expired or was cancelled becomes
 /// `refund_due` instead, and its units stay where they are by then: with another member, or on
-/// sale. Repetitions change nothing.
+/// sale. `refunded` with the whole amount makes a paid order `returned`, which goes on holding its
+/// units, and one that is `refund_due` `refunded`. Repetitions change nothing.
 #[utoipa::path(
     post, path = "/v1/payments", tag = "payments",
     params(
@@ -93,18 +98,29 @@ async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>
         });
     };
     let mut found = engine.order(&open, &id).await?.ok_or_else(unknown)?;
-    let due = open.sale.terms().price.0 * u64::from(found.units().0);
-    if payment.amount_cents != due {
-        let paid = payment.amount_cents;
-        return Err(mismatch(&format!("{paid} cents were paid, {due} are due")));
+    let (told, due) =
+        (payment.amount_cents, open.sale.terms().price.0 * u64::from(found.units().0));
+    if told != due {
+        let what = if payment.event == Event::Refunded { "went back" } else { "were paid" };
+        return Err(mismatch(&format!("{told} cents {what}, the whole order is {due}")));
     }
-    if payment.event == Event::Paid {
-        found = engine.step(&open, &id, Step::Pay).await?.ok_or_else(unknown)?;
-        match found.status() {
-            Status::Paid => {}
-            Status::RefundDue => {
+    let step = match (payment.event, &payment.refund_id) {
+        (Event::Paid, None) => Some(Step::Pay),
+        (Event::Refunded, Some(_)) => Some(Step::Refund),
+        (Event::Failed, None) => None,
+        (Event::Refunded, None) | (Event::Paid | Event::Failed, Some(_)) => {
+            let why = "`refund_id` goes with `refunded`, and with nothing else";
+            return Err(ApiError::BadRequest(why.into()));
+        }
+    };
+    if let Some(step) = step {
+        found = engine.step(&open, &id, step).await?.ok_or_else(unknown)?;
+        match (step, found.status()) {
+            (Step::Pay, Status::RefundDue) => {
                 tracing::info!(order = %id, "paid too late: this payment is to be refunded");
             }
+            (_, Status::Refunded | Status::Returned) | (Step::Pay, Status::Paid) => {}
+            (Step::Refund, _) => return Err(mismatch("this order was never paid")),
             _ => return Err(mismatch("this order never came to be confirmed")),
         }
     }

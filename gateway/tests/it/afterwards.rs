@@ -159,6 +159,36 @@ fn a_late_payment_is_to_be_refunded_and_never_takes_a_unit_back() {
 }
 
 #[test]
+fn money_that_went_back_is_told_once_and_the_units_of_a_returned_order_stay_taken() {
+    let (data, server) = selling(5);
+    let (returned, late) = (server.order("ann", 2), server.order("bob", 1));
+    server.refund(&returned, 39_800).is_problem(422, "payment_mismatch");
+    server.pay(&returned, "paid");
+    server.refund(&late, 19_900).is_problem(422, "payment_mismatch");
+    server.cancel("bob", &late);
+    server.pay(&late, "paid");
+    for cents in [19_900, 39_801, 0] {
+        server.refund(&returned, cents).is_problem(422, "payment_mismatch");
+    }
+    for _ in 0..2 {
+        assert_eq!(server.refund(&returned, 39_800).json["status"], "returned");
+        assert_eq!(server.refund(&late, 19_900).json["status"], "refunded");
+    }
+    let all = |server: &Server| {
+        let report = server.report();
+        ["left", "paid", "refund_due", "refunded", "returned"].map(|field| report[field].clone())
+    };
+    assert_eq!(all(&server), [3, 0, 0, 1, 2].map(|units| json!(units)));
+    server.cancel("ann", &returned).is_problem(409, "not_cancellable");
+    let used = server.click("ann", 2, "");
+    assert_eq!(used.is_problem(409, "limit_reached").json["held"], 2, "the limit stays used");
+    drop(server);
+    let server = Server::start(data.path());
+    assert_eq!(all(&server), [3, 0, 0, 1, 2].map(|units| json!(units)));
+    assert_eq!(server.pay(&returned, "paid").json["status"], "returned", "a webhook that is late");
+}
+
+#[test]
 fn another_amount_or_an_unknown_order_is_refused_and_raises_an_alarm() {
     let (_data, server) = selling(5);
     let order = server.order("ann", 2);
@@ -245,7 +275,7 @@ fn a_webhook_with_a_bad_body_is_told_what_is_wrong() {
         "[]",
         "null",
         r#"{"order_id":"drop.1.1"}"#,
-        r#"{"order_id":"drop.1.1","event":"refunded","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"refunding","amount_cents":1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","amount_cents":-1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","amount_cents":1.5}"#,
         r#"{"order_id":7,"event":"paid","amount_cents":1}"#,

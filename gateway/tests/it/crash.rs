@@ -9,6 +9,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+/// Members click far more often here than members may, and make more orders.
+const UNLIMITED: [&str; 4] = ["--member-rate", "0", "--orders-per-member", "65535"];
+
 const KILLS: u64 = 100;
 const STOCK: u64 = 1_000_000;
 const LIMIT: u64 = 60_000;
@@ -96,7 +99,7 @@ fn a_hundred_kills_lose_no_confirmed_order_and_strand_no_unit() {
     sale["limits"]["diamond"] = json!(65_535);
     let mut retried = 0;
     for round in 0..KILLS {
-        let mut server = Server::start_with(data.path(), &["--member-rate", "0"]);
+        let mut server = Server::start_with(data.path(), &UNLIMITED);
         if round == 0 {
             server.make(&sale);
         }
@@ -121,7 +124,7 @@ fn a_hundred_kills_lose_no_confirmed_order_and_strand_no_unit() {
         }
         // The first client that was cut off asks again with its key: one order, whatever happened.
         if let Some((client, i)) = interrupted.first() {
-            let server = Server::start_with(data.path(), &["--member-rate", "0"]);
+            let server = Server::start_with(data.path(), &UNLIMITED);
             let more = format!("idempotency-key: {round}-{client}-{i}\r\nprefer: wait=10\r\n");
             let ask = || {
                 server.click(&format!("m{}", client % 4), u32::try_from(1 + i % 3).unwrap(), &more)
@@ -147,7 +150,7 @@ fn a_hundred_kills_lose_no_confirmed_order_and_strand_no_unit() {
 }
 
 fn check(data: &std::path::Path, all: &HashMap<String, Told>) {
-    let mut server = Server::start_with(data, &["--member-rate", "0"]);
+    let mut server = Server::start_with(data, &UNLIMITED);
     let (mut after, mut stored) = (0, HashMap::new());
     loop {
         let path = format!("/v1/sales/drop/orders?after={after}&limit=10000");

@@ -218,7 +218,8 @@ fn open_streams_do_not_keep_the_server_from_ending() {
 #[test]
 fn a_stream_that_is_not_read_is_dropped_and_the_others_go_on() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_with(data.path(), &["--member-rate", "0"]);
+    let args = ["--member-rate", "0", "--orders-per-member", "65535"];
+    let server = Server::start_with(data.path(), &args);
     server.make(&drop_of(10_000_000));
     let silent = Stream::open(&server, Some("ann"), "");
     let mut read = Stream::open(&server, None, "");

@@ -5,6 +5,7 @@ mod file;
 mod look;
 mod read_only;
 mod rows;
+mod sale_row;
 
 pub use file::{Disk, RedbStore};
 pub use read_only::ReadOnlyRedbStore;

@@ -1,6 +1,7 @@
 //! Rows in redb tables: keys begin with the sale, values are postcard.
 
 use super::failure::{damaged, failed};
+use super::sale_row;
 use crate::rules::order::Status;
 use crate::rules::terms::SaleId;
 use crate::rules::units::Units;
@@ -103,7 +104,7 @@ where
 
     fn sale(&self, sale: &SaleId) -> Stored<Option<SaleRow>> {
         let found = self.sales.get(sale.as_str()).map_err(failed)?;
-        found.map(|bytes| decode(bytes.value())).transpose()
+        found.map(|bytes| sale_row::decode(bytes.value())).transpose()
     }
 
     fn order(&self, sale: &SaleId, number: u64) -> Stored<Option<Record>> {
@@ -172,7 +173,7 @@ where
 
 impl RowsMut for Tables<'_> {
     fn put_sale(&mut self, row: &SaleRow) -> Stored<()> {
-        let bytes = encode(row)?;
+        let bytes = sale_row::encode(row)?;
         self.sales.insert(row.terms.id.as_str(), &*bytes).map_err(failed)?;
         Ok(())
     }
@@ -269,60 +270,4 @@ fn encode(value: &impl Serialize) -> Stored<Vec<u8>> {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Stored<T> {
     postcard::from_bytes(bytes).map_err(damaged)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::tally::Tallies;
-    use crate::rules::terms::{Cents, Terms};
-    use crate::rules::time::Millis;
-    use crate::rules::window::Windows;
-    use membership::PerTier;
-    use serde::Deserialize;
-
-    /// A sale's row as files have it: its counters stand in it field by field.
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Flat {
-        terms: Terms,
-        epoch: u64,
-        stock: Units,
-        left: Units,
-        is_paused: bool,
-        is_closed: bool,
-        next_number: u64,
-        seq: u64,
-        tallies: Tallies,
-    }
-
-    #[test]
-    fn a_sales_row_is_written_as_it_was_before_its_counters_were_a_type() {
-        let terms = Terms {
-            id: "drop".parse().expect("a sale id"),
-            title: "A lamp".into(),
-            price: Cents(19_900),
-            currency: "CNY".into(),
-            stock: Units(300),
-            windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis(9)).expect("windows"),
-            limits: PerTier([1, 2, 3, 4, 5].map(Units)),
-            pay_within_s: 900,
-        };
-        let mut tallies = Tallies::default();
-        tallies.count(membership::Tier::Gold, Units(2), None, Status::Confirmed);
-        let flat = Flat {
-            terms,
-            epoch: 1_795_000_000_000,
-            stock: Units(301),
-            left: Units(299),
-            is_paused: true,
-            is_closed: false,
-            next_number: 77,
-            seq: 1_000,
-            tallies,
-        };
-        let bytes = encode(&flat).expect("plain data");
-        let row: SaleRow = decode(&bytes).expect("the same layout");
-        assert_eq!((row.counters.left, row.counters.seq), (Units(299), 1_000));
-        assert_eq!(encode(&row).expect("plain data"), bytes);
-    }
 }

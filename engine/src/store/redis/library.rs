@@ -88,13 +88,16 @@ mod tests {
         let holding = Status::STORED.into_iter().filter(|status| status.holds_units());
         let holding = holding.map(|status| (status.as_str(), "true".to_owned()));
         assert_eq!(table("HOLDING"), expected(holding));
-        let steps = Status::STORED.map(|status| (status.as_str(), status.steps().to_string()));
-        assert_eq!(table("STEPS"), expected(steps));
+        let paths = Status::STORED.iter().flat_map(|status| {
+            let states = status.path().iter().map(|state| state.as_str());
+            [status.as_str(), "{"].into_iter().chain(states).chain(["}"])
+        });
+        assert_eq!(words("PATHS"), paths.collect::<Vec<_>>());
         let tiers = Tier::ALL.map(|tier| (tier.as_str(), (tier as u32 + 1).to_string()));
         assert_eq!(table("TIERS"), expected(tiers));
 
         let mut after = words("AFTER").into_iter();
-        for step in [Step::Pay, Step::Cancel, Step::Expire] {
+        for step in Step::ALL {
             assert_eq!(after.next().as_deref(), Some(step.as_str()));
             let leads: Vec<_> = after.by_ref().skip(1).take_while(|word| word != "}").collect();
             let leads: BTreeMap<_, _> =

@@ -19,16 +19,31 @@
 local KEYS = {'sale', 'orders', 'holders', 'outbox', 'top_ups', 'waiting'}
 local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', outbox = 'stream', top_ups = 'hash',
   waiting = 'hash'}
-local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due'}
+local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due', 'refunded',
+  'returned'}
+-- Sales that were made before these states were known have no tallies of them.
+local ADDED = {refunded = true, returned = true}
+local NO_ORDERS = '0 0 0 0 0 0 0 0 0 0'
 -- Orders in these states hold their units.
-local HOLDING = {confirmed = true, paid = true}
--- How many steps of its life an order in a state has taken, and the state to which a step leads
--- from it.
-local STEPS = {confirmed = 1, released = 1, paid = 2, cancelled = 2, expired = 2, refund_due = 3}
+local HOLDING = {confirmed = true, paid = true, returned = true}
+-- The states through which an order came to a state. Of an order that was to be paid back it is not
+-- known any more whether it was cancelled or had expired: its path goes through `cancelled`.
+local PATHS = {
+  confirmed = {'confirmed'},
+  released = {'released'},
+  paid = {'confirmed', 'paid'},
+  cancelled = {'confirmed', 'cancelled'},
+  expired = {'confirmed', 'expired'},
+  refund_due = {'confirmed', 'cancelled', 'refund_due'},
+  refunded = {'confirmed', 'cancelled', 'refund_due', 'refunded'},
+  returned = {'confirmed', 'paid', 'returned'},
+}
+-- The state to which a step leads from a state.
 local AFTER = {
   pay = {confirmed = 'paid', cancelled = 'refund_due', expired = 'refund_due'},
   cancel = {confirmed = 'cancelled'},
   expire = {confirmed = 'expired'},
+  refund = {refund_due = 'refunded', paid = 'returned'},
 }
 local TIERS = {regular = 1, silver = 2, gold = 3, platinum = 4, diamond = 5}
 
@@ -37,6 +52,15 @@ local function named(keys)
   local by_name = {}
   for i, name in ipairs(KEYS) do by_name[name] = keys[i] end
   return by_name
+end
+
+-- Whether an order in the state `was` may come to the state `is`, by one step or several.
+local function leads_to(was, is)
+  for _, after in pairs(AFTER) do
+    local next = after[was]
+    if next and (next == is or leads_to(next, is)) then return true end
+  end
+  return false
 end
 
 local function int(number)
@@ -101,7 +125,7 @@ local function head(keys)
   end
   local orders, sold = 0, 0
   for i, status in ipairs(STATES) do
-    local counts, of_state = tallies(row[8 + i])
+    local counts, of_state = tallies(row[8 + i] or (ADDED[status] and NO_ORDERS))
     if not counts then return damaged(keys.sale .. ' lacks the tallies of ' .. status) end
     sale.tallies[status] = counts
     orders = orders + of_state
@@ -195,7 +219,7 @@ local function read_record(number, text)
   local record = {number = number}
   record.epoch, record.member, record.tier, record.units, record.status, record.settled_at,
     record.changed_at, record.before, record.rest = string.match(text, RECORD)
-  if not record.epoch or not STEPS[record.status] or not TIERS[record.tier] then
+  if not record.epoch or not PATHS[record.status] or not TIERS[record.tier] then
     return damaged('order ' .. number .. ' reads ' .. text)
   end
   record.units = tonumber(record.units)
@@ -217,17 +241,11 @@ local function tell(change, sale, record, status, at)
 end
 
 -- The steps of an order up to its state, each with its time; the first `steps` of them are left
--- out.
+-- out. When the steps between the first and the last were taken is not known any more.
 local function path(record, steps)
-  local first = record.status
-  if STEPS[record.status] > 1 then first = 'confirmed' end
-  local whole = {{first, record.settled_at}}
-  -- It is not known any more whether the order was cancelled or had expired; its units went back.
-  if record.status == 'refund_due' then whole[2] = {'cancelled', record.changed_at} end
-  if STEPS[record.status] > 1 then whole[#whole + 1] = {record.status, record.changed_at} end
   local rest = {}
-  for _, step in ipairs(whole) do
-    if STEPS[step[1]] > steps then rest[#rest + 1] = step end
+  for i, status in ipairs(PATHS[record.status]) do
+    if i > steps then rest[#rest + 1] = {status, i == 1 and record.settled_at or record.changed_at} end
   end
   return rest
 end

@@ -140,15 +140,15 @@ local function restore(keys, args)
     end
     local steps, is_same = 0, true
     if known then
-      steps = STEPS[known.status]
+      steps = #PATHS[known.status]
       is_same = known.epoch == order.epoch and known.member == order.member
         and known.tier == order.tier and known.units == order.units and known.rest == order.rest
     end
-    local is_behind = steps < STEPS[order.status]
+    local is_behind = not known or leads_to(known.status, order.status)
     -- The store may be ahead of the caller. That is no damage: the answer has the tallies of the
     -- store, and the caller compares them with its own.
-    if not is_same or (known and is_behind and known.status == 'released')
-        or (known and steps == STEPS[order.status] and known.status ~= order.status) then
+    local fits = is_behind or known.status == order.status or leads_to(order.status, known.status)
+    if not (is_same and fits) then
       return {'DAMAGED', 'order ' .. order.number .. ' is another one in the store'}
     end
     local takes = is_behind and HOLDING[order.status] and not (known and HOLDING[known.status])
@@ -199,7 +199,7 @@ local function create(keys, args)
     '0'}
   for _, status in ipairs(STATES) do
     new[#new + 1] = status
-    new[#new + 1] = '0 0 0 0 0 0 0 0 0 0'
+    new[#new + 1] = NO_ORDERS
   end
   redis.call('HSET', keys.sale, unpack(new))
   return {'OK', '0', '0'}
