@@ -7,8 +7,10 @@
 use super::confirmer::Confirmer;
 use super::work::{Making, Progress, Work};
 use crate::fault::crash_point;
+use crate::open::asks::Ask;
 use crate::open::found::Found;
-use crate::rules::order::{self, Status};
+use crate::rules::order;
+use crate::rules::time::Millis;
 use crate::store::{Change, Changed, Changes, StoreError};
 use std::time::Duration;
 
@@ -26,26 +28,62 @@ impl Confirmer {
         due.into_iter().chain(self.until_over()).fold(NAP, Duration::min)
     }
 
-    /// Gathers changes that were asked for and overdue payments, as many as go into one
-    /// transaction. Changes that were asked for come first: a payment that was told in time and
-    /// waited for the store is in time. A quarter of the room is kept for overdue payments, so that
-    /// a flood of asks does not delay their expiry.
+    /// Gathers changes that were asked for and overdue payments, as many as go into one transaction:
+    /// payments at most half of it, and all that was asked for three quarters, so that no flood of
+    /// asks delays the expiry of others' orders.
     pub(super) fn gather_changes(&mut self) -> Option<Making> {
         let (now, most) = (self.clock.now(), self.store.batch_orders_max());
-        let asked = self.open.asks().take(most.div_ceil(4) * 3);
-        let (mut changes, mut answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-        while changes.len() < most {
-            let Some(number) = self.deadlines.pop_due(now) else { break };
-            if let Some((epoch, Status::Confirmed)) = self.open.status(number) {
-                changes.push(Change::Order { step: order::Step::Expire, epoch, number });
-                answers.push(None);
-            }
+        let mut asked = Vec::new();
+        // A payment may come with the expiry of its order.
+        while asked.len() + 2 <= (most / 2).max(2)
+            && let Some(payment) = self.open.asks().take_payment()
+        {
+            asked.extend(self.expiry_before(&payment));
+            asked.push(payment);
         }
+        asked.extend(
+            self.open.asks().take_others((most / 4 * 3).saturating_sub(asked.len()).max(1)),
+        );
+        // What came first is done first.
+        asked.sort_by_key(|ask| ask.place);
+        let (mut changes, mut answers): (Vec<_>, Vec<_>) =
+            asked.into_iter().map(|ask| (ask.change, ask.answer)).unzip();
+        let overdue = self.take_overdue(now, most.saturating_sub(changes.len()));
+        answers.extend(overdue.iter().map(|_| None));
+        changes.extend(overdue);
         let (sale, epoch) = (self.open.sale.terms().id.clone(), self.open.sale.epoch());
         (!changes.is_empty()).then(|| Making {
             changes: Changes { sale, epoch, at: now, changes: changes.into() },
             answers,
         })
+    }
+
+    /// The expiry of an order whose payment was heard of too late, if the order has not expired yet.
+    fn expiry_before(&self, payment: &Ask) -> Option<Ask> {
+        let Change::Order { epoch, number, .. } = payment.change else { return None };
+        let (of, pay_by) = self.open.due(number)?;
+        let is_late = of == epoch && payment.received_at >= pay_by;
+        let change = Change::Order { step: order::Step::Expire, epoch, number };
+        is_late.then_some(Ask { change, answer: None, ..*payment })
+    }
+
+    /// Takes at most `most` orders that are not paid in time, for their expiry. An order whose payment
+    /// was heard of in time and waits for the store does not expire.
+    fn take_overdue(&mut self, now: Millis, most: usize) -> Vec<Change> {
+        let (mut overdue, mut paid) = (Vec::new(), Vec::new());
+        while overdue.len() < most
+            && let Some(number) = self.deadlines.pop_due(now)
+        {
+            let Some((epoch, pay_by)) = self.open.due(number) else { continue };
+            if self.open.asks().is_paid_in_time(epoch, number, pay_by) {
+                paid.push((pay_by, number));
+            } else {
+                overdue.push(Change::Order { step: order::Step::Expire, epoch, number });
+            }
+        }
+        // These payments may still be refused by a halted sale.
+        paid.into_iter().for_each(|(pay_by, number)| self.deadlines.push(pay_by, number));
+        overdue
     }
 
     /// Memory follows what the store says of each change.
@@ -61,6 +99,7 @@ impl Confirmer {
                     self.open.joined(waiting, &self.roster)
                 }
                 (Change::Leave(member), _) => self.open.left(member, &self.roster),
+                (Change::Dissolve, _) => self.open.dissolved(),
                 (_, Changed::NoOrder | Changed::Waits(_) | Changed::DoesNotWait) => {}
             }
             crash_point("changing");
@@ -94,7 +133,7 @@ impl Confirmer {
             }
             orders => self.in_flight = orders,
         }
-        answers.extend(self.open.asks().take(usize::MAX).into_iter().map(|(_, answer)| answer));
+        answers.extend(self.open.asks().take_all().into_iter().map(|ask| ask.answer));
         for answer in answers.into_iter().flatten() {
             // Err: the caller has given up.
             answer.send(Err(why.clone())).ok();

@@ -20,7 +20,8 @@ impl Confirmer {
         }
         if sale.is_over(now) {
             // Nothing is sold any more, so no member need wait.
-            list.dissolve().iter().for_each(|waiter| self.dismiss(waiter));
+            list.dissolve();
+            self.open.asks().push(Change::Dissolve, now);
             sale.end_waiting();
             return;
         }
@@ -57,6 +58,7 @@ impl Confirmer {
     }
 
     fn dismiss(&self, waiter: &Waiter) {
-        self.open.asks().push(Change::Leave(self.roster.member(waiter.seat)));
+        let leave = Change::Leave(self.roster.member(waiter.seat));
+        self.open.asks().push(leave, self.clock.now());
     }
 }

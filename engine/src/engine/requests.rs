@@ -8,6 +8,7 @@ use crate::open::sale::OpenSale;
 use crate::rules::order::{OrderId, Status, Step};
 use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
+use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::sale::Click;
 use crate::store::{Change, Changed, StoreError, Waiting};
@@ -30,7 +31,8 @@ pub enum NotWaiting {
 }
 
 impl Engine {
-    /// Takes a step in an order's life. Returns the order as it is afterwards, whether or not the
+    /// Takes a step in an order's life. A payment is in time if this is called before it was due,
+    /// however long it then waits for the store. Returns the order as it is afterwards, whether or not the
     /// step changed it; `None` if no such order is or was reserved.
     ///
     /// # Errors
@@ -41,7 +43,7 @@ impl Engine {
         id: &OrderId,
         step: Step,
     ) -> Result<Option<Found>, StoreError> {
-        let (epoch, number) = (id.epoch, id.number);
+        let (epoch, number, received_at) = (id.epoch, id.number, self.now());
         if epoch == open.sale.epoch() {
             // An order that is still on its way to the store has no state there yet, so it cannot
             // take a step.
@@ -53,7 +55,7 @@ impl Engine {
             let Some(Found::Before(record)) = self.order(open, id).await? else { return Ok(None) };
             open.know(record);
         }
-        match self.ask(open, Change::Order { step, epoch, number }).await? {
+        match self.ask(open, Change::Order { step, epoch, number }, received_at).await? {
             Changed::Order(record) => Ok(Some(match open.sale.board().read(number) {
                 Some(order) if epoch == open.sale.epoch() => Found::Here(order),
                 _ => Found::Before(record),
@@ -62,11 +64,16 @@ impl Engine {
         }
     }
 
-    async fn ask(&self, open: &OpenSale, change: Change) -> Result<Changed, StoreError> {
+    async fn ask(
+        &self,
+        open: &OpenSale,
+        change: Change,
+        received_at: Millis,
+    ) -> Result<Changed, StoreError> {
         if *self.stop.borrow() {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
-        let told = open.ask(change)?;
+        let told = open.ask(change, received_at)?;
         match tokio::time::timeout(PATIENCE, told).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(StoreError::Unknown("the sale's confirmer has ended".into())),
@@ -89,7 +96,8 @@ impl Engine {
         open.sale.may_wait(self.now(), wish)?;
         let (Click { tier, units, .. }, member) = (wish, self.roster.member(wish.seat));
         let place = open.next_place().ok_or(Refusal::WaitlistFull)?;
-        self.ask(open, Change::Join(Waiting { member, tier, units, place })).await?;
+        let join = Change::Join(Waiting { member, tier, units, place });
+        self.ask(open, join, self.now()).await?;
         match open.position(wish.seat) {
             Some(waits) => Ok(waits),
             // The member is served already: they were the first, and units had come back meanwhile.
@@ -106,7 +114,8 @@ impl Engine {
     pub async fn leave_waitlist(&self, open: &OpenSale, seat: Seat) -> Result<(), StoreError> {
         // The store is asked also for a member who is not on the waitlist: they may be asking to
         // join it at this moment.
-        self.ask(open, Change::Leave(self.roster.member(seat))).await.map(drop)
+        let leave = Change::Leave(self.roster.member(seat));
+        self.ask(open, leave, self.now()).await.map(drop)
     }
 
     /// The members who may not buy. Hold the look while a click is judged: [`Engine::block`] answers

@@ -11,6 +11,7 @@ use crate::rules::order::{Order, Status};
 use crate::rules::seat::Seat;
 use crate::rules::tally::Tally;
 use crate::rules::terms::Terms;
+use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
 use crate::sale::meter::Meter;
@@ -167,7 +168,7 @@ impl OpenSale {
         position.map(|(waiter, place)| (waiter.units, place))
     }
 
-    /// Asks the confirmer for a change; the answer comes when the store has made it and memory has
+    /// Asks the confirmer for a change that this process heard of at `received_at`; the answer comes when the store has made it and memory has
     /// followed. A former process's order must have been taken up by [`OpenSale::know`] before.
     ///
     /// # Errors
@@ -175,8 +176,9 @@ impl OpenSale {
     pub fn ask(
         &self,
         change: Change,
+        received_at: Millis,
     ) -> Result<oneshot::Receiver<Result<Changed, StoreError>>, StoreError> {
-        let told = self.asks.ask(change)?;
+        let told = self.asks.ask(change, received_at)?;
         self.wake();
         Ok(told)
     }
@@ -209,6 +211,20 @@ impl OpenSale {
             return Some((self.sale.epoch(), order.status));
         }
         self.former.lock().get(&number).map(|record| (record.epoch, record.status))
+    }
+
+    /// The epoch of an order that waits for its payment, and when the payment is due.
+    pub(crate) fn due(&self, number: u64) -> Option<(u64, Millis)> {
+        let (epoch, status, confirmed_at) = match self.sale.board().read(number) {
+            Some(order) => (self.sale.epoch(), order.status, order.settled_at?),
+            None => {
+                let former = self.former.lock();
+                let record = former.get(&number)?;
+                (record.epoch, record.status, record.settled_at)
+            }
+        };
+        let pay_by = self.sale.terms().pay_by(confirmed_at);
+        (status == Status::Confirmed).then_some((epoch, pay_by))
     }
 
     /// Follows what the store says of where an order is in its life. Returns the order if it has
@@ -265,6 +281,13 @@ impl OpenSale {
         if left.is_some() && waitlist.is_empty() {
             self.sale.end_waiting();
         }
+    }
+
+    /// No member waits any more.
+    pub(crate) fn dissolved(&self) {
+        let mut waitlist = self.waitlist.lock();
+        waitlist.dissolve();
+        self.sale.end_waiting();
     }
 
     pub(crate) fn waitlist(&self) -> MutexGuard<'_, Waitlist> {

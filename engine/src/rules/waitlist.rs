@@ -81,12 +81,10 @@ impl Waitlist {
         self.offered.contains_key(&seat)
     }
 
-    /// Removes all members who wait, and returns them in the order of service.
-    pub fn dissolve(&mut self) -> Vec<Waiter> {
-        let waiters = self.iter().copied().collect();
+    /// Removes all members who wait.
+    pub fn dissolve(&mut self) {
         self.lines = PerTier::default();
         self.by_seat.clear();
-        waiters
     }
 
     /// Removes a member; `None` if they do not wait.

@@ -152,6 +152,8 @@ pub enum Change {
     Join(Waiting),
     /// A member leaves the waitlist.
     Leave(MemberId),
+    /// All members leave the waitlist.
+    Dissolve,
 }
 
 /// Changes of one sale to make together. Cheap to clone: a resend has the same changes.

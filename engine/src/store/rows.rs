@@ -65,6 +65,7 @@ pub(super) trait RowsMut: Rows {
     fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Stored<()>;
     fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Stored<()>;
     fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Stored<()>;
+    fn clear_waiting(&mut self, sale: &SaleId) -> Stored<()>;
     fn set_blocked(&mut self, member: &MemberId, is_blocked: bool) -> Stored<()>;
 }
 

@@ -130,6 +130,10 @@ pub(super) fn change(rows: &mut dyn RowsMut, changes: &Changes) -> Stored<Vec<Ch
                 rows.remove_waiting(sale, member)?;
                 Changed::DoesNotWait
             }
+            Change::Dissolve => {
+                rows.clear_waiting(sale)?;
+                Changed::DoesNotWait
+            }
         });
     }
     finish(rows, &row, &entries)?;

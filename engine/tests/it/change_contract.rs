@@ -6,9 +6,10 @@ use engine::rules::order::Status::{
     self, Cancelled, Confirmed, Expired, Paid, RefundDue, Refunded, Released, Returned,
 };
 use engine::rules::order::Step::{self, Cancel, Expire, Pay, Refund};
+use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
-use engine::store::{Change, Changed, Record, ReservedOrder, Store, StoreError, Verdict};
+use engine::store::{Change, Changed, Changes, Record, ReservedOrder, Store, StoreError, Verdict};
 use membership::Tier::{Diamond, Gold, Regular};
 
 contract!(
@@ -22,6 +23,7 @@ contract!(
     many_steps_are_taken_together,
     unpaid_orders_are_there_after_a_restart,
     who_waits_keeps_the_place_until_they_leave,
+    a_waitlist_is_dissolved_as_a_whole,
     an_offer_that_is_decided_ends_the_wait,
     an_order_that_was_lost_comes_back_where_it_was_in_its_life,
     what_is_stored_in_an_earlier_state_is_moved_on,
@@ -226,6 +228,31 @@ async fn who_waits_keeps_the_place_until_they_leave(store: &Store) {
     store.selling.change(&changes(epoch, 6_003, turn)).await.unwrap();
     assert_eq!(store.reading.audit().await.unwrap().sales[0].waiting, 2);
     assert_eq!(left(store).await, 1);
+}
+
+async fn a_waitlist_is_dissolved_as_a_whole(store: &Store) {
+    let epoch = opened(store, 1).await;
+    let other = terms(1);
+    let other = Terms { id: "drop-2".parse().unwrap(), ..other };
+    store.opening.create(&other).await.unwrap();
+    let elsewhere = store.opening.open(&other.id).await.unwrap().epoch;
+    let there = Change::Join(waiting("zoe", Gold, 1, 1));
+    let there = Changes { sale: other.id.clone(), ..changes(elsewhere, 6_000, vec![there]) };
+    store.selling.change(&there).await.unwrap();
+    let joins = (1..400).map(|n| Change::Join(waiting(&format!("m{n}"), Gold, 1, n)));
+    store.selling.change(&changes(epoch, 6_000, joins.collect())).await.unwrap();
+    let (ann, bob) = (waiting("ann", Gold, 1, 500), waiting("bob", Gold, 1, 501));
+    let turn = vec![Change::Join(ann.clone()), Change::Dissolve, Change::Join(bob.clone())];
+    let made = store.selling.change(&changes(epoch, 6_001, turn)).await.unwrap();
+    assert_eq!(made, [Changed::Waits(ann), Changed::DoesNotWait, Changed::Waits(bob.clone())]);
+    assert_eq!(store.reading.waiting(&id()).await.unwrap(), [bob]);
+    for _ in 0..2 {
+        store.selling.change(&changes(epoch, 6_002, vec![Change::Dissolve])).await.unwrap();
+        assert_eq!(store.reading.waiting(&id()).await.unwrap(), []);
+    }
+    assert_eq!(store.reading.waiting(&other.id).await.unwrap().len(), 1, "of another sale");
+    let audit = store.reading.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
 }
 
 async fn an_offer_that_is_decided_ends_the_wait(store: &Store) {

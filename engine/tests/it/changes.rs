@@ -35,13 +35,15 @@ fn by(world: &World, name: &str, units: u32) -> Click {
 
 fn ask(world: &World, step: Step, number: u64) {
     let epoch = world.open.sale.epoch();
-    drop(world.open.ask(Change::Order { step, epoch, number }).unwrap());
+    drop(world.open.ask(Change::Order { step, epoch, number }, world.clock.now()).unwrap());
 }
 
 fn wish(world: &World, name: &str, units: u32) {
     world.roster.seat(name).unwrap();
     let place = world.open.next_place().unwrap();
-    drop(world.open.ask(Change::Join(waiting(name, Gold, units, place))).unwrap());
+    drop(
+        world.open.ask(Change::Join(waiting(name, Gold, units, place)), world.clock.now()).unwrap(),
+    );
 }
 
 async fn to_the_end(world: &mut World) {
@@ -237,4 +239,109 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
     let next = open.settled(number + 1, Duration::from_secs(10)).await.unwrap();
     assert_eq!(next.seat, of(&engine, "cyd").seat);
     assert!(engine.orders_of(&open, of(&engine, "bob").seat).await.unwrap().is_empty());
+}
+
+/// Asks for steps of orders that are not there, more than go into one transaction.
+fn backlog(world: &World, step: Step) {
+    for _ in 0..9 {
+        ask(world, step, 777);
+    }
+}
+
+#[tokio::test]
+async fn a_payment_that_was_told_in_time_stands_whatever_waits_before_it() {
+    for step in [Step::Pay, Step::Cancel] {
+        let (_store, mut world) = world(1).await;
+        let number = bought(&mut world, "ann", 1).await;
+        backlog(&world, step);
+        world.clock.set(Millis(DUE - 1));
+        ask(&world, Step::Pay, number);
+        world.clock.set(Millis(DUE + 60_000));
+        to_the_end(&mut world).await;
+        assert_eq!(world.status(number), Some(Status::Paid), "behind {step:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_payment_that_was_told_too_late_is_due_back_even_if_the_order_had_not_expired() {
+    let (_store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    world.clock.set(Millis(DUE));
+    ask(&world, Step::Pay, number);
+    to_the_end(&mut world).await;
+    assert_eq!((world.status(number), left(&world)), (Some(Status::RefundDue), 1));
+}
+
+#[tokio::test]
+async fn payments_take_at_most_half_of_a_transaction_and_overdue_orders_have_a_quarter() {
+    let (store, mut world) = world(40).await;
+    store.set_batch_max(16);
+    for n in 0..40 {
+        world.open.sale.buy(OPEN, by(&world, &format!("m{n}"), 1)).unwrap();
+    }
+    to_the_end(&mut world).await;
+    for _ in 0..9 {
+        backlog(&world, Step::Pay);
+        backlog(&world, Step::Cancel);
+    }
+    world.clock.set(Millis(DUE));
+    store.take_asked();
+    world.confirmer.make_progress().await;
+    let asked = store.take_asked();
+    let of = |step| {
+        let is_it =
+            |change: &&Change| matches!(change, Change::Order { step: s, .. } if *s == step);
+        asked[0].iter().filter(is_it).count()
+    };
+    assert_eq!((asked.len(), asked[0].len()), (1, 16));
+    assert!(of(Step::Pay) <= 8 && of(Step::Pay) >= 7, "{} payments", of(Step::Pay));
+    assert!(of(Step::Expire) >= 4 && of(Step::Cancel) >= 4, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_was_asked_for_first_is_taken_first() {
+    let (_store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    ask(&world, Step::Cancel, number);
+    ask(&world, Step::Pay, number);
+    to_the_end(&mut world).await;
+    assert_eq!(world.status(number), Some(Status::RefundDue));
+}
+
+#[tokio::test]
+async fn a_payment_that_a_halted_sale_refused_leaves_its_order_to_expire() {
+    let (store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    world.clock.set(Millis(DUE - 1));
+    ask(&world, Step::Pay, number);
+    world.clock.set(Millis(DUE));
+    store.inner.opening.open(&id()).await.unwrap();
+    to_the_end(&mut world).await;
+    assert!(world.open.sale.stock().level().is_halted());
+    let (_store, mut next) = (Arc::clone(&store), World::open(&store, &world.clock).await);
+    to_the_end(&mut next).await;
+    assert_eq!(next.open.status(number).map(|(_, status)| status), Some(Status::Expired));
+}
+
+#[tokio::test]
+async fn a_waitlist_that_nobody_needs_any_more_ends_with_one_change() {
+    let (store, mut world) = world(1).await;
+    bought(&mut world, "eve", 1).await;
+    for n in 0..20 {
+        wish(&world, &format!("m{n}"), 1);
+    }
+    to_the_end(&mut world).await;
+    assert_eq!(
+        (world.open.waiting(), store.inner.reading.waiting(&id()).await.unwrap().len()),
+        (20, 20)
+    );
+    world.open.sale.stock().close();
+    store.take_asked();
+    to_the_end(&mut world).await;
+    assert_eq!(
+        (world.open.waiting(), store.inner.reading.waiting(&id()).await.unwrap().len()),
+        (0, 0)
+    );
+    let asked: Vec<_> = store.take_asked().iter().map(|changes| changes.to_vec()).collect();
+    assert_eq!(asked, [[Change::Dissolve]]);
 }

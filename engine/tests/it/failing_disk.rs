@@ -1,11 +1,11 @@
 //! The embedded store on a disk that fails: no confirmed order is lost, and the store recovers.
 
-use crate::support::{OPEN, batch, id, reserved, terms};
+use crate::support::{OPEN, batch, changes, id, reserved, terms, waiting};
 use engine::clock::Clock;
 use engine::engine::Engine;
 use engine::rules::order::Status;
 use engine::sale::Click;
-use engine::store::{RedbStore, Store, StoreError, Verdict};
+use engine::store::{Change, RedbStore, Store, StoreError, Verdict};
 use membership::Tier::Gold;
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend, TableDefinition};
@@ -213,4 +213,24 @@ async fn a_store_in_use_says_who_must_stop() {
     let _first = RedbStore::open(&path).unwrap();
     let error = RedbStore::open(&path).unwrap_err().to_string();
     assert!(error.contains("another process uses the data folder"), "{error}");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, is_full) = store(folder.path());
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    let first = batch(epoch, vec![reserved(1, "ann", Gold, 1)]);
+    let verdicts = store.selling.commit(&first).await.unwrap();
+    let join = || changes(epoch, 6_000, vec![Change::Join(waiting("ann", Gold, 1, 1))]);
+    store.selling.change(&join()).await.unwrap();
+    // Ordering: Relaxed, as in `check`.
+    is_full.store(true, Ordering::Relaxed);
+    let leave = vec![Change::Leave("bob".parse().unwrap())];
+    store.selling.change(&changes(epoch, 6_001, leave)).await.unwrap();
+    store.selling.change(&join()).await.unwrap();
+    assert_eq!(store.selling.commit(&first).await.unwrap(), verdicts);
+    let leave = vec![Change::Leave("ann".parse().unwrap())];
+    assert!(store.selling.change(&changes(epoch, 6_002, leave)).await.is_err(), "this one writes");
 }

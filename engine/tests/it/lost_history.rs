@@ -2,14 +2,14 @@
 
 use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, OPEN, click, id, patient, terms, waiting};
+use crate::support::{CALM, OPEN, changes, click, id, patient, terms, waiting};
 use engine::clock::Clock;
 use engine::rules::order::Status::{self, Confirmed};
 use engine::rules::order::{OrderId, Step};
 use engine::rules::refusal::Refusal;
 use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::store::{StoreError, Switch};
+use engine::store::{Change, StoreError, Switch};
 use engine::{Engine, Found, Settings};
 use membership::Tier::{Diamond, Gold};
 use std::sync::Arc;
@@ -233,6 +233,47 @@ async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
     store.operating.switch(&id(), epoch, Switch::Close).await.unwrap();
     let opened = store.opening.open(&id()).await.unwrap();
     assert!(opened.is_paused && opened.is_closed);
+}
+
+#[tokio::test]
+async fn a_change_of_the_waitlist_that_was_held_up_does_not_undo_a_later_one() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    let function = server.must("FUNCTION LIST");
+    let name = function.lines().find(|line| line.ends_with("_change")).unwrap();
+    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
+    // A call as it looks when the caller had seen so many turns.
+    let held_up = |turns: u32, what: &str| {
+        let call = format!("FCALL {name} {} {keys} {epoch} 0 {turns} 6000 {what}", ROWS.len());
+        server.must(&call)
+    };
+    let waits = async || store.reading.waiting(&id()).await.unwrap().len();
+    let change = async |change| {
+        store.selling.change(&changes(epoch, 6_000, vec![change])).await.unwrap();
+    };
+    let join = Change::Join(waiting("ann", Gold, 1, 1));
+    let leave = Change::Leave("ann".parse().unwrap());
+    change(join.clone()).await;
+    change(leave.clone()).await;
+    let stale = held_up(0, "join ann 'gold 1 1' -");
+    assert!(stale.contains("STALE"), "{stale}");
+    assert_eq!(waits().await, 0, "a member who has left stays away");
+    change(join).await;
+    for what in ["leave ann - -", "dissolve - - -"] {
+        let stale = held_up(1, what);
+        assert!(stale.contains("STALE"), "{stale}");
+        assert_eq!(waits().await, 1, "a member who has joined again waits: {what}");
+    }
+    // The answer to this one was lost: the store is a turn ahead of what its caller has seen.
+    assert!(held_up(3, "leave ann - -").contains("OK"));
+    change(leave.clone()).await;
+    assert_eq!(waits().await, 0);
+    let before = server.must("HGET flashlane:{drop}:sale turns");
+    change(leave).await;
+    assert_eq!(server.must("HGET flashlane:{drop}:sale turns"), before, "nothing was written");
+    assert!(store.reading.audit().await.unwrap().is_clean());
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn a_sale_of_before_refunds_were_known_is_sold_on() {
 
 /// The documented rights: see docs/redis.md.
 const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
-     +hscan +hdel +xadd +xrange +xinfo|stream +type +exists +time +sadd +srem +smembers +info +config|get";
+     +hscan +hdel +unlink +xadd +xrange +xinfo|stream +type +exists +time +sadd +srem +smembers +info +config|get";
 
 #[tokio::test]
 async fn the_documented_rights_are_enough_and_not_more() {

@@ -281,7 +281,7 @@ impl Simulation {
             _ => Change::Leave(name(member).parse().unwrap()),
         };
         // The caller does not wait for the answer, as if it were lost.
-        drop(open.ask(change).unwrap());
+        drop(open.ask(change, self.clock.now()).unwrap());
         // If the confirmer does not run now, it makes several changes together later.
         if self.rng.bool() {
             self.confirm().await;

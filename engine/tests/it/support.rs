@@ -153,6 +153,8 @@ pub(crate) enum Fault {
 pub(crate) struct FaultyStore {
     pub(crate) inner: Store,
     faults: Mutex<VecDeque<Fault>>,
+    batch_max: Mutex<usize>,
+    asked: Mutex<Vec<Arc<[Change]>>>,
     clock: Clock,
 }
 
@@ -164,12 +166,25 @@ impl FaultyStore {
     pub(crate) async fn selling(terms: &Terms, clock: &Clock) -> Arc<Self> {
         let inner: Store = MemoryStore::default().into();
         inner.opening.create(terms).await.unwrap();
-        Arc::new(Self { inner, faults: Mutex::default(), clock: clock.clone() })
+        let (faults, asked) = (Mutex::default(), Mutex::default());
+        // Small, so that a batch seldom takes all the orders that wait.
+        let batch_max = Mutex::new(3);
+        Arc::new(Self { inner, faults, batch_max, asked, clock: clock.clone() })
     }
 
     /// Sets how the next commits go. Those after them succeed.
     pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.faults.lock().unwrap().extend(faults);
+    }
+
+    /// Sets how many orders or changes a transaction may carry.
+    pub(crate) fn set_batch_max(&self, most: usize) {
+        *self.batch_max.lock().unwrap() = most;
+    }
+
+    /// The changes that the store was asked to make since the last call, by transaction.
+    pub(crate) fn take_asked(&self) -> Vec<Arc<[Change]>> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     fn next_fault(&self) -> Fault {
@@ -180,8 +195,7 @@ impl FaultyStore {
 #[async_trait]
 impl Selling for FaultyStore {
     fn batch_orders_max(&self) -> usize {
-        // Small, so that a batch seldom takes all the orders that wait.
-        3
+        *self.batch_max.lock().unwrap()
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
@@ -206,6 +220,7 @@ impl Selling for FaultyStore {
     }
 
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
+        self.asked.lock().unwrap().push(Arc::clone(&changes.changes));
         let unknown = || StoreError::Unknown("cut off".into());
         match self.next_fault() {
             Fault::None => self.inner.selling.change(changes).await,

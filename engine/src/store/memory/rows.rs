@@ -142,6 +142,11 @@ impl RowsMut for MemoryRows {
         Ok(())
     }
 
+    fn clear_waiting(&mut self, sale: &SaleId) -> Stored<()> {
+        self.of_mut(sale).waiting.clear();
+        Ok(())
+    }
+
     fn set_blocked(&mut self, member: &MemberId, is_blocked: bool) -> Stored<()> {
         match is_blocked {
             true => self.blocked.insert(member.clone()),

@@ -115,7 +115,7 @@ impl SellingBug {
                     Changed::Order(record)
                 }
                 Change::Join(wish) => Changed::Waits(wish.clone()),
-                Change::Leave(_) => Changed::DoesNotWait,
+                Change::Leave(_) | Change::Dissolve => Changed::DoesNotWait,
             });
         }
         Ok(made)

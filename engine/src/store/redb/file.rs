@@ -69,7 +69,7 @@ impl RowStore<RedbFile> {
     /// As for [`RedbStore::open`].
     pub fn with(disk: Disk) -> Result<Self, StoreError> {
         let file = File { disk, state: Mutex::new(State::Closed) };
-        file.write(|_| Ok(()))?;
+        file.make_tables()?;
         Ok(Self { keeper: RedbFile { file: Arc::new(file) } })
     }
 }
@@ -129,12 +129,28 @@ impl File {
         self.check(seen, &database)
     }
 
-    /// Runs one transaction; it is on disk when this returns `Ok`.
+    fn make_tables(&self) -> Stored<()> {
+        let database = self.database()?;
+        let made = database.begin_write().map_err(failed).and_then(|txn| {
+            Tables::open(&txn)?;
+            txn.commit().map_err(failed)
+        });
+        self.check(made, &database)
+    }
+
+    /// Runs one transaction; it is on disk when this returns `Ok`. One that has changed nothing costs
+    /// no write to the disk.
     fn write<T>(&self, change: impl FnOnce(&mut dyn RowsMut) -> Stored<T>) -> Stored<T> {
         let database = self.database()?;
         let changed = database.begin_write().map_err(failed).and_then(|txn| {
-            let value = change(&mut Tables::open(&txn)?)?;
-            txn.commit().map_err(failed)?;
+            let mut tables = Tables::open(&txn)?;
+            let value = change(&mut tables)?;
+            let is_changed = tables.is_changed();
+            drop(tables);
+            match is_changed {
+                true => txn.commit().map_err(failed)?,
+                false => txn.abort().map_err(failed)?,
+            }
             Ok(value)
         });
         self.check(changed, &database)

@@ -36,6 +36,8 @@ pub(super) struct Set<S, O, H, E, T, B> {
     top_ups: T,
     waiting: T,
     blocked: B,
+    /// Whether this transaction has written anything.
+    is_changed: bool,
 }
 
 pub(super) type Tables<'t> = Set<
@@ -66,7 +68,15 @@ impl<'t> Tables<'t> {
             top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
             waiting: txn.open_table(WAITING).map_err(failed)?,
             blocked: txn.open_table(BLOCKED).map_err(failed)?,
+            is_changed: false,
         })
+    }
+}
+
+impl Tables<'_> {
+    /// Whether this transaction has written anything.
+    pub(super) const fn is_changed(&self) -> bool {
+        self.is_changed
     }
 }
 
@@ -80,6 +90,7 @@ impl Views {
             top_ups: txn.open_table(TOP_UPS).map_err(failed)?,
             waiting: txn.open_table(WAITING).map_err(failed)?,
             blocked: txn.open_table(BLOCKED).map_err(failed)?,
+            is_changed: false,
         })
     }
 }
@@ -174,6 +185,7 @@ where
 impl RowsMut for Tables<'_> {
     fn put_sale(&mut self, row: &SaleRow) -> Stored<()> {
         let bytes = sale_row::encode(row)?;
+        self.is_changed = true;
         self.sales.insert(row.terms.id.as_str(), &*bytes).map_err(failed)?;
         Ok(())
     }
@@ -182,12 +194,14 @@ impl RowsMut for Tables<'_> {
         debug_assert_ne!(record.status, Status::Reserved, "the store keeps decided orders");
         let (sale, number) = (sale.as_str(), record.number);
         let bytes = encode(record)?;
+        self.is_changed = true;
         self.orders.insert((sale, number), &*bytes).map_err(failed)?;
         Ok(())
     }
 
     fn put_holder(&mut self, sale: &SaleId, member: &MemberId, holder: Holder) -> Stored<()> {
         let key = (sale.as_str(), member.as_str());
+        self.is_changed = true;
         self.holders
             .insert(key, (holder.units.0, holder.limit.0, holder.newest))
             .map_err(failed)?;
@@ -197,12 +211,14 @@ impl RowsMut for Tables<'_> {
     fn put_entries(&mut self, sale: &SaleId, entries: &[OutboxEntry]) -> Stored<()> {
         let last = entries.last().map_or(0, |entry| entry.seq);
         let bytes = encode(&entries)?;
+        self.is_changed = true;
         self.outbox.insert((sale.as_str(), last), &*bytes).map_err(failed)?;
         Ok(())
     }
 
     fn put_top_up(&mut self, sale: &SaleId, key: &str, top_up: &TopUp) -> Stored<()> {
         let bytes = encode(top_up)?;
+        self.is_changed = true;
         self.top_ups.insert((sale.as_str(), key), &*bytes).map_err(failed)?;
         Ok(())
     }
@@ -210,20 +226,37 @@ impl RowsMut for Tables<'_> {
     fn put_waiting(&mut self, sale: &SaleId, waiting: &Waiting) -> Stored<()> {
         let bytes = encode(waiting)?;
         let key = (sale.as_str(), waiting.member.as_str());
+        self.is_changed = true;
         self.waiting.insert(key, &*bytes).map_err(failed)?;
         Ok(())
     }
 
     fn remove_waiting(&mut self, sale: &SaleId, member: &MemberId) -> Stored<()> {
-        self.waiting.remove((sale.as_str(), member.as_str())).map_err(failed)?;
+        let removed = self.waiting.remove((sale.as_str(), member.as_str())).map_err(failed)?;
+        self.is_changed |= removed.is_some();
+        Ok(())
+    }
+
+    fn clear_waiting(&mut self, sale: &SaleId) -> Stored<()> {
+        // No sale id has this character, so no other sale's rows lie in the range.
+        let end = format!("{sale}\0");
+        let mut removed = 0;
+        let rows = (sale.as_str(), "")..(end.as_str(), "");
+        let forgotten = self.waiting.retain_in(rows, |_, _| {
+            removed += 1;
+            false
+        });
+        forgotten.map_err(failed)?;
+        self.is_changed |= removed > 0;
         Ok(())
     }
 
     fn set_blocked(&mut self, member: &MemberId, is_blocked: bool) -> Stored<()> {
-        match is_blocked {
+        let before = match is_blocked {
             true => self.blocked.insert(member.as_str(), ()).map_err(failed)?,
             false => self.blocked.remove(member.as_str()).map_err(failed)?,
         };
+        self.is_changed |= before.is_some() != is_blocked;
         Ok(())
     }
 }

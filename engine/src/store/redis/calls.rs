@@ -51,11 +51,7 @@ impl RedisStore {
         self.call(&batch.sale, &call).await?.iter().map(verdict).collect()
     }
 
-    pub(super) async fn change_part(
-        &self,
-        changes: &Changes,
-        part: &[Change],
-    ) -> Result<Vec<Changed>, StoreError> {
+    fn change_call(&self, changes: &Changes, part: &[Change]) -> Cmd {
         let mut call = self.sellers_call("change", &changes.sale, changes.epoch);
         call.arg(changes.at.0);
         for change in part {
@@ -67,9 +63,18 @@ impl RedisStore {
                     call.arg("join").arg(wish.member.as_str()).arg(rows::wish(wish)).arg("-")
                 }
                 Change::Leave(member) => call.arg("leave").arg(member.as_str()).arg("-").arg("-"),
+                Change::Dissolve => call.arg("dissolve").arg("-").arg("-").arg("-"),
             };
         }
-        let answers = self.call(&changes.sale, &call).await?;
+        call
+    }
+
+    pub(super) async fn change_part(
+        &self,
+        changes: &Changes,
+        part: &[Change],
+    ) -> Result<Vec<Changed>, StoreError> {
+        let answers = self.turn(&changes.sale, || self.change_call(changes, part)).await?;
         part.iter().zip(&answers).map(|(change, answer)| rows::changed(change, answer)).collect()
     }
 

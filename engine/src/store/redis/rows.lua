@@ -13,8 +13,9 @@
 --   top_ups   hash    key -> "add total"
 --   waiting   hash    member -> "tier units place"
 -- Replies begin with a word. After OK, FENCED, LOST and STALE come two numbers that only ever grow:
--- of changes to orders (`seq`), and of turns of the operator: switches and top-ups (`turns`). A caller
--- says how far it has seen both; a store that has less has lost something.
+-- of changes to orders (`seq`), and of turns (`turns`): switches, top-ups, changes of the waitlist. A
+-- caller says how far it has seen both; a store that has less has lost something, and a turn that was
+-- delayed on its way and comes after a later one is stale.
 
 local KEYS = {'sale', 'orders', 'holders', 'outbox', 'top_ups', 'waiting'}
 local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', outbox = 'stream', top_ups = 'hash',
@@ -111,7 +112,7 @@ local function head(keys)
     end
   end
   for _, call in ipairs({{'XADD', keys.outbox, '*', 'x', 'x'}, {'HSET', keys.sale, 'x', 'x'},
-      {'HDEL', keys.waiting, 'x'}}) do
+      {'HDEL', keys.waiting, 'x'}, {'UNLINK', keys.waiting}}) do
     if not redis.acl_check_cmd(unpack(call)) then return nil, {'DENIED', call[1]} end
   end
   local row = redis.call('HMGET', keys.sale, 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
@@ -209,7 +210,7 @@ end
 
 -- Changes that are decided and not written yet.
 local function changes()
-  return {entries = {}, orders = {}, members = {}, joined = {}, left = {}}
+  return {entries = {}, orders = {}, members = {}, joined = {}, left = {}, dissolved = false}
 end
 
 -- A record's words in their order.
@@ -296,14 +297,18 @@ local function write(keys, sale, change)
     holders[#holders + 1] = int(holder.units) .. ' ' .. int(holder.limit) .. ' ' .. holder.newest
   end
   if #holders > 0 then redis.call('HSET', keys.holders, unpack(holders)) end
+  if change.dissolved then
+    redis.call('UNLINK', keys.waiting)
+    sale.waiting = 0
+  end
   for member, wish in pairs(change.joined) do
     sale.waiting = sale.waiting + redis.call('HSET', keys.waiting, member, wish)
   end
   for member in pairs(change.left) do
     sale.waiting = sale.waiting - redis.call('HDEL', keys.waiting, member)
   end
-  local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'waiting',
-    int(sale.waiting)}
+  local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'turns',
+    int(sale.turns), 'waiting', int(sale.waiting)}
   for _, status in ipairs(STATES) do
     row[#row + 1] = status
     row[#row + 1] = tally_text(sale.tallies[status])

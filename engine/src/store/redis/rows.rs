@@ -191,7 +191,9 @@ pub(super) fn changed(change: &Change, answer: &str) -> Result<Changed, StoreErr
         (Change::Order { number, .. }, Some(("order", text))) => {
             record(*number, text).map(Changed::Order)
         }
-        (Change::Join(_) | Change::Leave(_), Some(("waits", "not"))) => Ok(Changed::DoesNotWait),
+        (Change::Join(_) | Change::Leave(_) | Change::Dissolve, Some(("waits", "not"))) => {
+            Ok(Changed::DoesNotWait)
+        }
         (Change::Join(Waiting { member, .. }), Some(("waits", wish))) => {
             waiting(member.as_str(), wish).map(Changed::Waits)
         }

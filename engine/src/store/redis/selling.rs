@@ -158,12 +158,7 @@ impl Operating for RedisStore {
             Switch::Close => ("closed", 1),
         };
         let turn = || self.sellers_call("switch", sale, epoch).arg(field).arg(value).clone();
-        match self.call(sale, &turn()).await {
-            // A switch was turned in between, perhaps by this very call, whose answer was lost
-            // before.
-            Err(StoreError::Refused(_)) => self.call(sale, &turn()).await.map(drop),
-            turned => turned.map(drop),
-        }
+        self.turn(sale, turn).await.map(drop)
     }
 
     async fn top_up(

@@ -26,7 +26,7 @@ pub struct RedisStore {
 pub(super) struct Seen {
     /// Changes of orders.
     pub(super) seq: u64,
-    /// Switches and top-ups.
+    /// Switches, top-ups and changes of the waitlist.
     pub(super) turns: u64,
 }
 
@@ -69,21 +69,34 @@ impl RedisStore {
             }
             "STALE" => {
                 self.has_come_to(sale, &next, &words.next().unwrap_or_default())?;
-                Err(StoreError::Refused("another switch was turned in between".into()))
+                Err(StoreError::Refused("something else was turned in between".into()))
             }
             "DENIED" => Err(StoreError::Refused(format!("NOPERM: {next} was withdrawn"))),
             "EXISTS" => Err(StoreError::SaleExists),
             "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
             "FENCED" => Err(StoreError::Fenced),
             "LOST" => Err(StoreError::HistoryLost(format!(
-                "its outbox ends at {next} and had been told to end at {}, or a switch or a top-up is \
-                 gone; resume the sale to put back what this process knows",
+                "its outbox ends at {next} and had been told to end at {}, or a switch, a top-up or a \
+                 wait is gone; resume the sale to put back what this process knows",
                 self.seen(sale).seq
             ))),
             "SHORT" => Err(StoreError::TooLittleStock(Units(rows::word("units left", &next)?))),
             "CONFLICT" => Err(StoreError::TopUpConflict(Units(rows::word("a top-up", &next)?))),
             "TOO_MUCH" => Err(StoreError::TooMuchStock(Units(rows::word("the stock", &next)?))),
             _ => Err(StoreError::Damaged(next)),
+        }
+    }
+
+    /// Makes a function call that counts as a turn. It is made once more if there was another turn in
+    /// between, perhaps this very call, whose answer was lost before.
+    pub(super) async fn turn(
+        &self,
+        sale: &SaleId,
+        call: impl Fn() -> Cmd,
+    ) -> Result<Vec<String>, StoreError> {
+        match self.call(sale, &call()).await {
+            Err(StoreError::Refused(_)) => self.call(sale, &call()).await,
+            answer => answer,
         }
     }
 

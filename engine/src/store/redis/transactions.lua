@@ -40,12 +40,14 @@ local function commit(keys, args)
   return reply('OK', sale, unpack(verdicts))
 end
 
+local WAITS = {join = true, leave = true, dissolve = true}
+
 -- Reads what is stored of the members and orders that `args` name, with four arguments for each
 -- change.
 local function stored_of(keys, args)
   local numbers, members, seen = {}, {}, {}
   for i = 5, #args, 4 do
-    local list = (args[i] == 'join' or args[i] == 'leave') and members or numbers
+    local list = WAITS[args[i]] and members or numbers
     local name = list == members and args[i + 1] or args[i + 2]
     if not seen[name] then
       seen[name] = true
@@ -70,7 +72,7 @@ local function stored_of(keys, args)
 end
 
 -- epoch seq turns at, then for each change four: step epoch number -, join member wish -, leave
--- member - -
+-- member - -, dissolve - - -
 local function change(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
@@ -78,18 +80,27 @@ local function change(keys, args)
   if refusal then return refusal end
   local was, unreadable = stored_of(keys, args)
   if not was then return unreadable end
-  local made, answers, is_new = changes(), {}, false
+  local made, answers, is_new, is_turn = changes(), {}, false, false
   for i = 5, #args, 4 do
     local kind, name = args[i], args[i + 1]
+    -- A call that was delayed on its way must not undo a call that was made after it.
+    if WAITS[kind] and sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
     if kind == 'join' then
       if not was.waiting[name] then
         was.waiting[name] = args[i + 2]
-        made.joined[name], made.left[name], is_new = args[i + 2], nil, true
+        made.joined[name], made.left[name], is_turn = args[i + 2], nil, true
       end
       answers[#answers + 1] = 'waits ' .. was.waiting[name]
     elseif kind == 'leave' then
-      was.waiting[name] = false
-      made.joined[name], made.left[name], is_new = nil, true, true
+      if was.waiting[name] then
+        was.waiting[name] = false
+        made.joined[name], made.left[name], is_turn = nil, true, true
+      end
+      answers[#answers + 1] = 'waits not'
+    elseif kind == 'dissolve' then
+      is_turn = is_turn or sale.waiting > 0
+      made.joined, made.left, made.dissolved = {}, {}, true
+      for member in pairs(was.waiting) do was.waiting[member] = false end
       answers[#answers + 1] = 'waits not'
     else
       local record = was.orders[args[i + 2]]
@@ -111,7 +122,8 @@ local function change(keys, args)
       end
     end
   end
-  if is_new then write(keys, sale, made) end
+  if is_turn then sale.turns = sale.turns + 1 end
+  if is_new or is_turn then write(keys, sale, made) end
   return reply('OK', sale, unpack(answers))
 end
 
@@ -271,7 +283,7 @@ local function lacks(_, args)
     {'HSET', keys.sale, 'x', 'x'}, {'HLEN', keys.orders}, {'HSCAN', keys.holders, '0'},
     {'XADD', keys.outbox, '*', 'x', 'x'}, {'XRANGE', keys.outbox, '-', '+'},
     {'XINFO', 'STREAM', keys.outbox}, {'TYPE', keys.sale}, {'EXISTS', keys.sale}, {'TIME'},
-    {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'SREM', 'flashlane:blocked', 'x'},
+    {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'UNLINK', keys.waiting}, {'SREM', 'flashlane:blocked', 'x'},
     {'SMEMBERS', 'flashlane:sales'}}
   local lacking = {'OK', '0', '0'}
   for _, call in ipairs(needed) do
