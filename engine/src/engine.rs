@@ -1,7 +1,6 @@
 //! Engine: the open sales of this process; start, drain, stop.
 
 mod opening;
-mod put_back;
 mod requests;
 
 pub use requests::NotWaiting;
@@ -117,7 +116,10 @@ impl Engine {
         // memory.
         let _one_at_a_time = open.switching.lock().await;
         if switch == Switch::Resume && open.has_lost_history() {
-            self.put_back(open).await?;
+            let put_back = open.ask_to_put_back().await;
+            put_back
+                .map_err(|_| StoreError::Unknown("the sale's confirmer has ended".into()))??;
+            self.put_back_blocked().await?;
         }
         self.store.operating.switch(&sale.terms().id, sale.epoch(), switch).await?;
         crash_point("switched");

@@ -2,7 +2,7 @@
 //! fallen behind, from a backup, or empty.
 
 use super::patience::{patience, until};
-use super::proxy::{Proxy, Weather};
+use super::proxy::{Proxy, Trick, Weather};
 use super::shop::{LARGE, SMALL};
 use super::site::Site;
 use super::suite::{Outcome, Suite, Times};
@@ -28,6 +28,79 @@ pub(super) async fn lost(suite: Suite) -> anyhow::Result<Outcome> {
     }
     Ok(outcome)
 }
+
+/// Which Redis goes on after the one that sold was killed between two parts of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heir {
+    /// The same one, started again.
+    Itself,
+    /// A replica that has the first part.
+    WithThePart,
+    /// A replica that has neither.
+    WithoutIt,
+}
+
+pub(super) async fn parts(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for _ in 0..suite.times(Times { short: 1, long: 3 }) {
+        for heir in [Heir::Itself, Heir::WithThePart, Heir::WithoutIt] {
+            let scene = between_parts(&suite, heir).await?;
+            outcome.times += scene.times;
+            outcome.views.merge(scene.views);
+            outcome.recovery = outcome.recovery.max(scene.recovery);
+        }
+    }
+    Ok(outcome)
+}
+
+/// Redis answers for the first part of a batch, is killed, and never hears of the second.
+async fn between_parts(suite: &Suite, heir: Heir) -> anyhow::Result<Outcome> {
+    let settings = ["--repl-diskless-sync-delay", "0"];
+    let mut site = Site::with_sales(&suite.binary, &settings, &[], &[LARGE]).await?;
+    let link = Proxy::start(site.redis.address()).await?;
+    let folder = tempfile::tempdir()?;
+    let port = link.address.port().to_string();
+    let mut replica = RedisServer::with(folder.path(), &["--replicaof", "127.0.0.1", &port]);
+    until("the replica follows", || {
+        replica.must("INFO replication").contains("master_link_status:up")
+    })
+    .await?;
+    site.until_orders(50).await?;
+    // Orders gather until a batch needs several calls.
+    site.proxy.weather(Weather::Refused);
+    site.orders_without_waiting(ORDERS_OF_SEVERAL_CALLS).await?;
+    if heir == Heir::WithoutIt {
+        link.weather(Weather::Swallowed);
+    }
+    let played = site.proxy.played();
+    site.proxy.play(Trick::OnePart);
+    site.proxy.weather(Weather::Fair);
+    until("one part is answered", || site.proxy.played() > played).await?;
+    site.proxy.weather(Weather::Refused);
+    if heir == Heir::WithThePart {
+        let orders = |redis: &RedisServer| redis.must("HLEN flashlane:{large}:orders");
+        until("the replica has it", || orders(&replica) == orders(&site.redis)).await?;
+    }
+    site.redis.kill();
+    if heir == Heir::Itself {
+        site.redis.start_again();
+    } else {
+        replica.must("REPLICAOF NO ONE");
+        std::mem::swap(&mut site.redis, &mut replica);
+    }
+    site.proxy.lead_to(site.redis.address());
+    site.proxy.weather(Weather::Fair);
+    if heir == Heir::WithoutIt {
+        alarmed(&site).await?;
+        resume_sales(&site, &[LARGE]).await?;
+    }
+    site.recovered().await?;
+    let views = site.close(ALLOWED).await?;
+    Ok(Outcome { times: 1, views, recovery: site.recovery })
+}
+
+/// More orders than go into two calls of the store.
+const ORDERS_OF_SEVERAL_CALLS: u64 = 300;
 
 const ALLOWED: Allowed = Allowed { reserved_gone: false, released: false, gaps: true };
 
@@ -136,8 +209,12 @@ async fn alarmed(site: &Site) -> anyhow::Result<()> {
 /// Resumes both sales, as an operator who has looked into the loss. One of the two may have lost
 /// nothing.
 async fn resume(site: &Site) -> anyhow::Result<()> {
+    resume_sales(site, &[LARGE, SMALL]).await
+}
+
+async fn resume_sales(site: &Site, sales: &[&str]) -> anyhow::Result<()> {
     let start = Instant::now();
-    for sale in [LARGE, SMALL] {
+    for sale in sales {
         while let Err(why) = site.process.as_operator()?.switch(sale, "resume").await {
             ensure!(start.elapsed() < patience(), "{sale} cannot be resumed: {why}");
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -41,6 +41,28 @@ pub enum Trick {
     CutReply(usize),
     /// These bytes are sent in place of the commit.
     Replace(Vec<u8>),
+    /// Of a batch that comes in several commits, the first alone is sent on and answered; then the
+    /// connection is cut.
+    OnePart,
+}
+
+/// Where a reply is cut.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// After this many bytes, modulo its length.
+    After(usize),
+    /// Behind its end.
+    Behind,
+}
+
+/// What becomes of the rest of what the client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    GoesOn,
+    /// The connection ends here.
+    IsCut,
+    /// It is held back, and the connection ends with the next reply.
+    IsHeld,
 }
 
 #[derive(Debug)]
@@ -176,20 +198,26 @@ async fn carry(client: TcpStream, line: Line) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     // Where the next reply is cut, if a commit was sent on so that its reply can be cut.
-    let cut_reply = Arc::new(Mutex::new(None::<usize>));
+    let cut_reply = Arc::new(Mutex::new(None::<Cut>));
     let requests = async {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_client, &mut bytes).await {
-            let (chunk, is_last) = line.tamper(chunk, &mut cut_reply.lock());
-            if !line.forward(&mut to_server, &chunk).await || is_last {
+            let (chunk, rest) = line.tamper(chunk, &mut cut_reply.lock());
+            if !line.forward(&mut to_server, &chunk).await || rest == Rest::IsCut {
                 return;
+            }
+            if rest == Rest::IsHeld {
+                std::future::pending::<()>().await;
             }
         }
     };
     let replies = async {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_server, &mut bytes).await {
-            let cut = cut_reply.lock().take().map(|after| after % chunk.len());
+            let cut = cut_reply.lock().take().map(|cut| match cut {
+                Cut::After(after) => after % chunk.len(),
+                Cut::Behind => chunk.len(),
+            });
             line.note(chunk, cut.is_some());
             if !line.forward(&mut to_client, &chunk[..cut.unwrap_or(chunk.len())]).await
                 || cut.is_some()
@@ -207,23 +235,39 @@ async fn read<'a>(from: &mut (impl AsyncReadExt + Unpin), bytes: &'a mut [u8]) -
 }
 
 impl Line {
-    /// Returns the bytes to send in place of these, and whether the connection ends after them.
-    fn tamper(&self, chunk: &[u8], cut_reply: &mut Option<usize>) -> (Vec<u8>, bool) {
-        if !chunk.windows(COMMIT.len()).any(|window| window == COMMIT) {
-            return (chunk.to_vec(), false);
+    /// Returns the bytes to send in place of these, and what becomes of the rest.
+    fn tamper(&self, chunk: &[u8], cut_reply: &mut Option<Cut>) -> (Vec<u8>, Rest) {
+        let commits = || chunk.windows(COMMIT.len()).enumerate().filter(|(_, w)| *w == COMMIT);
+        if commits().next().is_none() {
+            return (chunk.to_vec(), Rest::GoesOn);
         }
         let mut state = self.state.lock();
         state.commits += 1;
         state.longest_request = state.longest_request.max(chunk.len());
-        let Some(trick) = state.trick.take() else { return (chunk.to_vec(), false) };
-        state.played += u64::from(!matches!(trick, Trick::CutReply(_)));
-        match trick {
-            Trick::CutRequest(after) => (chunk[..after % chunk.len()].to_vec(), true),
-            Trick::CutReply(after) => {
-                *cut_reply = Some(after);
-                (chunk.to_vec(), false)
+        // The second of several commits begins at the last `*` before its name.
+        let second =
+            commits().nth(1).and_then(|(at, _)| chunk[..at].iter().rposition(|b| *b == b'*'));
+        let trick = match (state.trick.take(), second) {
+            // This trick waits for a batch of several commits.
+            (Some(Trick::OnePart), None) => {
+                state.trick = Some(Trick::OnePart);
+                None
             }
-            Trick::Replace(bytes) => (bytes, false),
+            (trick, _) => trick,
+        };
+        let Some(trick) = trick else { return (chunk.to_vec(), Rest::GoesOn) };
+        state.played += u64::from(!matches!(trick, Trick::CutReply(_) | Trick::OnePart));
+        match trick {
+            Trick::CutRequest(after) => (chunk[..after % chunk.len()].to_vec(), Rest::IsCut),
+            Trick::CutReply(after) => {
+                *cut_reply = Some(Cut::After(after));
+                (chunk.to_vec(), Rest::GoesOn)
+            }
+            Trick::Replace(bytes) => (bytes, Rest::GoesOn),
+            Trick::OnePart => {
+                *cut_reply = Some(Cut::Behind);
+                (chunk[..second.unwrap_or(chunk.len())].to_vec(), Rest::IsHeld)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
-pub const SCENARIOS: [Scenario; 32] = [
+pub const SCENARIOS: [Scenario; 33] = [
     ("points", "`kill -9` of flashlane at each named point", |s| Box::pin(crashes::points(s))),
     ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),
     ("redis-kills", "`kill -9` of Redis mid-batch", |s| Box::pin(crashes::redis_kills(s))),
@@ -52,4 +52,9 @@ pub const SCENARIOS: [Scenario; 32] = [
     ("history", "history lost: frozen replica, old backup, FLUSHALL", |s| {
         Box::pin(history::lost(s))
     }),
+    (
+        "parts",
+        "Redis killed between two parts of a batch; a replica with and without the first",
+        |s| Box::pin(history::parts(s)),
+    ),
 ];

@@ -206,6 +206,17 @@ impl Site {
         Ok(())
     }
 
+    /// Makes this many clicks that are accepted at once and wait for the store.
+    ///
+    /// # Errors
+    /// When a click is not accepted.
+    pub async fn orders_without_waiting(&mut self, orders: u64) -> anyhow::Result<()> {
+        for _ in 0..orders {
+            self.accepts().await?;
+        }
+        Ok(())
+    }
+
     /// Waits until the process says that it confirms orders of every sale again.
     async fn until_ready(&self) -> anyhow::Result<()> {
         let start = Instant::now();

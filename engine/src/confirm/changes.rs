@@ -7,7 +7,7 @@
 use super::confirmer::Confirmer;
 use super::work::{Making, Progress, Work};
 use crate::fault::crash_point;
-use crate::open::asks::Ask;
+use crate::open::asks::{Answer, Ask};
 use crate::open::found::Found;
 use crate::rules::order;
 use crate::rules::time::Millis;
@@ -32,7 +32,7 @@ impl Confirmer {
     /// payments at most half of it, and all that was asked for three quarters, so that no flood of
     /// asks delays the expiry of others' orders.
     pub(super) fn gather_changes(&mut self) -> Option<Making> {
-        let (now, most) = (self.clock.now(), self.store.batch_orders_max());
+        let (now, most) = (self.clock.now(), self.batch_orders_max());
         let mut asked = Vec::new();
         // A payment may come with the expiry of its order.
         while asked.len() + 2 <= (most / 2).max(2)
@@ -55,6 +55,7 @@ impl Confirmer {
         (!changes.is_empty()).then(|| Making {
             changes: Changes { sale, epoch, at: now, changes: changes.into() },
             answers,
+            is_in_doubt: false,
         })
     }
 
@@ -121,22 +122,32 @@ impl Confirmer {
     /// overdue.
     pub(super) fn refuse_changes(&mut self) {
         let why = self.open.trouble().unwrap_or(StoreError::Fenced);
-        let mut answers = Vec::new();
         match self.in_flight.take() {
+            // Once the sale is resumed, the store is asked again. Until then nothing is known.
+            Some(Work::Changes(mut making))
+                if making.is_in_doubt && self.open.has_lost_history() =>
+            {
+                let why = "the store has lost part of its history; ask again once the sale goes on";
+                refuse(making.take_answers(), &StoreError::Unknown(why.into()));
+                self.in_flight = Some(Work::Changes(making));
+            }
             Some(Work::Changes(making)) => {
                 for change in making.changes.changes.iter() {
                     if let Change::Order { step: order::Step::Expire, number, .. } = change {
                         self.deadlines.push(making.changes.at, *number);
                     }
                 }
-                answers = making.answers;
+                refuse(making.answers, &why);
             }
             orders => self.in_flight = orders,
         }
-        answers.extend(self.open.asks().take_all().into_iter().map(|ask| ask.answer));
-        for answer in answers.into_iter().flatten() {
-            // Err: the caller has given up.
-            answer.send(Err(why.clone())).ok();
-        }
+        refuse(self.open.asks().take_all().into_iter().map(|ask| ask.answer), &why);
+    }
+}
+
+fn refuse(answers: impl IntoIterator<Item = Answer>, why: &StoreError) {
+    for answer in answers.into_iter().flatten() {
+        // Err: the caller has given up.
+        answer.send(Err(why.clone())).ok();
     }
 }

@@ -24,7 +24,7 @@ impl Confirmer {
         }
         sale.stock().close();
         let (id, epoch) = (&sale.terms().id, sale.epoch());
-        match self.operating.switch(id, epoch, Switch::Close).await {
+        match self.store.operating.switch(id, epoch, Switch::Close).await {
             Ok(()) => {
                 self.is_close_stored = true;
                 None

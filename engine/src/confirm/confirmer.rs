@@ -12,10 +12,9 @@ use crate::clock::Clock;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
-use crate::rules::order::Status;
 use crate::rules::time::Millis;
 use crate::sale::vouch::Vouch;
-use crate::store::{Batch, Operating, ReservedOrder, Selling, Store, StoreError, Verdict};
+use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +34,7 @@ const RETRY_MOST: Duration = Duration::from_secs(1);
 pub struct Confirmer {
     pub(super) open: Arc<OpenSale>,
     pub(super) roster: Arc<Roster>,
-    pub(super) store: Arc<dyn Selling>,
-    pub(super) operating: Arc<dyn Operating>,
+    pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) lanes: Lanes,
     pub(super) deadlines: Deadlines,
@@ -64,8 +62,7 @@ impl Confirmer {
         Self {
             open,
             roster,
-            store: Arc::clone(&store.selling),
-            operating: Arc::clone(&store.operating),
+            store: store.clone(),
             clock,
             lanes: Lanes::default(),
             deadlines,
@@ -81,7 +78,7 @@ impl Confirmer {
     pub(crate) async fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.open));
         self.vouch(self.clock.now());
-        let rush = RUSH_ORDERS..self.store.batch_orders_max();
+        let rush = RUSH_ORDERS..self.batch_orders_max();
         // At this interval the task asks the store whether this process still sells the sale,
         // whatever else wakes it, and also when no new work comes.
         let mut looks = tokio::time::interval(self.patience / 3);
@@ -115,7 +112,7 @@ impl Confirmer {
             return;
         }
         let (id, asked_at) = (&self.open.sale.terms().id, self.clock.now());
-        match self.store.still_sells(id, self.open.sale.epoch()).await {
+        match self.store.selling.still_sells(id, self.open.sale.epoch()).await {
             Ok(()) => self.note_answer(asked_at),
             Err(error) if error.is_transient() => self.note_failure(&error),
             Err(error) => self.halt(error),
@@ -125,10 +122,15 @@ impl Confirmer {
     /// Does one piece of work: gathers what waits, sends it, and follows what the store says.
     pub async fn make_progress(&mut self) -> Progress {
         self.drain();
-        if self.open.sale.stock().level().is_halted()
-            && let Some(progress) = self.while_halted()
-        {
-            return progress;
+        if self.open.sale.stock().level().is_halted() {
+            if let Some(asked) = self.open.take_asked_to_put_back() {
+                // Err: the operator has given up waiting; asking again finds it done.
+                asked.send(self.put_back().await).ok();
+                return Progress::Settled(1);
+            }
+            if let Some(progress) = self.while_halted() {
+                return progress;
+            }
         }
         if let Some(progress) = self.close_if_over().await {
             return progress;
@@ -154,6 +156,9 @@ impl Confirmer {
             Err(error) => {
                 // It is not known what the store did with the work: its orders stay reserved, its
                 // changes unanswered.
+                if let (Work::Changes(making), StoreError::Unknown(_)) = (&mut work, &error) {
+                    making.is_in_doubt = true;
+                }
                 self.in_flight = Some(work);
                 if error.is_transient() {
                     self.note_failure(&error);
@@ -182,24 +187,35 @@ impl Confirmer {
 
     /// Sends work to the store, with the time of this try or of the one before if the clock went back,
     /// and follows what the store says.
-    async fn send(&mut self, work: &mut Work, sent_at: Millis) -> Result<Progress, StoreError> {
+    pub(super) async fn send(
+        &mut self,
+        work: &mut Work,
+        sent_at: Millis,
+    ) -> Result<Progress, StoreError> {
         crash_point("gathered");
         match work {
             Work::Orders(batch) => {
                 // An order that the store decides only at this try is confirmed now, so its time to
                 // pay begins now, too.
                 batch.at = batch.at.max(sent_at);
-                let verdicts = self.store.commit(batch).await?;
-                let orders = batch.orders.len();
-                assert_eq!(verdicts.len(), orders, "the store answers for each order");
-                Ok(self.settle(batch, &verdicts))
+                match self.store.selling.commit(batch).await {
+                    Ok(verdicts) => Ok(self.settle(batch, &verdicts)),
+                    Err(BrokenOff { error, answered }) => {
+                        self.settle_answered(batch, &answered);
+                        Err(error)
+                    }
+                }
             }
             Work::Changes(making) => {
                 making.changes.at = making.changes.at.max(sent_at);
-                let made = self.store.change(&making.changes).await?;
+                let made = self.store.selling.change(&making.changes).await?;
                 Ok(self.settle_changes(making, made))
             }
         }
+    }
+
+    pub(super) fn batch_orders_max(&self) -> usize {
+        self.store.selling.batch_orders_max()
     }
 
     fn next_work(&mut self) -> Option<Work> {
@@ -271,7 +287,7 @@ impl Confirmer {
         let now = self.clock.now();
         let mut orders = Vec::new();
         let waitlist = self.open.waitlist();
-        while orders.len() < self.store.batch_orders_max() {
+        while orders.len() < self.batch_orders_max() {
             let Some((queued, order)) = self.lanes.pop(now) else { break };
             orders.push(ReservedOrder {
                 number: order.number,
@@ -289,61 +305,6 @@ impl Confirmer {
             at: now,
             orders: orders.into(),
         })
-    }
-
-    fn settle(&mut self, batch: &Batch, verdicts: &[Verdict]) -> Progress {
-        let sale = &self.open.sale;
-        let mut settled = Vec::with_capacity(verdicts.len());
-        let mut is_fenced = false;
-        for (order, verdict) in batch.orders.iter().zip(verdicts) {
-            let (status, at) = match *verdict {
-                Verdict::Stored(status, at) => (status, at),
-                Verdict::Fenced => {
-                    is_fenced = true;
-                    (Status::Released, batch.at)
-                }
-            };
-            if is_fenced {
-                // The sale is halted before any unit goes back: this process must not sell that
-                // unit again.
-                sale.stock().halt();
-            }
-            settled.extend(sale.settle(order.number, status, at));
-            if order.is_offer {
-                self.open.offer_settled(order.number);
-            }
-            if status == Status::Confirmed {
-                self.deadlines.push(sale.terms().pay_by(at), order.number);
-            }
-            crash_point("settling");
-        }
-        let now = self.clock.now();
-        let waits = settled.iter().map(|order| now.since(order.reserved_at));
-        sale.meter().confirmed_after(waits);
-        crash_point("settled");
-        self.open.feed().settled(&settled);
-        crash_point("told");
-        if is_fenced {
-            self.halt(StoreError::Fenced);
-            self.release_all();
-            return Progress::Halted;
-        }
-        Progress::Settled(settled.len())
-    }
-
-    /// Releases a halted sale's orders that never were on their way to the store, and tells each
-    /// caller that asks for a change why.
-    fn release_all(&mut self) -> Progress {
-        self.refuse_changes();
-        self.deadlines = Deadlines::default();
-        let sale = &self.open.sale;
-        let now = self.clock.now();
-        let mut released = Vec::new();
-        while let Some((queued, _)) = self.lanes.pop(now) {
-            released.extend(sale.settle(queued.number, Status::Released, now));
-        }
-        self.open.feed().settled(&released);
-        if released.is_empty() { Progress::Idle } else { Progress::Halted }
     }
 }
 

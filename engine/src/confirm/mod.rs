@@ -6,6 +6,8 @@ mod confirmer;
 mod deadlines;
 mod lanes;
 mod offers;
+mod put_back;
+mod verdicts;
 mod work;
 
 pub use confirmer::Confirmer;

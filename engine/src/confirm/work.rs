@@ -30,13 +30,20 @@ pub(super) enum Work {
 pub(super) struct Making {
     pub(super) changes: Changes,
     pub(super) answers: Vec<Answer>,
+    /// Whether an earlier try, whose answer did not come, may have made them.
+    pub(super) is_in_doubt: bool,
 }
 
 impl Making {
+    /// The callers that wait; the changes go on without them.
+    pub(super) fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers)
+    }
+
     /// Tells the callers that wait. It is called only when memory has followed, so that a caller
     /// that is told finds the change made.
     pub(super) fn answer(&mut self, made: Vec<Changed>) {
-        for (answer, made) in std::mem::take(&mut self.answers).into_iter().zip(made) {
+        for (answer, made) in self.take_answers().into_iter().zip(made) {
             if let Some(answer) = answer {
                 // Err: the caller has given up; asking again finds the change made.
                 answer.send(Ok(made)).ok();

@@ -160,6 +160,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes the store's list of blocked members the same as the one of this process, after a lost
+    /// history.
+    pub(super) async fn put_back_blocked(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.blocking.lock().await;
+        let (stored, ours) = (self.store.members.blocked().await?, self.blocked());
+        for member in stored.iter().filter(|member| !ours.contains(member)) {
+            self.store.members.set_blocked(member, false).await?;
+        }
+        for member in &ours {
+            self.store.members.set_blocked(member, true).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn read_blocked(&self) -> Result<(), StoreError> {
         let members = self.store.members.blocked().await?;
         let seats = members.iter().map(|member| self.seat(member)).collect::<Result<_, _>>()?;

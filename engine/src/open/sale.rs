@@ -33,6 +33,8 @@ pub struct OpenSale {
     former: Mutex<HashMap<u64, Record>>,
     waitlist: Mutex<Waitlist>,
     asks: Asks,
+    /// Where the outcome goes when an operator has asked to put back what the store has lost.
+    put_back: Mutex<Option<oneshot::Sender<Result<(), StoreError>>>>,
     blocked: Arc<Blocked>,
     feed: Feed,
     wake: Notify,
@@ -92,6 +94,7 @@ impl OpenSale {
             former: Mutex::new(former),
             waitlist: Mutex::new(waitlist),
             asks: Asks::default(),
+            put_back: Mutex::new(None),
             blocked,
             feed: Feed::default(),
             wake: Notify::new(),
@@ -300,6 +303,19 @@ impl OpenSale {
 
     pub(crate) fn asks(&self) -> &Asks {
         &self.asks
+    }
+
+    /// Asks the confirmer to put back into the store what it has lost; the outcome comes when that is
+    /// done. There is one asker at a time.
+    pub(crate) fn ask_to_put_back(&self) -> oneshot::Receiver<Result<(), StoreError>> {
+        let (tell, told) = oneshot::channel();
+        *self.put_back.lock() = Some(tell);
+        self.wake();
+        told
+    }
+
+    pub(crate) fn take_asked_to_put_back(&self) -> Option<oneshot::Sender<Result<(), StoreError>>> {
+        self.put_back.lock().take()
     }
 
     /// Why the store does not confirm, if it does not.

@@ -1,5 +1,6 @@
 //! Why the store did not do what it was asked.
 
+use super::Verdict;
 use crate::rules::units::Units;
 
 /// Why the store did not do what it was asked.
@@ -39,6 +40,22 @@ pub enum StoreError {
     /// What is stored is not what Flashlane wrote. Nothing may be sold on top of that.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+}
+
+/// A commit that broke off before every order had its verdict.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct BrokenOff {
+    /// Why the others have none.
+    pub error: StoreError,
+    /// The verdicts that came, an entry for each order of the batch; empty when none came.
+    pub answered: Vec<Option<Verdict>>,
+}
+
+impl From<StoreError> for BrokenOff {
+    fn from(error: StoreError) -> Self {
+        Self { error, answered: Vec::new() }
+    }
 }
 
 impl StoreError {

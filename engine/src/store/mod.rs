@@ -19,7 +19,7 @@ mod rows;
 mod transactions;
 
 pub use audit::{Audit, SaleAudit};
-pub use error::StoreError;
+pub use error::{BrokenOff, StoreError};
 pub use memory::MemoryStore;
 pub use message::{
     Batch, Change, Changed, Changes, Head, Holding, Opened, OutboxEntry, Record, ReservedOrder,
@@ -45,7 +45,10 @@ pub trait Selling: Debug + Send + Sync + 'static {
 
     /// Decides orders; returns one verdict each, in their order. Each order is decided as a whole or
     /// not at all. Idempotent: an order that is known gets the verdict that is stored.
-    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError>;
+    ///
+    /// # Errors
+    /// [`BrokenOff`], with the verdicts that came all the same.
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff>;
 
     /// Makes changes, in their order; returns what is stored of each after it. Each is made as a
     /// whole or not at all. Idempotent: a change that was made before finds nothing to change.

@@ -3,8 +3,8 @@
 
 use super::rows::{Rows, RowsMut, Stored, page};
 use super::{
-    Audit, Batch, Changed, Changes, Head, Members, Opened, Opening, Operating, OutboxEntry,
-    Reading, Record, Selling, Switch, Verdict, Waiting, audit, transactions,
+    Audit, Batch, BrokenOff, Changed, Changes, Head, Members, Opened, Opening, Operating,
+    OutboxEntry, Reading, Record, Selling, Switch, Verdict, Waiting, audit, transactions,
 };
 use crate::clock::Clock;
 use crate::rules::terms::{SaleId, Terms};
@@ -43,9 +43,9 @@ impl<K: Keeper> Selling for RowStore<K> {
         8_192
     }
 
-    async fn commit(&self, batch: &Batch) -> Stored<Vec<Verdict>> {
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
         let batch = batch.clone();
-        self.keeper.write(move |rows| transactions::commit(rows, &batch)).await
+        Ok(self.keeper.write(move |rows| transactions::commit(rows, &batch)).await?)
     }
 
     async fn change(&self, changes: &Changes) -> Stored<Vec<Changed>> {

@@ -183,3 +183,20 @@ async fn who_lists_orders_while_many_wait_lets_others_have_their_turn() {
     let steps = u64::from(WAITING) / STEP_ORDERS;
     assert!(turns.get() >= steps, "{} turns in {steps} steps", turns.get());
 }
+
+#[tokio::test]
+async fn verdicts_that_came_are_told_at_once_though_the_rest_of_the_batch_broke_off() {
+    let (store, mut world) = world(9).await;
+    for name in ["ann", "bob", "cyd"] {
+        world.open.sale.buy(OPEN, by(&world, name, Gold, 1)).unwrap();
+    }
+    let mut watcher = world.open.watch(by(&world, "ann", Gold, 1).seat);
+    store.fail([Fault::Part(2)]);
+    assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
+    let statuses = |world: &World| [1, 2, 3].map(|number| world.status(number).unwrap());
+    assert_eq!(statuses(&world), [Status::Confirmed, Status::Confirmed, Status::Reserved]);
+    assert!(watcher.try_recv().is_ok(), "its member is told");
+    assert_eq!(world.confirmer.make_progress().await, Progress::Settled(1));
+    assert_eq!(statuses(&world), [Status::Confirmed; 3]);
+    assert!(watcher.try_recv().is_err(), "and only once");
+}

@@ -367,7 +367,7 @@ async fn what_is_not_there_is_not_found(store: &Store) {
         Err(StoreError::UnknownSale)
     );
     let unknown = engine::store::Batch { sale: nobody, ..batch(1, Vec::new()) };
-    assert_eq!(store.selling.commit(&unknown).await, Err(StoreError::UnknownSale));
+    assert_eq!(store.selling.commit(&unknown).await, Err(StoreError::UnknownSale.into()));
     assert_eq!(store.reading.order(&id(), 1).await, Ok(None));
     assert_eq!(store.reading.orders_of(&id(), &member("ann")).await, Ok(Vec::new()));
     assert_eq!(store.reading.sales().await, Ok(Vec::new()));

@@ -93,7 +93,7 @@ async fn a_full_disk_is_an_unknown_outcome_and_the_resend_gets_a_verdict() {
     for _ in 0..3 {
         let error = store.selling.commit(&second).await.unwrap_err();
         assert!(
-            matches!(&error, StoreError::Unknown(why) if why.contains("free space")),
+            matches!(&error.error, StoreError::Unknown(why) if why.contains("free space")),
             "{error}"
         );
     }

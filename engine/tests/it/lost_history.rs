@@ -2,14 +2,14 @@
 
 use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, OPEN, changes, click, id, patient, terms, waiting};
+use crate::support::{CALM, Fault, FaultyStore, OPEN, changes, click, id, patient, terms, waiting};
 use engine::clock::Clock;
 use engine::rules::order::Status::{self, Confirmed};
 use engine::rules::order::{OrderId, Step};
 use engine::rules::refusal::Refusal;
 use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::store::{Change, StoreError, Switch};
+use engine::store::{Change, Store, StoreError, Switch};
 use engine::{Engine, Found, Settings};
 use membership::Tier::{Diamond, Gold};
 use std::sync::Arc;
@@ -28,6 +28,39 @@ impl Selling {
         let engine = Engine::start(store, Clock::by_hand(OPEN), settings).await.unwrap();
         let open = engine.create(&terms(stock)).await.unwrap();
         Self { engine, open, clicks: 0 }
+    }
+
+    /// As `start`, over a store whose commits fail as the test wants.
+    async fn faulty(server: &RedisServer, stock: u32) -> (Self, Arc<FaultyStore>) {
+        let clock = Clock::by_hand(OPEN);
+        let faulty = FaultyStore::over(connect(server).await, &clock);
+        let selling = Arc::clone(&faulty) as Arc<dyn engine::store::Selling>;
+        let store = Store { selling, ..faulty.inner.clone() };
+        let engine = Engine::start(store, clock, CALM).await.unwrap();
+        let open = engine.create(&terms(stock)).await.unwrap();
+        (Self { engine, open, clicks: 0 }, faulty)
+    }
+
+    /// Three clicks that come to the store in one batch.
+    fn three_clicks(&self) {
+        for n in 0..3 {
+            let seat = self.engine.roster().seat(&format!("together-{n}")).unwrap();
+            self.open.sale.buy(self.engine.now(), Click { seat, ..click(0, Diamond, 1) }).unwrap();
+        }
+        self.open.wake();
+    }
+
+    fn statuses(&self) -> Vec<Status> {
+        let numbers = self.open.sale.board().first_number()..self.open.sale.next_number();
+        numbers.map(|number| self.open.sale.board().read(number).unwrap().status).collect()
+    }
+
+    /// Every order is confirmed, in memory and in the store, and everything adds up.
+    async fn all_confirmed(&self, server: &RedisServer, orders: usize) {
+        until(|| self.statuses() == vec![Confirmed; orders]).await;
+        let audit = connect(server).await.reading.audit().await.unwrap();
+        assert!(audit.is_clean(), "{audit:?}");
+        assert_eq!(audit.sales[0].tallies.sum(Confirmed).orders, orders as u64);
     }
 
     pub(crate) fn click(&mut self) -> Result<u64, Refusal> {
@@ -119,6 +152,117 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
     // A consumer that had read the outbox to its end misses nothing of what came after.
     let later = store.reading.outbox_after(&id(), 3, 10).await.unwrap();
     assert_eq!(later.len(), 4);
+}
+
+#[tokio::test]
+async fn a_history_that_was_lost_between_two_parts_of_a_batch_is_put_back() {
+    let (_folder, server) = started(&[]);
+    let (mut world, store) = Selling::faulty(&server, 10).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    store.fail([Fault::Part(1)].into_iter().chain([Fault::LostBefore; 1_000]));
+    world.three_clicks();
+    until(|| world.statuses()[1] == Confirmed).await;
+    copy(&server, "backup", "flashlane");
+    store.fail_no_more();
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    world.all_confirmed(&server, 4).await;
+    world.confirmed().await;
+}
+
+#[tokio::test]
+async fn a_store_that_has_only_the_first_part_of_a_batch_has_lost_nothing() {
+    let (_folder, server) = started(&[]);
+    let (mut world, store) = Selling::faulty(&server, 10).await;
+    world.confirmed().await;
+    // The second part came to the store that fails, and not to the one that takes its place.
+    store.fail([Fault::Part(1), Fault::LostAfter].into_iter().chain([Fault::LostBefore; 1_000]));
+    world.three_clicks();
+    until(|| world.statuses()[1] == Confirmed).await;
+    until(|| server.must("HLEN flashlane:{drop}:orders").ends_with(":4")).await;
+    let seq = server.must("HGET flashlane:{drop}:sale seq");
+    assert!(seq.ends_with('4'), "{seq}");
+    store.fail_no_more();
+    world.all_confirmed(&server, 4).await;
+    assert!(!world.open.sale.stock().level().is_halted());
+}
+
+#[tokio::test]
+async fn what_the_store_did_without_being_heard_is_no_knowledge_of_another_process() {
+    let (_folder, server) = started(&[]);
+    let (mut world, store) = Selling::faulty(&server, 10).await;
+    world.confirmed().await;
+    for switch in [Switch::Pause, Switch::Resume] {
+        world.engine.switch(&world.open, switch).await.unwrap();
+    }
+    store.fail([Fault::LostAfter].into_iter().chain([Fault::LostBefore; 1_000]));
+    world.three_clicks();
+    until(|| server.must("HLEN flashlane:{drop}:orders").ends_with(":4")).await;
+    // The switches are lost, and these orders are not.
+    server.must("HSET flashlane:{drop}:sale turns 0");
+    store.fail_no_more();
+    world.halted().await;
+    assert!(world.open.has_lost_history());
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    world.all_confirmed(&server, 4).await;
+}
+
+#[tokio::test]
+async fn a_step_that_the_store_took_without_being_heard_is_learnt_of_at_the_resume() {
+    let (_folder, server) = started(&[]);
+    let (mut world, store) = Selling::faulty(&server, 10).await;
+    world.confirmed().await;
+    for switch in [Switch::Pause, Switch::Resume] {
+        world.engine.switch(&world.open, switch).await.unwrap();
+    }
+    store.fail([Fault::LostAfter].into_iter().chain([Fault::LostBefore; 1_000]));
+    let (epoch, number) = (world.open.sale.epoch(), 1);
+    let pay = Change::Order { step: Step::Pay, epoch, number };
+    drop(world.open.ask(pay, OPEN).unwrap());
+    until(|| server.must("HGET flashlane:{drop}:orders 1").contains("paid")).await;
+    server.must("HSET flashlane:{drop}:sale turns 0");
+    store.fail_no_more();
+    world.halted().await;
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    assert_eq!(world.statuses(), [Status::Paid]);
+}
+
+#[tokio::test]
+async fn a_lost_history_with_nothing_to_put_back_is_over_with_one_resume() {
+    for sold in [0, 1] {
+        let (_folder, server) = started(&[]);
+        let mut world = Selling::start(&server, 9, patient(Duration::from_millis(60))).await;
+        for _ in 0..sold {
+            world.confirmed().await;
+        }
+        let function = server.must("FUNCTION LIST");
+        let name = function.lines().find(|line| line.ends_with("_commit")).unwrap();
+        let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
+        let call = format!("FCALL {name} {} {keys} {}", ROWS.len(), world.open.sale.epoch());
+        let calls = || {
+            let stats = server.must("INFO commandstats");
+            let line = stats.lines().find(|line| line.starts_with("cmdstat_fcall:")).unwrap();
+            line.split(['=', ',']).nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        for number in [7, 8] {
+            copy(&server, "flashlane", "backup");
+            // The engine sees how far the store has come, and never hears of this order.
+            server.must(&format!("{call} {sold} 0 5001 {number} zoe gold 1 0 '5000 -'"));
+            let before = calls();
+            until(|| calls() > before + 1).await;
+            assert!(!world.open.sale.stock().level().is_halted());
+            copy(&server, "backup", "flashlane");
+            world.halted().await;
+            assert!(world.open.has_lost_history());
+            world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+        }
+        let audit = connect(&server).await.reading.audit().await.unwrap();
+        assert!(audit.is_clean(), "{audit:?}");
+        world.confirmed().await;
+        world.all_confirmed(&server, sold + 1).await;
+    }
 }
 
 #[tokio::test]

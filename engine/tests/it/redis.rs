@@ -222,6 +222,7 @@ async fn a_key_of_another_type_changes_nothing_and_is_named() {
         server.must(&format!("SET {key} junk"));
         let damaged = store.selling.commit(&batch(epoch, vec![reserved(2, "bob", Gold, 1)])).await;
         let named = |why: &str| why.contains(rows);
+        let damaged = damaged.map_err(|broken| broken.error);
         assert!(matches!(&damaged, Err(StoreError::Damaged(why)) if named(why)), "{damaged:?}");
         server.must(&format!("DEL {key}"));
         // Of these keys, only the top-ups may be missing.

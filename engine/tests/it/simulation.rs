@@ -198,6 +198,7 @@ impl Simulation {
             Fault::LostBefore,
             Fault::LostAfter,
             Fault::Twice,
+            Fault::Part(self.rng.usize(..3)),
             Fault::Slow(by),
         ];
         self.store.fail([kinds[self.rng.usize(..kinds.len())]]);

@@ -12,8 +12,8 @@ use engine::rules::units::Units;
 use engine::rules::window::Windows;
 use engine::sale::{Click, ORDERS_PER_MEMBER, Sale};
 use engine::store::{
-    Batch, Change, Changed, Changes, MemoryStore, ReservedOrder, Selling, Store, StoreError,
-    Verdict, Waiting,
+    Batch, BrokenOff, Change, Changed, Changes, MemoryStore, ReservedOrder, Selling, Store,
+    StoreError, Verdict, Waiting,
 };
 use engine::{Engine, OpenSale, Settings};
 use membership::{MemberId, PerTier, Tier};
@@ -144,6 +144,9 @@ pub(crate) enum Fault {
     LostAfter,
     /// The store made the commit twice, and the second answer came.
     Twice,
+    /// The store decided this many orders and told so; nothing is known of the others, which never
+    /// came to it.
+    Part(usize),
     /// The store made the commit, but the clock had moved by then.
     Slow(u64),
 }
@@ -166,6 +169,10 @@ impl FaultyStore {
     pub(crate) async fn selling(terms: &Terms, clock: &Clock) -> Arc<Self> {
         let inner: Store = MemoryStore::default().into();
         inner.opening.create(terms).await.unwrap();
+        Self::over(inner, clock)
+    }
+
+    pub(crate) fn over(inner: Store, clock: &Clock) -> Arc<Self> {
         let (faults, asked) = (Mutex::default(), Mutex::default());
         // Small, so that a batch seldom takes all the orders that wait.
         let batch_max = Mutex::new(3);
@@ -187,6 +194,11 @@ impl FaultyStore {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
+    /// From now on every commit succeeds.
+    pub(crate) fn fail_no_more(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
     fn next_fault(&self) -> Fault {
         self.faults.lock().unwrap().pop_front().unwrap_or(Fault::None)
     }
@@ -198,13 +210,21 @@ impl Selling for FaultyStore {
         *self.batch_max.lock().unwrap()
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
         let unknown = || StoreError::Unknown("cut off".into());
         match self.next_fault() {
             Fault::None => self.inner.selling.commit(batch).await,
-            Fault::Refused => Err(StoreError::Refused("loading".into())),
-            Fault::LostBefore => Err(unknown()),
-            Fault::LostAfter => self.inner.selling.commit(batch).await.and(Err(unknown())),
+            Fault::Refused => Err(StoreError::Refused("loading".into()).into()),
+            Fault::LostBefore => Err(unknown().into()),
+            Fault::LostAfter => self.inner.selling.commit(batch).await.and(Err(unknown().into())),
+            Fault::Part(orders) => {
+                let part = batch.orders[..orders.min(batch.orders.len())].to_vec();
+                let part = Batch { orders: part.into(), ..batch.clone() };
+                let verdicts = self.inner.selling.commit(&part).await?;
+                let mut answered: Vec<_> = verdicts.into_iter().map(Some).collect();
+                answered.resize(batch.orders.len(), None);
+                Err(BrokenOff { error: unknown(), answered })
+            }
             Fault::Twice => {
                 let first = self.inner.selling.commit(batch).await;
                 let second = self.inner.selling.commit(batch).await;
@@ -225,7 +245,7 @@ impl Selling for FaultyStore {
         match self.next_fault() {
             Fault::None => self.inner.selling.change(changes).await,
             Fault::Refused => Err(StoreError::Refused("loading".into())),
-            Fault::LostBefore => Err(unknown()),
+            Fault::LostBefore | Fault::Part(_) => Err(unknown()),
             Fault::LostAfter => self.inner.selling.change(changes).await.and(Err(unknown())),
             Fault::Twice => {
                 self.inner.selling.change(changes).await?;

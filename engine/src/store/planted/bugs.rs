@@ -5,8 +5,8 @@
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::store::{
-    Batch, Change, Changed, Changes, Head, Opened, Opening, Reading, Record, Selling, Store,
-    StoreError, Verdict,
+    Batch, BrokenOff, Change, Changed, Changes, Head, Opened, Opening, Reading, Record, Selling,
+    Store, StoreError, Verdict,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, LazyLock};
@@ -128,10 +128,11 @@ impl Selling for SellingBug {
         self.well.batch_orders_max()
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
         let confirmed = || Ok(all(batch, Status::Confirmed));
         let released = || Ok(all(batch, Status::Released));
-        match (BUG.as_str(), self.well.commit(batch).await) {
+        let answer = self.well.commit(batch).await;
+        match (BUG.as_str(), answer.as_ref().map_err(|broken| &broken.error)) {
             ("release-on-time-out", Err(StoreError::Unknown(_)))
             | ("release-on-refusal", Err(StoreError::Refused(_))) => released(),
             // The members are told that their orders are confirmed, whatever became of the commit.
@@ -139,7 +140,7 @@ impl Selling for SellingBug {
             | ("confirm-on-refusal", Err(StoreError::Refused(_)))
             | ("ack-before-commit", _)
             | ("sell-on-when-fenced", Ok(_)) => confirmed(),
-            (_, answer) => answer,
+            _ => answer,
         }
     }
 

@@ -101,6 +101,9 @@ local function damaged(text)
   return nil, {'DAMAGED', text}
 end
 
+-- Gaps of the outbox: "after-to " for each.
+local LAST_GAP = '(%d+)%-(%d+) $'
+
 -- Returns the sale's counters, if everything that this library reads or writes is what it should
 -- be.
 local function head(keys)
@@ -116,17 +119,17 @@ local function head(keys)
     if not redis.acl_check_cmd(unpack(call)) then return nil, {'DENIED', call[1]} end
   end
   local row = redis.call('HMGET', keys.sale, 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
-    'waiting', 'limits', unpack(STATES))
+    'waiting', 'limits', 'gaps', unpack(STATES))
   if not row[1] then return nil, {'UNKNOWN_SALE'} end
   local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
     next = tonumber(row[4]), seq = tonumber(row[5]), turns = tonumber(row[6]),
-    waiting = tonumber(row[7]), limits = {}, tallies = {}}
+    waiting = tonumber(row[7]), limits = {}, gaps = row[9] or '', tallies = {}}
   for limit in string.gmatch(row[8] or '', '%d+') do
     sale.limits[#sale.limits + 1] = tonumber(limit)
   end
   local orders, sold = 0, 0
   for i, status in ipairs(STATES) do
-    local counts, of_state = tallies(row[8 + i] or (ADDED[status] and NO_ORDERS))
+    local counts, of_state = tallies(row[9 + i] or (ADDED[status] and NO_ORDERS))
     if not counts then return damaged(keys.sale .. ' lacks the tallies of ' .. status) end
     sale.tallies[status] = counts
     orders = orders + of_state
@@ -152,11 +155,13 @@ local function head(keys)
     return damaged(keys.holders .. ' is gone')
   end
   if redis.call('EXISTS', keys.outbox) == 1 then
+    -- A gap at the end has no entry behind it.
+    local before, to = string.match(sale.gaps, LAST_GAP)
+    local newest = (tonumber(to) == sale.seq and before or int(sale.seq)) .. '-0'
     local facts = redis.call('XINFO', 'STREAM', keys.outbox)
     for i = 1, #facts, 2 do
-      if facts[i] == 'last-generated-id' and facts[i + 1] ~= int(sale.seq) .. '-0' then
-        return damaged(keys.outbox .. ' ends with ' .. facts[i + 1] .. ' and not ' .. int(sale.seq) ..
-          '-0')
+      if facts[i] == 'last-generated-id' and facts[i + 1] ~= newest then
+        return damaged(keys.outbox .. ' ends with ' .. facts[i + 1] .. ' and not ' .. newest)
       end
     end
   end

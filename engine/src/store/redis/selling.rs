@@ -11,7 +11,7 @@ use crate::rules::units::Units;
 use crate::store::rows::SaleRow;
 use crate::store::transactions;
 use crate::store::{
-    Batch, Changed, Changes, Head, Opened, Opening, Operating, Reading, Record, Selling,
+    Batch, BrokenOff, Changed, Changes, Head, Opened, Opening, Operating, Reading, Record, Selling,
     StoreError, Switch, Verdict,
 };
 use async_trait::async_trait;
@@ -24,25 +24,30 @@ impl Selling for RedisStore {
         CALL_ORDERS * CALLS_IN_FLIGHT
     }
 
-    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, StoreError> {
-        let calls = batch.orders.chunks(CALL_ORDERS).map(|part| self.commit_part(batch, part));
-        let mut verdicts = Vec::with_capacity(batch.orders.len());
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
+        if batch.orders.is_empty() {
+            return Ok(self.commit_part(batch, &[]).await?);
+        }
+        let parts = batch.orders.chunks(CALL_ORDERS);
+        let calls = parts.clone().map(|part| self.commit_part(batch, part));
+        let mut answered = Vec::with_capacity(batch.orders.len());
         let mut failure = None;
-        for answer in join_all(calls).await {
+        for (part, answer) in parts.zip(join_all(calls).await) {
             match answer {
-                Ok(part) => verdicts.extend(part),
-                // An error that stops the sale matters more than one after which the call is tried
-                // again.
-                Err(error) if failure.as_ref().is_none_or(StoreError::is_transient) => {
-                    failure = Some(error);
+                Ok(verdicts) => answered.extend(verdicts.into_iter().map(Some)),
+                Err(error) => {
+                    answered.extend(part.iter().map(|_| None));
+                    // An error that stops the sale matters more than one after which the call is
+                    // tried again.
+                    if failure.as_ref().is_none_or(StoreError::is_transient) {
+                        failure = Some(error);
+                    }
                 }
-                Err(_) => {}
             }
         }
         match failure {
-            Some(error) => Err(error),
-            None if batch.orders.is_empty() => self.commit_part(batch, &[]).await,
-            None => Ok(verdicts),
+            Some(error) => Err(BrokenOff { error, answered }),
+            None => Ok(answered.into_iter().flatten().collect()),
         }
     }
 
@@ -50,7 +55,14 @@ impl Selling for RedisStore {
         let mut made = Vec::with_capacity(changes.changes.len());
         // The parts are sent one after the other: a later part may concern the same order.
         for part in changes.changes.chunks(CALL_ORDERS) {
-            made.extend(self.change_part(changes, part).await?);
+            match self.change_part(changes, part).await {
+                Ok(answers) => made.extend(answers),
+                // Some of the changes are made, so it is not true any more that nothing has changed.
+                Err(error) if !made.is_empty() => {
+                    return Err(StoreError::Unknown(format!("only in part: {error}")));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(made)
     }

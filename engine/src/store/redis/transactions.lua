@@ -172,18 +172,20 @@ local function restore(keys, args)
       advance(change, sale, was.holders[order.member], known, path(order, steps))
     end
   end
-  if #change.entries > 0 then
-    write(keys, sale, change)
-    if had < seen then
-      local gaps = redis.call('HGET', keys.sale, 'gaps') or ''
-      redis.call('HSET', keys.sale, 'gaps', gaps .. int(had) .. '-' .. int(seen) .. ' ')
-    end
-  else
-    sale.seq = had
-  end
   sale.epoch = math.max(sale.epoch, epoch)
   sale.turns = math.max(sale.turns, tonumber(args[3]))
-  redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'turns', int(sale.turns))
+  if #change.entries > 0 then write(keys, sale, change) end
+  if had < seen then
+    local before, to = string.match(sale.gaps, LAST_GAP)
+    local gaps, after = sale.gaps, int(had)
+    if tonumber(to) == had then
+      -- Nothing was told since the last gap: it becomes longer.
+      gaps, after = string.gsub(gaps, LAST_GAP, ''), before
+    end
+    redis.call('HSET', keys.sale, 'gaps', gaps .. after .. '-' .. int(seen) .. ' ')
+  end
+  redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'turns', int(sale.turns), 'seq',
+    int(sale.seq))
   local sums = {}
   for _, status in ipairs(STATES) do sums[#sums + 1] = tally_text(sale.tallies[status]) end
   return reply('OK', sale, int(sale.stock), int(sale.left), unpack(sums))

@@ -1,6 +1,7 @@
 //! After a lost history: puts back into the store what this process knows.
 
-use super::Engine;
+use super::confirmer::Confirmer;
+use super::work::Progress;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
 use crate::rules::waitlist::Waiter;
@@ -8,32 +9,35 @@ use crate::sale::vouch::Vouch;
 use crate::store::{Change, Changes, Head, Record, StoreError, Switch, Waiting};
 use membership::MemberId;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-impl Engine {
+impl Confirmer {
     /// Puts back into the store the orders of this process that it lost. The sale goes on if the
     /// store then has as many units in all as this process knows of, and the same tallies.
-    pub(super) async fn put_back(&self, open: &OpenSale) -> Result<(), StoreError> {
-        let (sale, records) = (&open.sale, self.known_records(open));
+    pub(super) async fn put_back(&mut self) -> Result<(), StoreError> {
+        let open = Arc::clone(&self.open);
+        if !open.has_lost_history() {
+            return Ok(());
+        }
+        let (sale, records) = (&open.sale, self.known_records());
         let (id, epoch) = (&sale.terms().id, sale.epoch());
         match self.store.opening.restore(id, epoch, &records).await {
             Err(StoreError::Fenced) => {
-                self.leave(open, &records).await?;
+                self.leave(&records).await?;
                 return Err(StoreError::Fenced);
             }
-            head => {
-                let head = head?;
-                crash_point("put_back");
-                check_whole(open, &head)?;
-            }
+            restored => restored.map(drop)?,
         }
-        self.put_back_waitlist(open).await?;
-        self.put_back_blocked().await?;
+        crash_point("put_back");
+        self.learn_of_work().await?;
+        check_whole(&open, &self.store.opening.restore(id, epoch, &[]).await?)?;
+        self.put_back_waitlist().await?;
         if sale.stock().level().is_closed() {
             self.store.operating.switch(id, epoch, Switch::Close).await?;
         }
         tracing::warn!(sale = %id, orders = records.len(), "orders put back");
-        sale.vouch(Vouch::new(self.clock.now() + self.settings.confirm_within, Duration::ZERO));
+        sale.vouch(Vouch::new(self.clock.now() + self.patience, Duration::ZERO));
         // The halt ends before the trouble is cleared: a confirmer that found a halted sale without
         // trouble would release its orders.
         sale.stock().go_on();
@@ -42,9 +46,23 @@ impl Engine {
         Ok(())
     }
 
+    /// Sends the work that was on its way again, so that what became of it is known before the two
+    /// sides are compared: the store may have done it and kept it.
+    async fn learn_of_work(&mut self) -> Result<(), StoreError> {
+        let Some(mut work) = self.in_flight.take() else { return Ok(()) };
+        match self.send(&mut work, self.clock.now()).await {
+            Ok(Progress::Halted) => Err(StoreError::Fenced),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.in_flight = Some(work);
+                Err(error)
+            }
+        }
+    }
+
     /// Every settled order that this process knows of, in the order in which they are put back.
-    fn known_records(&self, open: &OpenSale) -> Vec<Record> {
-        let sale = &open.sale;
+    fn known_records(&self) -> Vec<Record> {
+        let sale = &self.open.sale;
         let keys = sale.keys_by_number();
         let settled = |number| {
             let order = sale.board().read(number)?;
@@ -64,7 +82,7 @@ impl Engine {
         };
         let numbers = sale.board().first_number()..sale.next_number();
         let mut records: Vec<_> = numbers.filter_map(settled).collect();
-        records.extend(open.former().values().cloned());
+        records.extend(self.open.former().values().cloned());
         // Orders that hold no units come first: others may hold what they gave back.
         records.sort_by_key(|record| (record.status.holds_units(), record.number));
         records
@@ -72,8 +90,8 @@ impl Engine {
 
     /// Called when another process sells the sale, so that this one cannot put its orders back.
     /// Logs which orders are lost by that, and lets the others come to their end.
-    async fn leave(&self, open: &OpenSale, records: &[Record]) -> Result<(), StoreError> {
-        let id = &open.sale.terms().id;
+    async fn leave(&self, records: &[Record]) -> Result<(), StoreError> {
+        let id = &self.open.sale.terms().id;
         let mut lost = Vec::new();
         for record in records.iter().filter(|record| record.status.holds_units()) {
             let stored = self.store.reading.order(id, record.number).await?;
@@ -85,25 +103,14 @@ impl Engine {
             let orders = lost.join(" ");
             tracing::error!(sale = %id, orders, "these confirmed orders are lost for good");
         }
-        open.set_trouble(Some(StoreError::Fenced));
-        open.wake();
-        Ok(())
-    }
-
-    /// Makes the store's list of blocked members the same as the one of this process.
-    async fn put_back_blocked(&self) -> Result<(), StoreError> {
-        let (stored, ours) = (self.store.members.blocked().await?, self.blocked());
-        for member in stored.iter().filter(|member| !ours.contains(member)) {
-            self.store.members.set_blocked(member, false).await?;
-        }
-        for member in &ours {
-            self.store.members.set_blocked(member, true).await?;
-        }
+        self.open.set_trouble(Some(StoreError::Fenced));
+        self.open.wake();
         Ok(())
     }
 
     /// Makes the store's waitlist the same as the one of this process.
-    async fn put_back_waitlist(&self, open: &OpenSale) -> Result<(), StoreError> {
+    async fn put_back_waitlist(&self) -> Result<(), StoreError> {
+        let open = &self.open;
         let sale = open.sale.terms().id.clone();
         let wish = |waiter: &Waiter| Waiting {
             member: self.roster.member(waiter.seat),
