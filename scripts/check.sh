@@ -35,6 +35,8 @@ step "tests"
 cargo test --locked --workspace
 step "loom models and their twins"
 scripts/loom.sh
+step "atomic orderings, weakened one by one"
+scripts/orderings.sh
 step "a member drop, audited"
 scripts/demo.sh
 step "the whole life of orders, audited: paid, twice, late, forged, cancelled, expired, waited for"

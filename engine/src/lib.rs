@@ -37,10 +37,14 @@
 pub mod clock;
 #[cfg(not(flash_loom))]
 pub mod confirm;
+// Of the confirmer, models see the lanes alone: the rest of it speaks to a store.
 #[cfg(not(flash_loom))]
 pub mod engine;
 #[cfg(not(flash_loom))]
 pub mod fault;
+#[cfg(flash_loom)]
+#[path = "confirm/lanes.rs"]
+pub mod lanes;
 #[cfg(not(flash_loom))]
 pub mod open;
 pub mod roster;

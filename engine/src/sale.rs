@@ -339,9 +339,9 @@ impl Sale {
     /// The number that the next order will have.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        // Ordering: Acquire, so that a caller that pages up to here has seen a number no older than
-        // its last.
-        self.next_number.load(Ordering::Acquire)
+        // Ordering: Relaxed, orders are published by the board. A caller that has an order's number
+        // never reads an older one here.
+        self.next_number.load(Ordering::Relaxed)
     }
 
     /// Whether the sale is over: closed, or past its closing instant.

@@ -9,7 +9,7 @@ mod real {
     pub(crate) use crossbeam::utils::CachePadded;
     pub(crate) use once_cell::race::OnceBox;
     use std::sync::atomic::AtomicUsize;
-    pub use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+    pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
     /// A map that readers and writers share without a lock.
     pub(crate) type SharedMap<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
@@ -33,11 +33,14 @@ mod real {
     }
 }
 
+/// The parts that a model runs with. Each promises as much as the real one and no more: a lock in its
+/// place would order what the real part leaves unordered, and hide a missing ordering elsewhere. What
+/// loom cannot see is behind a std mutex, which loom cannot see either.
 #[cfg(flash_loom)]
 mod modelled {
-    pub use loom::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
-    use std::collections::{HashMap, VecDeque};
-    use std::hash::Hash;
+    use loom::sync::atomic::AtomicUsize;
+    pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    use std::sync::Mutex;
 
     pub(crate) const CHUNK_CELLS: usize = 2;
     pub(crate) const FAN_OUT: usize = 2;
@@ -65,116 +68,183 @@ mod modelled {
         }
     }
 
-    /// Has the interface of once_cell's lock-free cell, and lets loom see that its value was
-    /// published.
+    /// Has the interface of once_cell's lock-free cell: threads that meet each make a value, one of
+    /// the values is kept, and who reads it sees all that went into it.
     #[derive(Debug)]
     pub(crate) struct OnceBox<T> {
         value: once_cell::race::OnceBox<T>,
-        made: AtomicU32,
-        making: loom::sync::Mutex<()>,
+        is_made: AtomicU32,
     }
 
     impl<T> OnceBox<T> {
         pub(crate) fn new() -> Self {
-            let (made, making) = (AtomicU32::new(0), loom::sync::Mutex::new(()));
-            Self { value: once_cell::race::OnceBox::new(), made, making }
+            Self { value: once_cell::race::OnceBox::new(), is_made: AtomicU32::new(0) }
         }
 
         pub(crate) fn get(&self) -> Option<&T> {
             // Ordering: Acquire, paired with the Release in `get_or_init`.
-            (self.made.load(Ordering::Acquire) == 1).then(|| self.value.get()).flatten()
+            (self.is_made.load(Ordering::Acquire) == 1).then(|| self.value.get()).flatten()
         }
 
         pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
-            let making = self.making.lock().expect("no model panics while making a cell");
-            let value = self.value.get_or_init(make);
-            // Ordering: Release, paired with the Acquire in `get`.
-            self.made.store(1, Ordering::Release);
-            drop(making);
-            value
+            let mut made = Some(make());
+            // Ordering: Release and Acquire, as once_cell has them: the loser reads what the winner
+            // made.
+            let won = self.is_made.compare_exchange(0, 1, Ordering::Release, Ordering::Acquire);
+            // No thread comes in between this exchange and the value: a model switches threads only
+            // at an atomic operation.
+            self.value.get_or_init(|| match won {
+                Ok(_) => made.take().expect("made once"),
+                Err(_) => unreachable!("the winner has put its value there"),
+            })
         }
     }
 
-    /// Has the interface of crossbeam's queue, over a lock that loom sees.
+    /// Orders that a model's queue may ever have.
+    const QUEUED_MAX: usize = 4;
+
+    /// Has the interface of crossbeam's queue: who pops a value sees what its pusher did before, and
+    /// nothing else is ordered.
     #[derive(Debug)]
-    pub(crate) struct SegQueue<T>(loom::sync::Mutex<VecDeque<T>>);
+    pub(crate) struct SegQueue<T> {
+        values: [Mutex<Option<T>>; QUEUED_MAX],
+        is_written: [AtomicU32; QUEUED_MAX],
+        tail: AtomicUsize,
+        head: AtomicUsize,
+    }
 
     impl<T> SegQueue<T> {
         pub(crate) fn new() -> Self {
-            Self(loom::sync::Mutex::new(VecDeque::new()))
+            Self {
+                values: std::array::from_fn(|_| Mutex::new(None)),
+                is_written: std::array::from_fn(|_| AtomicU32::new(0)),
+                tail: AtomicUsize::new(0),
+                head: AtomicUsize::new(0),
+            }
         }
 
         pub(crate) fn push(&self, value: T) {
-            self.0.lock().expect("no model panics with the queue held").push_back(value);
+            // Ordering: Relaxed, it only has to be unique; the value is published below.
+            let at = self.tail.fetch_add(1, Ordering::Relaxed);
+            *self.values[at].lock().expect("no model panics here") = Some(value);
+            // Ordering: Release, paired with the Acquire in `pop`.
+            self.is_written[at].store(1, Ordering::Release);
         }
 
+        /// Pops the oldest value; one that is still being pushed may be missed.
         pub(crate) fn pop(&self) -> Option<T> {
-            self.0.lock().expect("no model panics with the queue held").pop_front()
+            // Ordering: Relaxed, there is one consumer.
+            let at = self.head.load(Ordering::Relaxed);
+            let is_written = self.is_written.get(at)?;
+            // Ordering: Acquire, paired with the Release in `push`.
+            if is_written.load(Ordering::Acquire) == 0 {
+                return None;
+            }
+            // Ordering: Relaxed, there is one consumer.
+            self.head.store(at + 1, Ordering::Relaxed);
+            self.values[at].lock().expect("no model panics here").take()
         }
 
         pub(crate) fn len(&self) -> usize {
-            self.0.lock().expect("no model panics with the queue held").len()
+            // Ordering: Relaxed, a model's caller only looks at the count.
+            let ends = [&self.tail, &self.head].map(|end| end.load(Ordering::Relaxed));
+            ends[0].saturating_sub(ends[1])
         }
     }
 
-    /// Has the interface of the shared map, over a lock that loom sees.
+    /// Keys that a model's map may ever have.
+    const KEYS_MAX: usize = 2;
+
+    /// Has the interface of the shared map: who finds a value sees what was done before it was
+    /// inserted. A read that misses a value says nothing about when it was inserted.
     #[derive(Debug)]
-    pub(crate) struct SharedMap<K, V>(loom::sync::Mutex<HashMap<K, V>>);
+    pub(crate) struct SharedMap<K, V> {
+        /// Each key's place in `rooms`, and each value that a room ever had. Loom sees neither.
+        keys: Mutex<Vec<K>>,
+        values: [Mutex<Vec<V>>; KEYS_MAX],
+        /// The place of the room's value, from 1; 0 for none.
+        rooms: [AtomicUsize; KEYS_MAX],
+    }
 
-    impl<K: Eq + Hash, V> Default for SharedMap<K, V> {
+    impl<K, V> Default for SharedMap<K, V> {
         fn default() -> Self {
-            Self(loom::sync::Mutex::new(HashMap::new()))
+            Self {
+                keys: Mutex::new(Vec::new()),
+                values: std::array::from_fn(|_| Mutex::new(Vec::new())),
+                rooms: std::array::from_fn(|_| AtomicUsize::new(0)),
+            }
         }
     }
 
-    impl<K: Eq + Hash, V: Copy> SharedMap<K, V> {
+    impl<K: Eq + Copy, V: Copy> SharedMap<K, V> {
         pub(crate) fn pin(&self) -> Pinned<'_, K, V> {
             Pinned(self)
+        }
+
+        fn room(&self, key: K) -> usize {
+            let mut keys = self.keys.lock().expect("no model panics here");
+            keys.iter().position(|other| *other == key).unwrap_or_else(|| {
+                keys.push(key);
+                keys.len() - 1
+            })
+        }
+
+        /// Keeps a value where loom does not see it. Returns its place, from 1.
+        fn keep(&self, room: usize, value: V) -> usize {
+            let mut values = self.values[room].lock().expect("no model panics here");
+            values.push(value);
+            values.len()
         }
     }
 
     #[derive(Debug)]
     pub(crate) struct Pinned<'a, K, V>(&'a SharedMap<K, V>);
 
-    impl<K: Eq + Hash, V: Copy> Pinned<'_, K, V> {
-        fn with<R>(&self, read: impl FnOnce(&mut HashMap<K, V>) -> R) -> R {
-            read(&mut self.0.0.lock().expect("no model panics with the map held"))
-        }
-
+    impl<K: Eq + Copy, V: Copy> Pinned<'_, K, V> {
         pub(crate) fn get(&self, key: &K) -> Option<&V> {
+            let room = self.0.room(*key);
+            // Ordering: Acquire, paired with the Release of `insert` and `try_insert`.
+            let at = self.0.rooms[room].load(Ordering::Acquire).checked_sub(1)?;
+            let value = self.0.values[room].lock().expect("no model panics here")[at];
             // The value is leaked: a model lives for microseconds, and a reference into a guarded
-            // map could not leave it.
-            self.with(|map| map.get(key).copied()).map(|value| &*Box::leak(Box::new(value)))
+            // list could not leave it.
+            Some(Box::leak(Box::new(value)))
         }
 
         pub(crate) fn insert(&self, key: K, value: V) {
-            self.with(|map| map.insert(key, value));
+            let room = self.0.room(key);
+            // Ordering: Release, paired with the Acquire in `get`.
+            self.0.rooms[room].store(self.0.keep(room, value), Ordering::Release);
         }
 
         pub(crate) fn remove(&self, key: &K) {
-            self.with(|map| map.remove(key));
+            // Ordering: Release, as in `insert`.
+            self.0.rooms[self.0.room(*key)].store(0, Ordering::Release);
         }
 
         pub(crate) fn try_insert(&self, key: K, value: V) -> Result<(), ()> {
-            self.with(|map| match map.entry(key) {
-                std::collections::hash_map::Entry::Occupied(_) => Err(()),
-                std::collections::hash_map::Entry::Vacant(room) => {
-                    room.insert(value);
-                    Ok(())
-                }
-            })
+            let room = self.0.room(key);
+            let at = self.0.keep(room, value);
+            // Ordering: Release, as in `insert`, and Acquire, as in `get`, for a value that is there.
+            let inserted = self.0.rooms[room].compare_exchange(
+                0,
+                at,
+                Ordering::Release,
+                Ordering::Acquire, // Ordering: see above.
+            );
+            inserted.map(drop).map_err(drop)
         }
     }
 }
 
 #[cfg(flash_loom)]
-pub use modelled::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+pub use modelled::{AtomicU32, AtomicU64, Ordering};
 #[cfg(flash_loom)]
 pub(crate) use modelled::{
     CHUNK_CELLS, CachePadded, FAN_OUT, OnceBox, STRIPES, SegQueue, SharedMap, stripe,
 };
 #[cfg(not(flash_loom))]
-pub use real::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+pub use real::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(flash_loom))]
 pub(crate) use real::{
     CHUNK_CELLS, CachePadded, FAN_OUT, OnceBox, STRIPES, SegQueue, SharedMap, stripe,

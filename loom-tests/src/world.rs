@@ -31,6 +31,9 @@ impl Model {
 /// An instant at which every window is open.
 pub const NOW: Millis = Millis(10);
 
+/// When every sale of a model closes.
+pub const CLOSES_AT: Millis = Millis(100);
+
 /// How many lamps a sale has, and how many of them one member may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Lamps {
@@ -43,14 +46,20 @@ pub struct Lamps {
 /// A sale open to all tiers.
 #[must_use]
 pub fn sale(Lamps { stock, limit }: Lamps) -> Sale {
+    sale_of(stock, PerTier([Some(Millis(1)); 5]), PerTier([limit; 5]))
+}
+
+/// A sale with a window and a limit for each tier. It closes at [`CLOSES_AT`].
+#[must_use]
+pub fn sale_of(stock: u32, opens_at: PerTier<Option<Millis>>, limits: PerTier<u32>) -> Sale {
     let terms = Terms {
         id: "model".parse().expect("a sale id"),
         title: "A lamp".into(),
         price: Cents(1),
         currency: "CNY".into(),
         stock: Units(stock),
-        windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis(100)).expect("windows"),
-        limits: PerTier([Units(limit); 5]),
+        windows: Windows::new(opens_at, CLOSES_AT).expect("windows"),
+        limits: PerTier(limits.0.map(Units)),
         pay_within_s: 1,
     };
     Sale::new(terms)

@@ -113,62 +113,6 @@ fn twin_a_stock_of_two_steps_loses_a_returned_unit() {
     returned_units_are_not_lost(|| Box::new(TwoStepShelf(AtomicU32::new(2))));
 }
 
-/// The next holder of a unit must see what its last holder wrote.
-fn a_unit_changes_hands(give_back: Ordering, model: Model) {
-    let real = model.is_real();
-    every_way(move || {
-        let stock = Arc::new(Stock::new(Units(1)));
-        let twin = Arc::new(AtomicU32::new(1));
-        let note = Arc::new(AtomicU32::new(0));
-        let held = if real {
-            None
-        } else {
-            // Ordering: Acquire, as the engine takes.
-            twin.fetch_sub(1, Ordering::Acquire);
-            Some(())
-        };
-        let (s, t, n) = (Arc::clone(&stock), Arc::clone(&twin), Arc::clone(&note));
-        let holder = thread::spawn(move || {
-            if held.is_none() {
-                let reservation = s.reserve(Units(1));
-                if reservation.is_ok() {
-                    // Ordering: Relaxed, published by giving the unit back.
-                    n.store(1, Ordering::Relaxed);
-                }
-            } else {
-                // Ordering: Relaxed, published by giving the unit back.
-                n.store(1, Ordering::Relaxed);
-                // Ordering: the twin's bug, if it is Relaxed.
-                t.fetch_add(1, give_back);
-            }
-        });
-        if real {
-            let first = stock.level().left().0 == 0;
-            if stock.reserve(Units(1)).is_ok() && first {
-                // Ordering: Relaxed, acquired by the reservation.
-                assert_eq!(note.load(Ordering::Relaxed), 1, "the last holder's word");
-            }
-        // Ordering: Acquire, as the engine takes.
-        } else if twin.load(Ordering::Acquire) == 1 {
-            // Ordering: Relaxed, acquired by the load above.
-            assert_eq!(note.load(Ordering::Relaxed), 1, "the last holder's word");
-        }
-        holder.join().expect("the holder");
-    });
-}
-
-#[test]
-fn a_returned_unit_carries_what_its_last_holder_wrote() {
-    a_unit_changes_hands(Ordering::Release, Model::Real);
-}
-
-#[test]
-#[should_panic(expected = "the last holder's word")]
-fn twin_a_unit_given_back_with_a_relaxed_write_hides_its_past() {
-    // Ordering: Relaxed is the bug.
-    a_unit_changes_hands(Ordering::Relaxed, Model::Twin);
-}
-
 /// What the holdings model needs of the holdings.
 trait Limited: Send + Sync + 'static {
     fn claim_two_of_three(&self) -> bool;

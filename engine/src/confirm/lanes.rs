@@ -13,26 +13,36 @@ const AGEING: Duration = Duration::from_millis(100);
 
 /// Orders by tier. Within a tier they keep their order of arrival.
 #[derive(Debug, Default)]
-pub(super) struct Lanes {
+pub struct Lanes {
     lanes: [VecDeque<(Queued, Order)>; 5],
 }
 
 impl Lanes {
-    pub(super) fn len(&self) -> usize {
+    /// Orders that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.lanes.iter().map(VecDeque::len).sum()
     }
 
-    pub(super) fn push(&mut self, queued: Queued, order: Order) {
+    /// Whether no order waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts an order behind those of its tier.
+    pub fn push(&mut self, queued: Queued, order: Order) {
         self.lanes[order.tier as usize].push_back((queued, order));
     }
 
     /// When the order that has waited longest was reserved.
-    pub(super) fn oldest(&self) -> Option<Millis> {
+    #[must_use]
+    pub fn oldest(&self) -> Option<Millis> {
         self.lanes.iter().filter_map(VecDeque::front).map(|(_, order)| order.reserved_at).min()
     }
 
     /// Takes the order whose tier, raised by its age, is highest; of two equals, the older one.
-    pub(super) fn pop(&mut self, now: Millis) -> Option<(Queued, Order)> {
+    pub fn pop(&mut self, now: Millis) -> Option<(Queued, Order)> {
         let precedence = |tier: Tier| {
             let (_, order) = self.lanes[tier as usize].front()?;
             let aged = now.since(order.reserved_at).as_millis() / AGEING.as_millis();
@@ -43,7 +53,7 @@ impl Lanes {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(flash_loom)))]
 mod tests {
     use super::*;
     use crate::rules::order::Status;

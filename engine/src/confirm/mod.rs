@@ -4,7 +4,7 @@ mod changes;
 mod closing;
 mod confirmer;
 mod deadlines;
-mod lanes;
+pub mod lanes;
 mod offers;
 mod put_back;
 mod verdicts;

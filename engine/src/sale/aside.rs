@@ -21,16 +21,16 @@ fn units(word: u64) -> Units {
 impl Aside {
     /// From now on a member waits.
     pub fn begin(&self) {
-        // Ordering: AcqRel, as in `put`: units travel through this word in both directions.
-        self.word.fetch_or(SOMEBODY_WAITS, Ordering::AcqRel);
+        // Ordering: Relaxed, no unit changes hands. `Stock::withdraw` publishes that a member waits.
+        self.word.fetch_or(SOMEBODY_WAITS, Ordering::Relaxed);
     }
 
     /// From now on no member waits. Returns the units that lie here; they are the caller's now.
     #[must_use]
     pub fn end(&self) -> Units {
-        // Ordering: AcqRel, paired with the Release in `put`: the next holder of these units must
-        // also see what their last holder wrote before it gave them up.
-        units(self.word.swap(0, Ordering::AcqRel))
+        // Ordering: Acquire, paired with the Release in `put`: when these units go on sale, their last
+        // holder's limit must be seen to be free again.
+        units(self.word.swap(0, Ordering::Acquire))
     }
 
     /// Lays units aside. Returns `false` if no member waits; the units are then still the caller's.
@@ -62,7 +62,9 @@ impl Aside {
         let mut word = self.word.load(Ordering::Relaxed);
         while units(word) >= wanted {
             let next = word - u64::from(wanted.0);
-            // Ordering: Acquire, paired with the Release in `put`. On failure only the value is used.
+            // Ordering: Acquire, paired with the Release in `put`: the member who is offered the units
+            // may be the one who gave them up, and a pause that came before them must be seen. On
+            // failure only the value is used.
             match self.word.compare_exchange_weak(
                 word,
                 next,
@@ -79,8 +81,8 @@ impl Aside {
     /// Takes all units that lie here; members who wait go on waiting.
     #[must_use]
     pub fn take_all(&self) -> Units {
-        // Ordering: AcqRel, as in `end`.
-        units(self.word.fetch_and(SOMEBODY_WAITS, Ordering::AcqRel))
+        // Ordering: Acquire, as in `end`.
+        units(self.word.fetch_and(SOMEBODY_WAITS, Ordering::Acquire))
     }
 
     /// Units that lie here.

@@ -139,8 +139,10 @@ impl Stock {
     #[inline]
     #[must_use]
     pub fn level(&self) -> Level {
-        // Ordering: Acquire, paired with the Release in `give_back`. A thread that sees units come
-        // back also sees what their last holder wrote before it gave them up.
+        // Ordering: Acquire, paired with every Release on this word. A thread that sees units come
+        // back also sees that the limit under which they were held is free again. One that sees them
+        // gone also sees the idempotency key of the click that took them. One that sees a switch also
+        // sees what led to it.
         Level(self.word.load(Ordering::Acquire))
     }
 
@@ -158,15 +160,14 @@ impl Stock {
                 return Err(Refusal::Busy);
             }
             let next = level.0 - u64::from(units.0);
-            // Ordering: AcqRel. Acquire pairs with the Release in `give_back`: the next holder sees
-            // all that the last holder wrote. Release keeps the claim made before visible to a
-            // thread that learns from this word that the units are gone. On failure only the value
-            // is used.
+            // Ordering: Release, paired with the Acquire in `level`: a thread that learns from this
+            // word that the units are gone also sees the key that this click wrote down before. What
+            // the last holder of the units wrote is not read from here on, so no Acquire.
             match self.word.compare_exchange_weak(
                 level.0,
                 next,
-                Ordering::AcqRel,
-                Ordering::Acquire, // Ordering: as the load in `level`.
+                Ordering::Release,
+                Ordering::Relaxed, // Ordering: only the value is used, and judged again.
             ) {
                 Ok(_) => return Ok(Reservation { stock: self, units }),
                 Err(now) => level = Level(now),
@@ -179,8 +180,8 @@ impl Stock {
     /// # Panics
     /// When more would be left than there are: units were given back twice.
     pub(crate) fn give_back(&self, units: Units) {
-        // Ordering: Release, paired with the Acquire in `reserve`. The next holder of these units
-        // must also see what their last holder wrote before it gave them up.
+        // Ordering: Release, paired with the Acquire in `level` and `withdraw`. A thread that
+        // sees these units must also see that their last holder's limit is free again.
         let before = Level(self.word.fetch_add(u64::from(units.0), Ordering::Release));
         assert!(units <= before.taken(), "{units} given back to {before:?}: more than were taken");
     }
@@ -212,7 +213,9 @@ impl Stock {
 
     /// Takes all that is left, whatever the switches say.
     pub(crate) fn withdraw(&self) -> Units {
-        // Ordering: AcqRel, as in `reserve`.
+        // Ordering: AcqRel. Acquire pairs with the Release in `give_back`: the member who is offered
+        // these units may be the one who gave them up. Release pairs with the Acquire in `level`: a
+        // thread that sees the units gone also sees that a member waits.
         Level(self.word.fetch_and(!COUNT_MASK, Ordering::AcqRel)).left()
     }
 
@@ -238,14 +241,14 @@ impl Stock {
     }
 
     fn turn_on(&self, switch: u64) {
-        // Ordering: AcqRel, so that the caller sees every reservation that came before, and a
-        // thread that reads the switch sees what led to it.
-        self.word.fetch_or(switch, Ordering::AcqRel);
+        // Ordering: Release, paired with the Acquire in `level`: a thread that reads the switch sees
+        // what led to it.
+        self.word.fetch_or(switch, Ordering::Release);
     }
 
     fn turn_off(&self, switch: u64) {
-        // Ordering: AcqRel, as in `turn_on`.
-        self.word.fetch_and(!switch, Ordering::AcqRel);
+        // Ordering: Release, as in `turn_on`.
+        self.word.fetch_and(!switch, Ordering::Release);
     }
 }
 

@@ -30,14 +30,15 @@ impl Sale {
     /// order's number.
     ///
     /// # Errors
-    /// [`Refusal::LimitReached`] or [`Refusal::TooManyOrders`]; [`Refusal::SoldOut`] when fewer units
-    /// lie aside; [`Refusal::Paused`] or [`Refusal::Closed`].
+    /// [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::LimitReached`] or
+    /// [`Refusal::TooManyOrders`]; [`Refusal::Paused`] or [`Refusal::Closed`].
     pub fn offer(&self, now: Millis, wish: Click) -> Result<u64, Refusal> {
         let Click { seat, tier, units, .. } = wish;
         let limit = self.terms.limits[tier];
-        let claim = self.holdings.claim(seat, Wanted { units, limit })?;
+        // The units come first here: the member may be the one who gave them up.
         let too_few = || Refusal::SoldOut { left: self.aside.units() };
         let taken = self.aside.take(units).ok_or_else(too_few)?;
+        let claim = self.holdings.claim(seat, Wanted { units, limit })?;
         Ok(self.enqueue(now, Admitted::offer(wish, claim, taken, &self.stock)?))
     }
 
