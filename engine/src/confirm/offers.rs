@@ -33,7 +33,12 @@ impl Confirmer {
             }
             let aside = sale.aside().units();
             let within = Units(aside.0 + level.left().0);
-            let Some(waiter) = list.first_within(within, |seat| !blocked.contains(seat)) else {
+            // The clock may have gone back since a member joined.
+            let may_be_served = |waiter: &Waiter| {
+                !blocked.contains(waiter.seat)
+                    && sale.terms().windows.enter(waiter.tier, now).is_ok()
+            };
+            let Some(waiter) = list.first_within(within, may_be_served) else {
                 // Every waiting member is blocked or wants more units than there are.
                 break;
             };

@@ -49,7 +49,7 @@ impl Blocked {
     }
 
     /// Blocks a member. Returns when no click is judged any more by a list without them.
-    pub(crate) async fn insert(&self, seat: Seat) {
+    pub async fn insert(&self, seat: Seat) {
         self.change(|seats| {
             seats.insert(seat);
         })
@@ -57,7 +57,7 @@ impl Blocked {
     }
 
     /// Lets a member buy again.
-    pub(crate) async fn remove(&self, seat: Seat) {
+    pub async fn remove(&self, seat: Seat) {
         self.change(|seats| {
             seats.remove(&seat);
         })

@@ -114,9 +114,9 @@ impl Waitlist {
     pub fn first_within(
         &self,
         units: Units,
-        may_be_served: impl Fn(Seat) -> bool,
+        may_be_served: impl Fn(&Waiter) -> bool,
     ) -> Option<Waiter> {
-        let fits = |waiter: &&Waiter| waiter.units <= units && may_be_served(waiter.seat);
+        let fits = |waiter: &&Waiter| waiter.units <= units && may_be_served(waiter);
         self.iter().find(fits).copied()
     }
 
@@ -182,7 +182,8 @@ mod tests {
     #[test]
     fn who_may_not_be_served_is_passed_over_and_keeps_the_place() {
         let list = list(&[(1, Tier::Gold, 1), (2, Tier::Regular, 1)]);
-        let next = |but: u32| list.first_within(Units(1), |seat| seat != Seat::new(but)).unwrap();
+        let next =
+            |but: u32| list.first_within(Units(1), |waiter| waiter.seat != Seat::new(but)).unwrap();
         assert_eq!((next(1).seat, next(2).seat), (Seat::new(2), Seat::new(1)));
     }
 

@@ -30,11 +30,12 @@ impl Sale {
     /// order's number.
     ///
     /// # Errors
-    /// [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::LimitReached`] or
+    /// [`Refusal::NotOpen`] or [`Refusal::Closed`] by the clock; [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::LimitReached`] or
     /// [`Refusal::TooManyOrders`]; [`Refusal::Paused`] or [`Refusal::Closed`].
     pub fn offer(&self, now: Millis, wish: Click) -> Result<u64, Refusal> {
         let Click { seat, tier, units, .. } = wish;
         let limit = self.terms.limits[tier];
+        self.terms.windows.enter(tier, now)?;
         // The units come first here: the member may be the one who gave them up.
         let too_few = || Refusal::SoldOut { left: self.aside.units() };
         let taken = self.aside.take(units).ok_or_else(too_few)?;

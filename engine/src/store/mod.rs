@@ -51,7 +51,8 @@ pub trait Selling: Debug + Send + Sync + 'static {
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff>;
 
     /// Makes changes, in their order; returns what is stored of each after it. Each is made as a
-    /// whole or not at all. Idempotent: a change that was made before finds nothing to change.
+    /// whole or not at all. Idempotent: a change that was made before finds nothing to change. Only a
+    /// refund that came before its payment, and found nothing to refund, counts when both are sent again.
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError>;
 
     /// Checks that `epoch` still sells the sale, and that the store's history is whole.

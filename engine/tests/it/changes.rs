@@ -345,3 +345,17 @@ async fn a_waitlist_that_nobody_needs_any_more_ends_with_one_change() {
     let asked: Vec<_> = store.take_asked().iter().map(|changes| changes.to_vec()).collect();
     assert_eq!(asked, [[Change::Dissolve]]);
 }
+
+#[tokio::test]
+async fn no_unit_is_offered_before_the_window_though_the_clock_went_back() {
+    let (_store, mut world) = world(1).await;
+    let number = bought(&mut world, "ann", 1).await;
+    wish(&world, "bob", 1);
+    to_the_end(&mut world).await;
+    world.clock.set(Millis(1_199));
+    ask(&world, Step::Cancel, number);
+    to_the_end(&mut world).await;
+    assert_eq!(world.open.sale.next_number(), number + 1, "nobody was offered it");
+    assert_eq!(left(&world), 1, "it is on sale for the tiers that may buy");
+    assert_eq!(position(&world, "bob"), Some(1), "who waits goes on waiting");
+}

@@ -2,7 +2,9 @@
 
 use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, Fault, FaultyStore, OPEN, changes, click, id, patient, terms, waiting};
+use crate::support::{
+    CALM, Fault, FaultyStore, OPEN, batch, changes, click, id, patient, reserved, terms, waiting,
+};
 use engine::clock::Clock;
 use engine::rules::order::Status::{self, Confirmed};
 use engine::rules::order::{OrderId, Step};
@@ -418,6 +420,31 @@ async fn a_change_of_the_waitlist_that_was_held_up_does_not_undo_a_later_one() {
     change(leave).await;
     assert_eq!(server.must("HGET flashlane:{drop}:sale turns"), before, "nothing was written");
     assert!(store.reading.audit().await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn a_refund_that_was_held_up_does_not_find_later_what_it_did_not_find_then() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
+    let step = |step| changes(epoch, 6_000, vec![Change::Order { step, epoch, number: 1 }]);
+    for what in [Step::Refund, Step::Pay] {
+        store.selling.change(&step(what)).await.unwrap();
+    }
+    // The call as it looked before the payment.
+    let function = server.must("FUNCTION LIST");
+    let name = function.lines().find(|line| line.ends_with("_change")).unwrap();
+    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
+    let call = format!("FCALL {name} {} {keys} {epoch} 1 0 6000 refund {epoch} 1 -", ROWS.len());
+    let stale = server.must(&call);
+    assert!(stale.contains("STALE"), "{stale}");
+    let order = store.reading.order(&id(), 1).await.unwrap().unwrap();
+    assert_eq!(order.status, Status::Paid);
+    store.selling.change(&step(Step::Refund)).await.unwrap();
+    let order = store.reading.order(&id(), 1).await.unwrap().unwrap();
+    assert_eq!(order.status, Status::Returned);
 }
 
 #[tokio::test]

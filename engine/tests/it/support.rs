@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use engine::clock::Clock;
 use engine::confirm::Confirmer;
+use engine::open::blocked::Blocked;
 use engine::roster::Roster;
 use engine::rules::order::Status;
 use engine::rules::seat::Seat;
@@ -16,6 +17,7 @@ use engine::store::{
     StoreError, Verdict, Waiting,
 };
 use engine::{Engine, OpenSale, Settings};
+use futures_util::future::BoxFuture;
 use membership::{MemberId, PerTier, Tier};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -94,6 +96,7 @@ pub(crate) fn waiting(name: &str, tier: Tier, units: u32, place: u64) -> Waiting
 pub(crate) struct World {
     pub(crate) open: Arc<OpenSale>,
     pub(crate) roster: Arc<Roster>,
+    pub(crate) blocked: Arc<Blocked>,
     pub(crate) clock: Clock,
     pub(crate) confirmer: Confirmer,
     _running: watch::Sender<bool>,
@@ -101,11 +104,26 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn open(store: &Arc<FaultyStore>, clock: &Clock) -> Self {
+        Self::open_with(store, clock, ORDERS_PER_MEMBER, &[]).await
+    }
+
+    /// As `open`, with the most orders of a member and those who may not buy.
+    pub(crate) async fn open_with(
+        store: &Arc<FaultyStore>,
+        clock: &Clock,
+        orders_per_member: u16,
+        blocked: &[&str],
+    ) -> Self {
         let opened = store.inner.opening.open(&id()).await.unwrap();
         let (running, stopping) = watch::channel(false);
-        let roster = Arc::new(Roster::new());
+        let (roster, list) = (Arc::new(Roster::new()), Arc::<Blocked>::default());
+        for member in blocked {
+            list.insert(roster.seat(member).unwrap()).await;
+        }
+        let blocked = list;
         let open = Arc::new(
-            OpenSale::resume(opened, ORDERS_PER_MEMBER, &roster, Arc::default(), stopping).unwrap(),
+            OpenSale::resume(opened, orders_per_member, &roster, Arc::clone(&blocked), stopping)
+                .unwrap(),
         );
         let selling = Arc::clone(store) as Arc<dyn Selling>;
         let store = Store { selling, ..store.inner.clone() };
@@ -116,7 +134,7 @@ impl World {
             clock.clone(),
             CALM.confirm_within,
         );
-        Self { open, roster, clock: clock.clone(), confirmer, _running: running }
+        Self { open, roster, blocked, clock: clock.clone(), confirmer, _running: running }
     }
 
     pub(crate) fn status(&self, number: u64) -> Option<Status> {
@@ -151,14 +169,34 @@ pub(crate) enum Fault {
     Slow(u64),
 }
 
+/// What a call of the confirmer came to.
+#[derive(Debug, Clone)]
+pub(crate) enum Seen {
+    /// The store decided the first `done` orders, and told of the first `answered` of these.
+    Commit { batch: Batch, done: usize, answered: usize },
+    /// How often the store made the changes, and whether it told so.
+    Changes { changes: Changes, times: usize, answered: bool },
+    /// The store was asked who sells the sale.
+    Look,
+}
+
+/// Something that happens while a call to the store is under way.
+pub(crate) type Meanwhile = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
 /// A memory store whose commits fail as the test wants.
-#[derive(Debug)]
 pub(crate) struct FaultyStore {
     pub(crate) inner: Store,
     faults: Mutex<VecDeque<Fault>>,
     batch_max: Mutex<usize>,
-    asked: Mutex<Vec<Arc<[Change]>>>,
+    seen: Mutex<Vec<Seen>>,
+    meanwhile: Mutex<Option<Meanwhile>>,
     clock: Clock,
+}
+
+impl std::fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FaultyStore").field("inner", &self.inner).finish_non_exhaustive()
+    }
 }
 
 impl FaultyStore {
@@ -173,10 +211,10 @@ impl FaultyStore {
     }
 
     pub(crate) fn over(inner: Store, clock: &Clock) -> Arc<Self> {
-        let (faults, asked) = (Mutex::default(), Mutex::default());
+        let (faults, seen, meanwhile) = (Mutex::default(), Mutex::default(), Mutex::default());
         // Small, so that a batch seldom takes all the orders that wait.
         let batch_max = Mutex::new(3);
-        Arc::new(Self { inner, faults, batch_max, asked, clock: clock.clone() })
+        Arc::new(Self { inner, faults, batch_max, seen, meanwhile, clock: clock.clone() })
     }
 
     /// Sets how the next commits go. Those after them succeed.
@@ -189,13 +227,36 @@ impl FaultyStore {
         *self.batch_max.lock().unwrap() = most;
     }
 
-    /// The changes that the store was asked to make since the last call, by transaction.
-    pub(crate) fn take_asked(&self) -> Vec<Arc<[Change]>> {
-        std::mem::take(&mut *self.asked.lock().unwrap())
+    /// What the calls since the last time came to.
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
-    /// From now on every commit succeeds.
+    /// The changes that the store was asked to make since the last time, by transaction.
+    pub(crate) fn take_asked(&self) -> Vec<Arc<[Change]>> {
+        let changes = |seen| match seen {
+            Seen::Changes { changes, .. } => Some(changes.changes),
+            Seen::Commit { .. } | Seen::Look => None,
+        };
+        self.take_seen().into_iter().filter_map(changes).collect()
+    }
+
+    /// Lets this happen while the next call is under way: the store has done its part, and memory has
+    /// not followed.
+    pub(crate) fn meanwhile(&self, what: Meanwhile) {
+        *self.meanwhile.lock().unwrap() = Some(what);
+    }
+
+    async fn happen(&self) {
+        let what = self.meanwhile.lock().unwrap().take();
+        if let Some(what) = what {
+            what().await;
+        }
+    }
+
+    /// From now on every commit succeeds, and nothing happens meanwhile.
     pub(crate) fn fail_no_more(&self) {
+        *self.meanwhile.lock().unwrap() = None;
         self.faults.lock().unwrap().clear();
     }
 
@@ -211,48 +272,66 @@ impl Selling for FaultyStore {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
-        let unknown = || StoreError::Unknown("cut off".into());
-        match self.next_fault() {
-            Fault::None => self.inner.selling.commit(batch).await,
-            Fault::Refused => Err(StoreError::Refused("loading".into()).into()),
-            Fault::LostBefore => Err(unknown().into()),
-            Fault::LostAfter => self.inner.selling.commit(batch).await.and(Err(unknown().into())),
+        let (fault, all) = (self.next_fault(), batch.orders.len());
+        let (done, answered) = match fault {
+            Fault::Refused | Fault::LostBefore => (0, 0),
+            Fault::LostAfter => (all, 0),
+            // The last order is never answered: a commit that answers for all has not broken off.
             Fault::Part(orders) => {
-                let part = batch.orders[..orders.min(batch.orders.len())].to_vec();
-                let part = Batch { orders: part.into(), ..batch.clone() };
-                let verdicts = self.inner.selling.commit(&part).await?;
+                (orders.min(all.saturating_sub(1)), orders.min(all.saturating_sub(1)))
+            }
+            Fault::None | Fault::Twice | Fault::Slow(_) => (all, all),
+        };
+        let batch_seen = batch.clone();
+        self.seen.lock().unwrap().push(Seen::Commit { batch: batch_seen, done, answered });
+        let unknown = || StoreError::Unknown("cut off".into());
+        let part = Batch { orders: batch.orders[..done].to_vec().into(), ..batch.clone() };
+        let verdicts = if done > 0 { self.inner.selling.commit(&part).await? } else { Vec::new() };
+        self.happen().await;
+        match fault {
+            Fault::None => Ok(verdicts),
+            Fault::Refused => Err(StoreError::Refused("loading".into()).into()),
+            Fault::LostBefore | Fault::LostAfter => Err(unknown().into()),
+            Fault::Part(_) => {
                 let mut answered: Vec<_> = verdicts.into_iter().map(Some).collect();
-                answered.resize(batch.orders.len(), None);
+                answered.resize(all, None);
                 Err(BrokenOff { error: unknown(), answered })
             }
             Fault::Twice => {
-                let first = self.inner.selling.commit(batch).await;
-                let second = self.inner.selling.commit(batch).await;
-                assert_eq!(first, second, "a known order gets the verdict that is stored");
-                second
+                let again = self.inner.selling.commit(batch).await?;
+                assert_eq!(again, verdicts, "a known order gets the verdict that is stored");
+                Ok(again)
             }
             Fault::Slow(by_ms) => {
-                let verdicts = self.inner.selling.commit(batch).await;
                 self.clock.set(Millis(self.clock.now().0 + by_ms));
-                verdicts
+                Ok(verdicts)
             }
         }
     }
 
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError> {
-        self.asked.lock().unwrap().push(Arc::clone(&changes.changes));
+        let fault = self.next_fault();
+        let done = !matches!(fault, Fault::Refused | Fault::LostBefore | Fault::Part(_));
+        let answered = done && fault != Fault::LostAfter;
+        let times = if fault == Fault::Twice { 2 } else { usize::from(done) };
+        let changes_seen = changes.clone();
+        self.seen.lock().unwrap().push(Seen::Changes { changes: changes_seen, times, answered });
+        let made = match done {
+            true => self.inner.selling.change(changes).await,
+            false => Ok(Vec::new()),
+        };
+        self.happen().await;
         let unknown = || StoreError::Unknown("cut off".into());
-        match self.next_fault() {
-            Fault::None => self.inner.selling.change(changes).await,
+        match fault {
+            Fault::None => made,
             Fault::Refused => Err(StoreError::Refused("loading".into())),
             Fault::LostBefore | Fault::Part(_) => Err(unknown()),
-            Fault::LostAfter => self.inner.selling.change(changes).await.and(Err(unknown())),
+            Fault::LostAfter => made.and(Err(unknown())),
             Fault::Twice => {
-                self.inner.selling.change(changes).await?;
+                made?;
                 self.inner.selling.change(changes).await
             }
             Fault::Slow(by_ms) => {
-                let made = self.inner.selling.change(changes).await;
                 self.clock.set(Millis(self.clock.now().0 + by_ms));
                 made
             }
@@ -260,6 +339,7 @@ impl Selling for FaultyStore {
     }
 
     async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
+        self.seen.lock().unwrap().push(Seen::Look);
         self.inner.selling.still_sells(sale, epoch).await
     }
 }

@@ -83,8 +83,12 @@ local function change(keys, args)
   local made, answers, is_new, is_turn = changes(), {}, false, false
   for i = 5, #args, 4 do
     local kind, name = args[i], args[i + 1]
-    -- A call that was delayed on its way must not undo a call that was made after it.
-    if WAITS[kind] and sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
+    -- A call that was delayed on its way must not undo a call that was made after it, nor may a refund
+    -- that found nothing to refund find something later.
+    if (WAITS[kind] and sale.turns > tonumber(args[3]))
+        or (kind == 'refund' and sale.seq > tonumber(args[2])) then
+      return reply('STALE', sale)
+    end
     if kind == 'join' then
       if not was.waiting[name] then
         was.waiting[name] = args[i + 2]
