@@ -183,26 +183,35 @@ impl Engine {
         Ok(self.store.reading.order(&open.sale.terms().id, number).await?.map(Found::Before))
     }
 
-    /// A member's orders, oldest first.
+    /// At most `most` of a member's orders with numbers below `before`, newest first.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
-    pub async fn orders_of(&self, open: &OpenSale, seat: Seat) -> Result<Vec<Found>, StoreError> {
+    pub async fn orders_of(
+        &self,
+        open: &OpenSale,
+        seat: Seat,
+        before: u64,
+        most: usize,
+    ) -> Result<Vec<Found>, StoreError> {
         let first_here = open.sale.board().first_number();
         let mut orders = Vec::new();
+        if before > first_here {
+            let mut search = open.sale.search(seat);
+            while search.step() {
+                // Hundreds of thousands of orders may wait; other requests have their turn in between.
+                tokio::task::yield_now().await;
+            }
+            let here = search.into_orders().into_iter().rev().filter(|order| order.number < before);
+            orders.extend(here.take(most).map(Found::Here));
+        }
         // Only a sale that a former process opened has orders that are not on the board.
-        if first_here > 1 {
-            let member = self.roster.member(seat);
-            let stored = self.store.reading.orders_of(&open.sale.terms().id, &member).await?;
-            let before = stored.into_iter().filter(|record| record.number < first_here);
-            orders.extend(before.map(Found::Before));
+        if orders.len() < most && first_here > 1 {
+            let (member, room) = (self.roster.member(seat), most - orders.len());
+            let (id, before) = (&open.sale.terms().id, before.min(first_here));
+            let stored = self.store.reading.orders_of(id, &member, before, room).await?;
+            orders.extend(stored.into_iter().map(Found::Before));
         }
-        let mut search = open.sale.search(seat);
-        while search.step() {
-            // Hundreds of thousands of orders may wait; other requests have their turn in between.
-            tokio::task::yield_now().await;
-        }
-        orders.extend(search.into_orders().into_iter().map(Found::Here));
         Ok(orders)
     }
 

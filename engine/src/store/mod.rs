@@ -105,8 +105,15 @@ pub trait Reading: Debug + Send + Sync + 'static {
     /// An order by its number.
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError>;
 
-    /// A member's orders, by number.
-    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError>;
+    /// At most `most` of a member's orders, those stored last first: the ones after `before`, if that is
+    /// an order of the member's, or else those with numbers below it.
+    async fn orders_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+        before: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, StoreError>;
 
     /// The members who wait for units that come back, in no order.
     async fn waiting(&self, sale: &SaleId) -> Result<Vec<Waiting>, StoreError>;

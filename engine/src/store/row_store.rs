@@ -102,9 +102,17 @@ impl<K: Reader> Reading for RowStore<K> {
         self.keeper.read(move |rows| rows.order(&sale, number)).await
     }
 
-    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Stored<Vec<Record>> {
+    async fn orders_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+        before: u64,
+        most: usize,
+    ) -> Stored<Vec<Record>> {
         let (sale, member) = (sale.clone(), member.clone());
-        self.keeper.read(move |rows| transactions::orders_of(rows, &sale, &member)).await
+        self.keeper
+            .read(move |rows| transactions::orders_of(rows, &sale, &member, before, most))
+            .await
     }
 
     async fn waiting(&self, sale: &SaleId) -> Stored<Vec<Waiting>> {

@@ -270,15 +270,27 @@ pub(super) fn sold_by<R: Rows + ?Sized>(rows: &R, sale: &SaleId, epoch: u64) -> 
     Ok(row)
 }
 
-pub(super) fn orders_of(rows: &dyn Rows, sale: &SaleId, member: &MemberId) -> Stored<Vec<Record>> {
+pub(super) fn orders_of(
+    rows: &dyn Rows,
+    sale: &SaleId,
+    member: &MemberId,
+    before: u64,
+    most: usize,
+) -> Stored<Vec<Record>> {
+    let lost = |number| StoreError::Damaged(format!("order {number} of {member} has no record"));
+    // Each order names the one before it: a page goes on where the last one ended.
+    let last = rows.order(sale, before)?.filter(|record| record.member == *member);
+    let goes_on = last.is_some();
+    let is_wanted = |record: &Record| goes_on || record.number < before;
+    let mut number = match last {
+        Some(last) => last.before,
+        None => rows.holder(sale, member)?.newest,
+    };
     let mut records = Vec::new();
-    let mut number = rows.holder(sale, member)?.newest;
-    while number > 0 {
-        let lost = || StoreError::Damaged(format!("order {number} of {member} has no record"));
-        let record = rows.order(sale, number)?.ok_or_else(lost)?;
+    while number > 0 && records.len() < most {
+        let record = rows.order(sale, number)?.ok_or_else(|| lost(number))?;
         number = record.before;
-        records.push(record);
+        records.extend(is_wanted(&record).then_some(record));
     }
-    records.sort_unstable_by_key(|record| record.number);
     Ok(records)
 }

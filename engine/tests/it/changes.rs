@@ -238,7 +238,9 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
     engine.step(&open, &order, Step::Cancel).await.unwrap();
     let next = open.settled(number + 1, Duration::from_secs(10)).await.unwrap();
     assert_eq!(next.seat, of(&engine, "cyd").seat);
-    assert!(engine.orders_of(&open, of(&engine, "bob").seat).await.unwrap().is_empty());
+    assert!(
+        engine.orders_of(&open, of(&engine, "bob").seat, u64::MAX, 9).await.unwrap().is_empty()
+    );
 }
 
 /// Asks for steps of orders that are not there, more than go into one transaction.

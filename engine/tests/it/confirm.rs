@@ -106,8 +106,11 @@ async fn a_restart_resumes_stock_holdings_switches_and_keys() {
     assert!(matches!(found, Found::Before(record) if record.member.as_str() == "ann"));
     let next = open.sale.buy(OPEN, Click { seat, ..click(0, Diamond, 1) }).unwrap();
     assert_eq!(next.number, number + 1);
-    let orders = second.orders_of(&open, seat).await.unwrap();
-    assert!(matches!(orders[..], [Found::Before(_), Found::Here(_)]));
+    let orders = second.orders_of(&open, seat, u64::MAX, 9).await.unwrap();
+    assert!(matches!(orders[..], [Found::Here(_), Found::Before(_)]), "newest first");
+    let before = second.orders_of(&open, seat, next.number, 9).await.unwrap();
+    assert_eq!(before, orders[1..]);
+    assert_eq!(second.orders_of(&open, seat, number, 9).await, Ok(Vec::new()));
     let listed = second.orders_after(&open, 0, 10).await.unwrap();
     assert_eq!(listed.len(), 2);
 }
@@ -176,7 +179,7 @@ async fn who_lists_orders_while_many_wait_lets_others_have_their_turn() {
     };
     let orders = tokio::select! {
         biased;
-        orders = engine.orders_of(&open, click(WAITING - 1, Gold, 1).seat) => orders.unwrap(),
+        orders = engine.orders_of(&open, click(WAITING - 1, Gold, 1).seat, u64::MAX, 9) => orders.unwrap(),
         () = others => unreachable!("it has no end"),
     };
     assert_eq!(orders.len(), 1);

@@ -138,7 +138,10 @@ async fn the_documented_rights_are_enough_and_not_more() {
     store.opening.restore(&id(), epoch, &[]).await.unwrap();
     let orders = vec![reserved(1, "ann", Gold, 1), reserved(2, "bob", Tier::Regular, 9)];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
-    assert_eq!(store.reading.orders_of(&id(), &"ann".parse().unwrap()).await.unwrap().len(), 1);
+    assert_eq!(
+        store.reading.orders_of(&id(), &"ann".parse().unwrap(), u64::MAX, 9).await.unwrap().len(),
+        1
+    );
     assert!(store.reading.audit().await.unwrap().is_clean());
     // A user who may not load functions may use those that another user has loaded.
     RedisStore::connect(&alone).await.unwrap();

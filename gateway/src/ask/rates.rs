@@ -15,10 +15,13 @@ use std::sync::Arc;
 /// How often members and addresses may ask, and how many connections an address may have.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct RateArgs {
-    /// Calls a second that one member may make: clicks, cancellations, waits, lists of orders, streams;
-    /// twice as many in a burst. 0: any number
+    /// Calls a second that one member may make: clicks, cancellations, waits, streams; twice as many in a
+    /// burst. 0: any number
     #[arg(long, env = "FLASHLANE_MEMBER_RATE", default_value_t = 20, value_name = "CALLS")]
     pub member_rate: u32,
+    /// Reads a second that one member may make: sales, orders; twice as many in a burst. 0: any number
+    #[arg(long, env = "FLASHLANE_READ_RATE", default_value_t = 100, value_name = "READS")]
+    pub read_rate: u32,
     /// Requests a second from one address; twice as many in a burst. 0: any number
     #[arg(long, env = "FLASHLANE_ADDRESS_RATE", default_value_t = 0, value_name = "REQUESTS")]
     pub address_rate: u32,
@@ -80,6 +83,7 @@ type Connections = Arc<Mutex<HashMap<IpAddr, usize>>>;
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
     members: Option<Rate<Seat>>,
+    reads: Option<Rate<Seat>>,
     addresses: Option<Rate<IpAddr>>,
     connections_max: Option<usize>,
     connections: Connections,
@@ -90,6 +94,7 @@ impl Rates {
     pub(crate) fn new(args: &RateArgs) -> Self {
         Self {
             members: Rate::new(args.member_rate),
+            reads: Rate::new(args.read_rate),
             addresses: Rate::new(args.address_rate),
             connections_max: Some(args.address_connections).filter(|most| *most > 0),
             connections: Arc::default(),
@@ -97,7 +102,13 @@ impl Rates {
         }
     }
 
-    /// Counts a member's call that changes something or reads much.
+    /// Counts a member's read. Reads have a rate of their own, so that a page that looks often does not
+    /// keep its member from clicking.
+    pub(crate) fn read(&self, seat: Seat) -> Result<(), TooOften> {
+        self.reads.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
+    }
+
+    /// Counts a member's call that changes something, or opens a stream.
     #[inline]
     pub(crate) fn call(&self, seat: Seat) -> Result<(), TooOften> {
         self.members.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
@@ -155,6 +166,9 @@ impl Rates {
         if let Some(members) = &self.members {
             members.forget_the_calm();
         }
+        if let Some(reads) = &self.reads {
+            reads.forget_the_calm();
+        }
         if let Some(addresses) = &self.addresses {
             addresses.forget_the_calm();
         }
@@ -202,6 +216,7 @@ mod tests {
     fn rates(rate: u32, connections: usize, trusted: &[&str]) -> Rates {
         Rates::new(&RateArgs {
             member_rate: rate,
+            read_rate: rate,
             address_rate: rate,
             address_connections: connections,
             trusted_proxies: trusted.iter().map(|network| network.parse().unwrap()).collect(),

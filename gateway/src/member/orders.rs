@@ -17,18 +17,23 @@ use engine::{Engine, Found, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
 
+/// Most orders on a page, and in one piece of what a stream tells at its start.
+pub(super) const ORDERS_MAX: usize = 100;
+
 /// Returns one order, to its own member only.
 #[utoipa::path(
     get, path = "/v1/orders/{order}", tag = "members",
     security(("member" = [])),
     params(("order" = String, Path)),
-    responses((status = 200, body = OrderView), Unauthenticated, UnknownOrder, Busy),
+    responses((status = 200, body = OrderView), Unauthenticated, UnknownOrder, TooMany, Busy),
 )]
 pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,
+    State(rates): State<Arc<Rates>>,
     session: Session,
     Named(id): Named,
 ) -> Result<Json<OrderView>, ApiError> {
+    rates.read(session.seat)?;
     let (open, _, found) = own(&engine, &session, &id).await?;
     Ok(Json(OrderView::found(&engine, &open, &found)))
 }
@@ -82,13 +87,25 @@ pub(crate) async fn cancel(
 #[serde(deny_unknown_fields)]
 pub(crate) struct Of {
     sale: String,
+    /// Only orders before this one: the `next` of the page before.
+    #[serde(default = "Of::newest")]
+    after: u64,
 }
 
-/// Returns all of the member's orders in one sale, oldest first.
+impl Of {
+    const fn newest() -> u64 {
+        u64::MAX
+    }
+}
+
+/// Returns the member's orders in one sale, newest first, 100 on a page.
 #[utoipa::path(
     get, path = "/v1/orders", tag = "members",
     security(("member" = [])),
-    params(("sale" = String, Query)),
+    params(
+        ("sale" = String, Query),
+        ("after" = Option<u64>, Query, description = "orders before this number; `next` of the page before"),
+    ),
     responses(
         (status = 200, body = OrdersView),
         BadRequest, Unauthenticated, UnknownSale, TooMany, Busy,
@@ -101,9 +118,12 @@ pub(crate) async fn list(
     session: Session,
 ) -> Result<Json<OrdersView>, ApiError> {
     let Query(of) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
-    rates.call(session.seat)?;
+    rates.read(session.seat)?;
     let open = engine.sale(&of.sale).ok_or(ApiError::UnknownSale)?;
-    let found = engine.orders_of(&open, session.seat).await?;
+    let mut found = engine.orders_of(&open, session.seat, of.after, ORDERS_MAX + 1).await?;
+    let is_last = found.len() <= ORDERS_MAX;
+    found.truncate(ORDERS_MAX);
+    let next = found.last().map(Found::number).filter(|_| !is_last);
     let view = |found: &Found| OrderView::found(&engine, &open, found);
-    Ok(Json(OrdersView { orders: found.iter().map(view).collect(), next: None }))
+    Ok(Json(OrdersView { orders: found.iter().map(view).collect(), next }))
 }

@@ -1,9 +1,10 @@
 //! The sales, as any client may see them.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadRequest, Unauthenticated, UnknownSale};
+use crate::answer::problems::{BadRequest, TooMany, Unauthenticated, UnknownSale};
 use crate::answer::view::{SaleView, Time, WaitView, You};
 use crate::ask::page::Page;
+use crate::ask::rates::Rates;
 use crate::ask::request::Named;
 use crate::ask::session::Session;
 use axum::Json;
@@ -25,12 +26,19 @@ pub(crate) struct SalesView {
 /// Lists the sales, 100 on a page.
 #[utoipa::path(
     get, path = "/v1/sales", tag = "members", params(Page),
-    responses((status = 200, body = SalesView), BadRequest),
+    security((), ("member" = [])),
+    responses((status = 200, body = SalesView), BadRequest, Unauthenticated, TooMany),
 )]
-pub(crate) async fn list(State(engine): State<Arc<Engine>>, page: Page) -> Json<SalesView> {
+pub(crate) async fn list(
+    State(engine): State<Arc<Engine>>,
+    State(rates): State<Arc<Rates>>,
+    session: Option<Session>,
+    page: Page,
+) -> Result<Json<SalesView>, ApiError> {
+    session.map_or(Ok(()), |session| rates.read(session.seat))?;
     let (now, (sales, next)) = (engine.now(), page.of(&engine));
     let sales = sales.iter().map(|open| SaleView::of(open, now)).collect();
-    std::future::ready(Json(SalesView { sales, next })).await
+    std::future::ready(Ok(Json(SalesView { sales, next }))).await
 }
 
 /// Returns a sale. With a token it also returns what the sale is for that member.
@@ -38,13 +46,15 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>, page: Page) -> Json<
     get, path = "/v1/sales/{sale}", tag = "members",
     security((), ("member" = [])),
     params(("sale" = String, Path)),
-    responses((status = 200, body = SaleView), Unauthenticated, UnknownSale),
+    responses((status = 200, body = SaleView), Unauthenticated, UnknownSale, TooMany),
 )]
 pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,
+    State(rates): State<Arc<Rates>>,
     session: Option<Session>,
     Named(id): Named,
 ) -> Result<Json<SaleView>, ApiError> {
+    session.as_ref().map_or(Ok(()), |session| rates.read(session.seat))?;
     let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
     let mut view = SaleView::of(&open, engine.now());
     view.you = session.map(|session| {

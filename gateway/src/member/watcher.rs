@@ -4,7 +4,7 @@
 //! member's orders; after that the stream ends. Such a client misses only what is outdated by then.
 
 use super::hub::{Counted, Hub, json_event};
-use crate::answer::error::ApiError;
+use super::orders::ORDERS_MAX;
 use crate::answer::view::{OrderView, WaitView};
 use crate::ask::session::Session;
 use axum::response::sse::Event;
@@ -39,13 +39,27 @@ enum News {
 struct Told(HashMap<u64, u64>);
 
 impl Told {
-    fn at_start(orders: &[Found]) -> Self {
-        Self(orders.iter().map(|order| (order.number(), order.status().steps())).collect())
+    fn at_start(&mut self, orders: &[Found]) {
+        self.0.extend(orders.iter().map(|order| (order.number(), order.status().steps())));
     }
 
     fn is_news(&self, order: &Found) -> bool {
         self.0.get(&order.number()).is_none_or(|told| order.status().steps() > *told)
     }
+}
+
+/// What a stream still has to tell of the orders that were there at its start, page by page.
+struct Replay {
+    seat: Seat,
+    /// The page to come has orders before this one.
+    before: u64,
+    /// Only orders that changed after this instant are told.
+    after: Millis,
+    /// The last change that was told. It becomes the id of the last order that is told, so that a client
+    /// that breaks off in between is told everything again.
+    last_change: Millis,
+    /// The order that is told next.
+    held: Option<Found>,
 }
 
 /// One stream.
@@ -55,6 +69,7 @@ pub(super) struct Watcher {
     sale: watch::Receiver<Event>,
     stop: watch::Receiver<bool>,
     member: Option<Own>,
+    replay: Option<Replay>,
     ready: VecDeque<Event>,
     _counted: Counted,
 }
@@ -72,39 +87,75 @@ struct Own {
 impl Watcher {
     /// Makes a stream that first tells how the sale is now, and then the member's own orders that
     /// changed after `after`.
-    pub(super) async fn new(
+    pub(super) fn new(
         engine: Arc<Engine>,
         hub: &Arc<Hub>,
         open: Arc<OpenSale>,
-        session: Option<Session>,
+        session: Option<&Session>,
         after: Millis,
-    ) -> Result<Self, ApiError> {
-        let (mut member, mut orders) = (None, Vec::new());
-        if let Some(Session { seat, expires_at, .. }) = session {
+    ) -> Self {
+        let (mut member, mut replay) = (None, None);
+        if let Some(&Session { seat, expires_at, .. }) = session {
             // Watching begins before the orders are read, so that no step is missed between the
             // two.
-            let own = open.watch(seat);
-            orders = engine.orders_of(&open, seat).await?;
-            orders.retain(|order| order.changed_at() + CLOCK_STEPS >= after);
-            orders.sort_by_key(Found::changed_at);
-            let told = Told::at_start(&orders);
-            member = Some(Own { seat, orders: own, told, waits: None, until: expires_at });
+            let (orders, told) = (open.watch(seat), Told::default());
+            member = Some(Own { seat, orders, told, waits: None, until: expires_at });
+            let (before, last_change) = (u64::MAX, Millis(0));
+            replay = Some(Replay { seat, before, after, last_change, held: None });
         }
         let (counted, sale) = hub.subscribe(&open);
         let (stop, ready) = (hub.stopping(), VecDeque::new());
-        let mut watcher = Self { engine, open, sale, stop, member, ready, _counted: counted };
+        let mut watcher =
+            Self { engine, open, sale, stop, member, replay, ready, _counted: counted };
         // The sale as it is now: the hub's last event may be older.
         let (_, now) = hub.look(&watcher.open);
         watcher.ready.push_back(now);
-        let events: Vec<_> = orders.iter().map(|order| watcher.order(order)).collect();
-        watcher.ready.extend(events);
         watcher.look_at_waitlist();
-        Ok(watcher)
+        watcher
+    }
+
+    /// Tells one more page of the orders that were there at the start. Returns `None` when the store
+    /// cannot be read: the client comes back.
+    async fn tell_a_page(&mut self, mut replay: Replay) -> Option<()> {
+        let Replay { seat, before, after, .. } = replay;
+        let page = self.engine.orders_of(&self.open, seat, before, ORDERS_MAX).await;
+        let page = page.inspect_err(|error| tracing::debug!(%error, "a stream ends early")).ok()?;
+        let is_last = page.len() < ORDERS_MAX;
+        replay.before = page.last().map_or(0, Found::number);
+        let mut orders: Vec<_> =
+            page.into_iter().filter(|order| order.changed_at() + CLOCK_STEPS >= after).collect();
+        orders.sort_by_key(Found::changed_at);
+        if let Some(own) = &mut self.member {
+            own.told.at_start(&orders);
+        }
+        for order in orders {
+            if order.status() != Status::Reserved {
+                replay.last_change = replay.last_change.max(order.changed_at());
+            }
+            if let Some(held) = replay.held.replace(order) {
+                self.ready.push_back(self.order(&held));
+            }
+        }
+        match replay.held.take() {
+            Some(last) if is_last => {
+                let event = self.order(&last);
+                let has_id = replay.last_change > Millis(0);
+                let id = replay.last_change.0.to_string();
+                self.ready.push_back(if has_id { event.id(id) } else { event });
+            }
+            held => replay.held = held,
+        }
+        self.replay = (!is_last).then_some(replay);
+        Some(())
     }
 
     fn order(&self, found: &Found) -> Event {
-        let view = OrderView::found(&self.engine, &self.open, found);
-        let event = json_event("order", &view);
+        json_event("order", &OrderView::found(&self.engine, &self.open, found))
+    }
+
+    /// As `order`, with the change's time as the event's id.
+    fn step(&self, found: &Found) -> Event {
+        let event = self.order(found);
         match found.status() {
             // The time of a reserved order is its click's. Older orders may still be confirmed with
             // an earlier time, and a client that came back with this time as its id would miss
@@ -134,6 +185,10 @@ impl Watcher {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
+            if let Some(replay) = self.replay.take() {
+                self.tell_a_page(replay).await?;
+                continue;
+            }
             let now = self.engine.now();
             if self.member.as_ref().is_some_and(|own| now >= own.until) {
                 return None;
@@ -142,7 +197,7 @@ impl Watcher {
             self.look_at_waitlist();
             match news {
                 News::Order(order) if self.is_news(&order) => {
-                    self.ready.push_front(self.order(&order));
+                    self.ready.push_front(self.step(&order));
                 }
                 News::Sale => self.ready.push_back(self.sale.borrow_and_update().clone()),
                 News::Order(_) | News::None => {}
@@ -200,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_step_that_was_told_at_the_start_is_no_news_and_neither_is_one_before_it() {
-        let told = Told::at_start(&[order(1, Status::Paid), order(2, Status::Reserved)]);
+        let mut told = Told::default();
+        told.at_start(&[order(1, Status::Paid), order(2, Status::Reserved)]);
         assert!(
             !told.is_news(&order(1, Status::Confirmed)) && !told.is_news(&order(1, Status::Paid))
         );

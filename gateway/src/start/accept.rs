@@ -1,5 +1,6 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
+use super::deadline::Deadline;
 use crate::answer::error::{ApiError, panicked};
 use crate::ask::rates::{Connected, Rates};
 use crate::operator::metrics::Gates;
@@ -22,14 +23,12 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio_io_timeout::TimeoutStream;
 use tower::Service as _;
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
@@ -45,7 +44,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     {\"type\":\"/problems/busy\",\"title\":\"Service Unavailable\",\"status\":503,\
     \"detail\":\"too many connections; try again soon\",\"code\":\"busy\"}\n";
 
-/// How long a client may take to read some of its answer before its connection is cut.
+/// How long a client may take to read an answer, or a piece of a stream, before its connection is cut.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes that may wait in this process for a client to read them.
 const UNREAD_BYTES_MAX: usize = 64 << 10;
@@ -56,7 +55,7 @@ const UNREAD_BYTES_MAX: usize = 64 << 10;
 pub(super) const TURNED_AWAY_MAX: usize = 32;
 
 type Permit = (OwnedSemaphorePermit, Connected);
-type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+type Io = TokioIo<Deadline<TcpStream>>;
 
 /// One address that this process serves at.
 #[derive(Debug)]
@@ -142,7 +141,10 @@ impl Listener {
             .header_read_timeout(HEADER_DEADLINE)
             .max_header_size(2 * HEADER_BYTES_MAX)
             .max_buf_size(UNREAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(timed(stream)), Bounded { router, rates, peer })
+            .serve_connection(
+                TokioIo::new(Deadline::new(stream, WRITE_DEADLINE)),
+                Bounded { router, rates, peer },
+            )
     }
 }
 
@@ -155,13 +157,6 @@ async fn pause_after(error: &io::Error) {
         tracing::warn!(%error, "cannot accept connections for the moment");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// Wraps a connection so that it ends with an error when the client does not read what is written.
-fn timed(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_DEADLINE));
-    Box::pin(stream)
 }
 
 /// Says that there is no room, without waiting for the peer.

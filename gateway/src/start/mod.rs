@@ -1,6 +1,7 @@
 //! Starting and ending: options, secrets, the store, listeners.
 
 mod accept;
+mod deadline;
 pub(crate) mod options;
 mod sales_file;
 mod secrets;

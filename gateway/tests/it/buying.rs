@@ -142,7 +142,7 @@ fn a_member_sees_their_own_orders_over_restarts_and_nobody_elses() {
     let second = server.click("ann", 1, "").json;
     let mine = server.get("ann", "/v1/orders?sale=drop").json;
     let ids: Vec<_> = mine["orders"].as_array().unwrap().iter().map(|o| &o["order_id"]).collect();
-    assert_eq!(ids, [&first["order_id"], &second["order_id"]]);
+    assert_eq!(ids, [&second["order_id"], &first["order_id"]], "newest first");
     let before = first["order_id"].as_str().unwrap();
     assert_eq!(server.get("ann", &format!("/v1/orders/{before}")).json["status"], "confirmed");
     server.get("bob", &format!("/v1/orders/{before}")).is_problem(404, "unknown_order");
@@ -153,4 +153,36 @@ fn a_member_sees_their_own_orders_over_restarts_and_nobody_elses() {
         let answer = server.get("ann", &format!("/v1/orders/{lost}"));
         assert!(answer.is_problem(404, "unknown_order").body.contains("on sale again"));
     }
+}
+
+#[test]
+fn a_members_orders_come_in_pages_newest_first_over_restarts() {
+    let (data, server) = selling(1_000);
+    let make = |server: &crate::support::Server, orders: u32| {
+        for _ in 0..orders {
+            let order = server.order("ann", 1);
+            assert_eq!(server.cancel("ann", &order).status, 200);
+        }
+    };
+    let args = ["--member-rate", "0"];
+    drop(server);
+    let server = crate::support::Server::start_with(data.path(), &args);
+    make(&server, 130);
+    drop(server);
+    let server = crate::support::Server::start_with(data.path(), &args);
+    make(&server, 120);
+    let (mut numbers, mut pages, mut after) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let page = server.get("ann", &format!("/v1/orders?sale=drop{after}")).json;
+        let orders = page["orders"].as_array().unwrap();
+        pages.push(orders.len());
+        numbers.extend(orders.iter().map(|order| order["number"].as_u64().unwrap()));
+        let Some(next) = page["next"].as_u64() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(pages, [100, 100, 50]);
+    assert!(numbers.iter().eq((1..=250).rev().collect::<Vec<u64>>().iter()), "{numbers:?}");
+    server.get("ann", "/v1/orders?sale=drop&after=x").is_problem(400, "bad_request");
+    let bobs = server.get("bob", "/v1/orders?sale=drop&after=200").json;
+    assert_eq!(bobs["orders"], json!([]), "another member's order is no place in this list");
 }

@@ -123,6 +123,33 @@ fn a_member_is_told_each_step_of_their_own_orders_and_of_nobody_elses() {
 }
 
 #[test]
+fn what_was_there_at_the_start_of_a_stream_is_told_whole_and_its_last_event_alone_has_an_id() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--member-rate", "0"]);
+    server.make(&drop_of(1_000));
+    for _ in 0..250 {
+        let order = server.order("ann", 1);
+        server.cancel("ann", &order);
+    }
+    let mut stream = Stream::open(&server, Some("ann"), "");
+    let mut numbers = Vec::new();
+    let last = loop {
+        let told = stream.until("order", |_| true);
+        numbers.push(told.data["number"].as_u64().unwrap());
+        if told.id.is_some() {
+            break told;
+        }
+    };
+    numbers.sort_unstable();
+    assert!(numbers.iter().eq((1..=250).collect::<Vec<u64>>().iter()), "{numbers:?}");
+    // A client that comes back with this id has seen everything, and is told of what is new.
+    let id = format!("last-event-id: {}\r\n", last.id.unwrap());
+    let mut back = Stream::open(&server, Some("ann"), &id);
+    let newest = server.order("ann", 1);
+    back.until("order", |order| order["order_id"] == newest["order_id"]);
+}
+
+#[test]
 fn a_stream_that_comes_back_is_told_what_it_missed() {
     let (data, server) = selling(10);
     let first = server.order("ann", 1);

@@ -194,3 +194,28 @@ fn a_client_that_does_not_read_is_cut_off() {
     });
     assert_eq!(send(server.public, "GET", "/healthz", "", b"").status, 200);
 }
+
+#[test]
+fn every_read_of_a_member_has_a_rate_and_takes_nothing_from_their_clicks() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--read-rate", "1"]);
+    server.make(&drop_of(10));
+    let order = server.order("ann", 1);
+    let id = order["order_id"].as_str().unwrap();
+    let paths = [
+        format!("/v1/orders/{id}"),
+        "/v1/orders?sale=drop".to_owned(),
+        "/v1/sales".to_owned(),
+        "/v1/sales/drop".to_owned(),
+    ];
+    until("the reads are too many", || server.get("ann", &paths[0]).status == 429);
+    let answers: Vec<_> = paths.iter().map(|path| server.get("ann", path)).collect();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    assert!(refused.len() >= 3, "one read a second may come: {answers:?}");
+    for answer in refused {
+        answer.is_problem(429, "too_many_requests");
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(server.get("bob", &paths[3]).status, 200, "another member may look");
+    assert_eq!(server.click("ann", 1, "").status, 202, "a click is no read");
+}

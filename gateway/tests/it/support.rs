@@ -52,6 +52,8 @@ impl Server {
     fn run(data: &Path, command: &mut Command) -> Self {
         let free = "127.0.0.1:0";
         let mut child = command
+            // Tests look as often as they can.
+            .env("FLASHLANE_READ_RATE", "0")
             .args(["--listen", free, "--operator-listen", free, "--data"])
             .arg(data)
             .stdout(Stdio::piped())

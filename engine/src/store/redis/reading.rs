@@ -32,20 +32,33 @@ impl Reading for RedisStore {
         text.map(|text| rows::record(number, &text)).transpose()
     }
 
-    async fn orders_of(&self, sale: &SaleId, member: &MemberId) -> Result<Vec<Record>, StoreError> {
-        let mut read = redis::cmd("HGET");
-        read.arg(SaleKeys::of(sale).holders).arg(member.as_str());
-        let text: Option<String> = self.link.ask(&read).await?;
-        let holder = text.map(|text| rows::holder(member.as_str(), &text)).transpose()?;
-        let mut number = holder.unwrap_or_default().newest;
+    async fn orders_of(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+        before: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let last = self.order(sale, before).await?.filter(|record| record.member == *member);
+        let goes_on = last.is_some();
+        let is_wanted = |record: &Record| goes_on || record.number < before;
+        let mut number = match last {
+            Some(last) => last.before,
+            None => {
+                let mut read = redis::cmd("HGET");
+                read.arg(SaleKeys::of(sale).holders).arg(member.as_str());
+                let text: Option<String> = self.link.ask(&read).await?;
+                let holder = text.map(|text| rows::holder(member.as_str(), &text)).transpose()?;
+                holder.unwrap_or_default().newest
+            }
+        };
         let mut orders = Vec::new();
-        while number > 0 {
+        while number > 0 && orders.len() < most {
             let lost = || StoreError::Damaged(format!("order {number} of {member} has no record"));
             let record = self.order(sale, number).await?.ok_or_else(lost)?;
             number = record.before;
-            orders.push(record);
+            orders.extend(is_wanted(&record).then_some(record));
         }
-        orders.sort_unstable_by_key(|record| record.number);
         Ok(orders)
     }
 

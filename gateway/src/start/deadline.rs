@@ -1,0 +1,140 @@
+//! Deadline: how long a client may take to read what is written to it.
+//!
+//! The time runs from the first byte that has to wait until nothing waits any more: bytes that are read
+//! in between do not start it anew. So an answer has one deadline as a whole, and a stream has one for
+//! each piece that it writes.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// A connection that fails when its client does not read in time.
+#[derive(Debug)]
+pub(super) struct Deadline<S> {
+    stream: S,
+    may_take: Duration,
+    /// Runs while something waits to be written.
+    over: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Deadline<S> {
+    pub(super) fn new(stream: S, may_take: Duration) -> Self {
+        Self { stream, may_take, over: None }
+    }
+
+    /// Lets a write stand if it is in time.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_pending() && self.over.is_none() {
+            self.over = Some(Box::pin(sleep(self.may_take)));
+        }
+        let is_over = self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready());
+        match is_over {
+            true => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "not read in time"))),
+            false => written,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Deadline<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Deadline<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.in_time(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.in_time(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Is called when all that was to be written is written.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.in_time(cx, flushed))?;
+        self.over = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const MAY_TAKE: Duration = Duration::from_secs(10);
+
+    /// Writes pieces to a client that reads one byte a second. Returns how many were written.
+    async fn written(pieces: &[usize]) -> usize {
+        let (server, mut client) = tokio::io::duplex(1);
+        let reading = tokio::spawn(async move {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                if client.read_u8().await.is_err() {
+                    return;
+                }
+            }
+        });
+        let mut stream = Deadline::new(server, MAY_TAKE);
+        let mut whole = 0;
+        for piece in pieces {
+            let written = async {
+                stream.write_all(&vec![7; *piece]).await?;
+                stream.flush().await
+            };
+            match written.await {
+                Ok(()) => whole += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                    break;
+                }
+            }
+        }
+        drop(stream);
+        reading.await.expect("the client");
+        whole
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_byte_by_byte_gets_no_new_time_with_each() {
+        assert_eq!(written(&[20]).await, 0, "it is always reading, and too slow as a whole");
+        assert_eq!(written(&[8]).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_piece_of_a_stream_has_a_time_of_its_own() {
+        assert_eq!(written(&[8; 9]).await, 9);
+        assert_eq!(written(&[8, 8, 20, 8]).await, 2);
+    }
+}
