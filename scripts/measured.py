@@ -60,7 +60,7 @@ SHOWN = [
     ("accepted over HTTP, clicks/s, each order put on disk in the same seconds", "http", "accepted", (1,)),
     ("refused as sold out over HTTP, clicks/s", "http", "sold out", (1,)),
     ("confirmed to Redis, `appendfsync always`, orders/s", "http", "confirmed to Redis", (1,)),
-    ("accepted with 5,000 open streams on the sale, beside none", "crowd", "accepted clicks/s", (2,)),
+    ("accepted with 10,000 open streams on the sale, beside none", "crowd", "accepted clicks/s", (2,)),
 ]
 
 

@@ -49,6 +49,7 @@ impl App {
         payment_keys: PaymentKeys,
         rates: Arc<Rates>,
         stop: watch::Receiver<bool>,
+        anonymous_streams_max: u64,
     ) -> Self {
         let engine = Arc::new(engine);
         Self(Arc::new(Parts {
@@ -56,7 +57,7 @@ impl App {
             clicks: Arc::new(Clicks::new(Arc::clone(&engine), Arc::clone(&rates))),
             rates,
             payment_keys: Arc::new(payment_keys),
-            hub: Arc::new(Hub::new(Arc::clone(&engine), stop)),
+            hub: Arc::new(Hub::new(Arc::clone(&engine), stop, anonymous_streams_max)),
             gates: Arc::default(),
             engine,
         }))

@@ -33,7 +33,7 @@ struct Options {
     #[arg(long, default_value_t = 6)]
     seconds: u64,
     /// Event streams to keep open
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 10_000)]
     streams: usize,
     /// Keep-alive connections that click
     #[arg(long, default_value_t = 64)]
@@ -125,7 +125,9 @@ fn accepted(tally: &Tally) -> u64 {
 /// stock, so the server always has something to tell the streams.
 async fn beside_streams(options: &Options) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
-    let mut site = Site::start(data.path(), &["--member-rate", "0"])?;
+    let streams = options.streams.to_string();
+    let more = ["--member-rate", "0", "--anonymous-streams-max", &streams];
+    let mut site = Site::start(data.path(), &more)?;
     let (mut ratios, mut alone, mut beside) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..options.rounds {
         let sale = site.sale().await?;

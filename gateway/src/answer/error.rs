@@ -48,6 +48,8 @@ pub(crate) enum ApiError {
     PaymentMismatch(String),
     #[error("too many requests; wait {0} s")]
     TooManyRequests(u64),
+    #[error("too many streams without a token; try again soon, or bring one")]
+    TooManyStreams,
     #[error("this member may not buy here")]
     Blocked,
     #[error("the sale cannot be made like this")]
@@ -171,6 +173,7 @@ impl ApiError {
             Self::TooManyRequests(wait_s) => {
                 (S::TOO_MANY_REQUESTS, "too_many_requests", Some(*wait_s))
             }
+            Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "busy", Some(5)),
             Self::Blocked => (S::FORBIDDEN, "blocked", None),
             Self::BadTerms(_) => (S::UNPROCESSABLE_ENTITY, "invalid_sale", None),
             Self::Refused { refusal, .. } => {
@@ -264,6 +267,7 @@ impl ApiError {
             | Self::BadSignature(_)
             | Self::PaymentMismatch(_)
             | Self::TooManyRequests(_)
+            | Self::TooManyStreams
             | Self::Blocked
             | Self::Store(_)
             | Self::Internal => problem,

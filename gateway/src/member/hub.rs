@@ -1,9 +1,10 @@
 //! Hub: tells all streams of a sale what has changed in it.
 //!
 //! One task for each sale looks at the sale and makes an event when it has changed; all streams of
-//! the sale share that event. The more streams there are, the less often the task looks, so that
+//! the sale share that event. How often it looks is the sale's share of a budget (`shares.rs`), so that
 //! telling never takes much of the processor time that clicks need.
 
+use super::shares::Shares;
 use crate::answer::view::Time;
 use axum::response::sse::Event;
 use engine::rules::terms::SaleId;
@@ -17,11 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use utoipa::ToSchema;
-
-/// How often a task looks at its sale: each stream gets at most ten events a second.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// At most this many events a second on all streams together.
-const EVENTS_PER_S: u64 = 2_000;
 
 /// The state of a sale at one instant, as a `sale` event tells it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,8 +38,38 @@ pub(crate) struct Hub {
     /// Becomes true once this process is to end. Streams that would never end by themselves end
     /// then.
     stop: watch::Receiver<bool>,
-    sales: Mutex<HashMap<SaleId, watch::Sender<Event>>>,
+    watched: Mutex<Watched>,
     streams: AtomicU64,
+    anonymous: AtomicU64,
+    /// Most streams without a token.
+    anonymous_max: u64,
+}
+
+/// The sales that have streams, and how these share the budget.
+#[derive(Debug)]
+struct Watched {
+    sales: HashMap<SaleId, watch::Sender<Event>>,
+    shares: Shares,
+    /// Looks since the budget was shared: it is shared anew about once for each look at every sale.
+    looks: usize,
+}
+
+impl Watched {
+    fn shares(&mut self) -> Shares {
+        self.looks += 1;
+        if self.looks >= self.sales.len() {
+            let streams = self.sales.values().map(|sender| sender.receiver_count() as u64);
+            (self.shares, self.looks) = (Shares::of(streams), 0);
+        }
+        self.shares
+    }
+}
+
+/// Who opens a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Viewer {
+    Member,
+    Anonymous,
 }
 
 /// Phase, units left and members waiting. The task makes an event when one of them has changed.
@@ -51,12 +77,31 @@ type Seen = (Phase, u32, usize);
 
 /// A stream, counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Hub>);
+pub(super) struct Counted(Arc<Hub>, Viewer);
+
+impl Counted {
+    /// Returns `None` when there are as many streams without a token as there may be.
+    fn new(hub: &Arc<Hub>, viewer: Viewer) -> Option<Self> {
+        if viewer == Viewer::Anonymous {
+            let room = |count: u64| (count < hub.anonymous_max).then_some(count + 1);
+            // Ordering: Relaxed, counts that publish nothing but themselves.
+            hub.anonymous.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
+        }
+        // Ordering: Relaxed, as above.
+        hub.streams.fetch_add(1, Ordering::Relaxed);
+        Some(Self(Arc::clone(hub), viewer))
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        // Ordering: Relaxed, as in `Hub::streams`.
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        let Self(hub, viewer) = self;
+        // Ordering: Relaxed, as in `Counted::new`.
+        hub.streams.fetch_sub(1, Ordering::Relaxed);
+        if *viewer == Viewer::Anonymous {
+            // Ordering: Relaxed, as above.
+            hub.anonymous.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -66,9 +111,23 @@ pub(super) fn json_event(name: &str, data: &impl Serialize) -> Event {
 }
 
 impl Hub {
-    /// Makes a hub that has no streams yet. Its streams end when `stop` becomes true.
-    pub(crate) fn new(engine: Arc<Engine>, stop: watch::Receiver<bool>) -> Self {
-        Self { engine, stop, sales: Mutex::default(), streams: AtomicU64::new(0) }
+    /// Makes a hub that has no streams yet, and never has more than `anonymous_max` without a token.
+    /// Its streams end when `stop` becomes true.
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        stop: watch::Receiver<bool>,
+        anonymous_max: u64,
+    ) -> Self {
+        let shares = Shares::of(std::iter::empty());
+        let watched = Mutex::new(Watched { sales: HashMap::new(), shares, looks: 0 });
+        let (streams, anonymous) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { engine, stop, watched, streams, anonymous, anonymous_max }
+    }
+
+    /// Returns how many of the open streams have no token.
+    pub(crate) fn anonymous_streams(&self) -> u64 {
+        // Ordering: Relaxed, a count that publishes nothing but itself.
+        self.anonymous.load(Ordering::Relaxed)
     }
 
     /// Returns how many streams are open.
@@ -91,54 +150,51 @@ impl Hub {
         self.stop.clone()
     }
 
-    /// Subscribes one more stream to what changes in the sale from now on.
+    /// Subscribes one more stream to what changes in the sale from now on. Returns `None` when there
+    /// are as many streams without a token as there may be.
     pub(super) fn subscribe(
         self: &Arc<Self>,
         open: &Arc<OpenSale>,
-    ) -> (Counted, watch::Receiver<Event>) {
-        // Ordering: Relaxed, as in `streams`.
-        self.streams.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(Arc::clone(self));
+        viewer: Viewer,
+    ) -> Option<(Counted, watch::Receiver<Event>)> {
+        let counted = Counted::new(self, viewer)?;
         let id = &open.sale.terms().id;
-        let mut sales = self.sales.lock();
-        if let Some(sender) = sales.get(id) {
-            return (counted, sender.subscribe());
+        let mut watched = self.watched.lock();
+        if let Some(sender) = watched.sales.get(id) {
+            return Some((counted, sender.subscribe()));
         }
         let (seen, event) = self.look(open);
         let (sender, receiver) = watch::channel(event);
-        sales.insert(id.clone(), sender);
+        watched.sales.insert(id.clone(), sender);
         tokio::spawn(follow(Arc::clone(self), Arc::clone(open), seen));
-        (counted, receiver)
+        Some((counted, receiver))
     }
 
-    /// Returns how long a task waits between two looks. The wait grows with the number of streams.
-    fn pause(&self) -> Duration {
-        LOOK_EVERY.max(Duration::from_millis(self.streams() * 1_000 / EVENTS_PER_S))
-    }
-
-    /// Tells the streams of a sale this event, if there is one. Returns `false` when no stream is
-    /// left.
-    fn tell(&self, sale: &SaleId, event: Option<Event>) -> bool {
-        let mut sales = self.sales.lock();
-        let is_watched = sales.get(sale).is_some_and(|sender| sender.receiver_count() > 0);
-        if !is_watched {
-            sales.remove(sale);
-        } else if let (Some(event), Some(sender)) = (event, sales.get(sale)) {
+    /// Tells the streams of a sale this event, if there is one. Returns how long its task waits until it
+    /// looks again; `None` when no stream is left.
+    fn tell(&self, sale: &SaleId, event: Option<Event>) -> Option<Duration> {
+        let mut watched = self.watched.lock();
+        let shares = watched.shares();
+        let sender = watched.sales.get(sale).filter(|sender| sender.receiver_count() > 0);
+        let Some(sender) = sender else {
+            watched.sales.remove(sale);
+            return None;
+        };
+        if let Some(event) = event {
             drop(sender.send_replace(event));
         }
-        is_watched
+        Some(shares.pause(sender.receiver_count() as u64))
     }
 }
 
 /// Looks at a sale for as long as it has streams.
 async fn follow(hub: Arc<Hub>, open: Arc<OpenSale>, mut last: Seen) {
-    loop {
-        tokio::time::sleep(hub.pause()).await;
+    let id = &open.sale.terms().id;
+    let mut news = None;
+    while let Some(pause) = hub.tell(id, news) {
+        tokio::time::sleep(pause).await;
         let (seen, event) = hub.look(&open);
-        let news = (seen != last).then_some(event);
+        news = (seen != last).then_some(event);
         last = seen;
-        if !hub.tell(&open.sale.terms().id, news) {
-            return;
-        }
     }
 }

@@ -7,5 +7,6 @@ pub(crate) mod health;
 pub(crate) mod hub;
 pub(crate) mod orders;
 pub(crate) mod sales;
+mod shares;
 pub(crate) mod waitlist;
 mod watcher;

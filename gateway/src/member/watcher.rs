@@ -3,8 +3,9 @@
 //! For a client that does not read, only the newest state of the sale waits, and a few steps of the
 //! member's orders; after that the stream ends. Such a client misses only what is outdated by then.
 
-use super::hub::{Counted, Hub, json_event};
+use super::hub::{Counted, Hub, Viewer, json_event};
 use super::orders::ORDERS_MAX;
+use crate::answer::error::ApiError;
 use crate::answer::view::{OrderView, WaitView};
 use crate::ask::session::Session;
 use axum::response::sse::Event;
@@ -87,13 +88,18 @@ struct Own {
 impl Watcher {
     /// Makes a stream that first tells how the sale is now, and then the member's own orders that
     /// changed after `after`.
+    ///
+    /// # Errors
+    /// [`ApiError::TooManyStreams`] without a token.
     pub(super) fn new(
         engine: Arc<Engine>,
         hub: &Arc<Hub>,
         open: Arc<OpenSale>,
         session: Option<&Session>,
         after: Millis,
-    ) -> Self {
+    ) -> Result<Self, ApiError> {
+        let viewer = if session.is_some() { Viewer::Member } else { Viewer::Anonymous };
+        let (counted, sale) = hub.subscribe(&open, viewer).ok_or(ApiError::TooManyStreams)?;
         let (mut member, mut replay) = (None, None);
         if let Some(&Session { seat, expires_at, .. }) = session {
             // Watching begins before the orders are read, so that no step is missed between the
@@ -103,7 +109,6 @@ impl Watcher {
             let (before, last_change) = (u64::MAX, Millis(0));
             replay = Some(Replay { seat, before, after, last_change, held: None });
         }
-        let (counted, sale) = hub.subscribe(&open);
         let (stop, ready) = (hub.stopping(), VecDeque::new());
         let mut watcher =
             Self { engine, open, sale, stop, member, replay, ready, _counted: counted };
@@ -111,7 +116,7 @@ impl Watcher {
         let (_, now) = hub.look(&watcher.open);
         watcher.ready.push_back(now);
         watcher.look_at_waitlist();
-        watcher
+        Ok(watcher)
     }
 
     /// Tells one more page of the orders that were there at the start. Returns `None` when the store

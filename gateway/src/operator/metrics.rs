@@ -47,6 +47,7 @@ pub(crate) async fn serve(
         counter!("flashlane_connections_total").absolute(connections);
         counter!("flashlane_connections_turned_away_total").absolute(turned_away);
         gauge!("flashlane_streams").set(float(hub.streams()));
+        gauge!("flashlane_anonymous_streams").set(float(hub.anonymous_streams()));
         // Ordering: Relaxed, as above.
         let mismatched = gates.payments_mismatched.load(Ordering::Relaxed);
         counter!("flashlane_payments_mismatched_total").absolute(mismatched);
@@ -79,6 +80,7 @@ fn describe() {
     describe_gauge!("flashlane_confirm_ms", "Click to verdict in milliseconds, by quantile");
     describe_gauge!("flashlane_members_seen", "Members this process has given a seat");
     describe_gauge!("flashlane_streams", "Event streams that are open");
+    describe_gauge!("flashlane_anonymous_streams", "Event streams that have no token");
     describe_counter!("flashlane_connections_total", "Connections accepted");
     describe_counter!("flashlane_connections_turned_away_total", "Connections over the cap");
 }

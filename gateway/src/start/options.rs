@@ -55,6 +55,9 @@ pub struct ServeOptions {
     /// Most connections at once; as many as open files allow if not given
     #[arg(long, env = "FLASHLANE_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
+    /// Most event streams without a token at once
+    #[arg(long, env = "FLASHLANE_ANONYMOUS_STREAMS_MAX", default_value_t = 5_000)]
+    pub anonymous_streams_max: u64,
     /// How often members and addresses may ask.
     #[command(flatten)]
     pub rates: RateArgs,

@@ -66,7 +66,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let stop = watch::Sender::new(false);
     let Secrets { verifier, guard, payment_keys, .. } = secrets;
     let stopping = stop.subscribe();
-    let app = App::new(engine, verifier, payment_keys, Arc::clone(&rates), stopping);
+    let anonymous = options.anonymous_streams_max;
+    let app = App::new(engine, verifier, payment_keys, Arc::clone(&rates), stopping, anonymous);
     let members = Listener {
         socket: public,
         router: routes::public(app.clone()),

@@ -297,3 +297,25 @@ fn a_stream_that_opens_while_an_order_moves_tells_each_step_once_and_in_order() 
         assert_eq!(steps.last(), Some(&3));
     }
 }
+
+#[test]
+fn streams_without_a_token_have_a_cap_of_their_own() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--anonymous-streams-max", "2"]);
+    server.make(&drop_of(10));
+    let path = "/v1/sales/drop/events";
+    let anonymous = [Stream::open(&server, None, ""), Stream::open(&server, None, "")];
+    let refused = send(server.public, "GET", path, "", b"");
+    assert_eq!(refused.is_problem(503, "busy").header("retry-after"), Some("5"));
+    let mut member = Stream::open(&server, Some("ann"), "");
+    assert!(member.next().is_some(), "members have room");
+    drop(anonymous);
+    until("the streams have ended", || {
+        let metrics = server.operate("GET", "/metrics", &Value::Null).body;
+        // A stream ends when something is written to it.
+        server.order("ann", 1);
+        server.cancel("ann", &server.order("bob", 1));
+        metrics.contains("flashlane_anonymous_streams 0")
+    });
+    assert!(Stream::open(&server, None, "").next().is_some());
+}
