@@ -13,6 +13,7 @@ mod edges;
 mod failing_disk;
 mod feed;
 mod lost_history;
+mod many_sales;
 mod model;
 mod opening;
 mod redis;

@@ -8,6 +8,7 @@ mod crash;
 mod events;
 mod fairness;
 mod fuzz;
+mod many_sales;
 mod operating;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
