@@ -57,14 +57,8 @@ pub(super) async fn parts(suite: Suite) -> anyhow::Result<Outcome> {
 async fn between_parts(suite: &Suite, heir: Heir) -> anyhow::Result<Outcome> {
     let settings = ["--repl-diskless-sync-delay", "0"];
     let mut site = Site::with_sales(&suite.binary, &settings, &[], &[LARGE]).await?;
-    let link = Proxy::start(site.redis.address()).await?;
     let folder = tempfile::tempdir()?;
-    let port = link.address.port().to_string();
-    let mut replica = RedisServer::with(folder.path(), &["--replicaof", "127.0.0.1", &port]);
-    until("the replica follows", || {
-        replica.must("INFO replication").contains("master_link_status:up")
-    })
-    .await?;
+    let (link, mut replica) = replica_of(&site, folder.path()).await?;
     site.until_orders(50).await?;
     // Orders gather until a batch needs several calls.
     site.proxy.weather(Weather::Refused);
@@ -104,17 +98,23 @@ const ORDERS_OF_SEVERAL_CALLS: u64 = 300;
 
 const ALLOWED: Allowed = Allowed { reserved_gone: false, released: false, gaps: true };
 
-/// The primary fails, and the replica that takes its place had not heard of the last orders.
-async fn frozen_replica(suite: &Suite) -> anyhow::Result<Outcome> {
-    let mut site = Site::open(&suite.binary, &["--repl-diskless-sync-delay", "0"], &[]).await?;
+/// Starts a replica of the site's Redis, and the link between the two.
+async fn replica_of(site: &Site, folder: &Path) -> anyhow::Result<(Proxy, RedisServer)> {
     let link = Proxy::start(site.redis.address()).await?;
-    let folder = tempfile::tempdir()?;
     let port = link.address.port().to_string();
-    let mut replica = RedisServer::with(folder.path(), &["--replicaof", "127.0.0.1", &port]);
+    let replica = RedisServer::with(folder, &["--replicaof", "127.0.0.1", &port]);
     until("the replica follows", || {
         replica.must("INFO replication").contains("master_link_status:up")
     })
     .await?;
+    Ok((link, replica))
+}
+
+/// The primary fails, and the replica that takes its place had not heard of the last orders.
+async fn frozen_replica(suite: &Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &["--repl-diskless-sync-delay", "0"], &[]).await?;
+    let folder = tempfile::tempdir()?;
+    let (link, mut replica) = replica_of(&site, folder.path()).await?;
     site.until_orders(50).await?;
     link.weather(Weather::Swallowed);
     site.until_orders(200).await?;

@@ -114,6 +114,15 @@ async fn until(mut holds: impl FnMut() -> bool) {
 
 const ROWS: [&str; 6] = ["sale", "orders", "holders", "outbox", "top_ups", "waiting"];
 
+/// Calls a function of the library on the sale's keys with these arguments, as a call that was held up on
+/// its way looks: with what its caller had seen then.
+fn call(server: &RedisServer, function: &str, args: &str) -> String {
+    let functions = server.must("FUNCTION LIST");
+    let name = functions.lines().find(|line| line.ends_with(&format!("_{function}"))).unwrap();
+    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
+    server.must(&format!("FCALL {name} {} {keys} {args}", ROWS.len()))
+}
+
 /// Copies a sale's keys to a backup, or back.
 fn copy(server: &RedisServer, from: &str, to: &str) {
     for rows in ROWS {
@@ -239,10 +248,6 @@ async fn a_lost_history_with_nothing_to_put_back_is_over_with_one_resume() {
         for _ in 0..sold {
             world.confirmed().await;
         }
-        let function = server.must("FUNCTION LIST");
-        let name = function.lines().find(|line| line.ends_with("_commit")).unwrap();
-        let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
-        let call = format!("FCALL {name} {} {keys} {}", ROWS.len(), world.open.sale.epoch());
         let calls = || {
             let stats = server.must("INFO commandstats");
             let line = stats.lines().find(|line| line.starts_with("cmdstat_fcall:")).unwrap();
@@ -251,7 +256,9 @@ async fn a_lost_history_with_nothing_to_put_back_is_over_with_one_resume() {
         for number in [7, 8] {
             copy(&server, "flashlane", "backup");
             // The engine sees how far the store has come, and never hears of this order.
-            server.must(&format!("{call} {sold} 0 5001 {number} zoe gold 1 0 '5000 -'"));
+            let order = format!("{number} zoe gold 1 0 '5000 -'");
+            let epoch = world.open.sale.epoch();
+            call(&server, "commit", &format!("{epoch} {sold} 0 5001 {order}"));
             let before = calls();
             until(|| calls() > before + 1).await;
             assert!(!world.open.sale.stock().level().is_halted());
@@ -370,11 +377,8 @@ async fn a_switch_that_was_held_up_does_not_undo_a_later_one() {
     store.opening.create(&terms(9)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
     store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap();
-    // The same call as it looked before that switch, with the state that it had seen.
-    let function = server.must("FUNCTION LIST");
-    let name = function.lines().find(|line| line.ends_with("_switch")).unwrap();
-    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
-    let stale = server.must(&format!("FCALL {name} {} {keys} {epoch} 0 0 paused 0", ROWS.len()));
+    // The same call as it looked before that switch.
+    let stale = call(&server, "switch", &format!("{epoch} 0 0 paused 0"));
     assert!(stale.contains("STALE"), "{stale}");
     store.operating.switch(&id(), epoch, Switch::Close).await.unwrap();
     let opened = store.opening.open(&id()).await.unwrap();
@@ -387,14 +391,9 @@ async fn a_change_of_the_waitlist_that_was_held_up_does_not_undo_a_later_one() {
     let store = connect(&server).await;
     store.opening.create(&terms(9)).await.unwrap();
     let epoch = store.opening.open(&id()).await.unwrap().epoch;
-    let function = server.must("FUNCTION LIST");
-    let name = function.lines().find(|line| line.ends_with("_change")).unwrap();
-    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
     // A call as it looks when the caller had seen so many turns.
-    let held_up = |turns: u32, what: &str| {
-        let call = format!("FCALL {name} {} {keys} {epoch} 0 {turns} 6000 {what}", ROWS.len());
-        server.must(&call)
-    };
+    let held_up =
+        |turns: u32, what: &str| call(&server, "change", &format!("{epoch} 0 {turns} 6000 {what}"));
     let waits = async || store.reading.waiting(&id()).await.unwrap().len();
     let change = async |change| {
         store.selling.change(&changes(epoch, 6_000, vec![change])).await.unwrap();
@@ -434,11 +433,7 @@ async fn a_refund_that_was_held_up_does_not_find_later_what_it_did_not_find_then
         store.selling.change(&step(what)).await.unwrap();
     }
     // The call as it looked before the payment.
-    let function = server.must("FUNCTION LIST");
-    let name = function.lines().find(|line| line.ends_with("_change")).unwrap();
-    let keys = ROWS.map(|rows| format!("flashlane:{{drop}}:{rows}")).join(" ");
-    let call = format!("FCALL {name} {} {keys} {epoch} 1 0 6000 refund {epoch} 1 -", ROWS.len());
-    let stale = server.must(&call);
+    let stale = call(&server, "change", &format!("{epoch} 1 0 6000 refund {epoch} 1 -"));
     assert!(stale.contains("STALE"), "{stale}");
     let order = store.reading.order(&id(), 1).await.unwrap().unwrap();
     assert_eq!(order.status, Status::Paid);

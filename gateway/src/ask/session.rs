@@ -87,11 +87,7 @@ impl Verifier {
     fn verify(&self, token: &str) -> Result<Claims, ApiError> {
         match jsonwebtoken::decode(token, &self.key, &self.validation) {
             Ok(token) => Ok(token.claims),
-            Err(error) => {
-                let reason = reason(error.kind());
-                tracing::debug!(reason, "a token is refused");
-                Err(ApiError::Unauthenticated(reason))
-            }
+            Err(error) => Err(ApiError::Unauthenticated(reason(error.kind()))),
         }
     }
 }
@@ -122,7 +118,8 @@ impl Sessions {
             }
             self.verified.remove(token);
         }
-        let session = self.begin(token)?;
+        let refused = |error: &ApiError| tracing::debug!(%error, "a token is refused");
+        let session = self.begin(token).inspect_err(refused)?;
         self.verified.insert(token.into(), session.clone());
         Ok(session)
     }
