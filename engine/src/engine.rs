@@ -116,9 +116,7 @@ impl Engine {
         // memory.
         let _one_at_a_time = open.switching.lock().await;
         if switch == Switch::Resume && open.has_lost_history() {
-            let put_back = open.ask_to_put_back().await;
-            put_back
-                .map_err(|_| StoreError::Unknown("the sale's confirmer has ended".into()))??;
+            self.put_back(open).await?;
             self.put_back_blocked().await?;
         }
         self.store.operating.switch(&sale.terms().id, sale.epoch(), switch).await?;
@@ -132,6 +130,18 @@ impl Engine {
         // close it never will.
         open.wake();
         Ok(())
+    }
+
+    /// Asks the sale's confirmer to put back what the store has lost, and waits until it is done.
+    async fn put_back(&self, open: &OpenSale) -> Result<(), StoreError> {
+        let mut stopping = self.stop.subscribe();
+        let ended = || StoreError::Unknown("the sale's confirmer has ended".into());
+        tokio::select! {
+            biased;
+            told = open.ask_to_put_back() => told.unwrap_or_else(|_| Err(ended())),
+            // Err: the engine is gone. Either way the confirmer may never come to it.
+            _ = stopping.wait_for(|stopping| *stopping) => Err(ended()),
+        }
     }
 
     /// Adds stock, once per key: first on disk, then in memory. Returns the units that there are in
@@ -156,13 +166,17 @@ impl Engine {
         Ok(total)
     }
 
-    /// An order by its id: from the board, or from the store if a former process took it.
+    /// An order by its id: from the board, or, if a former process took it, from what is known here of
+    /// its orders, which are all that are unpaid, or from the store.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn order(&self, open: &OpenSale, id: &OrderId) -> Result<Option<Found>, StoreError> {
         if id.epoch == open.sale.epoch() {
             return Ok(open.sale.board().read(id.number).map(Found::Here));
+        }
+        if let Some(known) = open.known(id) {
+            return Ok(Some(Found::Before(known)));
         }
         let record = self.store.reading.order(&id.sale, id.number).await?;
         Ok(record.filter(|record| record.epoch == id.epoch).map(Found::Before))

@@ -314,6 +314,8 @@ struct Mourner(Arc<OpenSale>);
 
 impl Drop for Mourner {
     fn drop(&mut self) {
+        // An operator who waits for this task hears that it has ended.
+        drop(self.0.take_asked_to_put_back());
         if std::thread::panicking() {
             self.0.sale.stock().halt();
             let why = "the sale's confirmer failed; restart this process";

@@ -7,7 +7,7 @@ use crate::open::blocked::{Blocked, Look};
 use crate::open::feed::Feed;
 use crate::open::found::Found;
 use crate::roster::Roster;
-use crate::rules::order::{Order, Status};
+use crate::rules::order::{Order, OrderId, Status};
 use crate::rules::seat::Seat;
 use crate::rules::tally::Tally;
 use crate::rules::terms::Terms;
@@ -193,6 +193,12 @@ impl OpenSale {
         }
     }
 
+    /// A former process's order, if this process follows it: one that was unpaid when the sale was opened,
+    /// or that was taken up by [`OpenSale::know`].
+    pub(crate) fn known(&self, id: &OrderId) -> Option<Record> {
+        self.former.lock().get(&id.number).filter(|record| record.epoch == id.epoch).cloned()
+    }
+
     /// The next place on the waitlist; `None` when the waitlist is full.
     #[must_use]
     pub fn next_place(&self) -> Option<u64> {
@@ -242,11 +248,12 @@ impl OpenSale {
         if known.status.steps() >= record.status.steps() {
             return None;
         }
-        let was = std::mem::replace(known, record.clone()).status;
-        drop(former);
         let seat = roster.seat(record.member.as_str());
         let seat = seat.expect("a former order's member was given a seat");
+        let was = std::mem::replace(known, record.clone()).status;
+        // A reader who finds the order's new state here also finds its units where they belong.
         self.sale.settle_units(seat, record.tier, record.units, was, record.status);
+        drop(former);
         Some(Found::Before(record.clone()))
     }
 

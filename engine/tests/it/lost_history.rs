@@ -500,6 +500,31 @@ async fn what_a_former_process_left_unpaid_and_the_waitlist_are_put_back_as_well
 }
 
 #[tokio::test]
+async fn a_former_order_is_paid_in_time_though_redis_was_away_when_it_was_told() {
+    let (_folder, mut server) = started(&[]);
+    let mut first = Selling::start(&server, 9, CALM).await;
+    first.confirmed().await;
+    let id = OrderId { sale: id(), epoch: first.open.sale.epoch(), number: 1 };
+    let clock = Clock::by_hand(OPEN);
+    let engine = Engine::start(connect(&server).await, clock.clone(), CALM).await.unwrap();
+    let open = engine.sale("drop").unwrap();
+    server.kill();
+    let telling = async {
+        let told = engine.step(&open, &id, Step::Pay).await;
+        told.unwrap().unwrap().status()
+    };
+    let coming_back = async {
+        // The payment is heard of by now. It falls due while Redis is away.
+        tokio::task::yield_now().await;
+        clock.set(OPEN + Duration::from_secs(3_600));
+        open.wake();
+        server.start_again();
+    };
+    let (status, ()) = tokio::join!(telling, coming_back);
+    assert_eq!(status, Status::Paid);
+}
+
+#[tokio::test]
 async fn a_process_that_another_one_replaced_notices_without_a_click() {
     let (_folder, server) = started(&[]);
     let mut world = Selling::start(&server, 9, patient(Duration::from_millis(60))).await;
