@@ -20,6 +20,13 @@ failing() {
 # FILE:LINE:ORDERING for every ordering that is not relaxed already, outside comments.
 sites=$(cd "$copy" && grep -nE '^[^/]*Ordering::(Acquire|Release|AcqRel)' engine/src/sale.rs engine/src/sale/*.rs |
   sed -E 's/^([^:]+):([0-9]+):[^/]*Ordering::(Acquire|Release|AcqRel).*/\1:\2:\3/')
+# Each of them must be on a line of its own, or one of two would be left out.
+strong=$(cd "$copy" && sed -E 's|//.*||' engine/src/sale.rs engine/src/sale/*.rs |
+  grep -oE 'Ordering::(Acquire|Release|AcqRel)' | wc -l)
+if [ "$strong" != "$(wc -w <<<"$sites")" ]; then
+  echo "orderings: $strong orderings, and only $(wc -w <<<"$sites") are on a line of their own" >&2
+  exit 1
+fi
 if ! (cd "$copy" && cargo test --locked --quiet -p loom-tests) >/dev/null 2>&1; then
   echo "orderings: the models fail before anything is weakened; see scripts/loom.sh" >&2
   exit 1

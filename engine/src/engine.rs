@@ -116,8 +116,8 @@ impl Engine {
         // memory.
         let _one_at_a_time = open.switching.lock().await;
         if switch == Switch::Resume && open.has_lost_history() {
-            self.put_back(open).await?;
             self.put_back_blocked().await?;
+            self.put_back(open).await?;
         }
         self.store.operating.switch(&sale.terms().id, sale.epoch(), switch).await?;
         crash_point("switched");
@@ -156,6 +156,8 @@ impl Engine {
         add: Units,
     ) -> Result<Units, StoreError> {
         let sale = &open.sale;
+        // Not while a lost history is put back: both sides are compared then.
+        let _one_at_a_time = open.switching.lock().await;
         let total = self.store.operating.top_up(&sale.terms().id, sale.epoch(), key, add).await?;
         crash_point("topped_up");
         // Memory takes the store's total and not the amount: a repeated call finds the total
@@ -197,7 +199,8 @@ impl Engine {
         Ok(self.store.reading.order(&open.sale.terms().id, number).await?.map(Found::Before))
     }
 
-    /// At most `most` of a member's orders with numbers below `before`, newest first.
+    /// At most `most` of a member's orders, newest first: from the newest on with `u64::MAX`, or those
+    /// behind the member's order `before` on this list.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
@@ -219,12 +222,17 @@ impl Engine {
             let here = search.into_orders().into_iter().rev().filter(|order| order.number < before);
             orders.extend(here.take(most).map(Found::Here));
         }
-        // Only a sale that a former process opened has orders that are not on the board.
-        if orders.len() < most && first_here > 1 {
+        // Only a sale that a former process opened has orders that are not on the board. The list of the
+        // store has those of this process, too.
+        let mut after = (before < first_here).then_some(before);
+        while orders.len() < most && first_here > 1 {
             let (member, room) = (self.roster.member(seat), most - orders.len());
-            let (id, before) = (&open.sale.terms().id, before.min(first_here));
-            let stored = self.store.reading.orders_of(id, &member, before, room).await?;
-            orders.extend(stored.into_iter().map(Found::Before));
+            let id = &open.sale.terms().id;
+            let stored = self.store.reading.orders_of(id, &member, after, room).await?;
+            let Some(last) = stored.last() else { break };
+            after = Some(last.number);
+            let former = stored.into_iter().filter(|record| record.number < first_here);
+            orders.extend(former.map(Found::Before));
         }
         Ok(orders)
     }

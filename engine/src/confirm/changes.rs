@@ -45,7 +45,7 @@ impl Confirmer {
             self.open.asks().take_others((most / 4 * 3).saturating_sub(asked.len()).max(1)),
         );
         // What came first is done first.
-        asked.sort_by_key(|ask| ask.place);
+        asked.sort_by_key(|ask| ask.nth);
         let (mut changes, mut answers): (Vec<_>, Vec<_>) =
             asked.into_iter().map(|ask| (ask.change, ask.answer)).unzip();
         let overdue = self.take_overdue(now, most.saturating_sub(changes.len()));
@@ -61,9 +61,13 @@ impl Confirmer {
 
     /// The expiry of an order whose payment was heard of too late, if the order has not expired yet.
     fn expiry_before(&self, payment: &Ask) -> Option<Ask> {
-        let Change::Order { epoch, number, .. } = payment.change else { return None };
+        let Change::Order { step: order::Step::Pay, epoch, number } = payment.change else {
+            return None;
+        };
         let (of, pay_by) = self.open.due(number)?;
-        let is_late = of == epoch && payment.received_at >= pay_by;
+        let is_in_time =
+            payment.received_at < pay_by || self.open.asks().is_paid_in_time(epoch, number, pay_by);
+        let is_late = of == epoch && !is_in_time;
         let change = Change::Order { step: order::Step::Expire, epoch, number };
         is_late.then_some(Ask { change, answer: None, ..*payment })
     }

@@ -122,15 +122,15 @@ impl Confirmer {
     /// Does one piece of work: gathers what waits, sends it, and follows what the store says.
     pub async fn make_progress(&mut self) -> Progress {
         self.drain();
-        if self.open.sale.stock().level().is_halted() {
-            if let Some(asked) = self.open.take_asked_to_put_back() {
-                // Err: the operator has given up waiting; asking again finds it done.
-                asked.send(self.put_back().await).ok();
-                return Progress::Settled(1);
-            }
-            if let Some(progress) = self.while_halted() {
-                return progress;
-            }
+        if let Some(asked) = self.open.take_asked_to_put_back() {
+            // Err: the operator has given up waiting; asking again finds it done.
+            asked.send(self.put_back().await).ok();
+            return Progress::Settled(1);
+        }
+        if self.open.sale.stock().level().is_halted()
+            && let Some(progress) = self.while_halted()
+        {
+            return progress;
         }
         if let Some(progress) = self.close_if_over().await {
             return progress;
@@ -156,9 +156,6 @@ impl Confirmer {
             Err(error) => {
                 // It is not known what the store did with the work: its orders stay reserved, its
                 // changes unanswered.
-                if let (Work::Changes(making), StoreError::Unknown(_)) = (&mut work, &error) {
-                    making.is_in_doubt = true;
-                }
                 self.in_flight = Some(work);
                 if error.is_transient() {
                     self.note_failure(&error);
@@ -208,8 +205,13 @@ impl Confirmer {
             }
             Work::Changes(making) => {
                 making.changes.at = making.changes.at.max(sent_at);
-                let made = self.store.selling.change(&making.changes).await?;
-                Ok(self.settle_changes(making, made))
+                match self.store.selling.change(&making.changes).await {
+                    Ok(made) => Ok(self.settle_changes(making, made)),
+                    Err(error) => {
+                        making.is_in_doubt |= matches!(error, StoreError::Unknown(_));
+                        Err(error)
+                    }
+                }
             }
         }
     }

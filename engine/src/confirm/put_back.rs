@@ -16,19 +16,22 @@ impl Confirmer {
     /// Puts back into the store the orders of this process that it lost. The sale goes on if the
     /// store then has as many units in all as this process knows of, and the same tallies.
     pub(super) async fn put_back(&mut self) -> Result<(), StoreError> {
-        let open = Arc::clone(&self.open);
-        if !open.has_lost_history() {
+        if !self.open.has_lost_history() {
             return Ok(());
         }
-        let (sale, records) = (&open.sale, self.known_records());
-        let (id, epoch) = (&sale.terms().id, sale.epoch());
-        match self.store.opening.restore(id, epoch, &records).await {
-            Err(StoreError::Fenced) => {
-                self.leave(&records).await?;
-                return Err(StoreError::Fenced);
-            }
-            restored => restored.map(drop)?,
+        let records = self.known_records();
+        let outcome = self.put_back_all(&records).await;
+        if outcome == Err(StoreError::Fenced) {
+            self.leave(&records).await?;
         }
+        outcome
+    }
+
+    async fn put_back_all(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        let open = Arc::clone(&self.open);
+        let sale = &open.sale;
+        let (id, epoch) = (&sale.terms().id, sale.epoch());
+        self.store.opening.restore(id, epoch, records).await?;
         crash_point("put_back");
         self.learn_of_work().await?;
         check_whole(&open, &self.store.opening.restore(id, epoch, &[]).await?)?;
@@ -122,7 +125,12 @@ impl Confirmer {
         let wait: HashSet<&MemberId> = ours.iter().map(|waiting| &waiting.member).collect();
         let stored =
             self.store.reading.waiting(&sale).await?.into_iter().map(|waiting| waiting.member);
-        let gone = stored.filter(|member| !wait.contains(member)).map(Change::Leave);
+        // The store keeps the wish of a member to whom an order is on its way.
+        let is_offered = |member: &MemberId| {
+            self.roster.find(member.as_str()).is_some_and(|seat| open.is_offered(seat))
+        };
+        let gone = stored.filter(|member| !wait.contains(member) && !is_offered(member));
+        let gone = gone.map(Change::Leave);
         let changes: Vec<Change> = gone.chain(ours.iter().cloned().map(Change::Join)).collect();
         let (epoch, at) = (open.sale.epoch(), self.clock.now());
         let changes = Changes { sale, epoch, at, changes: changes.into() };

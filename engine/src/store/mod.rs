@@ -51,8 +51,9 @@ pub trait Selling: Debug + Send + Sync + 'static {
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff>;
 
     /// Makes changes, in their order; returns what is stored of each after it. Each is made as a
-    /// whole or not at all. Idempotent: a change that was made before finds nothing to change. Only a
-    /// refund that came before its payment, and found nothing to refund, counts when both are sent again.
+    /// whole or not at all. Idempotent: a change that was made before finds nothing to change. There is
+    /// one exception: a refund that stands before its payment finds nothing to refund the first time. When
+    /// both are sent again, the order is paid by then, and the refund counts.
     async fn change(&self, changes: &Changes) -> Result<Vec<Changed>, StoreError>;
 
     /// Checks that `epoch` still sells the sale, and that the store's history is whole.
@@ -105,13 +106,13 @@ pub trait Reading: Debug + Send + Sync + 'static {
     /// An order by its number.
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError>;
 
-    /// At most `most` of a member's orders, those stored last first: the ones after `before`, if that is
-    /// an order of the member's, or else those with numbers below it.
+    /// At most `most` of a member's orders, those stored last first: from the newest on, or those behind
+    /// `after` on this list. Nothing is behind what is no order of the member's.
     async fn orders_of(
         &self,
         sale: &SaleId,
         member: &MemberId,
-        before: u64,
+        after: Option<u64>,
         most: usize,
     ) -> Result<Vec<Record>, StoreError>;
 

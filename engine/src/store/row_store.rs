@@ -106,12 +106,12 @@ impl<K: Reader> Reading for RowStore<K> {
         &self,
         sale: &SaleId,
         member: &MemberId,
-        before: u64,
+        after: Option<u64>,
         most: usize,
     ) -> Stored<Vec<Record>> {
         let (sale, member) = (sale.clone(), member.clone());
         self.keeper
-            .read(move |rows| transactions::orders_of(rows, &sale, &member, before, most))
+            .read(move |rows| transactions::orders_of(rows, &sale, &member, after, most))
             .await
     }
 

@@ -274,23 +274,23 @@ pub(super) fn orders_of(
     rows: &dyn Rows,
     sale: &SaleId,
     member: &MemberId,
-    before: u64,
+    after: Option<u64>,
     most: usize,
 ) -> Stored<Vec<Record>> {
     let lost = |number| StoreError::Damaged(format!("order {number} of {member} has no record"));
-    // Each order names the one before it: a page goes on where the last one ended.
-    let last = rows.order(sale, before)?.filter(|record| record.member == *member);
-    let goes_on = last.is_some();
-    let is_wanted = |record: &Record| goes_on || record.number < before;
-    let mut number = match last {
-        Some(last) => last.before,
+    // Each order names the one that was stored before it.
+    let mut number = match after {
         None => rows.holder(sale, member)?.newest,
+        Some(after) => {
+            let last = rows.order(sale, after)?.filter(|record| record.member == *member);
+            last.map_or(0, |record| record.before)
+        }
     };
     let mut records = Vec::new();
     while number > 0 && records.len() < most {
         let record = rows.order(sale, number)?.ok_or_else(|| lost(number))?;
         number = record.before;
-        records.extend(is_wanted(&record).then_some(record));
+        records.push(record);
     }
     Ok(records)
 }

@@ -17,6 +17,7 @@ contract!(
     the_first_of_two_steps_stands,
     a_late_payment_is_due_back_and_takes_no_unit,
     what_is_paid_back_is_told_and_a_returned_order_keeps_its_units,
+    steps_and_waits_are_made_together_in_their_order,
     what_ends_unpaid_gives_units_and_limit_back_once,
     a_step_of_an_order_that_is_not_there_changes_nothing,
     a_stale_epoch_takes_no_step,
@@ -134,6 +135,28 @@ async fn what_is_paid_back_is_told_and_a_returned_order_keeps_its_units(store: &
     assert_eq!((sums, opened.left), ([0, 1, 0, 1], Units(1)));
     let bob = opened.holdings.iter().find(|held| held.member == member("bob")).unwrap();
     assert_eq!(bob.units, Units(1), "the limit stays used");
+}
+
+async fn steps_and_waits_are_made_together_in_their_order(store: &Store) {
+    let epoch = four_orders(store, 4).await;
+    let join = |name: &str, place| Change::Join(waiting(name, Gold, 1, place));
+    let rounds = [
+        vec![order(Pay, epoch, 1), order(Refund, epoch, 1), order(Pay, epoch, 2)],
+        vec![order(Pay, epoch, 3), join("eve", 1), order(Refund, epoch, 2)],
+        vec![order(Pay, epoch, 4), order(Refund, epoch, 3), order(Refund, epoch, 4)],
+        vec![join("fay", 2), Change::Leave(member("eve")), order(Cancel, epoch, 4)],
+    ];
+    for (at, round) in (6_000..).zip(rounds) {
+        let made = store.selling.change(&changes(epoch, at, round.clone())).await.unwrap();
+        assert_eq!(made.len(), round.len());
+        store.selling.still_sells(&id(), epoch).await.unwrap();
+    }
+    for number in 1..=4 {
+        let record = store.reading.order(&id(), number).await.unwrap().unwrap();
+        assert_eq!(record.status, Returned, "order {number}");
+    }
+    assert_eq!(store.reading.waiting(&id()).await.unwrap(), [waiting("fay", Gold, 1, 2)]);
+    assert_eq!(left(store).await, 0);
 }
 
 async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &Store) {

@@ -245,8 +245,9 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
 
 /// Asks for steps of orders that are not there, more than go into one transaction.
 fn backlog(world: &World, step: Step) {
+    let number = if step == Step::Pay { 777 } else { 778 };
     for _ in 0..9 {
-        ask(world, step, 777);
+        ask(world, step, number);
     }
 }
 
@@ -360,4 +361,17 @@ async fn no_unit_is_offered_before_the_window_though_the_clock_went_back() {
     assert_eq!(world.open.sale.next_number(), number + 1, "nobody was offered it");
     assert_eq!(left(&world), 1, "it is on sale for the tiers that may buy");
     assert_eq!(position(&world, "bob"), Some(1), "who waits goes on waiting");
+}
+
+#[tokio::test]
+async fn a_step_that_was_asked_for_behind_a_payment_does_not_overtake_it() {
+    for (step, status) in [(Step::Cancel, Status::Paid), (Step::Refund, Status::Returned)] {
+        let (_store, mut world) = world(1).await;
+        let number = bought(&mut world, "ann", 1).await;
+        backlog(&world, Step::Pay);
+        ask(&world, Step::Pay, number);
+        ask(&world, step, number);
+        to_the_end(&mut world).await;
+        assert_eq!(world.status(number), Some(status), "{step:?}");
+    }
 }

@@ -111,6 +111,15 @@ async fn a_restart_resumes_stock_holdings_switches_and_keys() {
     let before = second.orders_of(&open, seat, next.number, 9).await.unwrap();
     assert_eq!(before, orders[1..]);
     assert_eq!(second.orders_of(&open, seat, number, 9).await, Ok(Vec::new()));
+    // The store's list of the member's orders has those of this process, too: none is listed twice.
+    open.wake();
+    open.settled(next.number, Duration::from_secs(10)).await.unwrap();
+    for before in [u64::MAX, next.number] {
+        let page = second.orders_of(&open, seat, before, 9).await.unwrap();
+        let numbers: Vec<_> = page.iter().map(Found::number).collect();
+        let expected = [next.number, number];
+        assert_eq!(numbers, expected[usize::from(before == next.number)..]);
+    }
     let listed = second.orders_after(&open, 0, 10).await.unwrap();
     assert_eq!(listed.len(), 2);
 }

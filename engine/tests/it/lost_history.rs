@@ -443,6 +443,48 @@ async fn a_refund_that_was_held_up_does_not_find_later_what_it_did_not_find_then
 }
 
 #[tokio::test]
+async fn a_stale_turn_beside_other_steps_is_made_again_and_halts_nothing() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 3, CALM).await;
+    for _ in 0..3 {
+        world.confirmed().await;
+    }
+    let ids =
+        [1, 2, 3].map(|number| OrderId { sale: id(), epoch: world.open.sale.epoch(), number });
+    let (engine, open) = (&world.engine, &world.open);
+    for step in [Step::Pay, Step::Refund] {
+        let together = ids.each_ref().map(|id| engine.step(open, id, step));
+        for told in futures_util::future::join_all(together).await {
+            told.unwrap().unwrap();
+        }
+    }
+    assert_eq!(world.statuses(), [Status::Returned; 3]);
+    // The operator's turn comes between what the process has seen and its call.
+    let raw = format!("{} 9 0 paused 0", open.sale.epoch());
+    assert!(call(&server, "switch", &raw).contains("OK"));
+    let seat = engine.roster().seat("zoe").unwrap();
+    engine.join(open, Click { seat, ..click(0, Gold, 1) }).await.unwrap();
+    assert!(!open.sale.stock().level().is_halted());
+    let audit = connect(&server).await.reading.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_wish_that_an_offer_ended_is_not_brought_back_by_a_call_that_was_held_up() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    let join = vec![Change::Join(waiting("ann", Gold, 1, 1))];
+    store.selling.change(&changes(epoch, 6_000, join)).await.unwrap();
+    let offer = engine::store::ReservedOrder { is_offer: true, ..reserved(1, "ann", Gold, 1) };
+    store.selling.commit(&batch(epoch, vec![offer])).await.unwrap();
+    let stale = call(&server, "change", &format!("{epoch} 0 1 6000 join ann 'gold 1 1' -"));
+    assert!(stale.contains("STALE"), "{stale}");
+    assert_eq!(store.reading.waiting(&id()).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn repeated_clicks_do_not_keep_the_sale_from_being_looked_at() {
     let (_folder, server) = started(&[]);
     let world = Selling::start(&server, 9, patient(Duration::from_millis(60))).await;
@@ -554,4 +596,19 @@ async fn clicks_are_accepted_while_redis_is_away_for_a_short_time_only() {
     assert_eq!(order.status, Confirmed);
     until(|| world.open.trouble().is_none()).await;
     world.confirmed().await;
+}
+
+#[tokio::test]
+async fn a_resume_while_the_process_ends_is_told_so_and_waits_for_nobody() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 9, CALM).await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.confirmed().await;
+    copy(&server, "backup", "flashlane");
+    world.click().unwrap();
+    world.halted().await;
+    world.engine.drain(Duration::from_secs(10)).await;
+    let refused = world.engine.switch(&world.open, Switch::Resume).await;
+    assert!(matches!(refused, Err(StoreError::Unknown(_))), "{refused:?}");
 }

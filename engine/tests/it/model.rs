@@ -231,10 +231,7 @@ impl Model {
 
     /// A payment was told.
     pub(crate) fn payment(&mut self, number: u64, now: Millis) {
-        // If it is told several times, the first time decides.
-        if !self.payments.iter().any(|(of, _)| *of == number) {
-            self.payments.push((number, now));
-        }
+        self.payments.push((number, now));
     }
 
     /// The confirmer is about to do one piece of work.

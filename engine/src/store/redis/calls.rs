@@ -48,7 +48,12 @@ impl RedisStore {
             });
             stored.ok_or_else(|| rows::unreadable("a verdict", word))
         };
-        self.call(&batch.sale, &call).await?.iter().map(verdict).collect()
+        let verdicts: Vec<Verdict> =
+            self.call(&batch.sale, &call).await?.iter().map(verdict).collect::<Result<_, _>>()?;
+        match verdicts.len() == orders.len() {
+            true => Ok(verdicts),
+            false => Err(rows::unreadable("the number of verdicts", &verdicts.len().to_string())),
+        }
     }
 
     fn change_call(&self, changes: &Changes, part: &[Change]) -> Cmd {

@@ -36,14 +36,10 @@ impl Reading for RedisStore {
         &self,
         sale: &SaleId,
         member: &MemberId,
-        before: u64,
+        after: Option<u64>,
         most: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let last = self.order(sale, before).await?.filter(|record| record.member == *member);
-        let goes_on = last.is_some();
-        let is_wanted = |record: &Record| goes_on || record.number < before;
-        let mut number = match last {
-            Some(last) => last.before,
+        let mut number = match after {
             None => {
                 let mut read = redis::cmd("HGET");
                 read.arg(SaleKeys::of(sale).holders).arg(member.as_str());
@@ -51,13 +47,17 @@ impl Reading for RedisStore {
                 let holder = text.map(|text| rows::holder(member.as_str(), &text)).transpose()?;
                 holder.unwrap_or_default().newest
             }
+            Some(after) => {
+                let last = self.order(sale, after).await?;
+                last.filter(|record| record.member == *member).map_or(0, |record| record.before)
+            }
         };
         let mut orders = Vec::new();
         while number > 0 && orders.len() < most {
             let lost = || StoreError::Damaged(format!("order {number} of {member} has no record"));
             let record = self.order(sale, number).await?.ok_or_else(lost)?;
             number = record.before;
-            orders.extend(is_wanted(&record).then_some(record));
+            orders.push(record);
         }
         Ok(orders)
     }

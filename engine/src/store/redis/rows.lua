@@ -302,6 +302,8 @@ local function write(keys, sale, change)
     holders[#holders + 1] = int(holder.units) .. ' ' .. int(holder.limit) .. ' ' .. holder.newest
   end
   if #holders > 0 then redis.call('HSET', keys.holders, unpack(holders)) end
+  -- Whatever changes who waits is a turn, also an offer that ends a wait.
+  local is_turn = (change.dissolved and sale.waiting > 0) or next(change.joined) ~= nil
   if change.dissolved then
     redis.call('UNLINK', keys.waiting)
     sale.waiting = 0
@@ -310,8 +312,11 @@ local function write(keys, sale, change)
     sale.waiting = sale.waiting + redis.call('HSET', keys.waiting, member, wish)
   end
   for member in pairs(change.left) do
-    sale.waiting = sale.waiting - redis.call('HDEL', keys.waiting, member)
+    local gone = redis.call('HDEL', keys.waiting, member)
+    sale.waiting = sale.waiting - gone
+    is_turn = is_turn or gone > 0
   end
+  if is_turn then sale.turns = sale.turns + 1 end
   local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'turns',
     int(sale.turns), 'waiting', int(sale.waiting)}
   for _, status in ipairs(STATES) do

@@ -30,6 +30,9 @@ pub(super) struct Seen {
     pub(super) turns: u64,
 }
 
+/// Why a turn was not made: the sale has come further than its caller had seen.
+const STALE: &str = "something else was turned in between";
+
 impl RedisStore {
     /// Connects, looks at what must be right before anything is sold, and loads the functions.
     /// Returns what should be right and is not, a sentence each.
@@ -69,7 +72,7 @@ impl RedisStore {
             }
             "STALE" => {
                 self.has_come_to(sale, &next, &words.next().unwrap_or_default())?;
-                Err(StoreError::Refused("something else was turned in between".into()))
+                Err(StoreError::Refused(STALE.into()))
             }
             "DENIED" => Err(StoreError::Refused(format!("NOPERM: {next} was withdrawn"))),
             "EXISTS" => Err(StoreError::SaleExists),
@@ -95,7 +98,7 @@ impl RedisStore {
         call: impl Fn() -> Cmd,
     ) -> Result<Vec<String>, StoreError> {
         match self.call(sale, &call()).await {
-            Err(StoreError::Refused(_)) => self.call(sale, &call()).await,
+            Err(StoreError::Refused(why)) if why == STALE => self.call(sale, &call()).await,
             answer => answer,
         }
     }

@@ -80,29 +80,31 @@ local function change(keys, args)
   if refusal then return refusal end
   local was, unreadable = stored_of(keys, args)
   if not was then return unreadable end
-  local made, answers, is_new, is_turn = changes(), {}, false, false
+  -- A call that was delayed on its way must not undo a call that was made after it. A refund that found
+  -- nothing to refund must not find something when its call comes once more by itself.
   for i = 5, #args, 4 do
-    local kind, name = args[i], args[i + 1]
-    -- A call that was delayed on its way must not undo a call that was made after it, nor may a refund
-    -- that found nothing to refund find something later.
-    if (WAITS[kind] and sale.turns > tonumber(args[3]))
-        or (kind == 'refund' and sale.seq > tonumber(args[2])) then
+    if (WAITS[args[i]] and sale.turns > tonumber(args[3]))
+        or (args[i] == 'refund' and sale.seq > tonumber(args[2])) then
       return reply('STALE', sale)
     end
+  end
+  local made, answers, is_new = changes(), {}, false
+  for i = 5, #args, 4 do
+    local kind, name = args[i], args[i + 1]
     if kind == 'join' then
       if not was.waiting[name] then
         was.waiting[name] = args[i + 2]
-        made.joined[name], made.left[name], is_turn = args[i + 2], nil, true
+        made.joined[name], made.left[name], is_new = args[i + 2], nil, true
       end
       answers[#answers + 1] = 'waits ' .. was.waiting[name]
     elseif kind == 'leave' then
       if was.waiting[name] then
         was.waiting[name] = false
-        made.joined[name], made.left[name], is_turn = nil, true, true
+        made.joined[name], made.left[name], is_new = nil, true, true
       end
       answers[#answers + 1] = 'waits not'
     elseif kind == 'dissolve' then
-      is_turn = is_turn or sale.waiting > 0
+      is_new = is_new or sale.waiting > 0
       made.joined, made.left, made.dissolved = {}, {}, true
       for member in pairs(was.waiting) do was.waiting[member] = false end
       answers[#answers + 1] = 'waits not'
@@ -126,8 +128,7 @@ local function change(keys, args)
       end
     end
   end
-  if is_turn then sale.turns = sale.turns + 1 end
-  if is_new or is_turn then write(keys, sale, made) end
+  if is_new then write(keys, sale, made) end
   return reply('OK', sale, unpack(answers))
 end
 
