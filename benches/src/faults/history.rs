@@ -66,14 +66,19 @@ async fn between_parts(suite: &Suite, heir: Heir) -> anyhow::Result<Outcome> {
     if heir == Heir::WithoutIt {
         link.weather(Weather::Swallowed);
     }
-    let played = site.proxy.played();
+    let orders = |redis: &RedisServer| -> anyhow::Result<u64> {
+        let told = redis.must("HLEN flashlane:{large}:orders");
+        Ok(told.trim_start_matches(':').trim().parse()?)
+    };
+    let (played, before) = (site.proxy.played(), orders(&site.redis)?);
     site.proxy.play(Trick::OnePart);
     site.proxy.weather(Weather::Fair);
     until("one part is answered", || site.proxy.played() > played).await?;
-    site.proxy.weather(Weather::Refused);
+    let after = orders(&site.redis)?;
+    let came = after - before;
+    ensure!((128..ORDERS_OF_SEVERAL_CALLS).contains(&came), "{came} orders are no part of a batch");
     if heir == Heir::WithThePart {
-        let orders = |redis: &RedisServer| redis.must("HLEN flashlane:{large}:orders");
-        until("the replica has it", || orders(&replica) == orders(&site.redis)).await?;
+        until("the replica has it", || orders(&replica).is_ok_and(|has| has == after)).await?;
     }
     site.redis.kill();
     if heir == Heir::Itself {
@@ -83,7 +88,6 @@ async fn between_parts(suite: &Suite, heir: Heir) -> anyhow::Result<Outcome> {
         std::mem::swap(&mut site.redis, &mut replica);
     }
     site.proxy.lead_to(site.redis.address());
-    site.proxy.weather(Weather::Fair);
     if heir == Heir::WithoutIt {
         alarmed(&site).await?;
         resume_sales(&site, &[LARGE]).await?;

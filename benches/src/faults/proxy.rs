@@ -42,7 +42,7 @@ pub enum Trick {
     /// These bytes are sent in place of the commit.
     Replace(Vec<u8>),
     /// Of a batch that comes in several commits, the first alone is sent on and answered; then the
-    /// connection is cut.
+    /// connection is cut, and no other is let in until the proxy leads elsewhere.
     OnePart,
 }
 
@@ -74,6 +74,8 @@ struct State {
     commits: u64,
     longest_request: usize,
     longest_reply: usize,
+    /// Set by a trick: no connection is let in until the proxy leads elsewhere.
+    is_shut: bool,
 }
 
 /// A running proxy. Its connections end when it is dropped.
@@ -102,6 +104,7 @@ impl Proxy {
             commits: 0,
             longest_request: 0,
             longest_reply: 0,
+            is_shut: false,
         }));
         let address = listener.local_addr()?;
         let (weather, _) = watch::channel(Weather::Fair);
@@ -122,7 +125,9 @@ impl Proxy {
 
     /// Leads new connections to another Redis, and ends the old ones.
     pub fn lead_to(&self, target: SocketAddr) {
-        self.state.lock().target = target;
+        let mut state = self.state.lock();
+        (state.target, state.is_shut) = (target, false);
+        drop(state);
         self.cut();
     }
 
@@ -175,7 +180,7 @@ struct Line {
 
 async fn accept(listener: TcpListener, line: Line, eras: watch::Receiver<u64>) {
     while let Ok((client, _)) = listener.accept().await {
-        if *line.weather.borrow() == Weather::Refused {
+        if *line.weather.borrow() == Weather::Refused || line.state.lock().is_shut {
             continue;
         }
         let (line, mut eras) = (line.clone(), eras.clone());
@@ -214,9 +219,15 @@ async fn carry(client: TcpStream, line: Line) {
     let replies = async {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_server, &mut bytes).await {
-            let cut = cut_reply.lock().take().map(|cut| match cut {
+            // The answer to an earlier call may come first.
+            let is_it = |cut: &mut Cut| !matches!(cut, Cut::Behind) || has_verdicts(chunk);
+            let cut = cut_reply.lock().take_if(is_it);
+            let cut = cut.map(|cut| match cut {
                 Cut::After(after) => after % chunk.len(),
-                Cut::Behind => chunk.len(),
+                Cut::Behind => {
+                    line.state.lock().is_shut = true;
+                    chunk.len()
+                }
             });
             line.note(chunk, cut.is_some());
             if !line.forward(&mut to_client, &chunk[..cut.unwrap_or(chunk.len())]).await
@@ -227,6 +238,10 @@ async fn carry(client: TcpStream, line: Line) {
         }
     };
     tokio::select! { () = requests => {} () = replies => {} }
+}
+
+fn has_verdicts(reply: &[u8]) -> bool {
+    reply.windows(9).any(|word| word == b"confirmed")
 }
 
 async fn read<'a>(from: &mut (impl AsyncReadExt + Unpin), bytes: &'a mut [u8]) -> Option<&'a [u8]> {
@@ -274,7 +289,7 @@ impl Line {
     fn note(&self, reply: &[u8], is_cut: bool) {
         let mut state = self.state.lock();
         state.played += u64::from(is_cut);
-        if reply.windows(9).any(|word| word == b"confirmed") {
+        if has_verdicts(reply) {
             state.longest_reply = state.longest_reply.max(reply.len());
         }
         // One read may bring several answers.

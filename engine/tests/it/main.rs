@@ -12,6 +12,7 @@ mod circles;
 mod edges;
 mod failing_disk;
 mod feed;
+mod held_up;
 mod lost_history;
 mod many_sales;
 mod model;

@@ -42,6 +42,8 @@ pub(crate) enum ApiError {
     HeadersTooLarge,
     #[error("an order that is {} cannot be cancelled", .0.as_str())]
     NotCancellable(Status),
+    #[error("this order is not paid; tell of its refund again once it is")]
+    NotPaid,
     #[error("{0}")]
     BadSignature(String),
     #[error("{0}")]
@@ -168,6 +170,7 @@ impl ApiError {
                 (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", None)
             }
             Self::NotCancellable(_) => (S::CONFLICT, "not_cancellable", None),
+            Self::NotPaid => (S::CONFLICT, "not_paid", None),
             Self::BadSignature(_) => (S::UNAUTHORIZED, "bad_signature", None),
             Self::PaymentMismatch(_) => (S::UNPROCESSABLE_ENTITY, "payment_mismatch", None),
             Self::TooManyRequests(wait_s) => {
@@ -264,6 +267,7 @@ impl ApiError {
             | Self::BodyTooSlow
             | Self::HeadersTooLarge
             | Self::NotCancellable(_)
+            | Self::NotPaid
             | Self::BadSignature(_)
             | Self::PaymentMismatch(_)
             | Self::TooManyRequests(_)

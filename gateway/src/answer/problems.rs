@@ -71,12 +71,14 @@ groups! {
         410: "closed",
         422: "bad_units",
     }
+    /// A refund is told of an order that is not paid.
+    NotPaid { 409: "not_paid: the payment is still to be told" }
     /// Why an order is not cancelled.
     NotCancellable { 409: "not_cancellable: it is paid, has expired or was released; history_lost" }
     /// A payment that fits no order.
     PaymentMismatch {
         409: "history_lost: send it again later",
-        422: "payment_mismatch: no such order, or another amount",
+        422: "payment_mismatch: no such order, another amount, or never confirmed",
     }
     /// Why a sale is not made.
     NotMade { 409: "sale_exists", 422: "invalid_sale, with errors" }

@@ -98,14 +98,18 @@ async function load() {
 async function listen() {
   stream?.abort();
   const mine = (stream = new AbortController());
+  // Only a stream that has stood for a while shortens the pause before the next try.
+  let began = Infinity;
   for (let pause = 500; !mine.signal.aborted; pause = Math.min(pause * 2, 8000)) {
+    if (performance.now() - began > 10000) pause = 500;
+    began = Infinity;
     try {
       const headers = { ...auth(), ...(lastId && { "last-event-id": lastId }) };
       const answer = await fetch(path + "/events", { headers, signal: mine.signal });
       if (answer.status === 401) return put("link", "your token is not valid any more");
       if (!answer.ok) throw new Error(answer.statusText);
       put("link", "live");
-      pause = 500;
+      began = performance.now();
       let rest = "";
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let part = await reader.read(); !part.done; part = await reader.read()) {

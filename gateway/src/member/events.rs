@@ -52,7 +52,7 @@ pub(crate) async fn serve(
     }
     let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = Millis(after.unwrap_or(0));
-    let watcher = Watcher::new(engine, &hub, open, session.as_ref(), after)?;
+    let watcher = Watcher::new(engine, &hub, open, session.as_ref(), after).await?;
     let mut answer =
         Sse::new(watcher.events()).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
     // A proxy that buffers answers would delay the events.

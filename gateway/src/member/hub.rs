@@ -48,18 +48,42 @@ pub(crate) struct Hub {
 /// The sales that have streams, and how these share the budget.
 #[derive(Debug)]
 struct Watched {
-    sales: HashMap<SaleId, watch::Sender<Event>>,
+    sales: HashMap<SaleId, Followed>,
     shares: Shares,
     /// Looks since the budget was shared: it is shared anew about once for each look at every sale.
     looks: usize,
+}
+
+/// A sale that has streams.
+#[derive(Debug)]
+struct Followed {
+    tell: watch::Sender<Event>,
+    /// For so many more times, the sale counts as one that has something to tell when the budget is
+    /// shared.
+    busy_for: u8,
+}
+
+/// How often the budget is shared before a sale that has told nothing more counts as idle. The streams
+/// of a large sale are told once a second, and the budget may be shared ten times a second.
+const BUSY_FOR: u8 = 20;
+
+impl Followed {
+    fn streams(&self) -> u64 {
+        self.tell.receiver_count() as u64
+    }
 }
 
 impl Watched {
     fn shares(&mut self) -> Shares {
         self.looks += 1;
         if self.looks >= self.sales.len() {
-            let streams = self.sales.values().map(|sender| sender.receiver_count() as u64);
-            (self.shares, self.looks) = (Shares::of(streams), 0);
+            let streams = self.sales.values().map(Followed::streams).sum();
+            let busy = self.sales.values().filter(|followed| followed.busy_for > 0);
+            self.shares = Shares::of(busy.map(Followed::streams), streams);
+            self.looks = 0;
+            for followed in self.sales.values_mut() {
+                followed.busy_for = followed.busy_for.saturating_sub(1);
+            }
         }
         self.shares
     }
@@ -77,7 +101,10 @@ type Seen = (Phase, u32, usize);
 
 /// A stream, counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted(Arc<Hub>, Viewer);
+pub(super) struct Counted {
+    hub: Arc<Hub>,
+    viewer: Viewer,
+}
 
 impl Counted {
     /// Returns `None` when there are as many streams without a token as there may be.
@@ -89,13 +116,13 @@ impl Counted {
         }
         // Ordering: Relaxed, as above.
         hub.streams.fetch_add(1, Ordering::Relaxed);
-        Some(Self(Arc::clone(hub), viewer))
+        Some(Self { hub: Arc::clone(hub), viewer })
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let Self(hub, viewer) = self;
+        let Self { hub, viewer } = self;
         // Ordering: Relaxed, as in `Counted::new`.
         hub.streams.fetch_sub(1, Ordering::Relaxed);
         if *viewer == Viewer::Anonymous {
@@ -118,7 +145,7 @@ impl Hub {
         stop: watch::Receiver<bool>,
         anonymous_max: u64,
     ) -> Self {
-        let shares = Shares::of(std::iter::empty());
+        let shares = Shares::of(std::iter::empty(), 0);
         let watched = Mutex::new(Watched { sales: HashMap::new(), shares, looks: 0 });
         let (streams, anonymous) = (AtomicU64::new(0), AtomicU64::new(0));
         Self { engine, stop, watched, streams, anonymous, anonymous_max }
@@ -160,12 +187,12 @@ impl Hub {
         let counted = Counted::new(self, viewer)?;
         let id = &open.sale.terms().id;
         let mut watched = self.watched.lock();
-        if let Some(sender) = watched.sales.get(id) {
-            return Some((counted, sender.subscribe()));
+        if let Some(followed) = watched.sales.get(id) {
+            return Some((counted, followed.tell.subscribe()));
         }
         let (seen, event) = self.look(open);
-        let (sender, receiver) = watch::channel(event);
-        watched.sales.insert(id.clone(), sender);
+        let (tell, receiver) = watch::channel(event);
+        watched.sales.insert(id.clone(), Followed { tell, busy_for: BUSY_FOR });
         tokio::spawn(follow(Arc::clone(self), Arc::clone(open), seen));
         Some((counted, receiver))
     }
@@ -175,15 +202,16 @@ impl Hub {
     fn tell(&self, sale: &SaleId, event: Option<Event>) -> Option<Duration> {
         let mut watched = self.watched.lock();
         let shares = watched.shares();
-        let sender = watched.sales.get(sale).filter(|sender| sender.receiver_count() > 0);
-        let Some(sender) = sender else {
+        let followed = watched.sales.get_mut(sale).filter(|followed| followed.streams() > 0);
+        let Some(followed) = followed else {
             watched.sales.remove(sale);
             return None;
         };
         if let Some(event) = event {
-            drop(sender.send_replace(event));
+            followed.busy_for = BUSY_FOR;
+            drop(followed.tell.send_replace(event));
         }
-        Some(shares.pause(sender.receiver_count() as u64))
+        Some(shares.pause(followed.streams()))
     }
 }
 

@@ -23,10 +23,11 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Shares the budget among sales with these numbers of streams: a sale that wants less than an equal
-    /// part leaves the rest to the others.
-    pub(super) fn of(streams: impl Iterator<Item = u64>) -> Self {
-        let mut sales: Vec<u64> = streams.collect();
+    /// Shares the budget among the sales that have something to tell, by their numbers of streams: a sale
+    /// that wants less than an equal part leaves the rest to the others. `streams` counts those of all
+    /// sales.
+    pub(super) fn of(busy: impl Iterator<Item = u64>, streams: u64) -> Self {
+        let mut sales: Vec<u64> = busy.collect();
         sales.sort_unstable();
         let (mut rest, mut level) = (EVENTS_PER_S, u64::MAX);
         for (sharers, streams) in (1..=sales.len() as u64).rev().zip(&sales) {
@@ -37,7 +38,7 @@ impl Shares {
             }
             rest -= wanted;
         }
-        Self { level, streams: sales.iter().sum() }
+        Self { level, streams }
     }
 
     /// How long the task of a sale with so many streams waits between two events.
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     fn pauses_ms<const N: usize>(streams: [u64; N]) -> [u128; N] {
-        let shares = Shares::of(streams.into_iter());
+        let shares = Shares::of(streams.into_iter(), streams.iter().sum());
         streams.map(|streams| shares.pause(streams).as_millis())
     }
 
@@ -70,6 +71,12 @@ mod tests {
     fn a_large_sale_does_not_slow_a_small_one() {
         assert_eq!(pauses_ms([1, 50, 5_000]), [100, 100, 1_000]);
         assert_eq!(pauses_ms([50, 9_000, 600]), [100, 1_000, 800]);
+    }
+
+    #[test]
+    fn sales_that_have_nothing_to_tell_take_nothing_from_those_that_have() {
+        let shares = Shares::of([50].into_iter(), 450);
+        assert_eq!(shares.pause(50).as_millis(), 100);
     }
 
     #[test]
@@ -91,7 +98,7 @@ mod tests {
     #[test]
     fn all_streams_together_stay_within_the_budget() {
         for streams in [[1, 2, 3], [10, 500, 4_000], [7, 7_000, 70_000], [300, 300, 300]] {
-            let shares = Shares::of(streams.into_iter());
+            let shares = Shares::of(streams.into_iter(), streams.iter().sum());
             let events: f64 =
                 streams.iter().map(|n| *n as f64 / shares.pause(*n).as_secs_f64()).sum();
             assert!(events <= (EVENTS_PER_S + FLOOR_STREAMS) as f64, "{streams:?}: {events}");

@@ -12,6 +12,7 @@ use axum::response::sse::Event;
 use engine::rules::order::Status;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
+use engine::store::StoreError;
 use engine::{Engine, Found, OpenSale};
 use futures_util::stream::{self, Stream};
 use std::collections::{HashMap, VecDeque};
@@ -59,6 +60,8 @@ struct Replay {
     /// The last change that was told. It becomes the id of the last order that is told, so that a client
     /// that breaks off in between is told everything again.
     last_change: Millis,
+    /// When the stream began: a later change may come from the feed after the replay, so no id is later.
+    began_at: Millis,
     /// The order that is told next.
     held: Option<Found>,
 }
@@ -90,8 +93,9 @@ impl Watcher {
     /// changed after `after`.
     ///
     /// # Errors
-    /// [`ApiError::TooManyStreams`] without a token.
-    pub(super) fn new(
+    /// [`ApiError::TooManyStreams`] when there are as many streams without a token as there may be, or why
+    /// the store cannot be read.
+    pub(super) async fn new(
         engine: Arc<Engine>,
         hub: &Arc<Hub>,
         open: Arc<OpenSale>,
@@ -106,25 +110,27 @@ impl Watcher {
             // two.
             let (orders, told) = (open.watch(seat), Told::default());
             member = Some(Own { seat, orders, told, waits: None, until: expires_at });
-            let (before, last_change) = (u64::MAX, Millis(0));
-            replay = Some(Replay { seat, before, after, last_change, held: None });
+            let (before, last_change, began_at) = (u64::MAX, Millis(0), engine.now());
+            replay = Some(Replay { seat, before, after, last_change, began_at, held: None });
         }
         let (stop, ready) = (hub.stopping(), VecDeque::new());
         let mut watcher =
-            Self { engine, open, sale, stop, member, replay, ready, _counted: counted };
+            Self { engine, open, sale, stop, member, replay: None, ready, _counted: counted };
         // The sale as it is now: the hub's last event may be older.
         let (_, now) = hub.look(&watcher.open);
         watcher.ready.push_back(now);
+        if let Some(replay) = replay {
+            // With the first page, a store that cannot be read is told before the stream begins.
+            watcher.tell_a_page(replay).await?;
+        }
         watcher.look_at_waitlist();
         Ok(watcher)
     }
 
-    /// Tells one more page of the orders that were there at the start. Returns `None` when the store
-    /// cannot be read: the client comes back.
-    async fn tell_a_page(&mut self, mut replay: Replay) -> Option<()> {
+    /// Tells one more page of the orders that were there at the start.
+    async fn tell_a_page(&mut self, mut replay: Replay) -> Result<(), StoreError> {
         let Replay { seat, before, after, .. } = replay;
-        let page = self.engine.orders_of(&self.open, seat, before, ORDERS_MAX).await;
-        let page = page.inspect_err(|error| tracing::debug!(%error, "a stream ends early")).ok()?;
+        let page = self.engine.orders_of(&self.open, seat, before, ORDERS_MAX).await?;
         let is_last = page.len() < ORDERS_MAX;
         replay.before = page.last().map_or(0, Found::number);
         let mut orders: Vec<_> =
@@ -145,13 +151,13 @@ impl Watcher {
             Some(last) if is_last => {
                 let event = self.order(&last);
                 let has_id = replay.last_change > Millis(0);
-                let id = replay.last_change.0.to_string();
+                let id = replay.last_change.min(replay.began_at).0.to_string();
                 self.ready.push_back(if has_id { event.id(id) } else { event });
             }
             held => replay.held = held,
         }
         self.replay = (!is_last).then_some(replay);
-        Some(())
+        Ok(())
     }
 
     fn order(&self, found: &Found) -> Event {
@@ -187,16 +193,17 @@ impl Watcher {
 
     async fn next(&mut self) -> Option<Event> {
         loop {
+            let now = self.engine.now();
+            let is_expired = self.member.as_ref().is_some_and(|own| now >= own.until);
+            if is_expired || *self.stop.borrow() {
+                return None;
+            }
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
             if let Some(replay) = self.replay.take() {
-                self.tell_a_page(replay).await?;
+                self.go_on_with(replay).await?;
                 continue;
-            }
-            let now = self.engine.now();
-            if self.member.as_ref().is_some_and(|own| now >= own.until) {
-                return None;
             }
             let news = self.wait().await?;
             self.look_at_waitlist();
@@ -206,6 +213,22 @@ impl Watcher {
                 }
                 News::Sale => self.ready.push_back(self.sale.borrow_and_update().clone()),
                 News::Order(_) | News::None => {}
+            }
+        }
+    }
+
+    /// Tells the next page, and before it the sale, if that has changed meanwhile. Returns `None` when the
+    /// process stops, or when the store cannot be read: the client comes back.
+    async fn go_on_with(&mut self, replay: Replay) -> Option<()> {
+        if self.sale.has_changed().is_ok_and(|changed| changed) {
+            self.ready.push_back(self.sale.borrow_and_update().clone());
+        }
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => None,
+            told = self.tell_a_page(replay) => {
+                told.inspect_err(|error| tracing::debug!(%error, "a stream ends early")).ok()
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The payment provider's webhook: a payment becomes a step in its order's life.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadBody, PaymentMismatch, PerhapsDone, Unsigned};
+use crate::answer::problems::{BadBody, NotPaid, PaymentMismatch, PerhapsDone, Unsigned};
 use crate::ask::request;
 use crate::ask::signature::PaymentKeys;
 use crate::operator::metrics::Gates;
@@ -61,7 +61,7 @@ pub(crate) struct PaymentView {
     request_body = Payment,
     responses(
         (status = 200, description = "known, now or before", body = PaymentView),
-        BadBody, Unsigned, PaymentMismatch, PerhapsDone,
+        BadBody, Unsigned, NotPaid, PaymentMismatch, PerhapsDone,
     ),
 )]
 pub(crate) async fn receive(
@@ -85,7 +85,21 @@ pub(crate) async fn receive(
     }
 }
 
+/// The step of the order's life that the provider tells of; `None` for one that changes nothing.
+fn step_of(payment: &Payment) -> Result<Option<Step>, ApiError> {
+    match (payment.event, payment.refund_id.as_deref()) {
+        (Event::Paid, None) => Ok(Some(Step::Pay)),
+        (Event::Refunded, Some(id)) if !id.is_empty() => Ok(Some(Step::Refund)),
+        (Event::Failed, None) => Ok(None),
+        (Event::Refunded, _) | (Event::Paid | Event::Failed, Some(_)) => {
+            let why = "`refund_id` goes with `refunded`, and with nothing else";
+            Err(ApiError::BadRequest(why.into()))
+        }
+    }
+}
+
 async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>, ApiError> {
+    let step = step_of(payment)?;
     let mismatch = |why: &str| ApiError::PaymentMismatch(why.to_owned());
     let unknown = || mismatch("no such order was ever confirmed here");
     let id: OrderId = payment.order_id.parse().map_err(|_| unknown())?;
@@ -104,23 +118,21 @@ async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>
         let what = if payment.event == Event::Refunded { "went back" } else { "were paid" };
         return Err(mismatch(&format!("{told} cents {what}, the whole order is {due}")));
     }
-    let step = match (payment.event, &payment.refund_id) {
-        (Event::Paid, None) => Some(Step::Pay),
-        (Event::Refunded, Some(_)) => Some(Step::Refund),
-        (Event::Failed, None) => None,
-        (Event::Refunded, None) | (Event::Paid | Event::Failed, Some(_)) => {
-            let why = "`refund_id` goes with `refunded`, and with nothing else";
-            return Err(ApiError::BadRequest(why.into()));
-        }
-    };
     if let Some(step) = step {
         found = engine.step(&open, &id, step).await?.ok_or_else(unknown)?;
         match (step, found.status()) {
             (Step::Pay, Status::RefundDue) => {
                 tracing::info!(order = %id, "paid too late: this payment is to be refunded");
             }
+            (Step::Refund, Status::Refunded | Status::Returned) => {
+                let refund = payment.refund_id.as_deref().unwrap_or_default();
+                tracing::info!(order = %id, refund, "all of an order's money went back");
+            }
             (_, Status::Refunded | Status::Returned) | (Step::Pay, Status::Paid) => {}
-            (Step::Refund, _) => return Err(mismatch("this order was never paid")),
+            // Webhooks may overtake each other: the provider tells this one again.
+            (Step::Refund, Status::Confirmed | Status::Cancelled | Status::Expired) => {
+                return Err(ApiError::NotPaid);
+            }
             _ => return Err(mismatch("this order never came to be confirmed")),
         }
     }

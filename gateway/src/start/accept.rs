@@ -142,7 +142,7 @@ impl Listener {
             .max_header_size(2 * HEADER_BYTES_MAX)
             .max_buf_size(UNREAD_BYTES_MAX)
             .serve_connection(
-                TokioIo::new(Deadline::new(stream, WRITE_DEADLINE)),
+                TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset)),
                 Bounded { router, rates, peer },
             )
     }
@@ -156,6 +156,13 @@ async fn pause_after(error: &io::Error) {
     if !is_about_one_peer {
         tracing::warn!(%error, "cannot accept connections for the moment");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Lets the kernel forget what a client has not read: the connection is reset when it is closed.
+fn reset(stream: &TcpStream) {
+    if let Err(error) = stream.set_zero_linger() {
+        tracing::debug!(%error, "the peer is gone already");
     }
 }
 

@@ -16,13 +16,15 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Deadline<S> {
     stream: S,
     may_take: Duration,
+    /// Is called with a stream whose client is too late, so that nothing is kept for it any more.
+    cut: fn(&S),
     /// Runs while something waits to be written.
     over: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Deadline<S> {
-    pub(super) fn new(stream: S, may_take: Duration) -> Self {
-        Self { stream, may_take, over: None }
+    pub(super) fn new(stream: S, may_take: Duration, cut: fn(&S)) -> Self {
+        Self { stream, may_take, cut, over: None }
     }
 
     /// Lets a write stand if it is in time.
@@ -35,9 +37,11 @@ impl<S> Deadline<S> {
             self.over = Some(Box::pin(sleep(self.may_take)));
         }
         let is_over = self.over.as_mut().is_some_and(|over| over.as_mut().poll(cx).is_ready());
-        match is_over {
-            true => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "not read in time"))),
-            false => written,
+        if is_over {
+            (self.cut)(&self.stream);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "not read in time")))
+        } else {
+            written
         }
     }
 }
@@ -106,7 +110,7 @@ mod tests {
                 }
             }
         });
-        let mut stream = Deadline::new(server, MAY_TAKE);
+        let mut stream = Deadline::new(server, MAY_TAKE, |_| {});
         let mut whole = 0;
         for piece in pieces {
             let written = async {

@@ -162,9 +162,9 @@ fn a_late_payment_is_to_be_refunded_and_never_takes_a_unit_back() {
 fn money_that_went_back_is_told_once_and_the_units_of_a_returned_order_stay_taken() {
     let (data, server) = selling(5);
     let (returned, late) = (server.order("ann", 2), server.order("bob", 1));
-    server.refund(&returned, 39_800).is_problem(422, "payment_mismatch");
+    server.refund(&returned, 39_800).is_problem(409, "not_paid");
     server.pay(&returned, "paid");
-    server.refund(&late, 19_900).is_problem(422, "payment_mismatch");
+    server.refund(&late, 19_900).is_problem(409, "not_paid");
     server.cancel("bob", &late);
     server.pay(&late, "paid");
     for cents in [19_900, 39_801, 0] {
@@ -276,6 +276,9 @@ fn a_webhook_with_a_bad_body_is_told_what_is_wrong() {
         "null",
         r#"{"order_id":"drop.1.1"}"#,
         r#"{"order_id":"drop.1.1","event":"refunding","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"refunded","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"refunded","refund_id":"","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"paid","refund_id":"r","amount_cents":1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","amount_cents":-1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","amount_cents":1.5}"#,
         r#"{"order_id":7,"event":"paid","amount_cents":1}"#,

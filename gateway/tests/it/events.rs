@@ -319,3 +319,34 @@ fn streams_without_a_token_have_a_cap_of_their_own() {
     });
     assert!(Stream::open(&server, None, "").next().is_some());
 }
+
+#[test]
+fn no_id_of_a_streams_beginning_is_later_than_what_is_still_to_be_told() {
+    let data = tempfile::tempdir().unwrap();
+    let args = ["--member-rate", "0", "--orders-per-member", "65535"];
+    let server = Server::start_with(data.path(), &args);
+    server.make(&drop_of(10));
+    let cancelled = |_| {
+        let order = server.order("ann", 1);
+        server.cancel("ann", &order);
+        order
+    };
+    let orders: Vec<_> = (0..1_500).map(cancelled).collect();
+    // The stream is not read: it stands in the middle of its beginning.
+    let mut stream = Stream::open(&server, Some("ann"), "");
+    let (oldest, newest) = (&orders[0], &orders[orders.len() - 1]);
+    // The newest order is told already, and its next step comes behind the whole beginning; the oldest
+    // one is not told yet.
+    server.pay(newest, "paid");
+    server.pay(oldest, "paid");
+    let order = newest["order_id"].as_str().unwrap();
+    let paid = server.get("ann", &format!("/v1/orders/{order}")).json;
+    let paid_at: jiff::Timestamp = paid["changed_at"].as_str().unwrap().parse().unwrap();
+    let last = loop {
+        if let Some(id) = stream.until("order", |_| true).id {
+            break id;
+        }
+    };
+    assert!(last.parse::<i64>().unwrap() <= paid_at.as_millisecond(), "{last}");
+    stream.until("order", |told| told["order_id"] == order && told["status"] == "refund_due");
+}
