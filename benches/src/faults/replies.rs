@@ -10,21 +10,44 @@ use crate::run::redis::RedisServer;
 use anyhow::ensure;
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs the commands that make Redis answer with this error, and then those that mend it.
 async fn by(suite: Suite, code: &str, make: &[&str], mend: &[&str]) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let times = suite.times(Times { short: 1, long: 3 });
     for _ in 0..times {
-        site.proxy.forget_errors();
-        make.iter().for_each(|command| drop(site.redis.must(command)));
-        site.until_error(code).await?;
-        mend.iter().for_each(|command| drop(site.redis.must(command)));
-        site.recovered().await?;
+        let mut tries = 0;
+        // It may be that only other calls meet the error, and no commit does.
+        while !meets_a_commit(&mut site, code, make, mend).await? {
+            tries += 1;
+            ensure!(tries < 20, "no commit was answered with {code}");
+        }
     }
     let views = site.close(Allowed::default()).await?;
     Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+/// Makes the error, mends it, and waits until orders are confirmed again. Returns whether a commit was
+/// sent while Redis answered with the error.
+async fn meets_a_commit(
+    site: &mut Site,
+    code: &str,
+    make: &[&str],
+    mend: &[&str],
+) -> anyhow::Result<bool> {
+    site.proxy.forget_errors();
+    make.iter().for_each(|command| drop(site.redis.must(command)));
+    let commits = site.proxy.commits();
+    site.until_error(code).await?;
+    let start = Instant::now();
+    while site.proxy.commits() == commits && start.elapsed() < Duration::from_millis(300) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let is_met = site.proxy.commits() > commits;
+    mend.iter().for_each(|command| drop(site.redis.must(command)));
+    site.recovered().await?;
+    Ok(is_met)
 }
 
 pub(super) async fn readonly(suite: Suite) -> anyhow::Result<Outcome> {
