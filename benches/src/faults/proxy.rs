@@ -15,6 +15,9 @@ use tokio::sync::watch;
 /// The bytes by which the proxy knows a commit.
 const COMMIT: &[u8] = b"_commit\r\n";
 
+/// How long after one commit of a batch the next one may come.
+const TOGETHER: Duration = Duration::from_millis(50);
+
 /// What the proxy does with all the bytes that it carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
@@ -207,7 +210,14 @@ async fn carry(client: TcpStream, line: Line) {
     let requests = async {
         let mut bytes = vec![0; 1 << 18];
         while let Some(chunk) = read(&mut from_client, &mut bytes).await {
-            let (chunk, rest) = line.tamper(chunk, &mut cut_reply.lock());
+            let mut chunk = chunk.to_vec();
+            // The commits of one batch are sent together, and may be read one by one.
+            while line.waits_for_more(&chunk) {
+                let more = read(&mut from_client, &mut bytes);
+                let Ok(Some(more)) = tokio::time::timeout(TOGETHER, more).await else { break };
+                chunk.extend_from_slice(more);
+            }
+            let (chunk, rest) = line.tamper(&chunk, &mut cut_reply.lock());
             if !line.forward(&mut to_server, &chunk).await || rest == Rest::IsCut {
                 return;
             }
@@ -284,6 +294,12 @@ impl Line {
                 (chunk[..second.unwrap_or(chunk.len())].to_vec(), Rest::IsHeld)
             }
         }
+    }
+
+    /// Whether the trick needs a second commit behind the one that was read.
+    fn waits_for_more(&self, chunk: &[u8]) -> bool {
+        let is_armed = self.state.lock().trick == Some(Trick::OnePart);
+        is_armed && chunk.windows(COMMIT.len()).filter(|window| *window == COMMIT).count() == 1
     }
 
     fn note(&self, reply: &[u8], is_cut: bool) {
