@@ -10,7 +10,7 @@ use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::{Accepted, Click, Sale};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const MEMBERS: u32 = 1_000_000;
@@ -39,7 +39,7 @@ fn in_rounds<W>(iters: u64, world: impl Fn() -> W, mut round: impl FnMut(&W, u64
 }
 
 struct Primitives {
-    members: Vec<AtomicU16>,
+    members: Vec<AtomicU32>,
     stock: CachePadded<AtomicU64>,
     number: CachePadded<AtomicU64>,
     queue: SegQueue<(u64, u64)>,
@@ -48,7 +48,7 @@ struct Primitives {
 impl Primitives {
     fn new() -> Self {
         Self {
-            members: (0..MEMBERS).map(|_| AtomicU16::new(0)).collect(),
+            members: (0..MEMBERS).map(|_| AtomicU32::new(0)).collect(),
             stock: CachePadded::new(AtomicU64::new(u64::MAX)),
             number: CachePadded::new(AtomicU64::new(0)),
             queue: SegQueue::new(),
