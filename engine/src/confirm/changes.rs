@@ -32,7 +32,7 @@ impl Confirmer {
     /// payments at most half of it, and all that was asked for three quarters, so that no flood of
     /// asks delays the expiry of others' orders.
     pub(super) fn gather_changes(&mut self) -> Option<Making> {
-        let (now, most) = (self.clock.now(), self.batch_orders_max());
+        let (now, most) = (self.clock.now(), self.store.selling.batch_orders_max());
         let mut asked = Vec::new();
         // A payment may come with the expiry of its order.
         while asked.len() + 2 <= (most / 2).max(2)

@@ -78,7 +78,7 @@ impl Confirmer {
     pub(crate) async fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.open));
         self.vouch(self.clock.now());
-        let rush = RUSH_ORDERS..self.batch_orders_max();
+        let rush = RUSH_ORDERS..self.store.selling.batch_orders_max();
         // At this interval the task asks the store whether this process still sells the sale,
         // whatever else wakes it, and also when no new work comes.
         let mut looks = tokio::time::interval(self.patience / 3);
@@ -216,10 +216,6 @@ impl Confirmer {
         }
     }
 
-    pub(super) fn batch_orders_max(&self) -> usize {
-        self.store.selling.batch_orders_max()
-    }
-
     fn next_work(&mut self) -> Option<Work> {
         self.serve_waitlist();
         self.drain();
@@ -289,7 +285,7 @@ impl Confirmer {
         let now = self.clock.now();
         let mut orders = Vec::new();
         let waitlist = self.open.waitlist();
-        while orders.len() < self.batch_orders_max() {
+        while orders.len() < self.store.selling.batch_orders_max() {
             let Some((queued, order)) = self.lanes.pop(now) else { break };
             orders.push(ReservedOrder {
                 number: order.number,

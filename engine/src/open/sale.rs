@@ -47,7 +47,8 @@ impl OpenSale {
     /// Takes a sale up where the store left it.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when it holds counts that no sale can have; [`StoreError::Refused`] when the roster has no seat for a member that the store names.
+    /// [`StoreError::Damaged`] when it holds counts that no sale can have; [`StoreError::Refused`] when
+    /// the roster has no seat for a member that the store names.
     pub fn resume(
         opened: Opened,
         orders_per_member: u16,
@@ -171,8 +172,9 @@ impl OpenSale {
         position.map(|(waiter, place)| (waiter.units, place))
     }
 
-    /// Asks the confirmer for a change that this process heard of at `received_at`; the answer comes when the store has made it and memory has
-    /// followed. A former process's order must have been taken up by [`OpenSale::know`] before.
+    /// Asks the confirmer for a change that this process heard of at `received_at`; the answer comes
+    /// when the store has made it and memory has followed. A former process's order must have been
+    /// taken up by [`OpenSale::know`] before.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when too many changes wait.
@@ -195,7 +197,8 @@ impl OpenSale {
 
     /// A former process's order, if this process follows it: one that was unpaid when the sale was opened,
     /// or that was taken up by [`OpenSale::know`].
-    pub(crate) fn known(&self, id: &OrderId) -> Option<Record> {
+    #[must_use]
+    pub fn known(&self, id: &OrderId) -> Option<Record> {
         self.former.lock().get(&id.number).filter(|record| record.epoch == id.epoch).cloned()
     }
 
@@ -210,16 +213,6 @@ impl OpenSale {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waitlist.lock().len()
-    }
-
-    /// An order's epoch and where it is in its life, as far as this process needs to know: a former
-    /// process's order that ended long ago is unknown to it.
-    #[must_use]
-    pub fn status(&self, number: u64) -> Option<(u64, Status)> {
-        if let Some(order) = self.sale.board().read(number) {
-            return Some((self.sale.epoch(), order.status));
-        }
-        self.former.lock().get(&number).map(|record| (record.epoch, record.status))
     }
 
     /// The epoch of an order that waits for its payment, and when the payment is due.

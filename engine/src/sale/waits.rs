@@ -30,8 +30,9 @@ impl Sale {
     /// order's number.
     ///
     /// # Errors
-    /// [`Refusal::NotOpen`] or [`Refusal::Closed`] by the clock; [`Refusal::SoldOut`] when fewer units lie aside; [`Refusal::LimitReached`] or
-    /// [`Refusal::TooManyOrders`]; [`Refusal::Paused`] or [`Refusal::Closed`].
+    /// [`Refusal::NotOpen`] or [`Refusal::Closed`] by the clock; [`Refusal::SoldOut`] when fewer units
+    /// lie aside; [`Refusal::LimitReached`] or [`Refusal::TooManyOrders`]; [`Refusal::Paused`] or
+    /// [`Refusal::Closed`].
     pub fn offer(&self, now: Millis, wish: Click) -> Result<u64, Refusal> {
         let Click { seat, tier, units, .. } = wish;
         let limit = self.terms.limits[tier];

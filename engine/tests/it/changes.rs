@@ -323,7 +323,8 @@ async fn a_payment_that_a_halted_sale_refused_leaves_its_order_to_expire() {
     assert!(world.open.sale.stock().level().is_halted());
     let (_store, mut next) = (Arc::clone(&store), World::open(&store, &world.clock).await);
     to_the_end(&mut next).await;
-    assert_eq!(next.open.status(number).map(|(_, status)| status), Some(Status::Expired));
+    let order = OrderId { sale: id(), epoch: world.open.sale.epoch(), number };
+    assert_eq!(next.open.known(&order).map(|record| record.status), Some(Status::Expired));
 }
 
 #[tokio::test]

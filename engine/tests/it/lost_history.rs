@@ -41,6 +41,25 @@ impl Selling {
         (Self { engine, open, clicks: 0 }, faulty)
     }
 
+    /// As `faulty`, with one order confirmed and two switches made. From now on no reply comes: the
+    /// store does the first write, and none after it.
+    async fn switched_and_unheard(server: &RedisServer) -> (Self, Arc<FaultyStore>) {
+        let (mut world, store) = Self::faulty(server, 10).await;
+        world.confirmed().await;
+        for switch in [Switch::Pause, Switch::Resume] {
+            world.engine.switch(&world.open, switch).await.unwrap();
+        }
+        store.fail([Fault::LostAfter].into_iter().chain([Fault::LostBefore; 1_000]));
+        (world, store)
+    }
+
+    /// Redis forgets the switches, the store is heard again, and the sale halts.
+    async fn loses_its_switches(&mut self, server: &RedisServer, store: &FaultyStore) {
+        server.must("HSET flashlane:{drop}:sale turns 0");
+        store.fail_no_more();
+        self.halted().await;
+    }
+
     /// Three clicks that come to the store in one batch.
     fn three_clicks(&self) {
         for n in 0..3 {
@@ -201,18 +220,11 @@ async fn a_store_that_has_only_the_first_part_of_a_batch_has_lost_nothing() {
 #[tokio::test]
 async fn what_the_store_did_without_being_heard_is_no_knowledge_of_another_process() {
     let (_folder, server) = started(&[]);
-    let (mut world, store) = Selling::faulty(&server, 10).await;
-    world.confirmed().await;
-    for switch in [Switch::Pause, Switch::Resume] {
-        world.engine.switch(&world.open, switch).await.unwrap();
-    }
-    store.fail([Fault::LostAfter].into_iter().chain([Fault::LostBefore; 1_000]));
+    let (mut world, store) = Selling::switched_and_unheard(&server).await;
     world.three_clicks();
     until(|| server.must("HLEN flashlane:{drop}:orders").ends_with(":4")).await;
     // The switches are lost, and these orders are not.
-    server.must("HSET flashlane:{drop}:sale turns 0");
-    store.fail_no_more();
-    world.halted().await;
+    world.loses_its_switches(&server, &store).await;
     assert!(world.open.has_lost_history());
     world.engine.switch(&world.open, Switch::Resume).await.unwrap();
     world.all_confirmed(&server, 4).await;
@@ -221,19 +233,12 @@ async fn what_the_store_did_without_being_heard_is_no_knowledge_of_another_proce
 #[tokio::test]
 async fn a_step_that_the_store_took_without_being_heard_is_learnt_of_at_the_resume() {
     let (_folder, server) = started(&[]);
-    let (mut world, store) = Selling::faulty(&server, 10).await;
-    world.confirmed().await;
-    for switch in [Switch::Pause, Switch::Resume] {
-        world.engine.switch(&world.open, switch).await.unwrap();
-    }
-    store.fail([Fault::LostAfter].into_iter().chain([Fault::LostBefore; 1_000]));
+    let (mut world, store) = Selling::switched_and_unheard(&server).await;
     let (epoch, number) = (world.open.sale.epoch(), 1);
     let pay = Change::Order { step: Step::Pay, epoch, number };
     drop(world.open.ask(pay, OPEN).unwrap());
     until(|| server.must("HGET flashlane:{drop}:orders 1").contains("paid")).await;
-    server.must("HSET flashlane:{drop}:sale turns 0");
-    store.fail_no_more();
-    world.halted().await;
+    world.loses_its_switches(&server, &store).await;
     world.engine.switch(&world.open, Switch::Resume).await.unwrap();
     assert_eq!(world.statuses(), [Status::Paid]);
 }

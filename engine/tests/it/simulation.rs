@@ -10,7 +10,7 @@ use crate::support::{Fault, FaultyStore, Seen, World, click, id, terms, waiting}
 use engine::clock::Clock;
 use engine::confirm::Progress;
 use engine::rules::key::IdempotencyKey;
-use engine::rules::order::{Status, Step};
+use engine::rules::order::{OrderId, Status, Step};
 use engine::rules::seat::Seat;
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
@@ -321,13 +321,15 @@ impl Simulation {
         let mut units: HashMap<Status, u64> = HashMap::new();
         for (number, order) in &model.orders {
             *units.entry(order.told).or_default() += u64::from(order.units);
-            let said = self.world.open.status(*number);
+            let said = if order.epoch == model.epoch {
+                self.world.status(*number)
+            } else {
+                let id = OrderId { sale: id(), epoch: order.epoch, number: *number };
+                self.world.open.known(&id).map(|record| record.status)
+            };
             let is_forgotten =
                 said.is_none() && order.epoch != model.epoch && order.told.steps() > 0;
-            assert!(
-                is_forgotten || said == Some((order.epoch, order.told)),
-                "{number}: {order:?} {said:?}"
-            );
+            assert!(is_forgotten || said == Some(order.told), "{number}: {order:?} {said:?}");
             let record = self.store.inner.reading.order(&id(), *number).await.unwrap();
             let record = record.filter(|record| record.epoch == order.epoch);
             assert_eq!(record.map(|record| record.status), order.stored, "{number}: {order:?}");
