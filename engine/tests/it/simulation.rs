@@ -327,8 +327,10 @@ impl Simulation {
                 let id = OrderId { sale: id(), epoch: order.epoch, number: *number };
                 self.world.open.known(&id).map(|record| record.status)
             };
-            let is_forgotten =
-                said.is_none() && order.epoch != model.epoch && order.told.steps() > 0;
+            // What a former process left unpaid is known until this one ends.
+            let is_forgotten = said.is_none()
+                && order.epoch != model.epoch
+                && !matches!(order.told, Status::Reserved | Status::Confirmed);
             assert!(is_forgotten || said == Some(order.told), "{number}: {order:?} {said:?}");
             let record = self.store.inner.reading.order(&id(), *number).await.unwrap();
             let record = record.filter(|record| record.epoch == order.epoch);
