@@ -8,11 +8,13 @@ use engine::OpenSale;
 use engine::clock::Clock;
 use engine::confirm::{Confirmer, Progress};
 use engine::roster::Roster;
-use engine::rules::terms::SaleId;
+use engine::rules::money::Money;
+use engine::rules::terms::{Cents, SaleId};
 use engine::rules::units::Units;
 use engine::sale::Click;
 use engine::store::{
-    Batch, MemoryStore, RedbStore, RedisOptions, RedisStore, ReservedOrder, Selling, Store,
+    Batch, JournalOptions, JournalStore, MemoryStore, RedisOptions, RedisStore, ReservedOrder,
+    Selling, Store,
 };
 use membership::Tier;
 use std::sync::Arc;
@@ -29,11 +31,12 @@ fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
         tier: Tier::Gold,
         units: Units(1),
         reserved_at: NOW,
+        money: Money::list(Cents(19_900), Units(1)),
         key: None,
         is_offer: false,
     };
     let orders: Arc<[ReservedOrder]> = (first..first + orders).map(reserved).collect();
-    Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, orders }
+    Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, pay_by: NOW, orders }
 }
 
 /// Commits `iters` batches one after the other and returns their time. Making them is not timed.
@@ -60,9 +63,9 @@ fn confirm(c: &mut Criterion) {
     let mut group = c.benchmark_group("confirm");
     group.sample_size(10).measurement_time(Duration::from_secs(2));
     let folder = tempfile::tempdir().expect("a folder");
-    let redb = RedbStore::open(&folder.path().join("store.redb")).expect("a store");
+    let journal = JournalStore::open(folder.path(), JournalOptions::default()).expect("a store");
     let stores: [(&str, Store); 2] =
-        [("redb", redb.into()), ("memory", MemoryStore::default().into())];
+        [("journal", journal.into()), ("memory", MemoryStore::default().into())];
     for (name, store) in stores {
         runtime.block_on(async {
             store

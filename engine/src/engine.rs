@@ -3,7 +3,7 @@
 mod opening;
 mod requests;
 
-pub use requests::NotWaiting;
+pub use requests::{NotRefunded, NotWaiting};
 
 use crate::clock::Clock;
 use crate::fault::crash_point;

@@ -1,5 +1,6 @@
 //! A member's id, checked once where it enters and trusted from there on.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,10 +10,11 @@ use std::str::FromStr;
 /// `A-Z a-z 0-9 . _ : - @ | + = ~`, which is what platforms put into `sub`.
 ///
 /// The charset is strict because ids become parts of keys in the store, where a brace or a control
-/// character would change their meaning.
+/// character would change their meaning. An id of at most 24 characters is kept in place, without a
+/// block of memory of its own.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct MemberId(Box<str>);
+pub struct MemberId(CompactString);
 
 /// Why a text is not a member id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

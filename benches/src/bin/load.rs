@@ -9,7 +9,7 @@ use benches::told::audit::Audit;
 use benches::told::report::{Report, Sample};
 use benches::told::tally::Tally;
 use clap::Parser;
-use engine::store::{RedbStore, Store};
+use engine::store::{JournalOptions, JournalStore, Store};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use membership::Tier;
@@ -223,7 +223,7 @@ async fn audit(
     }
     if let Some(pid) = options.verify_after_stopping {
         stop(pid).await?;
-        let store = Store::from(RedbStore::open(&options.data.join("store.redb"))?);
+        let store = Store::from(JournalStore::open(&options.data, JournalOptions::default())?);
         let stored = store.reading.audit().await?;
         let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
         audit.store(stored, listed);

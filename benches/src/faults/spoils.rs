@@ -8,6 +8,7 @@ use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
 use crate::world::{Lamps, NOW, terms};
 use anyhow::{Context, ensure};
+use engine::rules::money::Money;
 use engine::rules::order::Status::{Confirmed, Released};
 use engine::rules::terms::SaleId;
 use engine::rules::units::Units;
@@ -100,7 +101,8 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     store.opening.create(&terms(sale.as_str(), Lamps { stock: 4, limit: 2 })).await?;
     let stale = store.opening.open(&sale).await?.epoch;
     let commit = |epoch, orders: Vec<ReservedOrder>| {
-        let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders: orders.into() };
+        let batch =
+            Batch { sale: sale.clone(), epoch, at: NOW, pay_by: NOW, orders: orders.into() };
         let store = &store;
         async move { store.selling.commit(&batch).await }
     };
@@ -137,13 +139,14 @@ pub(super) fn reserved(number: u64, member: &str, units: u32) -> ReservedOrder {
         tier: Tier::Gold,
         units: Units(units),
         reserved_at: NOW,
+        money: Money::list(terms("any", Lamps { stock: 1, limit: 1 }).price, Units(units)),
         key: None,
         is_offer: false,
     }
 }
 
 fn record(number: u64, member: &str, units: u32) -> Record {
-    let ReservedOrder { member, tier, units, reserved_at, key, .. } =
+    let ReservedOrder { member, tier, units, reserved_at, money, key, .. } =
         reserved(number, member, units);
     Record {
         number,
@@ -155,6 +158,9 @@ fn record(number: u64, member: &str, units: u32) -> Record {
         reserved_at,
         settled_at: NOW,
         changed_at: NOW,
+        pay_by: NOW,
+        money,
+        refunds: Vec::new(),
         key,
         before: 0,
     }

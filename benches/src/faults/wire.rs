@@ -69,7 +69,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
     for after in 0.. {
         let orders = (0..3).map(|i| reserved(number + i, "ann", 1)).collect();
         number += 3;
-        let batch = Batch { sale: sale.clone(), epoch, at: NOW, orders };
+        let batch = Batch { sale: sale.clone(), epoch, at: NOW, pay_by: NOW, orders };
         let (request, reply) = proxy.longest();
         proxy.play(trick(after));
         let (cuts, is_whole) = match trick(0) {

@@ -105,7 +105,13 @@ impl Confirmer {
                 }
                 (Change::Leave(member), _) => self.open.left(member, &self.roster),
                 (Change::Dissolve, _) => self.open.dissolved(),
-                (_, Changed::NoOrder | Changed::Waits(_) | Changed::DoesNotWait) => {}
+                (
+                    _,
+                    Changed::NoOrder
+                    | Changed::BadRefund(_)
+                    | Changed::Waits(_)
+                    | Changed::DoesNotWait,
+                ) => {}
             }
             crash_point("changing");
         }

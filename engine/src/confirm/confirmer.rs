@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
+use crate::rules::money::Money;
 use crate::rules::time::Millis;
 use crate::sale::vouch::Vouch;
 use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
@@ -195,6 +196,7 @@ impl Confirmer {
                 // An order that the store decides only at this try is confirmed now, so its time to
                 // pay begins now, too.
                 batch.at = batch.at.max(sent_at);
+                batch.pay_by = self.open.sale.terms().pay_by(batch.at);
                 match self.store.selling.commit(batch).await {
                     Ok(verdicts) => Ok(self.settle(batch, &verdicts)),
                     Err(BrokenOff { error, answered }) => {
@@ -282,7 +284,7 @@ impl Confirmer {
     }
 
     fn gather(&mut self) -> Option<Batch> {
-        let now = self.clock.now();
+        let (now, terms) = (self.clock.now(), self.open.sale.terms());
         let mut orders = Vec::new();
         let waitlist = self.open.waitlist();
         while orders.len() < self.store.selling.batch_orders_max() {
@@ -293,14 +295,16 @@ impl Confirmer {
                 tier: order.tier,
                 units: order.units,
                 reserved_at: order.reserved_at,
+                money: Money::list(terms.price, order.units),
                 key: queued.key,
                 is_offer: waitlist.is_offer(order.seat, order.number),
             });
         }
         (!orders.is_empty()).then(|| Batch {
-            sale: self.open.sale.terms().id.clone(),
+            sale: terms.id.clone(),
             epoch: self.open.sale.epoch(),
             at: now,
+            pay_by: terms.pay_by(now),
             orders: orders.into(),
         })
     }

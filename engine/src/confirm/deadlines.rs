@@ -15,8 +15,7 @@ pub(super) struct Deadlines {
 impl Deadlines {
     /// The deadlines of orders that former processes left unpaid.
     pub(super) fn of(open: &OpenSale) -> Self {
-        let terms = open.sale.terms();
-        let due = |record: &Record| Reverse((terms.pay_by(record.settled_at), record.number));
+        let due = |record: &Record| Reverse((record.pay_by, record.number));
         Self { orders: open.former().values().map(due).collect() }
     }
 

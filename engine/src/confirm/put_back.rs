@@ -4,6 +4,8 @@ use super::confirmer::Confirmer;
 use super::work::Progress;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
+use crate::rules::money::Money;
+use crate::rules::order::Status;
 use crate::rules::waitlist::Waiter;
 use crate::sale::vouch::Vouch;
 use crate::store::{Change, Changes, Head, Record, StoreError, Switch, Waiting};
@@ -69,6 +71,7 @@ impl Confirmer {
         let keys = sale.keys_by_number();
         let settled = |number| {
             let order = sale.board().read(number)?;
+            let settled_at = order.settled_at.or(order.changed_at)?;
             Some(Record {
                 number,
                 epoch: sale.epoch(),
@@ -77,8 +80,14 @@ impl Confirmer {
                 units: order.units,
                 status: order.status,
                 reserved_at: order.reserved_at,
-                settled_at: order.settled_at.or(order.changed_at)?,
+                settled_at,
                 changed_at: order.changed_at?,
+                pay_by: match order.status {
+                    Status::Released => settled_at,
+                    _ => sale.terms().pay_by(settled_at),
+                },
+                money: Money::list(sale.terms().price, order.units),
+                refunds: self.open.refunds(number),
                 key: keys.get(&number).copied(),
                 before: 0,
             })

@@ -5,13 +5,14 @@ use super::Engine;
 use crate::open::blocked::Look;
 use crate::open::found::Found;
 use crate::open::sale::OpenSale;
+use crate::rules::money::Refund;
 use crate::rules::order::{OrderId, Status, Step};
 use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::sale::Click;
-use crate::store::{Change, Changed, StoreError, Waiting};
+use crate::store::{BadRefund, Change, Changed, StoreError, Waiting};
 use membership::MemberId;
 use std::time::Duration;
 
@@ -30,6 +31,26 @@ pub enum NotWaiting {
     Store(#[from] StoreError),
 }
 
+/// Why a refund was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRefunded {
+    /// It cannot be.
+    #[error("{0}")]
+    Bad(#[from] BadRefund),
+    /// The store did not take it.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// The order as it is after a change.
+fn found(open: &OpenSale, id: &OrderId, changed: Changed) -> Option<Found> {
+    let Changed::Order(record) = changed else { return None };
+    Some(match open.sale.board().read(id.number) {
+        Some(order) if id.epoch == open.sale.epoch() => Found::Here(order),
+        _ => Found::Before(record),
+    })
+}
+
 impl Engine {
     /// Takes a step in an order's life. A payment is in time if this is called before it was due,
     /// however long it then waits for the store. Returns the order as it is afterwards, whether or not the
@@ -43,11 +64,42 @@ impl Engine {
         id: &OrderId,
         step: Step,
     ) -> Result<Option<Found>, StoreError> {
-        let (epoch, number, received_at) = (id.epoch, id.number, self.now());
-        if epoch == open.sale.epoch() {
+        let (epoch, number) = (id.epoch, id.number);
+        let changed = self.change_order(open, id, Change::Order { step, epoch, number }).await?;
+        Ok(changed.and_then(|changed| found(open, id, changed)))
+    }
+
+    /// Takes in that money of an order went back: all of it, or a part. Returns the order as it is
+    /// afterwards; `None` if no such order is or was reserved. An order that was not paid stays as it
+    /// is.
+    ///
+    /// # Errors
+    /// [`NotRefunded`]; if it is a transient [`StoreError`], the refund may be known: ask again.
+    pub async fn refund(
+        &self,
+        open: &OpenSale,
+        id: &OrderId,
+        refund: Refund,
+    ) -> Result<Option<Found>, NotRefunded> {
+        let change = Change::Refund { epoch: id.epoch, number: id.number, refund };
+        match self.change_order(open, id, change).await? {
+            Some(Changed::BadRefund(bad)) => Err(bad.into()),
+            changed => Ok(changed.and_then(|changed| found(open, id, changed))),
+        }
+    }
+
+    /// Makes a change to an order once the store has decided the order itself.
+    async fn change_order(
+        &self,
+        open: &OpenSale,
+        id: &OrderId,
+        change: Change,
+    ) -> Result<Option<Changed>, StoreError> {
+        let received_at = self.now();
+        if id.epoch == open.sale.epoch() {
             // An order that is still on its way to the store has no state there yet, so it cannot
             // take a step.
-            let Some(order) = open.settled(number, PATIENCE).await else { return Ok(None) };
+            let Some(order) = open.settled(id.number, PATIENCE).await else { return Ok(None) };
             if order.status == Status::Reserved {
                 return Err(StoreError::Refused("the order waits for the store; ask again".into()));
             }
@@ -55,13 +107,7 @@ impl Engine {
             let Some(Found::Before(record)) = self.order(open, id).await? else { return Ok(None) };
             open.know(record);
         }
-        match self.ask(open, Change::Order { step, epoch, number }, received_at).await? {
-            Changed::Order(record) => Ok(Some(match open.sale.board().read(number) {
-                Some(order) if epoch == open.sale.epoch() => Found::Here(order),
-                _ => Found::Before(record),
-            })),
-            Changed::NoOrder | Changed::Waits(_) | Changed::DoesNotWait => Ok(None),
-        }
+        self.ask(open, change, received_at).await.map(Some)
     }
 
     async fn ask(

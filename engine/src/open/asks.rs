@@ -74,7 +74,9 @@ impl Heard {
 /// The order that a step is of, by epoch and number.
 fn order_of(change: &Change) -> Option<(u64, u64)> {
     match *change {
-        Change::Order { epoch, number, .. } => Some((epoch, number)),
+        Change::Order { epoch, number, .. } | Change::Refund { epoch, number, .. } => {
+            Some((epoch, number))
+        }
         Change::Join(_) | Change::Leave(_) | Change::Dissolve => None,
     }
 }

@@ -1,6 +1,8 @@
 //! Found: an order as the engine knows it, wherever it was found.
 
+use crate::rules::money::Money;
 use crate::rules::order::{Order, Status};
+use crate::rules::terms::{Cents, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::store::Record;
@@ -39,6 +41,15 @@ impl Found {
         match self {
             Self::Here(order) => order.units,
             Self::Before(record) => record.units,
+        }
+    }
+
+    /// What is to be paid for the whole order.
+    #[must_use]
+    pub fn due(&self, terms: &Terms) -> Cents {
+        match self {
+            Self::Here(order) => Money::list(terms.price, order.units).due,
+            Self::Before(record) => record.money.due,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::open::blocked::{Blocked, Look};
 use crate::open::feed::Feed;
 use crate::open::found::Found;
 use crate::roster::Roster;
+use crate::rules::money::Refund;
 use crate::rules::order::{Order, OrderId, Status};
 use crate::rules::seat::Seat;
 use crate::rules::tally::Tally;
@@ -16,7 +17,7 @@ use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
 use crate::sale::meter::Meter;
 use crate::sale::{Sale, Start};
-use crate::store::{Change, Changed, Holding, Opened, Record, StoreError, Waiting};
+use crate::store::{Change, Changed, Holding, Keyed, Opened, Record, StoreError, Waiting};
 use membership::{MemberId, PerTier};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -31,6 +32,8 @@ pub struct OpenSale {
     pub sale: Sale,
     /// Former processes' orders by number: unpaid ones, and those that this process has changed.
     former: Mutex<HashMap<u64, Record>>,
+    /// Money that went back of orders of this process, by number.
+    refunds: Mutex<HashMap<u64, Vec<Refund>>>,
     waitlist: Mutex<Waitlist>,
     asks: Asks,
     /// Where the outcome goes when an operator has asked to put back what the store has lost.
@@ -65,13 +68,14 @@ impl OpenSale {
             let full = || StoreError::Refused("more members than this process has seats".into());
             roster.seat(member.as_str()).ok_or_else(full)
         };
+        let mut seats = Vec::with_capacity(opened.holdings.len());
         for Holding { member, units, orders } in &opened.holdings {
-            sale.restore_holding(seat(member)?, *units, *orders);
+            let seat = seat(member)?;
+            sale.restore_holding(seat, *units, *orders);
+            seats.push(seat);
         }
-        for record in &opened.keyed {
-            if let Some(key) = record.key {
-                sale.restore_key(seat(&record.member)?, key, record.units, record.number);
-            }
+        for Keyed { holder, key, units, number } in opened.keyed {
+            sale.restore_key(seats[holder], key, units, number);
         }
         let mut waitlist = Waitlist::default();
         for waiting in &opened.waiting {
@@ -81,11 +85,8 @@ impl OpenSale {
         if !waitlist.is_empty() {
             sale.set_aside();
         }
-        let mut former = HashMap::new();
-        for record in opened.unpaid {
-            seat(&record.member)?;
-            former.insert(record.number, record);
-        }
+        let unpaid = opened.unpaid.into_iter().map(|record| (record.number, record));
+        let former = unpaid.collect();
         sale.stock().set_paused(opened.is_paused);
         if opened.is_closed {
             sale.stock().close();
@@ -93,6 +94,7 @@ impl OpenSale {
         Ok(Self {
             sale,
             former: Mutex::new(former),
+            refunds: Mutex::default(),
             waitlist: Mutex::new(waitlist),
             asks: Asks::default(),
             put_back: Mutex::new(None),
@@ -217,15 +219,17 @@ impl OpenSale {
 
     /// The epoch of an order that waits for its payment, and when the payment is due.
     pub(crate) fn due(&self, number: u64) -> Option<(u64, Millis)> {
-        let (epoch, status, confirmed_at) = match self.sale.board().read(number) {
-            Some(order) => (self.sale.epoch(), order.status, order.settled_at?),
+        let (epoch, status, pay_by) = match self.sale.board().read(number) {
+            Some(order) => {
+                let pay_by = self.sale.terms().pay_by(order.settled_at?);
+                (self.sale.epoch(), order.status, pay_by)
+            }
             None => {
                 let former = self.former.lock();
                 let record = former.get(&number)?;
-                (record.epoch, record.status, record.settled_at)
+                (record.epoch, record.status, record.pay_by)
             }
         };
-        let pay_by = self.sale.terms().pay_by(confirmed_at);
         (status == Status::Confirmed).then_some((epoch, pay_by))
     }
 
@@ -233,12 +237,19 @@ impl OpenSale {
     /// moved.
     pub(crate) fn settle(&self, record: &Record, roster: &Roster) -> Option<Found> {
         if record.epoch == self.sale.epoch() {
+            if !record.refunds.is_empty() {
+                self.refunds.lock().insert(record.number, record.refunds.clone());
+            }
             let moved = self.sale.settle(record.number, record.status, record.changed_at);
             return moved.map(Found::Here);
         }
         let mut former = self.former.lock();
         let known = former.get_mut(&record.number)?;
         if known.status.steps() >= record.status.steps() {
+            // A part of the money may have gone back.
+            if known.status == record.status && known.refunds.len() < record.refunds.len() {
+                known.refunds.clone_from(&record.refunds);
+            }
             return None;
         }
         let seat = roster.seat(record.member.as_str());
@@ -248,6 +259,11 @@ impl OpenSale {
         self.sale.settle_units(seat, record.tier, record.units, was, record.status);
         drop(former);
         Some(Found::Before(record.clone()))
+    }
+
+    /// Money that went back of an order of this process.
+    pub(crate) fn refunds(&self, number: u64) -> Vec<Refund> {
+        self.refunds.lock().get(&number).cloned().unwrap_or_default()
     }
 
     /// Whether an order is on its way to a member who waited.

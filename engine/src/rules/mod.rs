@@ -2,7 +2,9 @@
 
 pub mod door;
 pub mod key;
+pub mod money;
 pub mod order;
+pub mod payment_ref;
 pub mod refusal;
 pub mod seat;
 pub mod tally;

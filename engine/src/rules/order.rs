@@ -52,13 +52,11 @@ pub enum Step {
     Cancel,
     /// The time to pay is over.
     Expire,
-    /// The payment provider has paid all of the money back.
-    Refund,
 }
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 4] = [Self::Pay, Self::Cancel, Self::Expire, Self::Refund];
+    pub const ALL: [Self; 3] = [Self::Pay, Self::Cancel, Self::Expire];
 
     /// The word for the step, as it is sent to the store.
     #[must_use]
@@ -67,7 +65,6 @@ impl Step {
             Self::Pay => "pay",
             Self::Cancel => "cancel",
             Self::Expire => "expire",
-            Self::Refund => "refund",
         }
     }
 }
@@ -140,7 +137,8 @@ impl Status {
     /// Whether a stored order in this state may come to `later`, by one step or several.
     #[must_use]
     pub fn leads_to(self, later: Self) -> bool {
-        let mut next = Step::ALL.into_iter().filter_map(|step| self.after(step));
+        let steps = Step::ALL.into_iter().filter_map(|step| self.after(step));
+        let mut next = steps.chain(self.after_refund());
         next.any(|next| next == later || next.leads_to(later))
     }
 
@@ -152,9 +150,24 @@ impl Status {
             (Self::Confirmed, Step::Cancel) => Some(Self::Cancelled),
             (Self::Confirmed, Step::Expire) => Some(Self::Expired),
             (Self::Cancelled | Self::Expired, Step::Pay) => Some(Self::RefundDue),
-            (Self::RefundDue, Step::Refund) => Some(Self::Refunded),
-            (Self::Paid, Step::Refund) => Some(Self::Returned),
             _ => None,
+        }
+    }
+
+    /// The status once all of the money has gone back; `None` if none was paid, or all went back
+    /// before.
+    #[must_use]
+    pub const fn after_refund(self) -> Option<Self> {
+        match self {
+            Self::RefundDue => Some(Self::Refunded),
+            Self::Paid => Some(Self::Returned),
+            Self::Reserved
+            | Self::Confirmed
+            | Self::Released
+            | Self::Cancelled
+            | Self::Expired
+            | Self::Refunded
+            | Self::Returned => None,
         }
     }
 

@@ -35,7 +35,7 @@ impl std::ops::AddAssign for Tally {
 }
 
 /// Stored orders by where they are in their life, and by tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tallies(pub(crate) [PerTier<Tally>; Status::STORED.len()]);
 
 impl Tallies {

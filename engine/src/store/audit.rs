@@ -1,8 +1,7 @@
 //! The audit: adds every order in a store up again and says what does not fit.
 
-use super::StoreError;
-use super::counters::Holder;
-use super::rows::{Rows, SaleRow};
+use super::rows::{SaleRows, Stored};
+use super::{OutboxEntry, Record};
 use crate::rules::order::Status;
 use crate::rules::refusal::Refusal;
 use crate::rules::tally::Tallies;
@@ -75,174 +74,194 @@ impl SaleAudit {
     }
 }
 
-pub(super) fn audit(rows: &dyn Rows) -> Result<Audit, StoreError> {
-    let mut audit = Audit::default();
-    for sale in rows.sales()? {
-        let row = rows.sale(&sale)?.ok_or(StoreError::UnknownSale)?;
-        audit.sales.push(audit_sale(rows, &sale, &row)?);
+/// Adds one sale up again. `outbox` are its entries, in their order.
+pub(super) fn audit(
+    rows: &SaleRows,
+    outbox: impl Iterator<Item = Stored<OutboxEntry>>,
+) -> SaleAudit {
+    let mut found = SaleAudit {
+        sale: rows.terms.id.clone(),
+        stock: rows.counters.stock,
+        left: rows.counters.left,
+        waiting: rows.waiting.len() as u64,
+        trimmed_to: rows.trimmed_to,
+        ..SaleAudit::unreadable(&rows.terms.id, String::new())
+    };
+    found.differences.clear();
+    let mut orders = Orders::default();
+    for (number, row) in rows.orders.after(0) {
+        match rows.read(number, row) {
+            Ok(record) => orders.add(rows, &record, &mut found),
+            Err(error) => found.complain(error.to_string()),
+        }
     }
-    Ok(audit)
+    audit_outbox(rows, outbox, &mut orders.told, &mut found);
+    audit_holders(rows, orders.held, &mut found);
+    audit_stock(rows, &orders.tallies, &mut found);
+    for (status, found_here) in orders.tallies.iter() {
+        let stored = rows.counters.tallies.of(status);
+        found.expect(&format!("{} by tier", status.as_str()), stored, found_here);
+    }
+    found.tallies = orders.tallies;
+    found
 }
 
-fn audit_sale(rows: &dyn Rows, sale: &SaleId, row: &SaleRow) -> Result<SaleAudit, StoreError> {
-    let mut found = SaleAudit {
-        sale: sale.clone(),
-        stock: row.counters.stock,
-        left: row.counters.left,
-        tallies: Tallies::default(),
-        waiting: 0,
-        holders: 0,
-        trimmed_to: row.trimmed_to,
-        differences: Vec::new(),
-    };
-    let mut tallies = Tallies::default();
-    // Each member's units and highest limit so far: a member's tier may have changed between
-    // orders.
-    let mut held: HashMap<MemberId, (u64, Units)> = HashMap::new();
-    let mut states: HashMap<u64, (Status, u64)> = HashMap::new();
-    rows.each_order(sale, 0, &mut |record| {
+/// What a member's orders come to: units, the highest limit so far (a member's tier may have changed
+/// between orders), and how many they are.
+#[derive(Debug, Default)]
+struct Held {
+    units: u64,
+    limit: Units,
+    orders: u32,
+}
+
+/// What is to be told of an order, and how far the outbox has told it.
+#[derive(Debug)]
+struct Told {
+    status: Status,
+    entries: u64,
+    steps: u64,
+    told: u64,
+}
+
+/// A sale's orders, added up.
+#[derive(Debug, Default)]
+struct Orders {
+    tallies: Tallies,
+    held: HashMap<MemberId, Held>,
+    told: HashMap<u64, Told>,
+}
+
+impl Orders {
+    fn add(&mut self, rows: &SaleRows, record: &Record, found: &mut SaleAudit) {
         let (number, status) = (record.number, record.status);
-        states.insert(number, (status, 0));
+        let entries = record.entries();
+        self.told.insert(number, Told { status, entries, steps: 0, told: 0 });
         if status == Status::Reserved {
-            found.complain(format!("order {number} is stored undecided"));
-            return true;
+            return found.complain(format!("order {number} is stored undecided"));
         }
-        tallies.count(record.tier, record.units, None, status);
+        self.tallies.count(record.tier, record.units, None, status);
+        let held = self.held.entry(record.member.clone()).or_default();
+        held.orders += 1;
         if status.holds_units() {
-            let (units, limit) = held.entry(record.member.clone()).or_default();
-            *units += u64::from(record.units.0);
-            *limit = row.terms.limits[record.tier].max(*limit);
-            if *units > u64::from(limit.0) {
-                let (member, tier) = (&record.member, record.tier);
+            held.units += u64::from(record.units.0);
+            held.limit = rows.terms.limits[record.tier].max(held.limit);
+            if held.units > u64::from(held.limit.0) {
+                let (member, tier, Held { units, limit, .. }) = (&record.member, record.tier, held);
                 found.complain(format!(
                     "order {number} brings {member} to {units} units; the limit of {tier} is {limit}"
                 ));
             }
         }
-        if status == Status::Expired && record.changed_at < row.terms.pay_by(record.settled_at) {
+        if status == Status::Expired && record.changed_at < record.pay_by {
             found.complain(format!("order {number} expired before its payment was due"));
         }
-        match row.terms.windows.enter(record.tier, record.reserved_at) {
+        if record.refunded() > record.money.due {
+            found.complain(format!("more than was paid for order {number} went back"));
+        }
+        match rows.terms.windows.enter(record.tier, record.reserved_at) {
             Ok(_) => {}
             Err(Refusal::Closed) => found.complain(format!("order {number} came after the close")),
             Err(_) => {
                 found.complain(format!("order {number} came before the window of its tier"));
             }
         }
-        if record.epoch > row.counters.epoch || number >= row.counters.next_number {
+        if record.epoch > rows.counters.epoch || number >= rows.counters.next_number {
             found.complain(format!("order {number} is ahead of its sale"));
         }
-        true
-    })?;
-    audit_outbox(rows, sale, row, &mut states, &mut found)?;
-    audit_holders(rows, sale, held, &mut found)?;
-    audit_stock(rows, sale, row, &tallies, &mut found)?;
-    for (status, found_here) in tallies.iter() {
-        let stored = row.counters.tallies.of(status);
-        found.expect(&format!("{} by tier", status.as_str()), stored, found_here);
     }
-    rows.each_waiting(sale, &mut |_| {
-        found.waiting += 1;
-        true
-    })?;
-    found.tallies = tallies;
-    Ok(found)
 }
 
-/// Checks that the outbox has exactly one entry for each step of each order, in order, and no gaps
+/// Checks that the outbox has exactly one entry for each event of each order, in order, and no gaps
 /// but those that were written down. `states` says where each order is, and how far the outbox has
 /// told of it.
 fn audit_outbox(
-    rows: &dyn Rows,
-    sale: &SaleId,
-    row: &SaleRow,
-    states: &mut HashMap<u64, (Status, u64)>,
+    rows: &SaleRows,
+    outbox: impl Iterator<Item = Stored<OutboxEntry>>,
+    states: &mut HashMap<u64, Told>,
     found: &mut SaleAudit,
-) -> Result<(), StoreError> {
-    let gap_after = |seq| row.gaps.iter().find(|gap| gap.after == seq);
-    let mut last = row.trimmed_to;
-    let mut untold: u64 = states.values().map(|(status, _)| status.steps()).sum();
-    rows.each_entry(sale, 0, &mut |entry| {
+) {
+    let gap_after = |seq| rows.gaps.iter().find(|gap| gap.after == seq);
+    let mut last = rows.trimmed_to;
+    let mut untold: u64 = states.values().map(|told| told.entries).sum();
+    for entry in outbox {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                found.complain(error.to_string());
+                break;
+            }
+        };
         let next = gap_after(last).map_or(last, |gap| gap.to) + 1;
         if entry.seq != next {
             found.complain(format!("outbox entry {next} is missing"));
         }
         last = entry.seq;
-        let (number, told) = (entry.number, entry.status);
-        let Some((status, steps)) = states.get_mut(&number) else {
+        let Some(told) = states.get_mut(&entry.number) else {
+            let number = entry.number;
             found
                 .complain(format!("outbox entry {last} tells of order {number}, which is unknown"));
-            return true;
+            continue;
         };
-        // The beginning of an order's life may have been trimmed; nothing may be left out later on.
-        let follows = told.steps() == *steps + 1 || (*steps == 0 && row.trimmed_to > 0);
-        if !follows {
-            found.complain(format!(
-                "outbox entry {last} tells of order {number}, which was told of before or not yet"
-            ));
-        } else if told.steps() > status.steps()
-            || (told.steps() == status.steps() && told != *status)
-        {
-            found.complain(format!(
-                "order {number} is {}, its outbox entry says {}",
-                status.as_str(),
-                told.as_str()
-            ));
-        }
-        *steps = told.steps();
+        audit_entry(&entry, told, rows.trimmed_to > 0, found);
         untold = untold.saturating_sub(1);
-        true
-    })?;
-    let gone = row.gaps.iter().filter(|gap| gap.to <= row.trimmed_to);
-    let trimmed = row.trimmed_to - gone.map(|gap| gap.to - gap.after).sum::<u64>();
+    }
+    let gone = rows.gaps.iter().filter(|gap| gap.to <= rows.trimmed_to);
+    let trimmed = rows.trimmed_to - gone.map(|gap| gap.to - gap.after).sum::<u64>();
     if untold != trimmed {
         // It is not known which of these orders lost their entries by trimming.
-        let behind = states.iter().filter(|(_, (status, told))| *told < status.steps());
+        let behind = states.iter().filter(|(_, told)| told.steps < told.status.steps());
         for number in behind.map(|(number, _)| number) {
             found.complain(format!("order {number} has no outbox entry for its last step"));
         }
         found.complain(format!("{untold} outbox entries are missing, and {trimmed} were trimmed"));
     }
     let last = gap_after(last).map_or(last, |gap| gap.to);
-    found.expect("newest outbox entry", &row.counters.seq, &last);
-    Ok(())
+    found.expect("newest outbox entry", &rows.counters.seq, &last);
 }
 
-fn audit_holders(
-    rows: &dyn Rows,
-    sale: &SaleId,
-    mut held: HashMap<MemberId, (u64, Units)>,
-    found: &mut SaleAudit,
-) -> Result<(), StoreError> {
-    rows.each_holder(sale, &mut |(member, Holder { units, .. })| {
-        found.holders += u64::from(units.0 > 0);
-        let (counted, _) = held.remove(&member).unwrap_or_default();
-        found.expect(&format!("units held by {member}"), &u64::from(units.0), &counted);
-        true
-    })?;
-    for (member, (counted, _)) in held {
-        found.expect(&format!("units held by {member}"), &0, &counted);
+fn audit_entry(entry: &OutboxEntry, told: &mut Told, is_trimmed: bool, found: &mut SaleAudit) {
+    let (seq, number, status) = (entry.seq, entry.number, entry.status);
+    let is_part = entry.refund.is_some() && status.steps() == told.steps;
+    // The beginning of an order's life may have been trimmed; nothing may be left out later on.
+    let follows = status.steps() == told.steps + 1 || is_part || (told.told == 0 && is_trimmed);
+    if !follows {
+        found.complain(format!(
+            "outbox entry {seq} tells of order {number}, which was told of before or not yet"
+        ));
+    } else if status.steps() > told.status.steps()
+        || (status.steps() == told.status.steps() && status != told.status)
+    {
+        found.complain(format!(
+            "order {number} is {}, its outbox entry says {}",
+            told.status.as_str(),
+            status.as_str()
+        ));
     }
-    Ok(())
+    told.steps = status.steps();
+    told.told += 1;
 }
 
-fn audit_stock(
-    rows: &dyn Rows,
-    sale: &SaleId,
-    row: &SaleRow,
-    tallies: &Tallies,
-    found: &mut SaleAudit,
-) -> Result<(), StoreError> {
-    let mut stock = u64::from(row.terms.stock.0);
-    rows.each_top_up(sale, &mut |top_up| {
-        stock += u64::from(top_up.add.0);
-        true
-    })?;
-    found.expect("units in all", &u64::from(row.counters.stock.0), &stock);
+fn audit_holders(rows: &SaleRows, mut held: HashMap<MemberId, Held>, found: &mut SaleAudit) {
+    for row in rows.holders.rows() {
+        let (member, holder) = (&row.member, row.holder);
+        found.holders += u64::from(holder.units.0 > 0);
+        let Held { units, orders, .. } = held.remove(member).unwrap_or_default();
+        found.expect(&format!("units held by {member}"), &u64::from(holder.units.0), &units);
+        found.expect(&format!("orders of {member}"), &holder.orders, &orders);
+    }
+    for (member, Held { units, .. }) in held {
+        found.expect(&format!("units held by {member}"), &0, &units);
+    }
+}
+
+fn audit_stock(rows: &SaleRows, tallies: &Tallies, found: &mut SaleAudit) {
+    let added = rows.top_ups.values().map(|top_up| u64::from(top_up.add.0));
+    let stock = u64::from(rows.terms.stock.0) + added.sum::<u64>();
+    found.expect("units in all", &u64::from(rows.counters.stock.0), &stock);
     let sold = tallies.held_units();
     if sold > stock {
         found.complain(format!("{sold} units sold of {stock}"));
     }
-    found.expect("units left", &u64::from(row.counters.left.0), &stock.saturating_sub(sold));
-    Ok(())
+    found.expect("units left", &u64::from(rows.counters.left.0), &stock.saturating_sub(sold));
 }

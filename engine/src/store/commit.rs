@@ -2,23 +2,34 @@
 //! them in Lua.
 
 use super::counters::{Counters, Holder};
-use super::{Record, StoreError, Verdict};
+use super::{StoreError, Verdict};
 use crate::rules::order::Status;
+use crate::rules::time::Millis;
 use crate::rules::units::{Units, Wanted};
+use membership::Tier;
+
+/// An order that is stored already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) number: u64,
+    pub(super) epoch: u64,
+    pub(super) status: Status,
+    pub(super) changed_at: Millis,
+}
 
 /// The verdict on an order that is not to be decided: it is stored already, or another process
 /// sells the sale. `None` if the order is to be decided now.
 pub(super) fn known_verdict(
     counters: &Counters,
     epoch: u64,
-    known: Option<&Record>,
+    known: Option<Known>,
 ) -> Result<Option<Verdict>, StoreError> {
     match known {
         Some(known) if known.epoch == epoch => {
             Ok(Some(Verdict::Stored(known.status, known.changed_at)))
         }
         _ if counters.sold_by(epoch).is_err() => Ok(Some(Verdict::Fenced)),
-        Some(Record { number, epoch, .. }) => {
+        Some(Known { number, epoch, .. }) => {
             let twice = format!("order {number} was given out by epoch {epoch} and again");
             Err(StoreError::Damaged(twice))
         }
@@ -35,19 +46,31 @@ pub(super) fn judge(counters: &Counters, holder: &Holder, wanted: Wanted) -> Sta
     if fits { Status::Confirmed } else { Status::Released }
 }
 
-/// Counts in an order that was not stored before, and chains its record to the member's last one.
+/// What counts of an order that was not stored before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) number: u64,
+    pub(super) tier: Tier,
+    pub(super) units: Units,
+    pub(super) status: Status,
+}
+
+/// Counts in an order that was not stored before. Returns the member's order that was stored before
+/// it; 0 for none.
 pub(super) fn count_in(
     counters: &mut Counters,
     holder: &mut Holder,
-    record: &mut Record,
+    order: Counted,
     limit: Units,
-) {
-    if record.status.holds_units() {
-        holder.units.0 += record.units.0;
-        counters.left.0 -= record.units.0;
+) -> u64 {
+    let Counted { number, tier, units, status } = order;
+    if status.holds_units() {
+        holder.units.0 += units.0;
+        counters.left.0 -= units.0;
     }
-    counters.tallies.count(record.tier, record.units, None, record.status);
-    counters.next_number = counters.next_number.max(record.number + 1);
+    counters.tallies.count(tier, units, None, status);
+    counters.next_number = counters.next_number.max(number + 1);
     holder.limit = limit.max(holder.limit);
-    record.before = std::mem::replace(&mut holder.newest, record.number);
+    holder.orders += 1;
+    std::mem::replace(&mut holder.newest, number)
 }

@@ -1,15 +1,15 @@
 //! Counters: what decides in a sale, and what a member has in it. The rules of `commit.rs` and
 //! `change.rs` are functions over these.
 
-use super::{OutboxEntry, StoreError, Switch};
-use crate::rules::order::Status;
+use super::{StoreError, Switch};
 use crate::rules::tally::Tallies;
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use serde::{Deserialize, Serialize};
 
 /// A sale's counters and switches. `left` + units that stored orders hold = `stock`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counters {
     pub(super) epoch: u64,
     pub(super) stock: Units,
@@ -23,12 +23,14 @@ pub(super) struct Counters {
 }
 
 /// What a member has in one sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Holder {
     pub(super) units: Units,
     /// The highest limit under which one of the member's orders was taken: a member's tier may change
     /// during a sale, and orders are not decided in the order of clicks.
     pub(super) limit: Units,
+    /// Stored orders that the member made, whatever became of them.
+    pub(super) orders: u32,
     /// The number of the member's order that was stored last; 0 for none. Each record names the one
     /// before it, so a member's orders need no index of their own.
     pub(super) newest: u64,
@@ -58,18 +60,6 @@ impl Counters {
     /// Refuses every epoch but the one that sells the sale.
     pub(super) fn sold_by(&self, epoch: u64) -> Result<(), StoreError> {
         if self.epoch == epoch { Ok(()) } else { Err(StoreError::Fenced) }
-    }
-
-    /// The outbox entries that tell of these steps of an order.
-    pub(super) fn tell(
-        &mut self,
-        number: u64,
-        steps: &[(Status, Millis)],
-    ) -> impl Iterator<Item = OutboxEntry> {
-        steps.iter().map(move |&(status, at)| {
-            self.seq += 1;
-            OutboxEntry { seq: self.seq, number, status, at }
-        })
     }
 
     /// Turns a switch.

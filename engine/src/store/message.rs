@@ -1,10 +1,10 @@
 //! What is sent to the store and what comes back: orders, changes, verdicts, records.
 
 use crate::rules::key::IdempotencyKey;
+use crate::rules::money::{Money, Refund};
 use crate::rules::order::{OrderId, Status, Step};
 use crate::rules::tally::Tallies;
-use crate::rules::terms::SaleId;
-use crate::rules::terms::Terms;
+use crate::rules::terms::{Cents, SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use membership::{MemberId, Tier};
@@ -24,31 +24,12 @@ pub struct ReservedOrder {
     pub units: Units,
     /// When the click was accepted.
     pub reserved_at: Millis,
+    /// What it costs.
+    pub money: Money,
     /// The key under which the click may be repeated.
     pub key: Option<IdempotencyKey>,
     /// Whether it was offered to a member who waited; deciding it ends their wait.
     pub is_offer: bool,
-}
-
-impl ReservedOrder {
-    /// The record of this order once it is decided; only `before` is not known yet.
-    pub(super) fn settled(&self, epoch: u64, status: Status, settled_at: Millis) -> Record {
-        let Self { number, ref member, tier, units, reserved_at, key, .. } = *self;
-        let member = member.clone();
-        Record {
-            number,
-            epoch,
-            member,
-            tier,
-            units,
-            status,
-            reserved_at,
-            settled_at,
-            changed_at: settled_at,
-            key,
-            before: 0,
-        }
-    }
 }
 
 /// Orders of one sale to commit together. Cheap to clone: a resend has the same orders.
@@ -60,6 +41,8 @@ pub struct Batch {
     pub epoch: u64,
     /// What the store writes down as the instant of its verdicts.
     pub at: Millis,
+    /// When the payments of orders that are confirmed at `at` are due.
+    pub pay_by: Millis,
     /// The orders, each number once.
     pub orders: Arc<[ReservedOrder]>,
 }
@@ -94,6 +77,13 @@ pub struct Record {
     pub settled_at: Millis,
     /// When the order entered its status.
     pub changed_at: Millis,
+    /// When its payment was due, or is; the instant of the verdict for an order that was released.
+    pub pay_by: Millis,
+    /// What it costs.
+    pub money: Money,
+    /// What of the money went back, in the order in which it was told; at most
+    /// [`crate::rules::money::REFUNDS_MAX`].
+    pub refunds: Vec<Refund>,
     /// The key under which the click may be repeated.
     pub key: Option<IdempotencyKey>,
     /// The number of the member's order that was stored before this one; 0 for none.
@@ -107,18 +97,25 @@ impl Record {
         OrderId { sale: sale.clone(), epoch: self.epoch, number: self.number }
     }
 
-    /// The order's steps from the verdict to its status, each with its time, as the outbox tells
-    /// them. When the steps between the first and the last were taken is not known any more: they have
-    /// the time of the last.
-    pub(super) fn path(&self) -> Vec<(Status, Millis)> {
-        let times = std::iter::once(self.settled_at).chain(std::iter::repeat(self.changed_at));
-        self.status.path().iter().copied().zip(times).collect()
-    }
-
     /// Whether both records are of the same order, wherever each is in its life.
     pub(super) fn is_same_as(&self, other: &Self) -> bool {
         let identity = |r: &Self| (r.number, r.epoch, r.tier, r.units, r.reserved_at, r.key);
-        identity(self) == identity(other) && self.member == other.member
+        identity(self) == identity(other)
+            && (&self.member, &self.money) == (&other.member, &other.money)
+    }
+
+    /// What of the money went back.
+    #[must_use]
+    pub fn refunded(&self) -> Cents {
+        Cents(self.refunds.iter().map(|refund| refund.amount.0).sum())
+    }
+
+    /// How many outbox entries tell of this order: one for each of its steps, and one for each refund
+    /// that left something to go back.
+    pub(super) fn entries(&self) -> u64 {
+        let all_went_back = matches!(self.status, Status::Refunded | Status::Returned);
+        let parts = self.refunds.len().saturating_sub(usize::from(all_went_back));
+        self.status.steps() + parts as u64
     }
 }
 
@@ -148,6 +145,15 @@ pub enum Change {
         /// Its number.
         number: u64,
     },
+    /// Money of a stored order went back; it changes nothing if none was paid.
+    Refund {
+        /// The epoch in the order's id.
+        epoch: u64,
+        /// Its number.
+        number: u64,
+        /// What went back. A refund that is told again, by its id, changes nothing.
+        refund: Refund,
+    },
     /// A member joins the waitlist; a member who is on it keeps their place and wish.
     Join(Waiting),
     /// A member leaves the waitlist.
@@ -176,14 +182,33 @@ pub enum Changed {
     Order(Record),
     /// No such order is stored.
     NoOrder,
+    /// This refund cannot be; nothing has changed.
+    BadRefund(BadRefund),
     /// The member waits like this.
     Waits(Waiting),
     /// The member does not wait.
     DoesNotWait,
 }
 
+/// Why money cannot have gone back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRefund {
+    /// More would have gone back than was paid.
+    #[error("with this refund more would have gone back than was paid; {0} could still go back")]
+    TooMuch(Cents),
+    /// The same refund was told before, with another amount.
+    #[error("this refund was told before, with the amount {0}")]
+    OtherAmount(Cents),
+    /// Nothing went back.
+    #[error("a refund of 0 is for orders that cost nothing")]
+    Nothing,
+    /// The order has as many refunds as it may have.
+    #[error("an order has at most 100 refunds")]
+    TooMany,
+}
+
 /// One entry of a sale's outbox: a state change that others may read, in order of `seq`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {
     /// From 1, without gaps.
     pub seq: u64,
@@ -193,6 +218,8 @@ pub struct OutboxEntry {
     pub status: Status,
     /// When the order changed.
     pub at: Millis,
+    /// The money that went back with this change. With a part of the money the status stays.
+    pub refund: Option<Refund>,
 }
 
 /// What a member has in one sale.
@@ -206,9 +233,24 @@ pub struct Holding {
     pub orders: u32,
 }
 
+/// A stored order that may be asked for again by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keyed {
+    /// Whose it is, by the place in [`Opened::holdings`].
+    pub holder: usize,
+    /// The key.
+    pub key: IdempotencyKey,
+    /// Units that the click asked for.
+    pub units: Units,
+    /// The order's number.
+    pub number: u64,
+}
+
 /// A sale as the store has it, and the epoch under which the caller now sells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
+    /// The sale's number, counted up over all sales; no other sale ever has the same.
+    pub sale_number: u32,
     /// The sale's terms.
     pub terms: Terms,
     /// The epoch of this opening; every former epoch is fenced.
@@ -228,7 +270,7 @@ pub struct Opened {
     /// What each member who made an order holds.
     pub holdings: Vec<Holding>,
     /// Stored orders that may be asked for again by key.
-    pub keyed: Vec<Record>,
+    pub keyed: Vec<Keyed>,
     /// Confirmed orders that wait for their payment.
     pub unpaid: Vec<Record>,
     /// Members who wait for units that come back.
@@ -247,7 +289,7 @@ pub struct Head {
 }
 
 /// The operator's switches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Switch {
     /// Stop selling for now.
     Pause,

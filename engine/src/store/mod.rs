@@ -9,6 +9,7 @@ mod change;
 mod commit;
 mod counters;
 mod error;
+mod journal;
 mod memory;
 mod message;
 mod planted;
@@ -16,17 +17,17 @@ mod redb;
 mod redis;
 mod row_store;
 mod rows;
-mod transactions;
+mod section;
 
 pub use audit::{Audit, SaleAudit};
 pub use error::{BrokenOff, StoreError};
+pub use journal::{Disk, DiskFile, Folder, Journal, JournalOptions, JournalStore};
 pub use memory::MemoryStore;
 pub use message::{
-    Batch, Change, Changed, Changes, Head, Holding, Opened, OutboxEntry, Record, ReservedOrder,
-    Switch, Verdict, Waiting,
+    BadRefund, Batch, Change, Changed, Changes, Head, Holding, Keyed, Opened, OutboxEntry, Record,
+    ReservedOrder, Switch, Verdict, Waiting,
 };
 pub use planted::planted;
-pub use redb::{Disk, ReadOnlyRedbStore, RedbStore};
 pub use redis::{RedisOptions, RedisStore};
 
 use crate::rules::terms::{SaleId, Terms};

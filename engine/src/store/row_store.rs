@@ -1,10 +1,10 @@
-//! RowStore: the store over any keeper of rows. It runs the transactions; the keeper makes each of
-//! them atomic and durable.
+//! RowStore: the store over any keeper of sales' rows. It asks for transactions; the keeper makes each
+//! of them atomic and durable.
 
-use super::rows::{Rows, RowsMut, Stored, page};
+use super::rows::{SaleRows, Stored};
 use super::{
     Audit, Batch, BrokenOff, Changed, Changes, Head, Members, Opened, Opening, Operating,
-    OutboxEntry, Reading, Record, Selling, Switch, Verdict, Waiting, audit, transactions,
+    OutboxEntry, Reading, Record, Selling, StoreError, Switch, Verdict, Waiting,
 };
 use crate::clock::Clock;
 use crate::rules::terms::{SaleId, Terms};
@@ -13,25 +13,55 @@ use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
 
-/// Reads rows.
+/// Reads what is stored, and nothing that is not durable yet.
 pub(super) trait Reader: Debug + Send + Sync + 'static {
-    /// Reads rows of one instant.
-    fn read<T: Send + 'static>(
+    /// The ids of all sales.
+    fn sales(&self) -> Stored<Vec<SaleId>>;
+
+    /// Reads a sale's rows, of one instant. `None`: there is no such sale.
+    fn view<T: Send + 'static>(
         &self,
-        view: impl FnOnce(&dyn Rows) -> Stored<T> + Send + 'static,
-    ) -> impl Future<Output = Stored<T>> + Send;
+        sale: &SaleId,
+        view: impl FnOnce(&SaleRows) -> Stored<T> + Send + 'static,
+    ) -> impl Future<Output = Stored<Option<T>>> + Send;
+
+    /// As [`Reading::outbox_after`].
+    fn outbox_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> impl Future<Output = Stored<Vec<OutboxEntry>>> + Send;
+
+    /// Adds everything up again.
+    fn audit(&self) -> impl Future<Output = Stored<Audit>> + Send;
+
+    fn blocked(&self) -> Stored<Vec<MemberId>>;
 }
 
-/// Keeps rows, and runs one transaction at a time on them.
+/// Keeps sales, and runs one transaction at a time on each.
 pub(super) trait Keeper: Reader {
-    /// Reads and writes rows; all of it is kept when this returns `Ok`, else nothing.
+    /// Runs a transaction, which writes what it decided to the block. All of it is kept when this
+    /// returns `Ok`, else nothing.
     fn write<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&mut dyn RowsMut) -> Stored<T> + Send + 'static,
+        sale: &SaleId,
+        change: impl FnOnce(&mut SaleRows, &mut Vec<u8>) -> Stored<T> + Send + 'static,
     ) -> impl Future<Output = Stored<T>> + Send;
+
+    fn create(&self, terms: &Terms) -> impl Future<Output = Stored<()>> + Send;
+
+    /// Whether this epoch sells the sale, without waiting for any transaction.
+    fn still_sells(&self, sale: &SaleId, epoch: u64) -> impl Future<Output = Stored<()>> + Send;
+
+    fn set_blocked(
+        &self,
+        member: &MemberId,
+        is_blocked: bool,
+    ) -> impl Future<Output = Stored<()>> + Send;
 }
 
-/// A store whose rows are kept by `K`.
+/// A store whose sales are kept by `K`.
 #[derive(Debug, Default)]
 pub struct RowStore<K> {
     pub(super) keeper: K,
@@ -44,62 +74,63 @@ impl<K: Keeper> Selling for RowStore<K> {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
-        let batch = batch.clone();
-        Ok(self.keeper.write(move |rows| transactions::commit(rows, &batch)).await?)
+        let of = batch.clone();
+        Ok(self.keeper.write(&batch.sale, move |rows, block| rows.commit(&of, block)).await?)
     }
 
     async fn change(&self, changes: &Changes) -> Stored<Vec<Changed>> {
-        let changes = changes.clone();
-        self.keeper.write(move |rows| transactions::change(rows, &changes)).await
+        let of = changes.clone();
+        self.keeper.write(&changes.sale, move |rows, block| rows.change(&of, block)).await
     }
 
     async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Stored<()> {
-        let sale = sale.clone();
-        self.keeper.read(move |rows| transactions::sold_by(rows, &sale, epoch).map(drop)).await
+        self.keeper.still_sells(sale, epoch).await
     }
 }
 
 #[async_trait]
 impl<K: Keeper> Opening for RowStore<K> {
     async fn create(&self, terms: &Terms) -> Stored<()> {
-        let terms = terms.clone();
-        self.keeper.write(move |rows| transactions::create(rows, &terms)).await
+        self.keeper.create(terms).await
     }
 
     async fn open(&self, sale: &SaleId) -> Stored<Opened> {
-        let sale = sale.clone();
         let now = Clock::Wall.now();
-        self.keeper.write(move |rows| transactions::open(rows, &sale, now)).await
+        let open = move |rows: &mut SaleRows, block: &mut Vec<u8>| {
+            rows.open(now, block);
+            Ok(())
+        };
+        self.keeper.write(sale, open).await?;
+        let opened = self.keeper.view(sale, SaleRows::opened).await?;
+        opened.ok_or(StoreError::UnknownSale)
     }
 
     async fn restore(&self, sale: &SaleId, epoch: u64, orders: &[Record]) -> Stored<Head> {
-        let (sale, orders) = (sale.clone(), orders.to_vec());
-        self.keeper.write(move |rows| transactions::restore(rows, &sale, epoch, &orders)).await
+        let orders = orders.to_vec();
+        self.keeper.write(sale, move |rows, block| rows.restore(epoch, &orders, block)).await
     }
 }
 
 #[async_trait]
 impl<K: Keeper> Operating for RowStore<K> {
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Stored<()> {
-        let sale = sale.clone();
-        self.keeper.write(move |rows| transactions::switch(rows, &sale, epoch, switch)).await
+        self.keeper.write(sale, move |rows, block| rows.switch(epoch, switch, block)).await
     }
 
     async fn top_up(&self, sale: &SaleId, epoch: u64, key: &str, add: Units) -> Stored<Units> {
-        let (sale, key) = (sale.clone(), key.to_owned());
-        self.keeper.write(move |rows| transactions::top_up(rows, &sale, epoch, &key, add)).await
+        let key = key.to_owned();
+        self.keeper.write(sale, move |rows, block| rows.top_up(epoch, &key, add, block)).await
     }
 }
 
 #[async_trait]
 impl<K: Reader> Reading for RowStore<K> {
     async fn sales(&self) -> Stored<Vec<SaleId>> {
-        self.keeper.read(|rows| rows.sales()).await
+        self.keeper.sales()
     }
 
     async fn order(&self, sale: &SaleId, number: u64) -> Stored<Option<Record>> {
-        let sale = sale.clone();
-        self.keeper.read(move |rows| rows.order(&sale, number)).await
+        Ok(self.keeper.view(sale, move |rows| rows.record(number)).await?.flatten())
     }
 
     async fn orders_of(
@@ -109,20 +140,19 @@ impl<K: Reader> Reading for RowStore<K> {
         after: Option<u64>,
         most: usize,
     ) -> Stored<Vec<Record>> {
-        let (sale, member) = (sale.clone(), member.clone());
-        self.keeper
-            .read(move |rows| transactions::orders_of(rows, &sale, &member, after, most))
-            .await
+        let member = member.clone();
+        let found = self.keeper.view(sale, move |rows| rows.orders_of(&member, after, most)).await;
+        Ok(found?.unwrap_or_default())
     }
 
     async fn waiting(&self, sale: &SaleId) -> Stored<Vec<Waiting>> {
-        let sale = sale.clone();
-        self.keeper.read(move |rows| page(usize::MAX, |see| rows.each_waiting(&sale, see))).await
+        let all = |rows: &SaleRows| Ok(rows.waiting.values().cloned().collect());
+        Ok(self.keeper.view(sale, all).await?.unwrap_or_default())
     }
 
     async fn orders_after(&self, sale: &SaleId, after: u64, most: usize) -> Stored<Vec<Record>> {
-        let sale = sale.clone();
-        self.keeper.read(move |rows| page(most, |see| rows.each_order(&sale, after, see))).await
+        let found = self.keeper.view(sale, move |rows| rows.orders_after(after, most)).await;
+        Ok(found?.unwrap_or_default())
     }
 
     async fn outbox_after(
@@ -131,23 +161,21 @@ impl<K: Reader> Reading for RowStore<K> {
         after: u64,
         most: usize,
     ) -> Stored<Vec<OutboxEntry>> {
-        let sale = sale.clone();
-        self.keeper.read(move |rows| page(most, |see| rows.each_entry(&sale, after, see))).await
+        self.keeper.outbox_after(sale, after, most).await
     }
 
     async fn audit(&self) -> Stored<Audit> {
-        self.keeper.read(|rows| audit::audit(rows)).await
+        self.keeper.audit().await
     }
 }
 
 #[async_trait]
 impl<K: Keeper> Members for RowStore<K> {
     async fn blocked(&self) -> Stored<Vec<MemberId>> {
-        self.keeper.read(|rows| rows.blocked()).await
+        self.keeper.blocked()
     }
 
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Stored<()> {
-        let member = member.clone();
-        self.keeper.write(move |rows| rows.set_blocked(&member, is_blocked)).await
+        self.keeper.set_blocked(member, is_blocked).await
     }
 }

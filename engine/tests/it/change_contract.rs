@@ -1,11 +1,11 @@
 //! What every store must keep of an order's life after its confirmation, and of the waitlist.
 
 use crate::contract::{known, opened};
+use crate::support::Move::{self, Cancel, Expire, Pay, Refund};
 use crate::support::{batch, changes, id, member, reserved, terms, waiting};
 use engine::rules::order::Status::{
     self, Cancelled, Confirmed, Expired, Paid, RefundDue, Refunded, Released, Returned,
 };
-use engine::rules::order::Step::{self, Cancel, Expire, Pay, Refund};
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
@@ -31,11 +31,12 @@ contract!(
     who_is_blocked_stays_blocked,
 );
 
-fn order(step: Step, epoch: u64, number: u64) -> Change {
-    Change::Order { step, epoch, number }
+/// A move of an order of one unit.
+fn order(what: Move, epoch: u64, number: u64) -> Change {
+    what.of(epoch, number, Units(1))
 }
 
-async fn take(store: &Store, epoch: u64, at: u64, step: Step, number: u64) -> Record {
+async fn take(store: &Store, epoch: u64, at: u64, step: Move, number: u64) -> Record {
     let made = store.selling.change(&changes(epoch, at, vec![order(step, epoch, number)])).await;
     match &made.as_deref() {
         Ok([Changed::Order(record)]) => record.clone(),

@@ -2,7 +2,7 @@
 //! steps that come late.
 
 use crate::support::{
-    CALM, Fault, FaultyStore, OPEN, World, click, id, member, terms, waiting, windows_until,
+    CALM, Fault, FaultyStore, Move, OPEN, World, click, id, member, terms, waiting, windows_until,
 };
 use engine::Engine;
 use engine::clock::Clock;
@@ -33,9 +33,10 @@ fn by(world: &World, name: &str, units: u32) -> Click {
     Click { seat, ..click(0, Gold, units) }
 }
 
-fn ask(world: &World, step: Step, number: u64) {
-    let epoch = world.open.sale.epoch();
-    drop(world.open.ask(Change::Order { step, epoch, number }, world.clock.now()).unwrap());
+/// Asks for a move of an order of one unit.
+fn ask(world: &World, what: Move, number: u64) {
+    let change = what.of(world.open.sale.epoch(), number, Units(1));
+    drop(world.open.ask(change, world.clock.now()).unwrap());
 }
 
 fn wish(world: &World, name: &str, units: u32) {
@@ -89,7 +90,7 @@ async fn a_payment_that_came_in_time_and_waited_for_the_store_is_in_time() {
     store.fail([Fault::LostBefore]);
     wish(&world, "bob", 1);
     assert!(matches!(world.confirmer.make_progress().await, Progress::Retry(_)));
-    ask(&world, Step::Pay, number);
+    ask(&world, Move::Pay, number);
     world.clock.set(Millis(DUE + 1_000));
     to_the_end(&mut world).await;
     assert_eq!(world.status(number), Some(Status::Paid));
@@ -135,7 +136,7 @@ async fn who_asks_to_wait_while_an_order_is_on_its_way_is_served_once() {
         wish(&world, name, 1);
     }
     to_the_end(&mut world).await;
-    ask(&world, Step::Cancel, number);
+    ask(&world, Move::Cancel, number);
     world.confirmer.make_progress().await;
     assert!(world.open.is_offered(by(&world, "bob", 1).seat));
     wish(&world, "bob", 1);
@@ -155,7 +156,7 @@ async fn a_unit_that_came_back_while_somebody_asked_to_wait_is_theirs() {
     let (_, mut world) = world(1).await;
     let number = bought(&mut world, "ann", 1).await;
     // Both changes are made in one transaction, so the unit is back before any member waits.
-    ask(&world, Step::Cancel, number);
+    ask(&world, Move::Cancel, number);
     wish(&world, "bob", 1);
     to_the_end(&mut world).await;
     assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(1));
@@ -170,7 +171,7 @@ async fn what_is_on_sale_and_what_comes_back_are_enough_together() {
     wish(&world, "bob", 2);
     to_the_end(&mut world).await;
     assert_eq!((left(&world), position(&world, "bob")), (1, Some(1)), "one is still on sale");
-    ask(&world, Step::Cancel, number);
+    ask(&world, Move::Cancel, number);
     to_the_end(&mut world).await;
     assert_eq!(world.open.sale.held(by(&world, "bob", 1).seat), Units(2));
     assert_eq!((left(&world), world.open.waiting()), (0, 0));
@@ -244,8 +245,8 @@ async fn who_was_blocked_just_before_a_crash_is_offered_nothing_after_it() {
 }
 
 /// Asks for steps of orders that are not there, more than go into one transaction.
-fn backlog(world: &World, step: Step) {
-    let number = if step == Step::Pay { 777 } else { 778 };
+fn backlog(world: &World, step: Move) {
+    let number = if step == Move::Pay { 777 } else { 778 };
     for _ in 0..9 {
         ask(world, step, number);
     }
@@ -253,12 +254,12 @@ fn backlog(world: &World, step: Step) {
 
 #[tokio::test]
 async fn a_payment_that_was_told_in_time_stands_whatever_waits_before_it() {
-    for step in [Step::Pay, Step::Cancel] {
+    for step in [Move::Pay, Move::Cancel] {
         let (_store, mut world) = world(1).await;
         let number = bought(&mut world, "ann", 1).await;
         backlog(&world, step);
         world.clock.set(Millis(DUE - 1));
-        ask(&world, Step::Pay, number);
+        ask(&world, Move::Pay, number);
         world.clock.set(Millis(DUE + 60_000));
         to_the_end(&mut world).await;
         assert_eq!(world.status(number), Some(Status::Paid), "behind {step:?}");
@@ -270,7 +271,7 @@ async fn a_payment_that_was_told_too_late_is_due_back_even_if_the_order_had_not_
     let (_store, mut world) = world(1).await;
     let number = bought(&mut world, "ann", 1).await;
     world.clock.set(Millis(DUE));
-    ask(&world, Step::Pay, number);
+    ask(&world, Move::Pay, number);
     to_the_end(&mut world).await;
     assert_eq!((world.status(number), left(&world)), (Some(Status::RefundDue), 1));
 }
@@ -284,8 +285,8 @@ async fn payments_take_at_most_half_of_a_transaction_and_overdue_orders_have_a_q
     }
     to_the_end(&mut world).await;
     for _ in 0..9 {
-        backlog(&world, Step::Pay);
-        backlog(&world, Step::Cancel);
+        backlog(&world, Move::Pay);
+        backlog(&world, Move::Cancel);
     }
     world.clock.set(Millis(DUE));
     store.take_asked();
@@ -305,8 +306,8 @@ async fn payments_take_at_most_half_of_a_transaction_and_overdue_orders_have_a_q
 async fn a_step_that_was_asked_for_first_is_taken_first() {
     let (_store, mut world) = world(1).await;
     let number = bought(&mut world, "ann", 1).await;
-    ask(&world, Step::Cancel, number);
-    ask(&world, Step::Pay, number);
+    ask(&world, Move::Cancel, number);
+    ask(&world, Move::Pay, number);
     to_the_end(&mut world).await;
     assert_eq!(world.status(number), Some(Status::RefundDue));
 }
@@ -316,7 +317,7 @@ async fn a_payment_that_a_halted_sale_refused_leaves_its_order_to_expire() {
     let (store, mut world) = world(1).await;
     let number = bought(&mut world, "ann", 1).await;
     world.clock.set(Millis(DUE - 1));
-    ask(&world, Step::Pay, number);
+    ask(&world, Move::Pay, number);
     world.clock.set(Millis(DUE));
     store.inner.opening.open(&id()).await.unwrap();
     to_the_end(&mut world).await;
@@ -357,7 +358,7 @@ async fn no_unit_is_offered_before_the_window_though_the_clock_went_back() {
     wish(&world, "bob", 1);
     to_the_end(&mut world).await;
     world.clock.set(Millis(1_199));
-    ask(&world, Step::Cancel, number);
+    ask(&world, Move::Cancel, number);
     to_the_end(&mut world).await;
     assert_eq!(world.open.sale.next_number(), number + 1, "nobody was offered it");
     assert_eq!(left(&world), 1, "it is on sale for the tiers that may buy");
@@ -366,11 +367,11 @@ async fn no_unit_is_offered_before_the_window_though_the_clock_went_back() {
 
 #[tokio::test]
 async fn a_step_that_was_asked_for_behind_a_payment_does_not_overtake_it() {
-    for (step, status) in [(Step::Cancel, Status::Paid), (Step::Refund, Status::Returned)] {
+    for (step, status) in [(Move::Cancel, Status::Paid), (Move::Refund, Status::Returned)] {
         let (_store, mut world) = world(1).await;
         let number = bought(&mut world, "ann", 1).await;
-        backlog(&world, Step::Pay);
-        ask(&world, Step::Pay, number);
+        backlog(&world, Move::Pay);
+        ask(&world, Move::Pay, number);
         ask(&world, step, number);
         to_the_end(&mut world).await;
         assert_eq!(world.status(number), Some(status), "{step:?}");

@@ -6,8 +6,8 @@ use engine::rules::order::Status::{self, Confirmed, Released};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::store::{
-    Holding, MemoryStore, Record, RedbStore, RedisOptions, RedisStore, Store, StoreError, Switch,
-    Verdict,
+    Holding, JournalOptions, JournalStore, MemoryStore, Record, RedisOptions, RedisStore, Store,
+    StoreError, Switch, Verdict,
 };
 use membership::Tier::{Diamond, Gold, Regular};
 use std::path::Path;
@@ -18,8 +18,9 @@ pub(crate) async fn memory(_: &Path) -> Store {
     std::future::ready(MemoryStore::default().into()).await
 }
 
-pub(crate) async fn redb(folder: &Path) -> Store {
-    std::future::ready(RedbStore::open(&folder.join("store.redb")).unwrap().into()).await
+pub(crate) async fn journal(folder: &Path) -> Store {
+    let store = JournalStore::open(folder, JournalOptions::default());
+    std::future::ready(store.unwrap().into()).await
 }
 
 pub(crate) async fn redis(server: &RedisServer) -> Store {
@@ -37,10 +38,10 @@ macro_rules! contract {
                 super::$promise(&crate::contract::memory(folder.path()).await).await;
             })*
         }
-        mod redb_keeps {
+        mod journal_keeps {
             $(#[tokio::test] async fn $promise() {
                 let folder = tempfile::tempdir().unwrap();
-                super::$promise(&crate::contract::redb(folder.path()).await).await;
+                super::$promise(&crate::contract::journal(folder.path()).await).await;
             })*
         }
         mod redis_keeps {
@@ -190,8 +191,9 @@ async fn only_the_newest_opening_sells_the_sale(store: &Store) {
 
 /// A settled order, as the process that accepted it knows it.
 pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
-    let engine::store::ReservedOrder { number, member, tier, units, reserved_at, key, .. } =
-        reserved(number, name, Gold, units);
+    let engine::store::ReservedOrder {
+        number, member, tier, units, reserved_at, money, key, ..
+    } = reserved(number, name, Gold, units);
     let settled_at = AT;
     Record {
         number,
@@ -203,6 +205,9 @@ pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: 
         reserved_at,
         settled_at,
         changed_at: settled_at,
+        pay_by: if status == Released { settled_at } else { terms(1).pay_by(settled_at) },
+        money,
+        refunds: Vec::new(),
         key,
         before: 0,
     }
@@ -280,8 +285,9 @@ async fn a_resumed_sale_is_what_was_stored(store: &Store) {
     assert_eq!(opened.holdings, [holding("ann", 2), holding("bob", 1)]);
     assert_eq!(opened.tallies.of(Confirmed)[Gold].units, 2);
     assert_eq!(opened.tallies.of(Confirmed)[Regular].orders, 1);
-    let keyed: Vec<_> = opened.keyed.iter().map(|record| (record.number, record.key)).collect();
-    assert_eq!(keyed, [(7, key)]);
+    let keyed: Vec<_> =
+        opened.keyed.iter().map(|keyed| (keyed.number, keyed.holder, Some(keyed.key))).collect();
+    assert_eq!(keyed, [(7, 1, key)]);
     assert_eq!(opened.terms, terms(10));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::lost_history::{Selling, call};
 use crate::redis::{connect, started};
-use crate::support::{CALM, batch, changes, click, id, reserved, terms, waiting};
+use crate::support::{CALM, batch, changes, click, id, refund, reserved, terms, waiting};
 use engine::rules::order::{OrderId, Status, Step};
 use engine::sale::Click;
 use engine::store::{Change, ReservedOrder, Switch};
@@ -60,27 +60,6 @@ async fn a_change_of_the_waitlist_that_was_held_up_does_not_undo_a_later_one() {
 }
 
 #[tokio::test]
-async fn a_refund_that_was_held_up_does_not_find_later_what_it_did_not_find_then() {
-    let (_folder, server) = started(&[]);
-    let store = connect(&server).await;
-    store.opening.create(&terms(9)).await.unwrap();
-    let epoch = store.opening.open(&id()).await.unwrap().epoch;
-    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
-    let step = |step| changes(epoch, 6_000, vec![Change::Order { step, epoch, number: 1 }]);
-    for what in [Step::Refund, Step::Pay] {
-        store.selling.change(&step(what)).await.unwrap();
-    }
-    // The call as it looked before the payment.
-    let stale = call(&server, "change", &format!("{epoch} 1 0 6000 refund {epoch} 1 -"));
-    assert!(stale.contains("STALE"), "{stale}");
-    let order = store.reading.order(&id(), 1).await.unwrap().unwrap();
-    assert_eq!(order.status, Status::Paid);
-    store.selling.change(&step(Step::Refund)).await.unwrap();
-    let order = store.reading.order(&id(), 1).await.unwrap().unwrap();
-    assert_eq!(order.status, Status::Returned);
-}
-
-#[tokio::test]
 async fn a_stale_turn_beside_other_steps_is_made_again_and_halts_nothing() {
     let (_folder, server) = started(&[]);
     let mut world = Selling::start(&server, 3, CALM).await;
@@ -90,11 +69,14 @@ async fn a_stale_turn_beside_other_steps_is_made_again_and_halts_nothing() {
     let ids =
         [1, 2, 3].map(|number| OrderId { sale: id(), epoch: world.open.sale.epoch(), number });
     let (engine, open) = (&world.engine, &world.open);
-    for step in [Step::Pay, Step::Refund] {
-        let together = ids.each_ref().map(|id| engine.step(open, id, step));
-        for told in futures_util::future::join_all(together).await {
-            told.unwrap().unwrap();
-        }
+    let paid = ids.each_ref().map(|id| engine.step(open, id, Step::Pay));
+    for told in futures_util::future::join_all(paid).await {
+        told.unwrap().unwrap();
+    }
+    let due = terms(1).price.0;
+    let back = ids.each_ref().map(|id| engine.refund(open, id, refund("r1", due)));
+    for told in futures_util::future::join_all(back).await {
+        told.unwrap().unwrap();
     }
     assert_eq!(world.statuses(), [Status::Returned; 3]);
     // The operator's turn comes between what the process has seen and its call.

@@ -129,7 +129,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it comes to pass");
 }
 
-const ROWS: [&str; 6] = ["sale", "orders", "holders", "outbox", "top_ups", "waiting"];
+const ROWS: [&str; 7] = ["sale", "orders", "holders", "members", "outbox", "top_ups", "waiting"];
 
 /// Calls a function of the library on the sale's keys with these arguments, as a call that was held up on
 /// its way looks: with what its caller had seen then.
@@ -175,7 +175,7 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
     assert!(audit.is_clean(), "{audit:?}");
     assert_eq!(audit.sales[0].tallies.sum(Confirmed).orders, 5);
     let again = store.opening.open(&id()).await.unwrap();
-    let keys: Vec<u64> = again.keyed.iter().filter_map(|r| r.key).map(|key| key.0.get()).collect();
+    let keys: Vec<u64> = again.keyed.iter().map(|keyed| keyed.key.0.get()).collect();
     assert_eq!(keys.len(), 5, "the keys came back, too");
     // A consumer that had read the outbox to its end misses nothing of what came after.
     let later = store.reading.outbox_after(&id(), 3, 10).await.unwrap();
@@ -259,9 +259,9 @@ async fn a_lost_history_with_nothing_to_put_back_is_over_with_one_resume() {
         for number in [7, 8] {
             copy(&server, "flashlane", "backup");
             // The engine sees how far the store has come, and never hears of this order.
-            let order = format!("{number} zoe gold 1 0 '5000 -'");
+            let order = format!("{number} zoe zoe-digest gold 1 0 100 '5000 - 100 list 0 -'");
             let epoch = world.open.sale.epoch();
-            call(&server, "commit", &format!("{epoch} {sold} 0 5001 {order}"));
+            call(&server, "commit", &format!("{epoch} {sold} 0 5001 905001 {order}"));
             let before = calls();
             until(|| calls() > before + 1).await;
             assert!(!world.open.sale.stock().level().is_halted());

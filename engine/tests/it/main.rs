@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod confirm;
+mod disk;
 #[macro_use]
 mod contract;
 mod blocking;
@@ -17,6 +18,7 @@ mod lost_history;
 mod many_sales;
 mod model;
 mod opening;
+mod power;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]

@@ -96,8 +96,6 @@ fn after(status: Status, step: Step) -> Option<Status> {
         (Status::Confirmed, Step::Cancel) => Status::Cancelled,
         (Status::Confirmed, Step::Expire) => Status::Expired,
         (Status::Cancelled | Status::Expired, Step::Pay) => Status::RefundDue,
-        (Status::RefundDue, Step::Refund) => Status::Refunded,
-        (Status::Paid, Step::Refund) => Status::Returned,
         _ => return None,
     })
 }
@@ -358,6 +356,21 @@ impl Model {
                     let Some(order) = order else { continue };
                     order.stored =
                         order.stored.map(|status| after(status, *step).unwrap_or(status));
+                    if let Some(stored) = order.stored.filter(|_| answered)
+                        && order.told.steps() < stored.steps()
+                    {
+                        order.told = stored;
+                    }
+                }
+                // In the simulation all of the money goes back at once.
+                Change::Refund { epoch, number, .. } => {
+                    let order = self.orders.get_mut(number).filter(|order| order.epoch == *epoch);
+                    let Some(order) = order else { continue };
+                    order.stored = order.stored.map(|status| match status {
+                        Status::RefundDue => Status::Refunded,
+                        Status::Paid => Status::Returned,
+                        other => other,
+                    });
                     if let Some(stored) = order.stored.filter(|_| answered)
                         && order.told.steps() < stored.steps()
                     {

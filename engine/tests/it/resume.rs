@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 fn opened() -> Opened {
     Opened {
+        sale_number: 1,
         terms: terms(10),
         epoch: 1,
         stock: Units(10),

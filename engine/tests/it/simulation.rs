@@ -6,11 +6,11 @@
 //! it. `FLASHLANE_SEEDS=n` runs that many.
 
 use crate::model::{Asked, Model, NAMES, member};
-use crate::support::{Fault, FaultyStore, Seen, World, click, id, terms, waiting};
+use crate::support::{Fault, FaultyStore, Move, Seen, World, click, id, terms, waiting};
 use engine::clock::Clock;
 use engine::confirm::Progress;
 use engine::rules::key::IdempotencyKey;
-use engine::rules::order::{OrderId, Status, Step};
+use engine::rules::order::{OrderId, Status};
 use engine::rules::seat::Seat;
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
@@ -230,14 +230,14 @@ impl Simulation {
                 let Some(number) = self.rng.choice(self.model.orders.keys()).copied() else {
                     return;
                 };
-                let step = [Step::Pay, Step::Pay, Step::Cancel, Step::Refund][self.rng.usize(..4)];
+                let what = [Move::Pay, Move::Pay, Move::Cancel, Move::Refund][self.rng.usize(..4)];
                 let stored = self.store.inner.reading.order(&id(), number).await.unwrap();
                 let Some(record) = stored else { return };
                 open.know(record.clone());
-                if step == Step::Pay && !self.model.is_halted {
+                if what == Move::Pay && !self.model.is_halted {
                     self.model.payment(number, now);
                 }
-                Change::Order { step, epoch: record.epoch, number }
+                what.of(record.epoch, number, record.units)
             }
             5..7 => {
                 let (tier, units) = (Tier::ALL[self.rng.usize(..5)], self.rng.u32(1..4));

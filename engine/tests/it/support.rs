@@ -5,7 +5,8 @@ use engine::clock::Clock;
 use engine::confirm::Confirmer;
 use engine::open::blocked::Blocked;
 use engine::roster::Roster;
-use engine::rules::order::Status;
+use engine::rules::money::{Money, Refund};
+use engine::rules::order::{Status, Step};
 use engine::rules::seat::Seat;
 use engine::rules::terms::{Cents, SaleId, Terms};
 use engine::rules::time::Millis;
@@ -77,11 +78,44 @@ pub(crate) fn member(name: &str) -> MemberId {
 
 pub(crate) fn reserved(number: u64, name: &str, tier: Tier, units: u32) -> ReservedOrder {
     let (member, units) = (member(name), Units(units));
-    ReservedOrder { number, member, tier, units, reserved_at: OPEN, key: None, is_offer: false }
+    let money = Money::list(terms(1).price, units);
+    let reserved_at = OPEN;
+    ReservedOrder { number, member, tier, units, reserved_at, money, key: None, is_offer: false }
 }
 
 pub(crate) fn batch(epoch: u64, orders: Vec<ReservedOrder>) -> Batch {
-    Batch { sale: id(), epoch, at: Millis(5_001), orders: orders.into() }
+    let at = Millis(5_001);
+    Batch { sale: id(), epoch, at, pay_by: terms(1).pay_by(at), orders: orders.into() }
+}
+
+/// What may become of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Move {
+    Pay,
+    Cancel,
+    Expire,
+    /// All of the money goes back.
+    Refund,
+}
+
+impl Move {
+    /// This move of an order of so many units.
+    pub(crate) fn of(self, epoch: u64, number: u64, units: Units) -> Change {
+        let step = match self {
+            Self::Pay => Step::Pay,
+            Self::Cancel => Step::Cancel,
+            Self::Expire => Step::Expire,
+            Self::Refund => {
+                let amount = Money::list(terms(1).price, units).due;
+                return Change::Refund { epoch, number, refund: refund("all", amount.0) };
+            }
+        };
+        Change::Order { step, epoch, number }
+    }
+}
+
+pub(crate) fn refund(id: &str, amount: u64) -> Refund {
+    Refund { id: id.parse().unwrap(), amount: Cents(amount) }
 }
 
 pub(crate) fn changes(epoch: u64, at: u64, changes: Vec<Change>) -> Changes {

@@ -7,10 +7,12 @@ use crate::ask::signature::PaymentKeys;
 use crate::operator::metrics::Gates;
 use axum::Json;
 use axum::extract::{Request, State};
-use engine::Engine;
+use engine::rules::money::Refund;
 use engine::rules::order::{OrderId, Status, Step};
+use engine::rules::terms::Cents;
 use engine::store::StoreError;
 use engine::sync::Ordering;
+use engine::{Engine, NotRefunded, OpenSale};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -22,7 +24,8 @@ pub(crate) struct Payment {
     order_id: String,
     #[schema(value_type = String, example = "paid")]
     event: Event,
-    /// The amount of the whole order: its price times its units.
+    /// Of `paid`: the amount of the whole order, its price times its units. Of `refunded`: what went
+    /// back.
     amount_cents: u64,
     /// The provider's own id of a refund; needed for `refunded`, and for nothing else.
     refund_id: Option<String>,
@@ -34,7 +37,7 @@ enum Event {
     Paid,
     /// A payment that did not succeed; the member may try again until `pay_by`.
     Failed,
-    /// All of the money went back.
+    /// Money went back: all of it, or a part.
     Refunded,
 }
 
@@ -50,8 +53,9 @@ pub(crate) struct PaymentView {
 ///
 /// `paid` makes a confirmed order `paid`. An order that has expired or was cancelled becomes
 /// `refund_due` instead, and its units stay where they are by then: with another member, or on
-/// sale. `refunded` with the whole amount makes a paid order `returned`, which goes on holding its
-/// units, and one that is `refund_due` `refunded`. Repetitions change nothing.
+/// sale. When all of the money has gone back, `refunded` makes a paid order `returned`, which goes on
+/// holding its units, and one that is `refund_due` `refunded`; before that the order stays as it is.
+/// Repetitions change nothing.
 #[utoipa::path(
     post, path = "/v1/payments", tag = "payments",
     params(
@@ -85,22 +89,35 @@ pub(crate) async fn receive(
     }
 }
 
-/// The step of the order's life that the provider tells of; `None` for one that changes nothing.
-fn step_of(payment: &Payment) -> Result<Option<Step>, ApiError> {
+/// What the provider tells of an order.
+enum Told {
+    Paid,
+    Nothing,
+    Refunded(Refund),
+}
+
+fn told(payment: &Payment) -> Result<Told, ApiError> {
     match (payment.event, payment.refund_id.as_deref()) {
-        (Event::Paid, None) => Ok(Some(Step::Pay)),
-        (Event::Refunded, Some(id)) if !id.is_empty() => Ok(Some(Step::Refund)),
-        (Event::Failed, None) => Ok(None),
-        (Event::Refunded, _) | (Event::Paid | Event::Failed, Some(_)) => {
+        (Event::Paid, None) => Ok(Told::Paid),
+        (Event::Failed, None) => Ok(Told::Nothing),
+        (Event::Refunded, Some(id)) => {
+            let bad = |why| ApiError::BadRequest(format!("`refund_id` is {why}"));
+            let (id, amount) = (id.parse().map_err(bad)?, Cents(payment.amount_cents));
+            Ok(Told::Refunded(Refund { id, amount }))
+        }
+        (Event::Refunded, None) | (Event::Paid | Event::Failed, Some(_)) => {
             let why = "`refund_id` goes with `refunded`, and with nothing else";
             Err(ApiError::BadRequest(why.into()))
         }
     }
 }
 
+fn mismatch(why: impl std::fmt::Display) -> ApiError {
+    ApiError::PaymentMismatch(why.to_string())
+}
+
 async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>, ApiError> {
-    let step = step_of(payment)?;
-    let mismatch = |why: &str| ApiError::PaymentMismatch(why.to_owned());
+    let told = told(payment)?;
     let unknown = || mismatch("no such order was ever confirmed here");
     let id: OrderId = payment.order_id.parse().map_err(|_| unknown())?;
     let Some(open) = engine.sale(id.sale.as_str()) else {
@@ -111,30 +128,56 @@ async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>
             false => unknown(),
         });
     };
-    let mut found = engine.order(&open, &id).await?.ok_or_else(unknown)?;
-    let (told, due) =
-        (payment.amount_cents, open.sale.terms().price.0 * u64::from(found.units().0));
-    if told != due {
-        let what = if payment.event == Event::Refunded { "went back" } else { "were paid" };
-        return Err(mismatch(&format!("{told} cents {what}, the whole order is {due}")));
-    }
-    if let Some(step) = step {
-        found = engine.step(&open, &id, step).await?.ok_or_else(unknown)?;
-        match (step, found.status()) {
-            (Step::Pay, Status::RefundDue) => {
-                tracing::info!(order = %id, "paid too late: this payment is to be refunded");
+    let found = engine.order(&open, &id).await?.ok_or_else(unknown)?;
+    let status = match told {
+        Told::Refunded(refund) => refunded(engine, &open, &id, refund).await?,
+        told => {
+            let due = found.due(open.sale.terms());
+            if Cents(payment.amount_cents) != due {
+                let paid = payment.amount_cents;
+                return Err(mismatch(format!("{paid} cents were paid, the whole order is {due}")));
             }
-            (Step::Refund, Status::Refunded | Status::Returned) => {
-                let refund = payment.refund_id.as_deref().unwrap_or_default();
-                tracing::info!(order = %id, refund, "all of an order's money went back");
+            match told {
+                Told::Paid => paid(engine, &open, &id).await?,
+                _ => found.status(),
             }
-            (_, Status::Refunded | Status::Returned) | (Step::Pay, Status::Paid) => {}
-            // Webhooks may overtake each other: the provider tells this one again.
-            (Step::Refund, Status::Confirmed | Status::Cancelled | Status::Expired) => {
-                return Err(ApiError::NotPaid);
-            }
-            _ => return Err(mismatch("this order never came to be confirmed")),
         }
+    };
+    Ok(Json(PaymentView { order_id: id.to_string(), status }))
+}
+
+async fn paid(engine: &Engine, open: &OpenSale, id: &OrderId) -> Result<Status, ApiError> {
+    let found = engine.step(open, id, Step::Pay).await?;
+    match found.map(|found| found.status()) {
+        Some(Status::RefundDue) => {
+            tracing::info!(order = %id, "paid too late: this payment is to be refunded");
+            Ok(Status::RefundDue)
+        }
+        Some(status @ (Status::Paid | Status::Refunded | Status::Returned)) => Ok(status),
+        _ => Err(mismatch("this order never came to be confirmed")),
     }
-    Ok(Json(PaymentView { order_id: id.to_string(), status: found.status() }))
+}
+
+async fn refunded(
+    engine: &Engine,
+    open: &OpenSale,
+    id: &OrderId,
+    refund: Refund,
+) -> Result<Status, ApiError> {
+    let name = refund.id.clone();
+    let found = match engine.refund(open, id, refund).await {
+        Err(NotRefunded::Bad(bad)) => return Err(mismatch(bad)),
+        Err(NotRefunded::Store(error)) => return Err(error.into()),
+        Ok(found) => found,
+    };
+    match found.map(|found| found.status()) {
+        Some(status @ (Status::Refunded | Status::Returned)) => {
+            tracing::info!(order = %id, refund = %name, "all of an order's money went back");
+            Ok(status)
+        }
+        Some(status @ (Status::Paid | Status::RefundDue)) => Ok(status),
+        // Webhooks may overtake each other: the provider tells this one again.
+        Some(Status::Confirmed | Status::Cancelled | Status::Expired) => Err(ApiError::NotPaid),
+        _ => Err(mismatch("this order never came to be confirmed")),
+    }
 }

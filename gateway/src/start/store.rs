@@ -3,7 +3,7 @@
 use crate::start::options::RedisArgs;
 use anyhow::Context;
 use engine::store::{
-    ReadOnlyRedbStore, Reading, RedbStore, RedisOptions, RedisStore, Store, StoreError, planted,
+    JournalOptions, JournalStore, Reading, RedisOptions, RedisStore, Store, StoreError, planted,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// One sentence that says why the store cannot be opened, and what to do.
 pub(crate) async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
     let Some(options) = redis.options()? else {
-        let store = RedbStore::open(&data.join("store.redb"));
+        let store = JournalStore::open(data, JournalOptions::default());
         return Ok(planted(store.context("the store cannot be opened")?.into()));
     };
     connect(&options).await
@@ -26,8 +26,7 @@ pub(crate) async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Stor
 /// One sentence that says why nothing can be read, and what to do.
 pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Reading>> {
     let Some(options) = redis.options()? else {
-        let store = ReadOnlyRedbStore::open(&data.join("store.redb"));
-        let store = store.map_err(|error| {
+        return JournalStore::read(data).map_err(|error| {
             let what = match &error {
                 StoreError::Unusable(_) => {
                     "there is no store to verify; name its folder with --data, or a Redis with \
@@ -37,7 +36,6 @@ pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Re
             };
             anyhow::Error::new(error).context(what)
         });
-        return Ok(Arc::new(store?));
     };
     Ok(connect(&options).await?.reading)
 }

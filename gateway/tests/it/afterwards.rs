@@ -162,17 +162,17 @@ fn a_late_payment_is_to_be_refunded_and_never_takes_a_unit_back() {
 fn money_that_went_back_is_told_once_and_the_units_of_a_returned_order_stay_taken() {
     let (data, server) = selling(5);
     let (returned, late) = (server.order("ann", 2), server.order("bob", 1));
-    server.refund(&returned, 39_800).is_problem(409, "not_paid");
+    server.refund(&returned, "r1", 39_800).is_problem(409, "not_paid");
     server.pay(&returned, "paid");
-    server.refund(&late, 19_900).is_problem(409, "not_paid");
+    server.refund(&late, "r2", 19_900).is_problem(409, "not_paid");
     server.cancel("bob", &late);
     server.pay(&late, "paid");
-    for cents in [19_900, 39_801, 0] {
-        server.refund(&returned, cents).is_problem(422, "payment_mismatch");
+    for cents in [39_801, 0] {
+        server.refund(&returned, "r1", cents).is_problem(422, "payment_mismatch");
     }
     for _ in 0..2 {
-        assert_eq!(server.refund(&returned, 39_800).json["status"], "returned");
-        assert_eq!(server.refund(&late, 19_900).json["status"], "refunded");
+        assert_eq!(server.refund(&returned, "r1", 39_800).json["status"], "returned");
+        assert_eq!(server.refund(&late, "r2", 19_900).json["status"], "refunded");
     }
     let all = |server: &Server| {
         let report = server.report();
@@ -266,6 +266,27 @@ fn payment_keys_can_be_rotated() {
 }
 
 #[test]
+fn parts_of_the_money_go_back_one_by_one_each_once() {
+    let (data, server) = selling(5);
+    let order = server.order("ann", 2);
+    server.pay(&order, "paid");
+    let part = |server: &Server| server.refund(&order, "part-1", 10_000);
+    for _ in 0..2 {
+        assert_eq!(part(&server).json["status"], "paid");
+    }
+    server.refund(&order, "part-1", 9_999).is_problem(422, "payment_mismatch");
+    server.refund(&order, "part-2", 29_801).is_problem(422, "payment_mismatch");
+    drop(server);
+    let server = Server::start(data.path());
+    assert_eq!(part(&server).json["status"], "paid", "it is known after a restart");
+    for _ in 0..2 {
+        assert_eq!(server.refund(&order, "part-2", 29_800).json["status"], "returned");
+    }
+    assert_eq!(part(&server).json["status"], "returned");
+    server.refund(&order, "part-3", 1).is_problem(422, "payment_mismatch");
+}
+
+#[test]
 fn a_webhook_with_a_bad_body_is_told_what_is_wrong() {
     let (_data, server) = selling(5);
     let key = [server.payment_key()];
@@ -278,6 +299,7 @@ fn a_webhook_with_a_bad_body_is_told_what_is_wrong() {
         r#"{"order_id":"drop.1.1","event":"refunding","amount_cents":1}"#,
         r#"{"order_id":"drop.1.1","event":"refunded","amount_cents":1}"#,
         r#"{"order_id":"drop.1.1","event":"refunded","refund_id":"","amount_cents":1}"#,
+        r#"{"order_id":"drop.1.1","event":"refunded","refund_id":"a b","amount_cents":1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","refund_id":"r","amount_cents":1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","amount_cents":-1}"#,
         r#"{"order_id":"drop.1.1","event":"paid","amount_cents":1.5}"#,

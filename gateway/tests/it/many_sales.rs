@@ -5,7 +5,7 @@ use engine::rules::terms::{Cents, Terms};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::rules::window::Windows;
-use engine::store::{Opening, RedbStore};
+use engine::store::{JournalOptions, JournalStore, Opening};
 use membership::PerTier;
 use serde_json::Value;
 use std::path::Path;
@@ -20,7 +20,7 @@ const SALE_BYTES_MAX: usize = 1 << 10;
 
 /// Fills a store with sales of which one in ten is open and the others are over.
 fn fill(data: &Path) {
-    let store = RedbStore::open(&data.join("store.redb")).unwrap();
+    let store = JournalStore::open(data, JournalOptions::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for n in 0..STORED {
         let closes_at = if n % (STORED / OPEN) == 0 { 32_503_680_000_000 } else { 2 };

@@ -136,10 +136,9 @@ impl Server {
     }
 
     /// Tells, as the provider, that this much of an order's money went back.
-    pub(crate) fn refund(&self, order: &Value, cents: u64) -> Answer {
+    pub(crate) fn refund(&self, order: &Value, refund: &str, cents: u64) -> Answer {
         let id = &order["order_id"];
-        let body =
-            json!({"order_id": id, "event": "refunded", "refund_id": "r1", "amount_cents": cents});
+        let body = json!({"order_id": id, "event": "refunded", "refund_id": refund, "amount_cents": cents});
         self.tell_payment(&body.to_string(), &[self.payment_key()], 0)
     }
 

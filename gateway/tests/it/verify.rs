@@ -1,8 +1,9 @@
 //! `verify` changes nothing that is stored, whatever it is pointed at, and says what that is.
 
 use crate::support::{flashlane, selling};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The exit code and what was said on both channels.
 fn verify(data: &Path) -> (Option<i32>, String) {
@@ -11,8 +12,11 @@ fn verify(data: &Path) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(said).unwrap())
 }
 
-fn stored(data: &Path) -> Vec<u8> {
-    fs::read(data.join("store.redb")).unwrap()
+/// The bytes of every file of the store.
+fn stored(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    let is_stored = |path: &PathBuf| path.to_str().unwrap().contains("journal-");
+    paths.filter(is_stored).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 #[test]
@@ -48,38 +52,29 @@ fn a_folder_without_a_store_gets_none() {
 
 #[test]
 fn what_is_no_store_is_named_and_left_as_it_is() {
-    let whole = {
-        let (data, mut server) = selling(3);
-        server.terminate();
-        assert!(server.ended().success());
-        stored(data.path())
-    };
+    let (data, mut server) = selling(3);
+    server.order("ann", 1);
+    server.terminate();
+    assert!(server.ended().success());
+    let path = stored(data.path()).into_keys().next_back().unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let whole = fs::read(&path).unwrap();
     let mut newer = whole.clone();
-    // Where redb keeps the version of the file's format.
-    newer[64] = 9;
-    let other = {
-        let data = tempfile::tempdir().unwrap();
-        let path = data.path().join("store.redb");
-        let database = redb::Database::create(&path).unwrap();
-        let write = database.begin_write().unwrap();
-        write.open_table(redb::TableDefinition::<u64, u64>::new("notes")).unwrap();
-        write.commit().unwrap();
-        drop(database);
-        fs::read(path).unwrap()
-    };
-    let cases: [(&str, Vec<u8>, &str); 5] = [
-        ("an empty file", Vec::new(), "is empty: nothing was stored"),
-        ("a text file", b"id = \"drop\"\n".to_vec(), "is not a store of Flashlane"),
-        ("another program's file", other, "is not a store of Flashlane"),
+    // Where a file has the version of its format, before the checksum of that.
+    newer[24] = 9;
+    let mut changed = whole.clone();
+    changed[100] ^= 1;
+    let cases: [(&str, Vec<u8>, &str); 4] = [
+        ("an empty file", Vec::new(), "does not begin as it was written"),
+        ("a text file", b"id = \"drop\"\n".to_vec(), "does not begin as it was written"),
         ("a newer version's", newer, "was written by a newer version of Flashlane"),
-        ("a file cut short", whole[..5_000].to_vec(), "restore the file from a backup"),
+        ("a changed one", changed, "is not what was written"),
     ];
     for (what, bytes, expected) in cases {
-        let data = tempfile::tempdir().unwrap();
-        fs::write(data.path().join("store.redb"), &bytes).unwrap();
+        fs::write(&path, &bytes).unwrap();
         let (code, said) = verify(data.path());
         assert_eq!(code, Some(1), "{what}: {said}");
-        assert!(said.contains(expected), "{what}: {said}");
-        assert!(stored(data.path()) == bytes, "{what} has changed");
+        assert!(said.contains(expected) && said.contains(&name), "{what}: {said}");
+        assert!(fs::read(&path).unwrap() == bytes, "{what} has changed");
     }
 }

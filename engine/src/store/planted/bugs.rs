@@ -41,8 +41,8 @@ const MUTATIONS: [(&str, &str, &str); 12] = [
     ),
     (
         "no-step-entry",
-        "  for _, step in ipairs(steps) do tell",
-        "  for _, step in ipairs({}) do tell",
+        "  for _, event in ipairs(events) do\n    if event[3]",
+        "  for _, event in ipairs({}) do\n    if event[3]",
     ),
     (
         "top-up-twice",
@@ -113,6 +113,10 @@ impl SellingBug {
                         record.status = record.status.after(*step).unwrap_or(record.status);
                     }
                     Changed::Order(record)
+                }
+                Change::Refund { number, .. } => {
+                    let stored = self.reading.order(&changes.sale, *number).await?;
+                    stored.map_or(Changed::NoOrder, Changed::Order)
                 }
                 Change::Join(wish) => Changed::Waits(wish.clone()),
                 Change::Leave(_) | Change::Dissolve => Changed::DoesNotWait,

@@ -1,11 +1,7 @@
-//! The embedded store: one redb file, one durable transaction per batch. The default.
+//! The store of earlier versions: one redb file. It is read once, to take its sales over.
 
 mod failure;
-mod file;
 mod look;
-mod read_only;
-mod rows;
-mod sale_row;
+mod read;
 
-pub use file::{Disk, RedbStore};
-pub use read_only::ReadOnlyRedbStore;
+pub(super) use read::{FromRedb, read};

@@ -24,11 +24,12 @@ impl RedisStore {
 
     pub(super) fn commit_call(&self, batch: &Batch, orders: &[ReservedOrder]) -> Cmd {
         let mut call = self.sellers_call("commit", &batch.sale, batch.epoch);
-        call.arg(batch.at.0);
+        call.arg(batch.at.0).arg(batch.pay_by.0);
         for order in orders {
-            let rest = rows::rest(order.reserved_at, order.key);
-            call.arg(order.number).arg(order.member.as_str()).arg(order.tier.as_str());
-            call.arg(order.units.0).arg(u8::from(order.is_offer)).arg(rest);
+            let rest = rows::rest(order.reserved_at, order.key, &order.money);
+            call.arg(order.number).arg(order.member.as_str());
+            call.arg(rows::digest(&batch.sale, &order.member)).arg(order.tier.as_str());
+            call.arg(order.units.0).arg(u8::from(order.is_offer)).arg(order.money.due.0).arg(rest);
         }
         call
     }
@@ -64,6 +65,9 @@ impl RedisStore {
                 Change::Order { step, epoch, number } => {
                     call.arg(step.as_str()).arg(*epoch).arg(*number).arg("-")
                 }
+                Change::Refund { epoch, number, refund } => {
+                    call.arg("refund").arg(*epoch).arg(*number).arg(rows::refund(refund))
+                }
                 Change::Join(wish) => {
                     call.arg("join").arg(wish.member.as_str()).arg(rows::wish(wish)).arg("-")
                 }
@@ -86,10 +90,12 @@ impl RedisStore {
     pub(super) fn restore_call(&self, sale: &SaleId, epoch: u64, part: &[Record]) -> Cmd {
         let mut call = self.sellers_call("restore", sale, epoch);
         for record in part {
-            let rest = rows::rest(record.reserved_at, record.key);
-            call.arg(record.number).arg(record.member.as_str()).arg(record.tier.as_str());
-            call.arg(record.units.0).arg(rest).arg(record.epoch);
+            let rest = rows::rest(record.reserved_at, record.key, &record.money);
+            call.arg(record.number).arg(record.member.as_str());
+            call.arg(rows::digest(sale, &record.member)).arg(record.tier.as_str());
+            call.arg(record.units.0).arg(record.money.due.0).arg(rest).arg(record.epoch);
             call.arg(record.status.as_str()).arg(record.settled_at.0).arg(record.changed_at.0);
+            call.arg(record.pay_by.0).arg(rows::refunds(&record.refunds));
         }
         call
     }

@@ -9,12 +9,16 @@ pub(super) const SALES: &str = "flashlane:sales";
 /// Members who may not buy, in any sale.
 pub(super) const BLOCKED: &str = "flashlane:blocked";
 
+/// The number that was given to the newest sale.
+pub(super) const SALE_NUMBER: &str = "flashlane:sale_number";
+
 /// The keys of a sale, all in one slot.
 #[derive(Debug)]
 pub(super) struct SaleKeys {
     pub(super) sale: String,
     pub(super) orders: String,
     pub(super) holders: String,
+    pub(super) members: String,
     pub(super) outbox: String,
     pub(super) top_ups: String,
     pub(super) waiting: String,
@@ -22,8 +26,8 @@ pub(super) struct SaleKeys {
 
 impl SaleKeys {
     /// The names of a sale's keys, in the order in which the functions are given the keys.
-    pub(super) const NAMES: [&str; 6] =
-        ["sale", "orders", "holders", "outbox", "top_ups", "waiting"];
+    pub(super) const NAMES: [&str; 7] =
+        ["sale", "orders", "holders", "members", "outbox", "top_ups", "waiting"];
 
     /// The keys of this sale.
     pub(super) fn of(sale: &SaleId) -> Self {
@@ -32,14 +36,14 @@ impl SaleKeys {
 
     /// The keys with this hash tag, which may be any text and need not be a sale id.
     pub(super) fn tagged(tag: &str) -> Self {
-        let [sale, orders, holders, outbox, top_ups, waiting] =
+        let [sale, orders, holders, members, outbox, top_ups, waiting] =
             Self::NAMES.map(|name| format!("flashlane:{{{tag}}}:{name}"));
-        Self { sale, orders, holders, outbox, top_ups, waiting }
+        Self { sale, orders, holders, members, outbox, top_ups, waiting }
     }
 
     /// All keys, in the order in which the functions are given them.
-    pub(super) fn all(&self) -> [&str; 6] {
-        let Self { sale, orders, holders, outbox, top_ups, waiting } = self;
-        [sale, orders, holders, outbox, top_ups, waiting]
+    pub(super) fn all(&self) -> [&str; 7] {
+        let Self { sale, orders, holders, members, outbox, top_ups, waiting } = self;
+        [sale, orders, holders, members, outbox, top_ups, waiting]
     }
 }

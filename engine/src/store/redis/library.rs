@@ -97,15 +97,23 @@ mod tests {
         assert_eq!(table("TIERS"), expected(tiers));
 
         let mut after = words("AFTER").into_iter();
-        for step in Step::ALL {
-            assert_eq!(after.next().as_deref(), Some(step.as_str()));
+        type Leads = fn(Status) -> Option<Status>;
+        let refund: (_, Leads) = ("refund", Status::after_refund);
+        let steps: [(_, Leads); 3] = [
+            (Step::Pay.as_str(), |status| status.after(Step::Pay)),
+            (Step::Cancel.as_str(), |status| status.after(Step::Cancel)),
+            (Step::Expire.as_str(), |status| status.after(Step::Expire)),
+        ];
+        assert_eq!(steps.map(|(name, _)| name), Step::ALL.map(Step::as_str));
+        for (name, leads_to) in steps.into_iter().chain([refund]) {
+            assert_eq!(after.next().as_deref(), Some(name));
             let leads: Vec<_> = after.by_ref().skip(1).take_while(|word| word != "}").collect();
             let leads: BTreeMap<_, _> =
                 leads.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
             let rust = Status::STORED.into_iter().filter_map(|status| {
-                Some((status.as_str(), status.after(step)?.as_str().to_owned()))
+                Some((status.as_str(), leads_to(status)?.as_str().to_owned()))
             });
-            assert_eq!(leads, expected(rust), "{}", step.as_str());
+            assert_eq!(leads, expected(rust), "{name}");
         }
         assert_eq!(after.next(), None, "the Lua knows of a step more");
     }

@@ -7,6 +7,7 @@
 mod calls;
 mod check;
 mod facts;
+mod format;
 mod keys;
 mod library;
 mod link;

@@ -26,10 +26,7 @@ impl Reading for RedisStore {
     }
 
     async fn order(&self, sale: &SaleId, number: u64) -> Result<Option<Record>, StoreError> {
-        let mut read = redis::cmd("HGET");
-        read.arg(SaleKeys::of(sale).orders).arg(number);
-        let text: Option<String> = self.link.ask(&read).await?;
-        text.map(|text| rows::record(number, &text)).transpose()
+        Ok(self.records(sale, &[number]).await?.pop())
     }
 
     async fn orders_of(
@@ -42,10 +39,15 @@ impl Reading for RedisStore {
         let mut number = match after {
             None => {
                 let mut read = redis::cmd("HGET");
-                read.arg(SaleKeys::of(sale).holders).arg(member.as_str());
-                let text: Option<String> = self.link.ask(&read).await?;
-                let holder = text.map(|text| rows::holder(member.as_str(), &text)).transpose()?;
-                holder.unwrap_or_default().newest
+                read.arg(SaleKeys::of(sale).members).arg(rows::digest(sale, member));
+                let holder: Option<u32> = self.link.ask(&read).await?;
+                match holder {
+                    None => 0,
+                    Some(number) => {
+                        let holders = self.holders_numbered(sale, &[number]).await?;
+                        holders.get(&number).map_or(0, |(_, holder)| holder.newest)
+                    }
+                }
             }
             Some(after) => {
                 let last = self.order(sale, after).await?;
@@ -72,19 +74,13 @@ impl Reading for RedisStore {
         after: u64,
         most: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let key = SaleKeys::of(sale).orders;
-        let next = self.row(sale).await?.map_or(0, |row| row.counters.next_number);
+        let next = self.row(sale).await?.map_or(0, |rows| rows.counters.next_number);
         let mut from = after.saturating_add(1);
         let mut orders = Vec::new();
         while orders.len() < most && from < next {
             let page = from..next.min(from + PAGE as u64);
             from = page.end;
-            let mut read = redis::cmd("HMGET");
-            read.arg(&key).arg(page.clone().collect::<Vec<_>>());
-            let texts: Vec<Option<String>> = self.link.ask(&read).await?;
-            for (number, text) in page.zip(texts) {
-                orders.extend(text.map(|text| rows::record(number, &text)).transpose()?);
-            }
+            orders.extend(self.records(sale, &page.collect::<Vec<_>>()).await?);
         }
         orders.truncate(most);
         Ok(orders)

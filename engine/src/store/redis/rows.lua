@@ -4,11 +4,14 @@
 -- all or nothing.
 --
 -- Keys, all with the hash tag of the sale, given to each function in this order:
---   sale      hash    terms limits epoch opener stock left paused closed next seq turns gaps waiting,
---                       and for each state of orders their tallies
---   orders    hash    number -> "epoch member tier units status settled_at changed_at before
---                       reserved_at key"
---   holders   hash    member -> "units limit newest"
+--   sale      hash    format number terms limits epoch opener stock left paused closed next seq turns
+--                       gaps holders waiting, and for each state of orders their tallies
+--   orders    hash    number -> "epoch holder tier units status settled_at changed_at before pay_by
+--                       due refunds reserved_at key price kind points coupon"; `holder` is a number,
+--                       `refunds` reads "id/amount,id/amount" or "-"
+--   holders   hash    number, from 0 -> "member units limit newest orders"; a member's name stands
+--                       here alone
+--   members   hash    digest of a member's name -> number of the holder
 --   outbox    stream  id seq-0, one entry for each step of an order
 --   top_ups   hash    key -> "add total"
 --   waiting   hash    member -> "tier units place"
@@ -17,13 +20,13 @@
 -- caller says how far it has seen both; a store that has less has lost something, and a turn that was
 -- delayed on its way and comes after a later one is stale.
 
-local KEYS = {'sale', 'orders', 'holders', 'outbox', 'top_ups', 'waiting'}
-local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', outbox = 'stream', top_ups = 'hash',
-  waiting = 'hash'}
+local KEYS = {'sale', 'orders', 'holders', 'members', 'outbox', 'top_ups', 'waiting'}
+local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', members = 'hash', outbox = 'stream',
+  top_ups = 'hash', waiting = 'hash'}
+-- The version of this layout. A sale of an older one is taken over by `flashlane upgrade`.
+local FORMAT = '2'
 local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due', 'refunded',
   'returned'}
--- Sales that were made before these states were known have no tallies of them.
-local ADDED = {refunded = true, returned = true}
 local NO_ORDERS = '0 0 0 0 0 0 0 0 0 0'
 -- Orders in these states hold their units.
 local HOLDING = {confirmed = true, paid = true, returned = true}
@@ -119,24 +122,26 @@ local function head(keys)
     if not redis.acl_check_cmd(unpack(call)) then return nil, {'DENIED', call[1]} end
   end
   local row = redis.call('HMGET', keys.sale, 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
-    'waiting', 'limits', 'gaps', unpack(STATES))
+    'waiting', 'limits', 'gaps', 'holders', 'format', unpack(STATES))
   if not row[1] then return nil, {'UNKNOWN_SALE'} end
+  if row[11] ~= FORMAT then return nil, {'FORMAT', row[11] or '1'} end
   local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
     next = tonumber(row[4]), seq = tonumber(row[5]), turns = tonumber(row[6]),
-    waiting = tonumber(row[7]), limits = {}, gaps = row[9] or '', tallies = {}}
+    waiting = tonumber(row[7]), holders = tonumber(row[10]), limits = {}, gaps = row[9] or '',
+    tallies = {}}
   for limit in string.gmatch(row[8] or '', '%d+') do
     sale.limits[#sale.limits + 1] = tonumber(limit)
   end
   local orders, sold = 0, 0
   for i, status in ipairs(STATES) do
-    local counts, of_state = tallies(row[9 + i] or (ADDED[status] and NO_ORDERS))
+    local counts, of_state = tallies(row[11 + i])
     if not counts then return damaged(keys.sale .. ' lacks the tallies of ' .. status) end
     sale.tallies[status] = counts
     orders = orders + of_state
     for unit = 2, #counts, 2 do sold = sold + (HOLDING[status] and counts[unit] or 0) end
   end
   if not (sale.epoch and sale.stock and sale.left and sale.next and sale.seq and sale.turns
-      and sale.waiting and #sale.limits == 5) then
+      and sale.waiting and sale.holders and #sale.limits == 5) then
     return damaged(keys.sale .. ' lacks a number')
   end
   if sale.stock - sale.left ~= sold then
@@ -151,8 +156,11 @@ local function head(keys)
   if waiting ~= sale.waiting then
     return damaged(keys.waiting .. ' holds ' .. waiting .. ' members of ' .. int(sale.waiting))
   end
-  if orders > 0 and redis.call('EXISTS', keys.holders) == 0 then
-    return damaged(keys.holders .. ' is gone')
+  for _, key in ipairs({keys.holders, keys.members}) do
+    local holders = redis.call('HLEN', key)
+    if holders ~= sale.holders then
+      return damaged(key .. ' holds ' .. holders .. ' members of ' .. int(sale.holders))
+    end
   end
   if redis.call('EXISTS', keys.outbox) == 1 then
     -- A gap at the end has no entry behind it.
@@ -192,39 +200,66 @@ local function kept_by(key, names)
   return kept
 end
 
--- Reads what is stored of the orders in `args` from `first` on, `width` arguments each.
+-- A holder's row, by its number.
+local HOLDER = '^(%S+) (%d+) (%d+) (%d+) (%d+)$'
+
+-- Reads the holders with these numbers, as texts; `false` is none.
+local function holders_by_number(keys, numbers)
+  local holders = {}
+  for number, text in pairs(kept_by(keys.holders, numbers)) do
+    local member, units, limit, newest, orders = string.match(text or '', HOLDER)
+    if not member then return damaged('holder ' .. number .. ' reads ' .. tostring(text)) end
+    holders[number] = {number = number, member = member, units = tonumber(units),
+      limit = tonumber(limit), newest = newest, orders = tonumber(orders)}
+  end
+  return holders
+end
+
+-- Reads what is stored of the orders in `args` from `first` on, `width` arguments each: number, member,
+-- digest of the member, and others.
 local function stored(keys, sale, args, first, width)
-  local numbers, members, seen = {}, {}, {}
+  local numbers, digests, names = {}, {}, {}
   for i = first, #args, width do
     -- Most numbers are higher than any stored one; no order with such a number can be stored.
     if tonumber(args[i]) < sale.next then numbers[#numbers + 1] = args[i] end
-    if not seen[args[i + 1]] then
-      seen[args[i + 1]] = true
-      members[#members + 1] = args[i + 1]
+    if not names[args[i + 2]] then
+      names[args[i + 2]] = args[i + 1]
+      digests[#digests + 1] = args[i + 2]
     end
   end
   local orders = kept_by(keys.orders, numbers)
-  local holders = {}
-  for member, text in pairs(kept_by(keys.holders, members)) do
-    local units, limit, newest = string.match(text or '0 0 0', '^(%d+) (%d+) (%d+)$')
-    if not units then return damaged('the holdings of ' .. member .. ' read ' .. text) end
-    holders[member] = {units = tonumber(units), limit = tonumber(limit), newest = newest}
+  local known, by_digest = {}, kept_by(keys.members, digests)
+  for _, number in pairs(by_digest) do
+    if number then known[#known + 1] = number end
   end
-  return {orders = orders, holders = holders}
+  local by_number, unreadable = holders_by_number(keys, known)
+  if not by_number then return nil, unreadable end
+  local holders = {}
+  for digest, number in pairs(by_digest) do
+    holders[digest] = number and by_number[number]
+      or {member = names[digest], units = 0, limit = 0, newest = '0', orders = 0, digest = digest}
+    if holders[digest].member ~= names[digest] then
+      return damaged('holder ' .. number .. ' is not ' .. names[digest])
+    end
+  end
+  return {orders = orders, holders = holders, by_number = by_number}
 end
 
 -- Changes that are decided and not written yet.
 local function changes()
-  return {entries = {}, orders = {}, members = {}, joined = {}, left = {}, dissolved = false}
+  return {entries = {}, orders = {}, holders = {}, members = {}, joined = {}, left = {},
+    dissolved = false}
 end
 
 -- A record's words in their order.
-local RECORD = '^(%d+) (%S+) (%S+) (%d+) ([%a_]+) (%d+) (%d+) (%d+) (%S+ %S+)$'
+local RECORD =
+  '^(%d+) (%d+) (%S+) (%d+) ([%a_]+) (%d+) (%d+) (%d+) (%d+) (%d+) (%S+) (%S+ %S+ %S+ %S+ %S+ %S+)$'
 
 local function read_record(number, text)
   local record = {number = number}
-  record.epoch, record.member, record.tier, record.units, record.status, record.settled_at,
-    record.changed_at, record.before, record.rest = string.match(text, RECORD)
+  record.epoch, record.holder, record.tier, record.units, record.status, record.settled_at,
+    record.changed_at, record.before, record.pay_by, record.due, record.refunds, record.rest =
+    string.match(text, RECORD)
   if not record.epoch or not PATHS[record.status] or not TIERS[record.tier] then
     return damaged('order ' .. number .. ' reads ' .. text)
   end
@@ -232,28 +267,56 @@ local function read_record(number, text)
   return record
 end
 
-local function put_record(change, record)
-  change.orders[#change.orders + 1] = record.number
-  change.orders[#change.orders + 1] = table.concat({record.epoch, record.member, record.tier,
-    int(record.units), record.status, record.settled_at, record.changed_at, record.before,
+local function record_text(record)
+  return table.concat({record.epoch, record.holder, record.tier, int(record.units), record.status,
+    record.settled_at, record.changed_at, record.before, record.pay_by, record.due, record.refunds,
     record.rest}, ' ')
 end
 
-local function tell(change, sale, record, status, at)
-  sale.seq = sale.seq + 1
-  change.entries[#change.entries + 1] = {int(sale.seq) .. '-0',
-    'order', record.epoch .. '.' .. record.number, 'member', record.member, 'tier', record.tier,
-    'units', int(record.units), 'status', status, 'at', at}
+local function put_record(change, record)
+  change.orders[#change.orders + 1] = record.number
+  change.orders[#change.orders + 1] = record_text(record)
 end
 
--- The steps of an order up to its state, each with its time; the first `steps` of them are left
--- out. When the steps between the first and the last were taken is not known any more.
-local function path(record, steps)
-  local rest = {}
-  for i, status in ipairs(PATHS[record.status]) do
-    if i > steps then rest[#rest + 1] = {status, i == 1 and record.settled_at or record.changed_at} end
+-- The refunds of a record, in their order.
+local function refunds_of(text)
+  local refunds = {}
+  for id, amount in string.gmatch(text, '([^,/]+)/(%d+)') do
+    refunds[#refunds + 1] = {id = id, amount = tonumber(amount), text = id .. '/' .. amount}
   end
-  return rest
+  return refunds
+end
+
+-- `event` is {status, at, refund}; the refund is left out if no money went back.
+local function tell(change, sale, record, member, event)
+  sale.seq = sale.seq + 1
+  local entry = {int(sale.seq) .. '-0', 'order', record.epoch .. '.' .. record.number, 'member',
+    member, 'tier', record.tier, 'units', int(record.units), 'status', event[1], 'at', event[2],
+    'refund', event[3] or '-'}
+  change.entries[#change.entries + 1] = entry
+end
+
+-- Everything that happened to an order, from the verdict on. When the events between the first and the
+-- last took place is not known any more.
+local function history(record)
+  local events, refunds = {}, refunds_of(record.refunds)
+  for i, status in ipairs(PATHS[record.status]) do
+    events[i] = {status, i == 1 and record.settled_at or record.changed_at}
+  end
+  local all_went_back = record.status == 'refunded' or record.status == 'returned'
+  local last = all_went_back and table.remove(events) or nil
+  local rest = last and table.remove(refunds) or nil
+  local status = events[#events][1]
+  for _, refund in ipairs(refunds) do
+    events[#events + 1] = {status, record.changed_at, refund.text}
+  end
+  if last then events[#events + 1] = {last[1], last[2], rest and rest.text} end
+  return events
+end
+
+-- How many outbox entries tell of an order.
+local function entries_of(record)
+  return #history(record)
 end
 
 -- A member's tier may change during a sale, and orders are not decided in the order of clicks: the
@@ -264,44 +327,58 @@ local function raise_limit(holder, sale, tier)
 end
 
 -- Writes down an order that is not stored yet.
-local function decide(change, sale, was, record)
-  local holder = was.holders[record.member]
+local function decide(change, sale, holder, record)
+  if not holder.number then
+    holder.number = int(sale.holders)
+    sale.holders = sale.holders + 1
+    change.members[#change.members + 1] = holder.digest
+    change.members[#change.members + 1] = holder.number
+  end
   if HOLDING[record.status] then
     holder.units = holder.units + record.units
     sale.left = sale.left - record.units
   end
   count(sale, record.tier, record.units, nil, record.status)
   sale.next = math.max(sale.next, tonumber(record.number) + 1)
-  record.before = holder.newest
-  holder.newest = record.number
+  record.holder, record.before = holder.number, holder.newest
+  holder.newest, holder.orders = record.number, holder.orders + 1
   put_record(change, record)
-  change.members[record.member] = holder
-  for _, step in ipairs(path(record, 0)) do tell(change, sale, record, step[1], step[2]) end
+  change.holders[holder.number] = holder
+  for _, event in ipairs(history(record)) do tell(change, sale, record, holder.member, event) end
 end
 
--- Moves a stored order on to `status`, over `steps`: pairs of state and time.
-local function advance(change, sale, holder, record, steps)
-  local last = steps[#steps]
+-- Moves a stored order on, event by event.
+local function advance(change, sale, holder, record, events)
+  local last = events[#events]
   if HOLDING[record.status] and not HOLDING[last[1]] then
     holder.units = holder.units - record.units
     sale.left = sale.left + record.units
-    change.members[record.member] = holder
+    change.holders[holder.number] = holder
   end
-  count(sale, record.tier, record.units, record.status, last[1])
-  record.status, record.changed_at = last[1], last[2]
+  if record.status ~= last[1] then
+    count(sale, record.tier, record.units, record.status, last[1])
+    record.status, record.changed_at = last[1], last[2]
+  end
+  for _, event in ipairs(events) do
+    if event[3] then
+      record.refunds = (record.refunds == '-' and '' or record.refunds .. ',') .. event[3]
+    end
+    tell(change, sale, record, holder.member, event)
+  end
   put_record(change, record)
-  for _, step in ipairs(steps) do tell(change, sale, record, step[1], step[2]) end
 end
 
 local function write(keys, sale, change)
   for _, entry in ipairs(change.entries) do redis.call('XADD', keys.outbox, unpack(entry)) end
   if #change.orders > 0 then redis.call('HSET', keys.orders, unpack(change.orders)) end
   local holders = {}
-  for member, holder in pairs(change.members) do
-    holders[#holders + 1] = member
-    holders[#holders + 1] = int(holder.units) .. ' ' .. int(holder.limit) .. ' ' .. holder.newest
+  for number, holder in pairs(change.holders) do
+    holders[#holders + 1] = number
+    holders[#holders + 1] = table.concat({holder.member, int(holder.units), int(holder.limit),
+      holder.newest, int(holder.orders)}, ' ')
   end
   if #holders > 0 then redis.call('HSET', keys.holders, unpack(holders)) end
+  if #change.members > 0 then redis.call('HSET', keys.members, unpack(change.members)) end
   -- Whatever changes who waits is a turn, also an offer that ends a wait.
   local is_turn = (change.dissolved and sale.waiting > 0) or next(change.joined) ~= nil
   if change.dissolved then
@@ -318,7 +395,7 @@ local function write(keys, sale, change)
   end
   if is_turn then sale.turns = sale.turns + 1 end
   local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'turns',
-    int(sale.turns), 'waiting', int(sale.waiting)}
+    int(sale.turns), 'waiting', int(sale.waiting), 'holders', int(sale.holders)}
   for _, status in ipairs(STATES) do
     row[#row + 1] = status
     row[#row + 1] = tally_text(sale.tallies[status])

@@ -1,25 +1,57 @@
 //! How a sale's rows are written in its keys.
 
 use crate::rules::key::IdempotencyKey;
+use crate::rules::money::{ForeignId, Money, PriceKind, Refund};
 use crate::rules::order::Status;
 use crate::rules::tally::{Tallies, Tally};
-use crate::rules::terms::{SaleId, Terms};
+use crate::rules::terms::{Cents, SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::store::counters::{Counters, Holder};
-use crate::store::rows::{Gap, SaleRow, TopUp};
-use crate::store::{Change, Changed, OutboxEntry, Record, StoreError, Waiting};
-use membership::PerTier;
+use crate::store::rows::{Gap, SaleRows, TopUp};
+use crate::store::{BadRefund, Change, Changed, OutboxEntry, Record, StoreError, Waiting};
+use membership::{MemberId, PerTier};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
 /// The part of a record that is kept for the caller, and that the functions do not look into.
-pub(super) fn rest(reserved_at: Millis, key: Option<IdempotencyKey>) -> String {
-    match key {
-        None => format!("{} -", reserved_at.0),
-        Some(IdempotencyKey(key)) => format!("{} {key:x}", reserved_at.0),
+pub(super) fn rest(reserved_at: Millis, key: Option<IdempotencyKey>, money: &Money) -> String {
+    let key = key.map_or_else(|| "-".to_owned(), |IdempotencyKey(key)| format!("{key:x}"));
+    let coupon = money.coupon.as_ref().map_or("-", ForeignId::as_str);
+    let Money { price, kind, points, .. } = money;
+    format!("{} {key} {price} {} {points} {coupon}", reserved_at.0, kind.as_str())
+}
+
+/// Money that went back.
+pub(super) fn refund(refund: &Refund) -> String {
+    format!("{}/{}", refund.id, refund.amount)
+}
+
+/// The refunds of an order.
+pub(super) fn refunds(all: &[Refund]) -> String {
+    match all {
+        [] => "-".to_owned(),
+        all => all.iter().map(refund).collect::<Vec<_>>().join(","),
     }
+}
+
+fn read_refund(text: &str) -> Option<Refund> {
+    let (id, amount) = text.split_once('/')?;
+    Some(Refund { id: id.parse().ok()?, amount: Cents(amount.parse().ok()?) })
+}
+
+fn read_refunds(text: &str) -> Option<Vec<Refund>> {
+    if text == "-" { Some(Vec::new()) } else { text.split(',').map(read_refund).collect() }
+}
+
+/// The name under which a sale finds a member's row: long enough that no two members of a sale ever
+/// share one.
+pub(super) fn digest(sale: &SaleId, member: &MemberId) -> String {
+    let digest = Sha256::new().chain_update(sale.as_str()).chain_update("/");
+    let digest = digest.chain_update(member.as_str()).finalize();
+    digest[..12].iter().fold(String::with_capacity(24), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 pub(super) fn unreadable(what: &str, text: &str) -> StoreError {
@@ -35,54 +67,71 @@ pub(super) fn status(text: &str) -> Option<Status> {
     Status::STORED.into_iter().find(|status| status.as_str() == text)
 }
 
-pub(super) fn record(number: u64, text: &str) -> Result<Record, StoreError> {
+/// An order as it is stored: the number of its holder stands in it, and not their name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StoredOrder {
+    pub(super) holder: u32,
+    /// The record; the member in it is `member`.
+    pub(super) record: Record,
+}
+
+/// Reads an order of `member`, or of a member who is still to be found by the holder's number.
+pub(super) fn order(number: u64, text: &str, member: &MemberId) -> Result<StoredOrder, StoreError> {
     let read = || {
         let words: Vec<&str> = text.split(' ').collect();
-        let [
-            epoch,
-            member,
-            tier,
-            units,
-            status_word,
-            settled_at,
-            changed_at,
-            before,
-            reserved_at,
-            key,
-        ] = words[..]
+        let [epoch, holder, tier, units, status_word, settled_at, changed_at, before, rest @ ..] =
+            &words[..]
         else {
             return None;
         };
-        let key = match key {
+        let [pay_by, due, refunds, reserved_at, key, price, kind, points, coupon] = rest else {
+            return None;
+        };
+        let key = match *key {
             "-" => None,
             key => Some(IdempotencyKey(NonZeroU64::new(u64::from_str_radix(key, 16).ok()?)?)),
         };
-        Some(Record {
+        let money = Money {
+            price: Cents(price.parse().ok()?),
+            kind: PriceKind::ALL.into_iter().find(|known| known.as_str() == *kind)?,
+            points: points.parse().ok()?,
+            coupon: if *coupon == "-" { None } else { Some(coupon.parse().ok()?) },
+            due: Cents(due.parse().ok()?),
+        };
+        let record = Record {
             number,
             epoch: epoch.parse().ok()?,
-            member: member.parse().ok()?,
+            member: member.clone(),
             tier: tier.parse().ok()?,
             units: Units(units.parse().ok()?),
             status: status(status_word)?,
             settled_at: Millis(settled_at.parse().ok()?),
             changed_at: Millis(changed_at.parse().ok()?),
+            pay_by: Millis(pay_by.parse().ok()?),
+            money,
+            refunds: read_refunds(refunds)?,
             before: before.parse().ok()?,
             reserved_at: Millis(reserved_at.parse().ok()?),
             key,
-        })
+        };
+        Some(StoredOrder { holder: holder.parse().ok()?, record })
     };
     read().ok_or_else(|| unreadable(&format!("order {number}"), text))
 }
 
-pub(super) fn holder(member: &str, text: &str) -> Result<Holder, StoreError> {
-    let what = format!("the holdings of {member}");
+pub(super) fn holder(number: u32, text: &str) -> Result<(MemberId, Holder), StoreError> {
+    let what = format!("holder {number}");
     let words: Vec<&str> = text.split(' ').collect();
-    let [units, limit, newest] = words[..] else { return Err(unreadable(&what, text)) };
-    Ok(Holder {
+    let [member, units, limit, newest, orders] = words[..] else {
+        return Err(unreadable(&what, text));
+    };
+    let holder = Holder {
         units: Units(word(&what, units)?),
         limit: Units(word(&what, limit)?),
         newest: word(&what, newest)?,
-    })
+        orders: word(&what, orders)?,
+    };
+    Ok((word(&what, member)?, holder))
 }
 
 pub(super) fn top_up(key: &str, text: &str) -> Result<TopUp, StoreError> {
@@ -110,11 +159,7 @@ pub(super) fn by_state<'a>(
     let mut all = Tallies::default();
     for status in Status::STORED {
         let (what, text) = (format!("{} of {sale}", status.as_str()), text(status.as_str()));
-        // Sales that were made before these states were known have no tallies of them.
-        let is_added = matches!(status, Status::Refunded | Status::Returned);
-        if !(is_added && text.is_empty()) {
-            *all.of_mut(status) = tallies(&what, text)?;
-        }
+        *all.of_mut(status) = tallies(&what, text)?;
     }
     Ok(all)
 }
@@ -142,31 +187,29 @@ pub(super) fn terms(sale: &SaleId, text: &str) -> Result<Terms, StoreError> {
     terms.ok_or_else(|| unreadable(&format!("the terms of {sale}"), text))
 }
 
-pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleRow, StoreError> {
+/// A sale's own row; its orders, holders and others are still to be read.
+pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleRows, StoreError> {
     let text = |field: &str| row.get(field).map_or("", String::as_str);
     let count = |field: &str| word::<u64>(&format!("{field} of {sale}"), text(field));
     let units = |field: &str| word(&format!("{field} of {sale}"), text(field)).map(Units);
-    let mut gaps = Vec::new();
+    let number = word(&format!("number of {sale}"), text("number"))?;
+    let mut rows = SaleRows::new(number, terms(sale, text("terms"))?);
     for gap in text("gaps").split_terminator(' ') {
         let what = format!("gaps of {sale}");
         let (after, to) = gap.split_once('-').ok_or_else(|| unreadable(&what, gap))?;
-        gaps.push(Gap { after: word(&what, after)?, to: word(&what, to)? });
+        rows.gaps.push(Gap { after: word(&what, after)?, to: word(&what, to)? });
     }
-    Ok(SaleRow {
-        terms: terms(sale, text("terms"))?,
-        counters: Counters {
-            epoch: count("epoch")?,
-            stock: units("stock")?,
-            left: units("left")?,
-            is_paused: text("paused") == "1",
-            is_closed: text("closed") == "1",
-            next_number: count("next")?,
-            seq: count("seq")?,
-            tallies: by_state(sale, text)?,
-        },
-        gaps,
-        trimmed_to: 0,
-    })
+    rows.counters = Counters {
+        epoch: count("epoch")?,
+        stock: units("stock")?,
+        left: units("left")?,
+        is_paused: text("paused") == "1",
+        is_closed: text("closed") == "1",
+        next_number: count("next")?,
+        seq: count("seq")?,
+        tallies: by_state(sale, text)?,
+    };
+    Ok(rows)
 }
 
 /// One entry of the outbox stream: its id and its fields.
@@ -178,26 +221,45 @@ pub(super) fn entry(id: &str, fields: &HashMap<String, String>) -> Result<Outbox
             number: number.parse().ok()?,
             status: status(fields.get("status")?)?,
             at: Millis(fields.get("at")?.parse().ok()?),
+            refund: match fields.get("refund").map(String::as_str) {
+                None | Some("-") => None,
+                Some(text) => Some(read_refund(text)?),
+            },
         })
     };
     read().ok_or_else(|| unreadable(&format!("outbox entry {id}"), &format!("{fields:?}")))
 }
 
-/// Reads the answer to a change: `order none`, `order ` and its record, `waits not`, `waits ` and
-/// the wish.
+/// Reads the answer to a change: `order none`, `order `, the member and the record, `bad ` and why,
+/// `waits not`, `waits ` and the wish.
 pub(super) fn changed(change: &Change, answer: &str) -> Result<Changed, StoreError> {
-    match (change, answer.split_once(' ')) {
-        (Change::Order { .. }, Some(("order", "none"))) => Ok(Changed::NoOrder),
-        (Change::Order { number, .. }, Some(("order", text))) => {
-            record(*number, text).map(Changed::Order)
+    let odd = || unreadable("the answer to a change", answer);
+    let (kind, rest) = answer.split_once(' ').ok_or_else(odd)?;
+    match (change, kind, rest) {
+        (Change::Order { .. } | Change::Refund { .. }, "order", "none") => Ok(Changed::NoOrder),
+        (Change::Order { number, .. } | Change::Refund { number, .. }, "order", text) => {
+            let (member, text) = text.split_once(' ').ok_or_else(odd)?;
+            let member = word("the answer to a change", member)?;
+            Ok(Changed::Order(order(*number, text, &member)?.record))
         }
-        (Change::Join(_) | Change::Leave(_) | Change::Dissolve, Some(("waits", "not"))) => {
+        (Change::Refund { .. }, "bad", text) => {
+            let (why, amount) = text.split_once(' ').ok_or_else(odd)?;
+            let amount = Cents(word("the answer to a refund", amount)?);
+            Ok(Changed::BadRefund(match why {
+                "more" => BadRefund::TooMuch(amount),
+                "other" => BadRefund::OtherAmount(amount),
+                "nothing" => BadRefund::Nothing,
+                "many" => BadRefund::TooMany,
+                _ => return Err(odd()),
+            }))
+        }
+        (Change::Join(_) | Change::Leave(_) | Change::Dissolve, "waits", "not") => {
             Ok(Changed::DoesNotWait)
         }
-        (Change::Join(Waiting { member, .. }), Some(("waits", wish))) => {
+        (Change::Join(Waiting { member, .. }), "waits", wish) => {
             waiting(member.as_str(), wish).map(Changed::Waits)
         }
-        _ => Err(unreadable("the answer to a change", answer)),
+        _ => Err(odd()),
     }
 }
 
@@ -206,7 +268,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RECORD: &str = "3 ann gold 2 paid 5001 6001 0 5000 ff";
+    const RECORD: &str = "3 0 gold 2 paid 5001 6001 0 9001 20 r1/5,r2/6 5000 ff 10 list 0 -";
 
     /// A good row with some of its characters changed, left out or doubled; or any text at all.
     fn any_row(good: &'static str) -> impl Strategy<Value = String> {
@@ -226,9 +288,19 @@ mod tests {
         prop_oneof![edited, any::<String>()]
     }
 
+    fn ann() -> MemberId {
+        "ann".parse().unwrap()
+    }
+
     #[test]
     fn what_is_written_reads_back() {
-        let read = record(7, RECORD).unwrap();
+        let read = order(7, RECORD, &ann()).unwrap().record;
+        assert_eq!(
+            (read.refunded(), read.money.due, read.pay_by),
+            (Cents(11), Cents(20), Millis(9_001))
+        );
+        assert_eq!(rest(read.reserved_at, read.key, &read.money), "5000 ff 10 list 0 -");
+        assert_eq!(refunds(&read.refunds), "r1/5,r2/6");
         assert_eq!((read.status, read.units, read.number), (Status::Paid, Units(2), 7));
         assert_eq!((read.settled_at, read.changed_at), (Millis(5_001), Millis(6_001)));
         let wish = waiting("ann", "gold 2 9").unwrap();
@@ -242,14 +314,14 @@ mod tests {
         #[test]
         fn a_row_that_nobody_wrote_is_damage_and_never_a_panic(
             text in any_row(RECORD),
-            holds in any_row("2 3 17"),
+            holds in any_row("ann 2 3 17 1"),
             wish in any_row("gold 2 9"),
             added in any_row("5 15"),
-            answer in any_row("order 3 ann gold 2 paid 5001 6001 0 5000 ff"),
+            answer in any_row("order ann 3 0 gold 2 paid 5001 6001 0 9001 20 r1/5,r2/6 5000 ff 10 list 0 -"),
         ) {
             let is_damage = |error: StoreError| matches!(error, StoreError::Damaged(_));
-            prop_assert!(record(7, &text).map_or_else(is_damage, |read| read.number == 7));
-            prop_assert!(holder("ann", &holds).map_or_else(is_damage, |_| true));
+            prop_assert!(order(7, &text, &ann()).map_or_else(is_damage, |read| read.record.number == 7));
+            prop_assert!(holder(7, &holds).map_or_else(is_damage, |_| true));
             prop_assert!(waiting("ann", &wish).map_or_else(is_damage, |_| true));
             prop_assert!(top_up("k", &added).map_or_else(is_damage, |_| true));
             let step = crate::rules::order::Step::Pay;

@@ -2,13 +2,12 @@
 
 use super::keys::{self, SaleKeys};
 use super::reading::PAGE;
-use super::rows;
 use super::store::RedisStore;
+use super::{format, rows};
 use crate::rules::terms::SaleId;
 use crate::store::counters::Holder;
-use crate::store::memory::{MemoryRows, SaleRows};
-use crate::store::rows::SaleRow;
-use crate::store::{Reading, SaleAudit, Selling, StoreError, Waiting, audit};
+use crate::store::rows::{NewOrder, SaleRows};
+use crate::store::{OutboxEntry, Reading, Record, SaleAudit, Selling, StoreError, Waiting, audit};
 use membership::MemberId;
 use std::collections::HashMap;
 
@@ -44,57 +43,122 @@ impl RedisStore {
 
     async fn audit_readable(&self, sale: &SaleId) -> Result<Option<SaleAudit>, StoreError> {
         let keys = SaleKeys::of(sale);
-        let Some(of_sale) = self.snapshot_at_rest(sale).await? else {
+        let Some((of_sale, outbox)) = self.snapshot_at_rest(sale).await? else {
             let mut exist = redis::cmd("EXISTS");
-            let SaleKeys { sale: _, orders, holders, outbox, top_ups, waiting } = &keys;
-            exist.arg(&[orders, holders, outbox, top_ups, waiting]);
+            let SaleKeys { sale: _, orders, holders, members, outbox, top_ups, waiting } = &keys;
+            exist.arg(&[orders, holders, members, outbox, top_ups, waiting]);
             let left_behind: u64 = self.link.ask(&exist).await?;
             let gone = "the sale is gone, and some of its orders are not".to_owned();
             return Ok((left_behind > 0).then(|| SaleAudit::unreadable(sale, gone)));
         };
         let mut count = redis::cmd("HLEN");
         let (fields, records): (u64, _) =
-            (self.link.ask(count.arg(&keys.orders)).await?, of_sale.orders.len() as u64);
-        let rows = MemoryRows::of(sale.clone(), of_sale);
-        let mut found = audit::audit(&rows)?.sales.pop();
-        if let Some(found) = &mut found
-            && fields != records
-        {
+            (self.link.ask(count.arg(&keys.orders)).await?, of_sale.orders.len());
+        let mut found = audit::audit(&of_sale, outbox.into_iter().map(Ok));
+        if fields != records {
             found
                 .complain(format!("{} has {fields} fields, {records} of them orders", keys.orders));
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
-    pub(super) async fn row(&self, sale: &SaleId) -> Result<Option<SaleRow>, StoreError> {
+    /// A sale's own row, without its orders and holders.
+    pub(super) async fn row(&self, sale: &SaleId) -> Result<Option<SaleRows>, StoreError> {
         let mut read = redis::cmd("HGETALL");
         let row: HashMap<String, String> = self.link.ask(read.arg(SaleKeys::of(sale).sale)).await?;
-        if row.is_empty() { Ok(None) } else { rows::sale(sale, &row).map(Some) }
+        if row.is_empty() {
+            return Ok(None);
+        }
+        format::check(sale, row.get("format").map_or("1", String::as_str))?;
+        rows::sale(sale, &row).map(Some)
     }
 
-    /// Every member's holdings, each member once. A scan may return a member twice while others are
-    /// written.
-    pub(super) async fn holders(
+    /// The rows of the holders with these numbers.
+    pub(super) async fn holders_numbered(
         &self,
         sale: &SaleId,
-    ) -> Result<Vec<(MemberId, Holder)>, StoreError> {
-        let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(SaleKeys::of(sale).holders).arg(&cursor).arg("COUNT").arg(PAGE);
-            let (next, page): (String, Vec<(String, String)>) = self.link.ask(&scan).await?;
-            for (member, text) in page {
-                let holder = rows::holder(&member, &text)?;
-                let member: MemberId = rows::word("a member", &member)?;
-                holders.push((member, holder));
+        numbers: &[u32],
+    ) -> Result<HashMap<u32, (MemberId, Holder)>, StoreError> {
+        let mut holders = HashMap::new();
+        for page in numbers.chunks(PAGE) {
+            let mut read = redis::cmd("HMGET");
+            read.arg(SaleKeys::of(sale).holders).arg(page);
+            let texts: Vec<Option<String>> = self.link.ask(&read).await?;
+            for (number, text) in page.iter().zip(texts) {
+                let gone = || StoreError::Damaged(format!("holder {number} of {sale} is gone"));
+                holders.insert(*number, rows::holder(*number, &text.ok_or_else(gone)?)?);
             }
-            if next == "0" {
-                holders.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-                holders.dedup_by(|(a, _), (b, _)| a == b);
-                return Ok(holders);
-            }
-            cursor = next;
         }
+        Ok(holders)
+    }
+
+    /// Those of these orders that are stored, without their holders' names.
+    async fn nameless(
+        &self,
+        sale: &SaleId,
+        numbers: &[u64],
+    ) -> Result<Vec<rows::StoredOrder>, StoreError> {
+        let mut read = redis::cmd("HMGET");
+        read.arg(SaleKeys::of(sale).orders).arg(numbers);
+        let texts: Vec<Option<String>> = self.link.ask(&read).await?;
+        let nobody: MemberId = "-".parse().expect("a member id");
+        let stored = numbers.iter().zip(texts).filter_map(|(number, text)| Some((number, text?)));
+        stored.map(|(number, text)| rows::order(*number, &text, &nobody)).collect()
+    }
+
+    /// Those of these orders that are stored.
+    pub(super) async fn records(
+        &self,
+        sale: &SaleId,
+        numbers: &[u64],
+    ) -> Result<Vec<Record>, StoreError> {
+        let stored = self.nameless(sale, numbers).await?;
+        let mut of: Vec<u32> = stored.iter().map(|order| order.holder).collect();
+        of.sort_unstable();
+        of.dedup();
+        let holders = self.holders_numbered(sale, &of).await?;
+        let named = |order: rows::StoredOrder| {
+            let (member, _) = &holders[&order.holder];
+            Record { member: member.clone(), ..order.record }
+        };
+        Ok(stored.into_iter().map(named).collect())
+    }
+
+    /// Everything that is stored of a sale but its outbox.
+    pub(super) async fn rows(&self, sale: &SaleId) -> Result<Option<SaleRows>, StoreError> {
+        let Some(mut of_sale) = self.row(sale).await? else { return Ok(None) };
+        let mut count = redis::cmd("HLEN");
+        let holders: u32 = self.link.ask(count.arg(SaleKeys::of(sale).holders)).await?;
+        let numbers: Vec<u32> = (0..holders).collect();
+        for page in numbers.chunks(PAGE) {
+            let mut page_of = self.holders_numbered(sale, page).await?;
+            for number in page {
+                let (member, holder) = page_of.remove(number).expect("each number was read");
+                if of_sale.holders.find(member.as_str()).is_some() {
+                    let twice = format!("{member} has two rows in {sale}");
+                    return Err(StoreError::Damaged(twice));
+                }
+                of_sale.holders.add(member, holder);
+            }
+        }
+        let numbers: Vec<u64> = (1..of_sale.counters.next_number).collect();
+        for page in numbers.chunks(PAGE) {
+            for order in self.nameless(sale, page).await? {
+                let record = &order.record;
+                of_sale.keep(order.holder, record.before, &NewOrder::from(record))?;
+            }
+        }
+        let mut read = redis::cmd("HGETALL");
+        let top_ups: Vec<(String, String)> =
+            self.link.ask(read.arg(SaleKeys::of(sale).top_ups)).await?;
+        for (key, text) in top_ups {
+            let top_up = rows::top_up(&key, &text)?;
+            of_sale.top_ups.insert(key, top_up);
+        }
+        for waiting in self.waiting_rows(sale).await? {
+            of_sale.waiting.insert(waiting.member.clone(), waiting);
+        }
+        Ok(Some(of_sale))
     }
 
     /// The members who wait, in no order.
@@ -105,42 +169,21 @@ impl RedisStore {
         wishes.iter().map(|(member, wish)| rows::waiting(member, wish)).collect()
     }
 
-    async fn snapshot(&self, sale: &SaleId) -> Result<Option<SaleRows>, StoreError> {
-        let Some(mut row) = self.row(sale).await? else { return Ok(None) };
-        let orders = self.orders_after(sale, 0, usize::MAX).await?;
-        let outbox = self.outbox_after(sale, 0, usize::MAX).await?;
-        // Entries are trimmed only from the beginning: an entry that is missing later on is a
-        // fault.
-        row.trimmed_to = outbox.first().map_or(row.counters.seq, |first| first.seq - 1);
-        let mut read = redis::cmd("HGETALL");
-        let top_ups: Vec<(String, String)> =
-            self.link.ask(read.arg(SaleKeys::of(sale).top_ups)).await?;
-        let top_up = |(key, text): (String, String)| rows::top_up(&key, &text).map(|t| (key, t));
-        Ok(Some(SaleRows {
-            row: Some(row),
-            orders: orders.into_iter().map(|record| (record.number, record)).collect(),
-            holders: self.holders(sale).await?.into_iter().collect(),
-            outbox: outbox.into_iter().map(|entry| (entry.seq, entry)).collect(),
-            top_ups: top_ups.into_iter().map(top_up).collect::<Result<_, _>>()?,
-            waiting: self
-                .waiting_rows(sale)
-                .await?
-                .into_iter()
-                .map(|w| (w.member.clone(), w))
-                .collect(),
-        }))
-    }
-
-    /// All rows of a sale at one instant.
-    async fn snapshot_at_rest(&self, sale: &SaleId) -> Result<Option<SaleRows>, StoreError> {
+    /// Everything that is stored of a sale at one instant.
+    async fn snapshot_at_rest(
+        &self,
+        sale: &SaleId,
+    ) -> Result<Option<(SaleRows, Vec<OutboxEntry>)>, StoreError> {
+        let seq = |rows: &SaleRows| (rows.counters.seq, rows.counters.epoch, rows.counters.stock);
         for _ in 0..TRIES {
-            let before = self.snapshot(sale).await?;
+            let Some(mut before) = self.rows(sale).await? else { return Ok(None) };
+            let outbox = self.outbox_after(sale, 0, usize::MAX).await?;
+            // Entries are trimmed only from the beginning: an entry that is missing later on is a
+            // fault.
+            before.trimmed_to = outbox.first().map_or(before.counters.seq, |first| first.seq - 1);
             let after = self.row(sale).await?;
-            let seq =
-                |SaleRow { counters, .. }: &SaleRow| (counters.seq, counters.epoch, counters.stock);
-            let row = before.as_ref().and_then(|rows| rows.row.as_ref());
-            if row.map(seq) == after.as_ref().map(seq) {
-                return Ok(before);
+            if after.as_ref().map(seq) == Some(seq(&before)) {
+                return Ok(Some((before, outbox)));
             }
         }
         Err(StoreError::Refused(format!("{sale} changes while it is read; pause it first")))

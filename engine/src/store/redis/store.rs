@@ -2,7 +2,7 @@
 
 use super::keys::SaleKeys;
 use super::link::{Link, RedisOptions};
-use super::{check, library, rows};
+use super::{check, format, library, rows};
 use crate::rules::terms::SaleId;
 use crate::rules::units::Units;
 use crate::store::StoreError;
@@ -77,6 +77,10 @@ impl RedisStore {
             "DENIED" => Err(StoreError::Refused(format!("NOPERM: {next} was withdrawn"))),
             "EXISTS" => Err(StoreError::SaleExists),
             "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
+            "FORMAT" => {
+                format::check(sale, &next)?;
+                Err(rows::unreadable("the format", &next))
+            }
             "FENCED" => Err(StoreError::Fenced),
             "LOST" => Err(StoreError::HistoryLost(format!(
                 "its outbox ends at {next} and had been told to end at {}, or a switch, a top-up or a \

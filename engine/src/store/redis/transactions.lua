@@ -1,18 +1,19 @@
 -- Flashlane's transactions: the functions themselves. Appended to `rows.lua`.
 
--- epoch seq turns at, then for each order: number member tier units offer rest
+-- epoch seq turns at pay_by, then for each order: number member digest tier units offer due rest
 local function commit(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
-  local at = args[4]
+  local at, pay_by = args[4], args[5]
   local stale = sold_by(sale, args)
   if stale and stale[1] == 'LOST' then return stale end
-  local was, unreadable = stored(keys, sale, args, 5, 6)
+  local was, unreadable = stored(keys, sale, args, 6, 8)
   if not was then return unreadable end
   local change, verdicts, is_new = changes(), {}, false
-  for i = 5, #args, 6 do
-    local order = {epoch = args[1], number = args[i], member = args[i + 1], tier = args[i + 2],
-      units = tonumber(args[i + 3]), settled_at = at, changed_at = at, rest = args[i + 5]}
+  for i = 6, #args, 8 do
+    local order = {epoch = args[1], number = args[i], tier = args[i + 3],
+      units = tonumber(args[i + 4]), settled_at = at, changed_at = at, due = args[i + 6],
+      refunds = '-', rest = args[i + 7]}
     local known = was.orders[order.number]
     if known then
       known, refusal = read_record(order.number, known)
@@ -27,11 +28,11 @@ local function commit(keys, args)
       return {'DAMAGED', 'order ' .. order.number .. ' was given out by epoch ' .. known_epoch ..
         ' and again'}
     else
-      local holder = raise_limit(was.holders[order.member], sale, order.tier)
+      local holder = raise_limit(was.holders[args[i + 2]], sale, order.tier)
       local fits = holder.units + order.units <= holder.limit and order.units <= sale.left
-      order.status = fits and 'confirmed' or 'released'
-      decide(change, sale, was, order)
-      if args[i + 4] == '1' then change.left[order.member] = true end
+      order.status, order.pay_by = fits and 'confirmed' or 'released', fits and pay_by or at
+      decide(change, sale, holder, order)
+      if args[i + 5] == '1' then change.left[holder.member] = true end
       verdicts[#verdicts + 1] = order.status .. ' ' .. at
       is_new = true
     end
@@ -59,20 +60,54 @@ local function stored_of(keys, args)
     if text then
       orders[number], refusal = read_record(number, text)
       if refusal then return nil, refusal end
-      of_orders[#of_orders + 1] = orders[number].member
+      of_orders[#of_orders + 1] = orders[number].holder
     end
   end
-  local holders = {}
-  for member, text in pairs(kept_by(keys.holders, of_orders)) do
-    local units, limit, newest = string.match(text or '', '^(%d+) (%d+) (%d+)$')
-    if not units then return damaged('the holdings of ' .. member .. ' read ' .. tostring(text)) end
-    holders[member] = {units = tonumber(units), limit = tonumber(limit), newest = newest}
-  end
+  local holders, unreadable = holders_by_number(keys, of_orders)
+  if not holders then return nil, unreadable end
   return {orders = orders, holders = holders, waiting = kept_by(keys.waiting, members)}
 end
 
--- epoch seq turns at, then for each change four: step epoch number -, join member wish -, leave
--- member - -, dissolve - - -
+-- The most refunds that one order may have.
+local REFUNDS_MAX = 100
+
+-- What a refund, "id/amount", of a record comes to: its event, or nothing and why it cannot be; nothing
+-- at all if it changes nothing.
+local function refund(record, text, at)
+  local id, amount = string.match(text, '^([^,/]+)/(%d+)$')
+  amount = tonumber(amount)
+  local refunds, back = refunds_of(record.refunds), 0
+  for _, told in ipairs(refunds) do
+    if told.id == id then
+      if told.amount == amount then return nil end
+      return nil, 'other ' .. int(told.amount)
+    end
+    back = back + told.amount
+  end
+  local due = tonumber(record.due)
+  local may_go_back = math.max(due - back, 0)
+  if record.status == 'refunded' or record.status == 'returned' then
+    -- All of it went back, or a version before this one wrote down no refunds.
+    if #refunds == 0 then return nil end
+    return nil, 'more ' .. int(may_go_back)
+  end
+  if not AFTER.refund[record.status] then return nil end
+  if amount > may_go_back then return nil, 'more ' .. int(may_go_back) end
+  if amount == 0 and due > 0 then return nil, 'nothing 0' end
+  if #refunds >= REFUNDS_MAX then return nil, 'many 0' end
+  local status = amount == may_go_back and AFTER.refund[record.status] or record.status
+  return {status, at, text}
+end
+
+-- The event to which a step or a refund of a record leads, if any.
+local function event_of(record, args, i)
+  if args[i] == 'refund' then return refund(record, args[i + 3], args[4]) end
+  local status = AFTER[args[i]][record.status]
+  return status and {status, args[4]}
+end
+
+-- epoch seq turns at, then for each change four: step epoch number -, refund epoch number id/amount,
+-- join member wish -, leave member - -, dissolve - - -
 local function change(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
@@ -80,13 +115,9 @@ local function change(keys, args)
   if refusal then return refusal end
   local was, unreadable = stored_of(keys, args)
   if not was then return unreadable end
-  -- A call that was delayed on its way must not undo a call that was made after it. A refund that found
-  -- nothing to refund must not find something when its call comes once more by itself.
+  -- A call that was delayed on its way must not undo a call that was made after it.
   for i = 5, #args, 4 do
-    if (WAITS[args[i]] and sale.turns > tonumber(args[3]))
-        or (args[i] == 'refund' and sale.seq > tonumber(args[2])) then
-      return reply('STALE', sale)
-    end
+    if WAITS[args[i]] and sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
   end
   local made, answers, is_new = changes(), {}, false
   for i = 5, #args, 4 do
@@ -113,18 +144,17 @@ local function change(keys, args)
       if not record or record.epoch ~= name then
         answers[#answers + 1] = 'order none'
       else
-        local status = AFTER[kind][record.status]
-        if status then
-          local holder = was.holders[record.member]
+        local holder = was.holders[record.holder]
+        local event, bad = event_of(record, args, i)
+        if event then
           if HOLDING[record.status] and holder.units < record.units then
-            return {'DAMAGED', record.member .. ' holds less than order ' .. record.number}
+            return {'DAMAGED', holder.member .. ' holds less than order ' .. record.number}
           end
-          advance(made, sale, holder, record, {{status, args[4]}})
+          advance(made, sale, holder, record, {event})
           is_new = true
         end
-        answers[#answers + 1] = 'order ' .. table.concat({record.epoch, record.member,
-          record.tier, int(record.units), record.status, record.settled_at, record.changed_at,
-          record.before, record.rest}, ' ')
+        answers[#answers + 1] = bad and 'bad ' .. bad
+          or 'order ' .. holder.member .. ' ' .. record_text(record)
       end
     end
   end
@@ -132,8 +162,15 @@ local function change(keys, args)
   return reply('OK', sale, unpack(answers))
 end
 
--- epoch seq turns, then for each order: number member tier units rest epoch status settled_at
--- changed_at
+-- Whether an order that is stored as `was` may come to be what `is` says.
+local function comes_to(was, is)
+  local follows = was.refunds == '-' or is.refunds == was.refunds
+    or string.sub(is.refunds, 1, #was.refunds + 1) == was.refunds .. ','
+  return follows and (was.status == is.status or leads_to(was.status, is.status))
+end
+
+-- epoch seq turns, then for each order: number member digest tier units due rest epoch status
+-- settled_at changed_at pay_by refunds
 -- Puts back what the caller knows to have been stored, and moves on what is stored in an earlier
 -- state. Their units are taken only from the units left.
 local function restore(keys, args)
@@ -141,40 +178,47 @@ local function restore(keys, args)
   if not sale then return refusal end
   local epoch, seen = tonumber(args[1]), tonumber(args[2])
   if sale.epoch > epoch then return reply('FENCED', sale) end
-  local was, unreadable = stored(keys, sale, args, 4, 9)
+  local was, unreadable = stored(keys, sale, args, 4, 13)
   if not was then return unreadable end
   local change, had = changes(), sale.seq
   -- Entries up to `seen` were told to others: the entries of what is put back come after them.
   sale.seq = math.max(sale.seq, seen)
-  for i = 4, #args, 9 do
-    local order = {number = args[i], member = args[i + 1], tier = args[i + 2],
-      units = tonumber(args[i + 3]), rest = args[i + 4], epoch = args[i + 5],
-      status = args[i + 6], settled_at = args[i + 7], changed_at = args[i + 8]}
+  for i = 4, #args, 13 do
+    local order = {number = args[i], tier = args[i + 3], units = tonumber(args[i + 4]),
+      due = args[i + 5], rest = args[i + 6], epoch = args[i + 7], status = args[i + 8],
+      settled_at = args[i + 9], changed_at = args[i + 10], pay_by = args[i + 11],
+      refunds = args[i + 12]}
+    local holder = was.holders[args[i + 2]]
     local known = was.orders[order.number]
     if known then
       known, refusal = read_record(order.number, known)
       if not known then return refusal end
     end
-    local steps, is_same = 0, true
+    local has, is_same = 0, true
     if known then
-      steps = #PATHS[known.status]
-      is_same = known.epoch == order.epoch and known.member == order.member
-        and known.tier == order.tier and known.units == order.units and known.rest == order.rest
+      has = entries_of(known)
+      is_same = known.epoch == order.epoch and known.holder == holder.number
+        and known.tier == order.tier and known.units == order.units and known.due == order.due
+        and known.rest == order.rest
     end
-    local is_behind = not known or leads_to(known.status, order.status)
+    local events = history(order)
+    local is_behind = not known or (comes_to(known, order) and #events > has)
     -- The store may be ahead of the caller. That is no damage: the answer has the tallies of the
     -- store, and the caller compares them with its own.
-    local fits = is_behind or known.status == order.status or leads_to(order.status, known.status)
+    local fits = is_behind or comes_to(known, order) or comes_to(order, known)
     if not (is_same and fits) then
       return {'DAMAGED', 'order ' .. order.number .. ' is another one in the store'}
     end
     local takes = is_behind and HOLDING[order.status] and not (known and HOLDING[known.status])
     if takes and order.units > sale.left then return {'SHORT', int(sale.left)} end
     if not known then
-      raise_limit(was.holders[order.member], sale, order.tier)
-      decide(change, sale, was, order)
+      decide(change, sale, raise_limit(holder, sale, order.tier), order)
     elseif is_behind then
-      advance(change, sale, was.holders[order.member], known, path(order, steps))
+      local missing = {}
+      for nth, event in ipairs(events) do
+        if nth > has then missing[#missing + 1] = event end
+      end
+      advance(change, sale, holder, known, missing)
     end
   end
   sale.epoch = math.max(sale.epoch, epoch)
@@ -196,7 +240,7 @@ local function restore(keys, args)
   return reply('OK', sale, int(sale.stock), int(sale.left), unpack(sums))
 end
 
--- terms stock limits
+-- terms stock limits number
 local function create(keys, args)
   for _, name in ipairs(KEYS) do
     local key = keys[name]
@@ -213,9 +257,9 @@ local function create(keys, args)
     -- The call is repeated, and no process has opened the sale since.
     return (row[1] == args[1] and row[2] == '0') and {'OK', '0', '0'} or {'EXISTS'}
   end
-  local new = {'terms', args[1], 'epoch', '0', 'opener', '', 'stock', args[2], 'limits', args[3],
-    'left', args[2], 'paused', '0', 'closed', '0', 'next', '1', 'seq', '0', 'turns', '0', 'waiting',
-    '0'}
+  local new = {'format', FORMAT, 'number', args[4], 'terms', args[1], 'epoch', '0', 'opener', '',
+    'stock', args[2], 'limits', args[3], 'left', args[2], 'paused', '0', 'closed', '0', 'next', '1',
+    'seq', '0', 'turns', '0', 'waiting', '0', 'holders', '0'}
   for _, status in ipairs(STATES) do
     new[#new + 1] = status
     new[#new + 1] = NO_ORDERS
@@ -290,8 +334,8 @@ local function lacks(_, args)
     {'HSET', keys.sale, 'x', 'x'}, {'HLEN', keys.orders}, {'HSCAN', keys.holders, '0'},
     {'XADD', keys.outbox, '*', 'x', 'x'}, {'XRANGE', keys.outbox, '-', '+'},
     {'XINFO', 'STREAM', keys.outbox}, {'TYPE', keys.sale}, {'EXISTS', keys.sale}, {'TIME'},
-    {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'UNLINK', keys.waiting}, {'SREM', 'flashlane:blocked', 'x'},
-    {'SMEMBERS', 'flashlane:sales'}}
+    {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'UNLINK', keys.waiting},
+    {'SREM', 'flashlane:blocked', 'x'}, {'SMEMBERS', 'flashlane:sales'}, {'INCR', 'flashlane:sale_number'}}
   local lacking = {'OK', '0', '0'}
   for _, call in ipairs(needed) do
     if not redis.acl_check_cmd(unpack(call)) then lacking[#lacking + 1] = call[1] end

@@ -1,0 +1,279 @@
+//! The journal as a store: what callers ask for, and what they read.
+
+use super::block;
+use super::disk::{Disk, Folder};
+use super::entries::Entries;
+use super::failure::failed;
+use super::files;
+use super::group::{Ask, Asked};
+use super::live::{Live, Sale};
+use super::log::Log;
+use super::options::JournalOptions;
+use super::recover::recover;
+use super::snapshotter::Snapshotter;
+use super::take_over::{is_to_be_taken_over, take_over};
+use super::writer::{Shared, Writer};
+use crate::rules::terms::{SaleId, Terms};
+use crate::store::row_store::{Keeper, Reader, RowStore};
+use crate::store::rows::{SaleRows, Stored, damaged};
+use crate::store::{Audit, OutboxEntry, Reading, StoreError, audit};
+use membership::MemberId;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Sales in a journal, which no other process may have open.
+pub type JournalStore = RowStore<Journal>;
+
+/// The files of a journal, and all that they come to.
+#[derive(Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    writer: Option<JoinHandle<()>>,
+    /// Held while this process has the folder.
+    _lock: Option<File>,
+}
+
+impl RowStore<Journal> {
+    /// Opens the journal in this folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the folder cannot be used, when another process has it open, or when what is
+    /// in it is damaged.
+    pub fn open(folder: &Path, options: JournalOptions) -> Result<Self, StoreError> {
+        let shown = folder.display();
+        fs::create_dir_all(folder).map_err(|error| {
+            StoreError::Unusable(format!("the folder {shown} cannot be made ({error})"))
+        })?;
+        let lock = lock(folder)?;
+        let disk = Arc::new(Folder::new(folder));
+        take_over(folder, &*disk)?;
+        let opened = Self::on(disk, options);
+        let mut store = opened.map_err(|error| explained(error, folder))?;
+        store.keeper._lock = Some(lock);
+        Ok(store)
+    }
+
+    /// Opens the journal on this disk.
+    ///
+    /// # Errors
+    /// As for [`JournalStore::open`].
+    pub fn on(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Self, StoreError> {
+        let recovered = recover(&*disk)?;
+        let log = Log::begin(&*disk, &recovered, options.segment_bytes).map_err(failed)?;
+        let next_sale = recovered.next_sale;
+        let snapshotter = Snapshotter::new(recovered.snapshot_bytes, &options);
+        let shared = Arc::new(Shared::new(Arc::new(recovered.live)));
+        let writer =
+            Writer::new(Arc::clone(&shared), Arc::clone(&disk), (log, next_sale), snapshotter);
+        let thread = std::thread::Builder::new().name("journal".into());
+        let writer = thread.spawn(move || writer.run()).map_err(failed)?;
+        Ok(Self { keeper: Journal { shared, disk, writer: Some(writer), _lock: None } })
+    }
+
+    /// Reads the journal in this folder, which must be there; no file is changed.
+    ///
+    /// # Errors
+    /// As for [`JournalStore::open`], and when nothing is stored there.
+    pub fn read(folder: &Path) -> Result<Arc<dyn Reading>, StoreError> {
+        let nothing = || StoreError::Unusable(format!("there is no store in {}", folder.display()));
+        if !folder.is_dir() {
+            return Err(nothing());
+        }
+        let disk: Arc<dyn Disk> = Arc::new(Folder::new(folder));
+        if files::Files::list(&*disk).map_err(failed)?.is_empty() {
+            return Err(match is_to_be_taken_over(folder) {
+                true => StoreError::Unusable(format!(
+                    "{} has the store of an earlier version; `serve` takes it over at its next start, \
+                     and then it can be read",
+                    folder.display()
+                )),
+                false => nothing(),
+            });
+        }
+        let lock = lock(folder)?;
+        let recovered = recover(&*disk).map_err(|error| explained(error, folder))?;
+        let shared = Arc::new(Shared::new(Arc::new(recovered.live)));
+        shared.end();
+        let keeper = Journal { shared, disk, writer: None, _lock: Some(lock) };
+        Ok(Arc::new(Self { keeper }))
+    }
+}
+
+/// Keeps other processes out of the folder.
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join("journal.lock");
+    let shown = path.display();
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(|error| {
+        StoreError::Unusable(format!(
+            "{shown} cannot be opened ({error}); this user must be able to write in the folder"
+        ))
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(
+            "another process uses the data folder; stop it or choose another folder".into(),
+        )),
+        Err(TryLockError::Error(error)) => {
+            Err(StoreError::Unusable(format!("{shown} cannot be locked ({error})")))
+        }
+    }
+}
+
+/// Says what to do about a journal that cannot be read.
+fn explained(error: StoreError, folder: &Path) -> StoreError {
+    match error {
+        StoreError::Damaged(why) => {
+            let shown = folder.display();
+            damaged(format!("{why}; restore {shown} from a backup"))
+        }
+        error => error,
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.end();
+        if let Some(writer) = self.writer.take() {
+            // Err: the writer has panicked, which it told every caller.
+            writer.join().ok();
+        }
+    }
+}
+
+impl Journal {
+    fn sale(&self, id: &SaleId) -> Stored<Option<Arc<Sale>>> {
+        Ok(self.shared.live()?.sale(id))
+    }
+
+    /// Reads on a thread that may wait for the writer.
+    async fn wait<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        let done = tokio::task::spawn_blocking(read).await;
+        done.unwrap_or_else(|panic| Err(damaged(format!("reading the journal failed: {panic}"))))
+    }
+
+    async fn told<T>(&self, told: oneshot::Receiver<Stored<T>>) -> Stored<T> {
+        let ended = |_| Err(damaged("the journal's writer has ended; restart this process"));
+        told.await.unwrap_or_else(ended)
+    }
+}
+
+impl Reader for Journal {
+    fn sales(&self) -> Stored<Vec<SaleId>> {
+        Ok(self.shared.live()?.sales.read().keys().cloned().collect())
+    }
+
+    async fn view<T: Send + 'static>(
+        &self,
+        sale: &SaleId,
+        view: impl FnOnce(&SaleRows) -> Stored<T> + Send + 'static,
+    ) -> Stored<Option<T>> {
+        let Some(sale) = self.sale(sale)? else { return Ok(None) };
+        let read = move || {
+            let kept = sale.kept.read();
+            kept.check()?;
+            view(&kept.rows).map(Some)
+        };
+        self.wait(read).await
+    }
+
+    async fn outbox_after(
+        &self,
+        sale: &SaleId,
+        after: u64,
+        most: usize,
+    ) -> Stored<Vec<OutboxEntry>> {
+        let live = self.shared.live()?;
+        let Some(sale) = live.sale(sale) else { return Ok(Vec::new()) };
+        let disk = Arc::clone(&self.disk);
+        self.wait(move || {
+            let kept = sale.kept.read();
+            kept.check()?;
+            let entries = Entries::new(&*disk, &live, &kept, after);
+            entries.take(most).collect()
+        })
+        .await
+    }
+
+    async fn audit(&self) -> Stored<Audit> {
+        let (live, disk) = (self.shared.live()?, Arc::clone(&self.disk));
+        self.wait(move || {
+            check_segments(&*disk, &live)?;
+            let sales: Vec<_> = live.sales.read().values().cloned().collect();
+            let audit = |sale: Arc<Sale>| {
+                let kept = sale.kept.read();
+                kept.check()?;
+                Ok(audit::audit(&kept.rows, Entries::new(&*disk, &live, &kept, 0)))
+            };
+            Ok(Audit { sales: sales.into_iter().map(audit).collect::<Stored<_>>()? })
+        })
+        .await
+    }
+
+    fn blocked(&self) -> Stored<Vec<MemberId>> {
+        Ok(self.shared.live()?.blocked.read().iter().cloned().collect())
+    }
+}
+
+impl Keeper for Journal {
+    async fn write<T: Send + 'static>(
+        &self,
+        sale: &SaleId,
+        change: impl FnOnce(&mut SaleRows, &mut Vec<u8>) -> Stored<T> + Send + 'static,
+    ) -> Stored<T> {
+        let (tell, told) = oneshot::channel();
+        let transaction = Box::new(Asked { change: Some(change), made: None, tell });
+        self.shared.ask(Ask::Sale(sale.clone(), transaction));
+        self.told(told).await
+    }
+
+    async fn create(&self, terms: &Terms) -> Stored<()> {
+        let (tell, told) = oneshot::channel();
+        self.shared.ask(Ask::Create(Box::new(terms.clone()), tell));
+        self.told(told).await
+    }
+
+    async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Stored<()> {
+        let sale = self.sale(sale)?.ok_or(StoreError::UnknownSale)?;
+        let sells = *sale.epoch.lock();
+        if sells == epoch { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Stored<()> {
+        let (tell, told) = oneshot::channel();
+        self.shared.ask(Ask::Blocked(member.clone(), is_blocked, tell));
+        self.told(told).await
+    }
+}
+
+/// Reads every segment but the newest, which is being written.
+fn check_segments(disk: &dyn Disk, live: &Live) -> Stored<()> {
+    let segments = live.segments.read().clone();
+    for (first, next) in segments.iter().zip(segments.iter().skip(1)) {
+        let name = files::segment(*first);
+        let bytes = match disk.read(&name) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !live.has(*first) => continue,
+            read => read.map_err(failed)?,
+        };
+        let mut at = files::check(&name, *first, &bytes)?;
+        for number in *first..*next {
+            match block::read(&bytes, at) {
+                Ok(Some(block)) if block.number == number => at += block.bytes.len(),
+                _ => {
+                    let why =
+                        format!("{name}: block {number} at byte {at} is not what was written");
+                    return Err(damaged(why));
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Writer: the one thread that writes the journal. It takes everything that waits as one group; while
+//! that is on its way to disk, the next one gathers.
+//!
+//! A write that fails closes the journal: what is on disk is read again before anything goes on.
+
+use super::disk::Disk;
+use super::failure::failed;
+use super::group::{Ask, Group, refuse};
+use super::live::Live;
+use super::log::Log;
+use super::recover::recover;
+use super::snapshotter::Snapshotter;
+use crate::clock::Clock;
+use crate::store::StoreError;
+use crate::store::rows::{Stored, damaged};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+
+/// What the writer and the callers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    /// All that is stored, or why it cannot be used.
+    live: Mutex<Stored<Arc<Live>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    asks: Vec<Ask>,
+    is_over: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("asks", &self.asks.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        Self { queue: Mutex::default(), arrived: Condvar::new(), live: Mutex::new(Ok(live)) }
+    }
+
+    pub(super) fn live(&self) -> Stored<Arc<Live>> {
+        self.live.lock().clone()
+    }
+
+    /// Asks the writer for something. Callers ask for one thing at a time, so the queue is bounded by
+    /// them.
+    pub(super) fn ask(&self, ask: Ask) {
+        let mut queue = self.queue.lock();
+        if queue.is_over {
+            drop(queue);
+            return refuse(ask, &ended());
+        }
+        queue.asks.push(ask);
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    /// Lets the writer end once nothing waits any more.
+    pub(super) fn end(&self) {
+        self.queue.lock().is_over = true;
+        self.arrived.notify_one();
+    }
+
+    /// Everything that waits; `None` when it is over.
+    fn take(&self) -> Option<Vec<Ask>> {
+        let mut queue = self.queue.lock();
+        while queue.asks.is_empty() {
+            if queue.is_over {
+                return None;
+            }
+            self.arrived.wait(&mut queue);
+        }
+        Some(std::mem::take(&mut queue.asks))
+    }
+}
+
+fn ended() -> StoreError {
+    damaged("the journal's writer has ended; restart this process")
+}
+
+/// The writer's own.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+    /// `None` while the journal is closed.
+    log: Option<Log>,
+    segment_bytes: u64,
+    next_sale: u32,
+    bytes: Vec<u8>,
+    snapshotter: Snapshotter,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        disk: Arc<dyn Disk>,
+        (log, next_sale): (Log, u32),
+        snapshotter: Snapshotter,
+    ) -> Self {
+        let (segment_bytes, bytes) = (log.segment_bytes, Vec::new());
+        Self { shared, disk, log: Some(log), segment_bytes, next_sale, bytes, snapshotter }
+    }
+
+    /// Writes until it is over.
+    pub(super) fn run(mut self) {
+        let _mourner = Mourner(Arc::clone(&self.shared));
+        self.snapshot_if_due();
+        while let Some(asks) = self.shared.take() {
+            self.group(asks);
+            self.snapshot_if_due();
+        }
+        self.snapshotter.end();
+    }
+
+    fn group(&mut self, asks: Vec<Ask>) {
+        let live = match self.open() {
+            Ok(live) => live,
+            Err(error) => return asks.into_iter().for_each(|ask| refuse(ask, &error)),
+        };
+        let log = self.log.as_mut().expect("an open journal has a log");
+        let place = match log.place(&*self.disk, &live) {
+            Ok(offset) => (log.next_block, offset),
+            Err(error) => {
+                let error = failed(error);
+                self.close(&error);
+                return asks.into_iter().for_each(|ask| refuse(ask, &error));
+            }
+        };
+        let mut group = Group::new(&live, place, self.next_sale, std::mem::take(&mut self.bytes));
+        asks.into_iter().for_each(|ask| group.take(ask));
+        let written = match group.seal(Clock::Wall.now()) {
+            true => log.write(&group.bytes),
+            false => Ok(()),
+        };
+        match written {
+            Ok(()) => (self.next_sale, self.bytes) = group.done(),
+            Err(error) => {
+                let error = failed(error);
+                // No reader finds the old rows any more when the first caller hears of it.
+                self.close(&error);
+                group.failed(&error);
+            }
+        }
+    }
+
+    /// The sales, read again from disk if a write had failed.
+    fn open(&mut self) -> Stored<Arc<Live>> {
+        if self.log.is_none() {
+            self.snapshotter.end();
+            let reading = "the journal is read again after a failure of the disk";
+            *self.shared.live.lock() = Err(StoreError::Refused(reading.into()));
+            let reopened = recover(&*self.disk).and_then(|recovered| {
+                let segment_bytes = self.segment_bytes;
+                let log = Log::begin(&*self.disk, &recovered, segment_bytes).map_err(failed)?;
+                Ok((log, recovered))
+            });
+            let live = reopened.map(|(log, recovered)| {
+                self.log = Some(log);
+                self.next_sale = recovered.next_sale;
+                Arc::new(recovered.live)
+            });
+            *self.shared.live.lock() = live;
+        }
+        self.shared.live()
+    }
+
+    fn close(&mut self, why: &StoreError) {
+        self.log = None;
+        *self.shared.live.lock() = Err(why.clone());
+    }
+
+    fn snapshot_if_due(&mut self) {
+        let (Some(log), Ok(live)) = (&mut self.log, self.shared.live()) else { return };
+        self.snapshotter.begin_if_due(&self.disk, &live, log, self.next_sale);
+    }
+}
+
+/// Tells every caller when the writer panics: nothing is written any more.
+struct Mourner(Arc<Shared>);
+
+impl Drop for Mourner {
+    fn drop(&mut self) {
+        *self.0.live.lock() = Err(ended());
+        let mut queue = self.0.queue.lock();
+        queue.is_over = true;
+        for ask in std::mem::take(&mut queue.asks) {
+            refuse(ask, &ended());
+        }
+    }
+}

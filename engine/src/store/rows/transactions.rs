@@ -1,0 +1,177 @@
+//! The transactions that orders and operators make on a sale's rows. Each changes the rows and writes
+//! down in the block what it decided; one that fails writes nothing.
+
+use super::{HolderNumber, NewOrder, Orders, SaleRows, Stored, TopUp, damaged};
+use crate::rules::order::Status;
+use crate::rules::time::Millis;
+use crate::rules::units::{Units, Wanted};
+use crate::store::commit::{self, Counted, Known};
+use crate::store::counters::Holder;
+use crate::store::section::{HolderName, Kind, OrderEntry, OrdersHead, Section, TopUpEntry};
+use crate::store::{Batch, ReservedOrder, StoreError, Switch, Verdict};
+use std::borrow::Cow;
+
+/// What is known of an order before any of its commit is decided.
+enum Before {
+    /// It gets this verdict.
+    Known(Verdict),
+    /// It is to be decided, for this holder if the member has orders already.
+    Open(Option<HolderNumber>),
+}
+
+impl SaleRows {
+    pub(in crate::store) fn commit(
+        &mut self,
+        batch: &Batch,
+        block: &mut Vec<u8>,
+    ) -> Stored<Vec<Verdict>> {
+        // All that may fail is found out before anything is changed. The members are looked up in a
+        // loop of their own, in which no step waits for the one before it.
+        let before = batch.orders.iter().map(|order| self.before(batch.epoch, order));
+        let before = before.collect::<Stored<Vec<_>>>()?;
+        let mut section = Section::begin(block, Kind::Orders, self.number);
+        section.push(&OrdersHead { epoch: batch.epoch, at: batch.at, pay_by: batch.pay_by });
+        let mut verdicts = Vec::with_capacity(batch.orders.len());
+        let (mut last, mut is_new) = (0, false);
+        self.is_half_changed = true;
+        for (order, before) in batch.orders.iter().zip(before) {
+            verdicts.push(match before {
+                Before::Known(verdict) => verdict,
+                Before::Open(holder) => {
+                    let status = self.decide(batch, order, holder, last, &mut section)?;
+                    (last, is_new) = (order.number, true);
+                    Verdict::Stored(status, batch.at)
+                }
+            });
+        }
+        self.is_half_changed = false;
+        if is_new {
+            section.finish(Some(&self.counters));
+        }
+        Ok(verdicts)
+    }
+
+    fn before(&self, epoch: u64, order: &ReservedOrder) -> Stored<Before> {
+        let ReservedOrder { number, units, .. } = *order;
+        if number == 0 || number > Orders::NUMBER_MAX || units.0 > u32::from(u16::MAX) {
+            return Err(damaged(format!("no sale has an order {number} of {units} units")));
+        }
+        // Most numbers are higher than any stored one; no order with such a number can be stored.
+        let known = match number < self.counters.next_number {
+            true => self.orders.get(number),
+            false => None,
+        };
+        let known = known.map(|row| Known {
+            number,
+            epoch: self.epochs.get(row.epoch as usize).copied().unwrap_or_default(),
+            status: row.status,
+            changed_at: row.changed_at,
+        });
+        let verdict = commit::known_verdict(&self.counters, epoch, known)?;
+        Ok(match verdict {
+            Some(verdict) => Before::Known(verdict),
+            None => Before::Open(self.holders.find(order.member.as_str())),
+        })
+    }
+
+    fn decide(
+        &mut self,
+        batch: &Batch,
+        order: &ReservedOrder,
+        holder: Option<HolderNumber>,
+        last: u64,
+        section: &mut Section<'_>,
+    ) -> Stored<Status> {
+        let ReservedOrder { number, ref member, tier, units, reserved_at, key, .. } = *order;
+        let limit = self.terms.limits[tier];
+        // A member's first two orders may come in one batch.
+        let known = holder.or_else(|| self.holders.find(member.as_str()));
+        let holder = known.unwrap_or_else(|| self.holders.add(member.clone(), Holder::default()));
+        let row = self.holders.get_mut(holder).expect("a holder has a row");
+        let status = commit::judge(&self.counters, row, Wanted { units, limit });
+        let counted = Counted { number, tier, units, status };
+        let before = commit::count_in(&mut self.counters, row, counted, limit);
+        self.counters.seq += 1;
+        let is_confirmed = status == Status::Confirmed;
+        let new = NewOrder {
+            number,
+            epoch: batch.epoch,
+            tier,
+            units,
+            status,
+            reserved_at,
+            settled_at: batch.at,
+            changed_at: batch.at,
+            pay_by: if is_confirmed { batch.pay_by } else { batch.at },
+            key,
+            money: Some(&order.money),
+            refunds: &[],
+        };
+        self.keep(holder, before, &new)?;
+        if order.is_offer {
+            self.waiting.remove(member);
+        }
+        let money = self.extras.get(&number).and_then(|extra| extra.money.as_ref());
+        section.push(&OrderEntry {
+            step: number.wrapping_sub(last).cast_signed(),
+            holder: match known {
+                Some(known) => HolderName::Known(known),
+                None => HolderName::New(member.as_str()),
+            },
+            tier,
+            units,
+            is_confirmed,
+            waited_ms: batch.at.0.wrapping_sub(reserved_at.0).cast_signed(),
+            key,
+            money: money.map(Cow::Borrowed),
+            ends_wait: order.is_offer,
+        });
+        Ok(status)
+    }
+
+    /// Takes the sale over: every former epoch is fenced.
+    pub(in crate::store) fn open(&mut self, now: Millis, block: &mut Vec<u8>) {
+        self.counters.begin_epoch(now);
+        let mut section = Section::begin(block, Kind::Open, self.number);
+        section.push(&self.counters.epoch);
+        section.finish(Some(&self.counters));
+    }
+
+    pub(in crate::store) fn switch(
+        &mut self,
+        epoch: u64,
+        switch: Switch,
+        block: &mut Vec<u8>,
+    ) -> Stored<()> {
+        self.counters.sold_by(epoch)?;
+        self.counters.turn(switch);
+        let mut section = Section::begin(block, Kind::Switch, self.number);
+        section.push(&switch);
+        section.finish(Some(&self.counters));
+        Ok(())
+    }
+
+    pub(in crate::store) fn top_up(
+        &mut self,
+        epoch: u64,
+        key: &str,
+        add: Units,
+        block: &mut Vec<u8>,
+    ) -> Stored<Units> {
+        self.counters.sold_by(epoch)?;
+        match self.top_ups.get(key) {
+            // The answer is the sale's total now and not the one after that top-up: others may have
+            // come since.
+            Some(done) if done.add == add => return Ok(self.counters.stock),
+            Some(done) => return Err(StoreError::TopUpConflict(done.add)),
+            None => {}
+        }
+        self.counters.add_stock(add)?;
+        let total = self.counters.stock;
+        self.top_ups.insert(key.to_owned(), TopUp { add, total });
+        let mut section = Section::begin(block, Kind::TopUp, self.number);
+        section.push(&TopUpEntry { key, add, total });
+        section.finish(Some(&self.counters));
+        Ok(total)
+    }
+}
