@@ -59,11 +59,13 @@ fn what_is_no_store_is_named_and_left_as_it_is() {
     let path = stored(data.path()).into_keys().next_back().unwrap();
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
     let whole = fs::read(&path).unwrap();
-    let mut newer = whole.clone();
-    // Where a file has the version of its format, before the checksum of that.
-    newer[24] = 9;
-    let mut changed = whole.clone();
-    changed[100] ^= 1;
+    let with = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    // Where a file has the version of its format, and where its first block has its content.
+    let (newer, changed) = (with(24, 9), with(100, !whole[100]));
     let cases: [(&str, Vec<u8>, &str); 4] = [
         ("an empty file", Vec::new(), "does not begin as it was written"),
         ("a text file", b"id = \"drop\"\n".to_vec(), "does not begin as it was written"),
