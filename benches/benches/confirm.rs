@@ -1,5 +1,4 @@
-//! What confirmation costs: durable commits of several batch sizes, beside one order a commit; and
-//! the same commits without a disk.
+//! What confirmation costs: durable commits of several sizes, beside as many bytes to a bare file.
 
 use benches::run::redis::RedisServer;
 use benches::world::{Lamps, NOW, terms};
@@ -9,6 +8,7 @@ use engine::clock::Clock;
 use engine::confirm::{Confirmer, Progress};
 use engine::roster::Roster;
 use engine::rules::money::Money;
+use engine::rules::seat::Seat;
 use engine::rules::terms::{Cents, SaleId};
 use engine::rules::units::Units;
 use engine::sale::Click;
@@ -16,7 +16,10 @@ use engine::store::{
     Batch, JournalOptions, JournalStore, MemoryStore, RedisOptions, RedisStore, ReservedOrder,
     Selling, Store,
 };
-use membership::Tier;
+use membership::{MemberId, Tier};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,10 +27,20 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
+/// Members of the platform; each batch takes any of them.
+const MEMBERS: u64 = 1_000_000;
+/// Orders that the store has before anything is measured.
+const GROWN: u64 = 600_000;
+
+/// A member at random, with an id of 14 characters.
+fn member() -> MemberId {
+    format!("member-{:07}", fastrand::u64(..MEMBERS)).parse().expect("a member id")
+}
+
+fn batch(sale: &SaleId, epoch: u64, first: u64, orders: u64) -> Batch {
     let reserved = |number: u64| ReservedOrder {
         number,
-        member: format!("viewer-{:06}", number % 1_000_000).parse().expect("a member id"),
+        member: member(),
         tier: Tier::Gold,
         units: Units(1),
         reserved_at: NOW,
@@ -36,55 +49,121 @@ fn batch(epoch: u64, first: u64, orders: u64) -> Batch {
         is_offer: false,
     };
     let orders: Arc<[ReservedOrder]> = (first..first + orders).map(reserved).collect();
-    Batch { sale: "bench".parse().expect("a sale id"), epoch, at: NOW, pay_by: NOW, orders }
+    Batch { sale: sale.clone(), epoch, at: NOW, pay_by: NOW, orders }
 }
 
-/// Commits `iters` batches one after the other and returns their time. Making them is not timed.
-async fn commit(
-    store: &dyn Selling,
+/// A large sale in a store, opened.
+struct Lamp {
+    store: Store,
+    sale: SaleId,
     epoch: u64,
-    next: &mut u64,
-    orders: u64,
-    iters: u64,
-) -> Duration {
-    let mut spent = Duration::ZERO;
-    for _ in 0..iters {
-        let batch = batch(epoch, *next, orders);
-        *next += orders;
-        let start = Instant::now();
-        store.commit(&batch).await.expect("the store takes all");
-        spent += start.elapsed();
-    }
-    spent
+    /// The number of the next order.
+    next: u64,
 }
 
+impl Lamp {
+    async fn new(store: &Store, name: &str) -> Self {
+        let lamps = Lamps { stock: 10_000_000, limit: 65_535 };
+        store.opening.create(&terms(name, lamps)).await.expect("a sale");
+        let sale = name.parse().expect("a sale id");
+        let epoch = store.opening.open(&sale).await.expect("an epoch").epoch;
+        Self { store: store.clone(), sale, epoch, next: 1 }
+    }
+
+    /// As `new`, with many orders that were committed before.
+    async fn grown(store: &Store, name: &str) -> Self {
+        let mut lamp = Self::new(store, name).await;
+        while lamp.next < GROWN {
+            lamp.commit(8_189, 1).await;
+        }
+        lamp
+    }
+
+    fn batch(&mut self, orders: u64) -> Batch {
+        self.next += orders;
+        batch(&self.sale, self.epoch, self.next - orders, orders)
+    }
+
+    /// Commits `iters` batches one after the other and returns their time. Making them is not timed.
+    async fn commit(&mut self, orders: u64, iters: u64) -> Duration {
+        let mut spent = Duration::ZERO;
+        for _ in 0..iters {
+            let batch = self.batch(orders);
+            let start = Instant::now();
+            self.store.selling.commit(&batch).await.expect("the store takes all");
+            spent += start.elapsed();
+        }
+        spent
+    }
+}
+
+/// Bytes in all files of a folder.
+fn bytes_in(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).expect("a folder");
+    files.map(|file| file.and_then(|file| file.metadata()).map_or(0, |facts| facts.len())).sum()
+}
+
+/// Writes so many bytes to a growing file, makes them durable, and returns the time of `iters` times.
+fn bare(file: &mut File, bytes: u64, iters: u64) -> Duration {
+    let block: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(bytes as usize).collect();
+    let start = Instant::now();
+    for _ in 0..iters {
+        file.write_all(&block).expect("a disk");
+        file.sync_data().expect("a disk");
+    }
+    start.elapsed()
+}
+
+/// Durable commits of several sizes to the journal, beside as many bytes to a bare file; the same
+/// commits without a disk; and clicks with all that follows until their verdicts.
 fn confirm(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
-    let mut group = c.benchmark_group("confirm");
-    group.sample_size(10).measurement_time(Duration::from_secs(2));
-    let folder = tempfile::tempdir().expect("a folder");
+    let mut group = c.benchmark_group("commit");
+    group.sample_size(20).measurement_time(Duration::from_secs(2));
+    group.warm_up_time(Duration::from_millis(500));
+    let folder = tempfile::tempdir_in(".").expect("a folder");
     let journal = JournalStore::open(folder.path(), JournalOptions::default()).expect("a store");
-    let stores: [(&str, Store); 2] =
-        [("journal", journal.into()), ("memory", MemoryStore::default().into())];
-    for (name, store) in stores {
-        runtime.block_on(async {
-            store
-                .opening
-                .create(&terms("bench", Lamps { stock: 10_000_000, limit: 65_535 }))
-                .await
-                .expect("a sale");
-            store.opening.open(&"bench".parse().expect("a sale id")).await.expect("an epoch");
+    let (journal, memory): (Store, Store) = (journal.into(), MemoryStore::default().into());
+    let mut bare_file = File::create(folder.path().join("bare")).expect("a file");
+    for orders in [1, 64, 512, 4_096, 8_189] {
+        let mut lamp = runtime.block_on(Lamp::grown(&journal, &format!("journal-{orders}")));
+        let before = bytes_in(folder.path());
+        runtime.block_on(lamp.commit(orders, 10));
+        let bytes = (bytes_in(folder.path()) - before) / 10;
+        group.throughput(Throughput::Elements(orders));
+        group.bench_function(BenchmarkId::new("base", orders), |b| {
+            b.iter_custom(|iters| bare(&mut bare_file, bytes, iters));
         });
-        let mut next = 1;
-        // `base`: one order a commit.
-        for (case, orders) in [("base", 1), ("64", 64), ("512", 512), ("4096", 4_096)] {
-            group.throughput(Throughput::Elements(orders));
-            group.bench_function(BenchmarkId::new(name, case), |b| {
-                b.iter_custom(|iters| {
-                    runtime.block_on(commit(&*store.selling, 1, &mut next, orders, iters))
-                });
+        group.bench_function(BenchmarkId::new("journal", orders), |b| {
+            b.iter_custom(|iters| runtime.block_on(lamp.commit(orders, iters)));
+        });
+    }
+    for orders in [1, 4_096] {
+        let mut lamp = runtime.block_on(Lamp::grown(&memory, &format!("memory-{orders}")));
+        group.throughput(Throughput::Elements(orders));
+        group.bench_function(BenchmarkId::new("memory", orders), |b| {
+            b.iter_custom(|iters| runtime.block_on(lamp.commit(orders, iters)));
+        });
+    }
+    let lamp = runtime.block_on(Lamp::grown(&journal, "clicks"));
+    let mut sale = runtime.block_on(OneSale::open(&journal, &lamp.sale));
+    for orders in [64, 512, 4_096] {
+        group.throughput(Throughput::Elements(orders));
+        group.bench_function(BenchmarkId::new("click to disk", orders), |b| {
+            b.iter_custom(|iters| {
+                runtime.block_on(async {
+                    let mut spent = Duration::ZERO;
+                    for _ in 0..iters {
+                        let seats = sale.seats(orders);
+                        let start = Instant::now();
+                        sale.click(&seats);
+                        sale.confirm(orders).await;
+                        spent += start.elapsed();
+                    }
+                    spent
+                })
             });
-        }
+        });
     }
     group.finish();
 }
@@ -99,34 +178,26 @@ fn confirm_redis(c: &mut Criterion) {
     let (redis, _) = runtime.block_on(RedisStore::connect(&options)).expect("a store");
     let redis = Arc::new(redis);
     let store = Store::from(Arc::clone(&redis));
-    let id: SaleId = "bench".parse().expect("a sale id");
-    let epoch = runtime.block_on(async {
-        store
-            .opening
-            .create(&terms("bench", Lamps { stock: 10_000_000, limit: 65_535 }))
-            .await
-            .expect("a sale");
-        store.opening.open(&id).await.expect("an epoch").epoch
-    });
-    let mut next = 1;
+    let mut lamp = runtime.block_on(Lamp::new(&store, "bench"));
     let mut group = c.benchmark_group("redis");
     group.sample_size(20).measurement_time(Duration::from_secs(4));
     group.throughput(Throughput::Elements(1));
     group.bench_function("base: one order a call", |b| {
-        b.iter_custom(|iters| {
-            runtime.block_on(commit(&*store.selling, epoch, &mut next, 1, iters))
-        });
+        b.iter_custom(|iters| runtime.block_on(lamp.commit(1, iters)));
     });
     let orders = store.selling.batch_orders_max() as u64;
     group.throughput(Throughput::Elements(orders));
     group.bench_function("raw batches", |b| {
-        b.iter_custom(|iters| {
-            runtime.block_on(raw(&server, &redis, epoch, &mut next, orders, iters))
-        });
+        b.iter_custom(|iters| runtime.block_on(raw(&server, &redis, &mut lamp, orders, iters)));
     });
-    let mut sale = runtime.block_on(OneSale::open(&store, &id));
+    let mut sale = runtime.block_on(OneSale::open(&store, &lamp.sale));
     group.bench_function("confirmer", |b| {
-        b.iter_custom(|iters| runtime.block_on(sale.confirm(orders * iters)));
+        b.iter_custom(|iters| {
+            sale.click(&sale.seats(orders * iters));
+            let start = Instant::now();
+            runtime.block_on(sale.confirm(orders * iters));
+            start.elapsed()
+        });
     });
     group.finish();
 }
@@ -136,8 +207,7 @@ fn confirm_redis(c: &mut Criterion) {
 async fn raw(
     server: &RedisServer,
     store: &RedisStore,
-    epoch: u64,
-    next: &mut u64,
+    lamp: &mut Lamp,
     orders: u64,
     iters: u64,
 ) -> Duration {
@@ -145,8 +215,7 @@ async fn raw(
     stream.set_nodelay(true).expect("a socket");
     let mut spent = Duration::ZERO;
     for _ in 0..iters {
-        let batch = batch(epoch, *next, orders);
-        *next += orders;
+        let batch = lamp.batch(orders);
         let bytes = store.commit_bytes(&batch);
         let start = Instant::now();
         stream.write_all(&bytes).await.expect("a socket");
@@ -168,7 +237,6 @@ struct OneSale {
     open: Arc<OpenSale>,
     roster: Arc<Roster>,
     confirmer: Confirmer,
-    clicks: u64,
     _running: watch::Sender<bool>,
 }
 
@@ -189,26 +257,30 @@ impl OneSale {
         );
         let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
         let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);
-        Self { open, roster, confirmer, clicks: 0, _running: running }
+        Self { open, roster, confirmer, _running: running }
     }
 
-    /// Returns the time from `orders` clicks on the queue to their verdicts on the board.
-    async fn confirm(&mut self, orders: u64) -> Duration {
-        for _ in 0..orders {
-            self.clicks += 1;
-            let name = format!("viewer-{:06}", self.clicks % 1_000_000);
-            let seat = self.roster.seat(&name).expect("a seat");
-            let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
+    /// The seats of members at random.
+    fn seats(&self, clicks: u64) -> Vec<Seat> {
+        let seat = |_| self.roster.seat(member().as_str()).expect("a seat");
+        (0..clicks).map(seat).collect()
+    }
+
+    fn click(&self, seats: &[Seat]) {
+        for seat in seats {
+            let click = Click { seat: *seat, tier: Tier::Gold, units: Units(1), key: None };
             self.open.sale.buy(NOW, click).expect("there is enough");
         }
-        let start = Instant::now();
+    }
+
+    /// Confirms what waits: so many orders.
+    async fn confirm(&mut self, orders: u64) {
         let mut settled = 0;
         while settled < orders {
             let progress = self.confirmer.make_progress().await;
             let Progress::Settled(more) = progress else { panic!("the store takes all") };
             settled += more as u64;
         }
-        start.elapsed()
     }
 }
 

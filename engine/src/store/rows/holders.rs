@@ -1,9 +1,13 @@
 //! Holders: who made orders in one sale. A holder has a number in it, by which records name them; the
 //! member's name stands here alone.
+//!
+//! Members of a large batch come at random among many, so looking them up is waiting for memory. The
+//! table is laid out for that: a slot says which row it means without a look at the row, a row lies in
+//! one cache line, and the lookups of a batch go through each of both in a loop of its own, in which no
+//! wait depends on the one before it. A table that hides its slots cannot be asked like this.
 
 use crate::store::counters::Holder;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use membership::MemberId;
 use std::hash::BuildHasher;
 
@@ -12,23 +16,80 @@ pub(in crate::store) type HolderNumber = u32;
 
 /// A holder's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(align(64))]
 pub(in crate::store) struct HolderRow {
     pub(in crate::store) member: MemberId,
     pub(in crate::store) holder: Holder,
 }
 
+/// The upper half of a name's hash, and the holder's number plus one; 0 for none.
+type Slot = u64;
+
 /// The holders of one sale, by number and by name.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Holders {
     hasher: RandomState,
-    by_name: HashTable<HolderNumber>,
+    /// By the lower half of the name's hash; an entry that finds its slot taken goes to the next one. A
+    /// power of two, and more than the rows.
+    slots: Vec<Slot>,
     rows: Vec<HolderRow>,
+}
+
+const TAG: u64 = 0xffff_ffff_0000_0000;
+
+/// The number of the holder that a slot with this name's hash means.
+fn number_in(slot: Slot, hash: u64) -> Option<HolderNumber> {
+    let number = (slot & !TAG) as HolderNumber;
+    if slot & TAG == hash & TAG { number.checked_sub(1) } else { None }
 }
 
 impl Holders {
     pub(in crate::store) fn find(&self, member: &str) -> Option<HolderNumber> {
-        let is_it = |number: &HolderNumber| self.rows[*number as usize].member.as_str() == member;
-        self.by_name.find(self.hasher.hash_one(member), is_it).copied()
+        self.find_hashed(self.hasher.hash_one(member), member)
+    }
+
+    /// As [`Holders::find`], for each of these members.
+    pub(in crate::store) fn find_all<'m>(
+        &self,
+        members: impl Iterator<Item = &'m MemberId> + Clone,
+    ) -> Vec<Option<HolderNumber>> {
+        if self.slots.is_empty() {
+            return members.map(|_| None).collect();
+        }
+        let hashes: Vec<u64> =
+            members.clone().map(|member| self.hasher.hash_one(member.as_str())).collect();
+        let slots: Vec<Slot> = hashes.iter().map(|hash| self.slots[self.first(*hash)]).collect();
+        let numbers = slots.iter().zip(&hashes).filter_map(|(slot, hash)| number_in(*slot, *hash));
+        // Brings the rows that most of these members have near the processor.
+        let touched: u64 = numbers.map(|number| self.rows[number as usize].holder.newest).sum();
+        std::hint::black_box(touched);
+        let found = hashes.iter().zip(members);
+        found.map(|(hash, member)| self.find_hashed(*hash, member.as_str())).collect()
+    }
+
+    fn find_hashed(&self, hash: u64, member: &str) -> Option<HolderNumber> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = self.first(hash);
+        loop {
+            let slot = self.slots[at];
+            if slot == 0 {
+                return None;
+            }
+            let number = number_in(slot, hash);
+            let is_it =
+                |number: &HolderNumber| self.rows[*number as usize].member.as_str() == member;
+            if let Some(number) = number.filter(is_it) {
+                return Some(number);
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    /// Where the search for a name with this hash begins.
+    fn first(&self, hash: u64) -> usize {
+        (hash & !TAG) as usize & (self.slots.len() - 1)
     }
 
     /// The row with this number. `None` is damage: a record names no other number than a holder's.
@@ -42,14 +103,20 @@ impl Holders {
 
     /// A new holder, who must not be there yet; returns the number.
     pub(in crate::store) fn add(&mut self, member: MemberId, holder: Holder) -> HolderNumber {
-        let Self { hasher, by_name, rows } = self;
-        let number = HolderNumber::try_from(rows.len()).expect("a sale has fewer than 2^32 orders");
-        let hash = hasher.hash_one(member.as_str());
-        rows.push(HolderRow { member, holder });
-        by_name.insert_unique(hash, number, |number| {
-            hasher.hash_one(rows[*number as usize].member.as_str())
-        });
+        self.reserve(1);
+        let number = HolderNumber::try_from(self.rows.len()).expect("fewer than 2^32 orders");
+        let hash = self.hasher.hash_one(member.as_str());
+        self.rows.push(HolderRow { member, holder });
+        self.enter(hash, number);
         number
+    }
+
+    fn enter(&mut self, hash: u64, number: HolderNumber) {
+        let mut at = self.first(hash);
+        while self.slots[at] != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = (hash & TAG) | (u64::from(number) + 1);
     }
 
     /// Every holder, by number.
@@ -57,9 +124,38 @@ impl Holders {
         &self.rows
     }
 
+    /// Makes room for so many more holders, so that at most two thirds of the slots are taken.
     pub(in crate::store) fn reserve(&mut self, more: usize) {
-        let Self { hasher, by_name, rows } = self;
-        rows.reserve(more);
-        by_name.reserve(more, |number| hasher.hash_one(rows[*number as usize].member.as_str()));
+        let slots = ((self.rows.len() + more) * 3 / 2 + 1).next_power_of_two();
+        if slots <= self.slots.len() {
+            return;
+        }
+        self.slots = vec![0; slots];
+        for number in 0..self.rows.len() {
+            let hash = self.hasher.hash_one(self.rows[number].member.as_str());
+            self.enter(hash, HolderNumber::try_from(number).expect("fewer than 2^32 orders"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_holder_is_found_under_the_name_and_nobody_else() {
+        let mut holders = Holders::default();
+        let member = |n: u32| format!("member-{n:07}").parse::<MemberId>().unwrap();
+        assert_eq!(holders.find("member-0000000"), None);
+        for n in 0..5_000 {
+            assert_eq!(holders.add(member(n), Holder::default()), n);
+        }
+        let all: Vec<MemberId> = (0..6_000).map(member).collect();
+        let found = holders.find_all(all.iter());
+        for (n, member) in (0..).zip(&all) {
+            let expected = (n < 5_000).then_some(n);
+            assert_eq!((holders.find(member.as_str()), found[n as usize]), (expected, expected));
+        }
+        assert_eq!(holders.rows().len(), 5_000);
     }
 }

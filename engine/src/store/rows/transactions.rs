@@ -11,33 +11,25 @@ use crate::store::section::{HolderName, Kind, OrderEntry, OrdersHead, Section, T
 use crate::store::{Batch, ReservedOrder, StoreError, Switch, Verdict};
 use std::borrow::Cow;
 
-/// What is known of an order before any of its commit is decided.
-enum Before {
-    /// It gets this verdict.
-    Known(Verdict),
-    /// It is to be decided, for this holder if the member has orders already.
-    Open(Option<HolderNumber>),
-}
-
 impl SaleRows {
     pub(in crate::store) fn commit(
         &mut self,
         batch: &Batch,
         block: &mut Vec<u8>,
     ) -> Stored<Vec<Verdict>> {
-        // All that may fail is found out before anything is changed. The members are looked up in a
-        // loop of their own, in which no step waits for the one before it.
-        let before = batch.orders.iter().map(|order| self.before(batch.epoch, order));
-        let before = before.collect::<Stored<Vec<_>>>()?;
+        // All that may fail is found out before anything is changed.
+        let known = batch.orders.iter().map(|order| self.known(batch.epoch, order));
+        let known = known.collect::<Stored<Vec<_>>>()?;
+        let holders = self.holders.find_all(batch.orders.iter().map(|order| &order.member));
         let mut section = Section::begin(block, Kind::Orders, self.number);
         section.push(&OrdersHead { epoch: batch.epoch, at: batch.at, pay_by: batch.pay_by });
         let mut verdicts = Vec::with_capacity(batch.orders.len());
         let (mut last, mut is_new) = (0, false);
         self.is_half_changed = true;
-        for (order, before) in batch.orders.iter().zip(before) {
-            verdicts.push(match before {
-                Before::Known(verdict) => verdict,
-                Before::Open(holder) => {
+        for ((order, known), holder) in batch.orders.iter().zip(known).zip(holders) {
+            verdicts.push(match known {
+                Some(verdict) => verdict,
+                None => {
                     let status = self.decide(batch, order, holder, last, &mut section)?;
                     (last, is_new) = (order.number, true);
                     Verdict::Stored(status, batch.at)
@@ -51,7 +43,8 @@ impl SaleRows {
         Ok(verdicts)
     }
 
-    fn before(&self, epoch: u64, order: &ReservedOrder) -> Stored<Before> {
+    /// The verdict on an order that is not to be decided.
+    fn known(&self, epoch: u64, order: &ReservedOrder) -> Stored<Option<Verdict>> {
         let ReservedOrder { number, units, .. } = *order;
         if number == 0 || number > Orders::NUMBER_MAX || units.0 > u32::from(u16::MAX) {
             return Err(damaged(format!("no sale has an order {number} of {units} units")));
@@ -67,11 +60,7 @@ impl SaleRows {
             status: row.status,
             changed_at: row.changed_at,
         });
-        let verdict = commit::known_verdict(&self.counters, epoch, known)?;
-        Ok(match verdict {
-            Some(verdict) => Before::Known(verdict),
-            None => Before::Open(self.holders.find(order.member.as_str())),
-        })
+        commit::known_verdict(&self.counters, epoch, known)
     }
 
     fn decide(
