@@ -19,10 +19,6 @@ use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// After a batch this large, the confirmer lets the next one gather for a moment: larger batches
-/// cost less per order. After a full batch, the next one is full already.
-const RUSH_ORDERS: usize = 256;
-const GATHER: Duration = Duration::from_millis(20);
 /// While orders pile up, each lower tier is shed earlier than the next higher one, by the longest
 /// wait divided by this number. The store is asked three times within the longest wait, so that the
 /// lowest tier, four steps earlier, is not shed where no order waits.
@@ -79,14 +75,19 @@ impl Confirmer {
     pub(crate) async fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.open));
         self.vouch(self.clock.now());
-        let rush = RUSH_ORDERS..self.store.selling.batch_orders_max();
         // At this interval the task asks the store whether this process still sells the sale,
         // whatever else wakes it, and also when no new work comes.
         let mut looks = tokio::time::interval(self.patience / 3);
+        let gather = self.store.selling.gather();
         loop {
             match self.make_progress().await {
-                Progress::Settled(orders) if rush.contains(&orders) => {
-                    tokio::time::sleep(GATHER).await
+                // Under load, what comes gathers for a moment: each commit costs the clicks a share of the
+                // processor. A caller that waits for a verdict ends that, and a lone order never waits.
+                Progress::Settled(orders) if orders > 1 && gather > Duration::ZERO => {
+                    tokio::select! {
+                        () = self.open.hurried() => {}
+                        () = tokio::time::sleep(gather) => {}
+                    }
                 }
                 Progress::Settled(_) | Progress::Halted => {}
                 Progress::Idle if self.open.is_stopping() => return,

@@ -41,6 +41,8 @@ pub struct OpenSale {
     blocked: Arc<Blocked>,
     feed: Feed,
     wake: Notify,
+    /// A caller waits for a verdict.
+    hurry: Notify,
     trouble: Mutex<Option<StoreError>>,
     pub(crate) switching: tokio::sync::Mutex<()>,
     stopping: watch::Receiver<bool>,
@@ -101,6 +103,7 @@ impl OpenSale {
             blocked,
             feed: Feed::default(),
             wake: Notify::new(),
+            hurry: Notify::new(),
             trouble: Mutex::new(None),
             switching: tokio::sync::Mutex::new(()),
             stopping,
@@ -119,6 +122,7 @@ impl OpenSale {
             return Some(order);
         }
         let told = self.feed.wait(number);
+        self.hurry.notify_one();
         let order = self.sale.board().read(number)?;
         if order.status != Status::Reserved {
             // The order was settled in between, perhaps before the feed knew that this caller
@@ -352,6 +356,11 @@ impl OpenSale {
 
     pub(crate) fn feed(&self) -> &Feed {
         &self.feed
+    }
+
+    /// Resolves when a caller waits for a verdict, also one that began to wait before this call.
+    pub(crate) async fn hurried(&self) {
+        self.hurry.notified().await;
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::rules::terms::{SaleId, Terms};
 use membership::MemberId;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Sales in memory, one transaction at a time.
 pub type MemoryStore = RowStore<Memory>;
@@ -89,6 +90,8 @@ impl Reader for Memory {
 }
 
 impl Keeper for Memory {
+    const GATHER: Duration = Duration::ZERO;
+
     async fn write<T: Send + 'static>(
         &self,
         sale: &SaleId,

@@ -36,6 +36,7 @@ use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a sale's confirmer needs. Every method is one transaction: done as a whole and on disk, or not
 /// at all.
@@ -43,6 +44,11 @@ use std::sync::Arc;
 pub trait Selling: Debug + Send + Sync + 'static {
     /// The most orders that one [`Selling::commit`] may carry.
     fn batch_orders_max(&self) -> usize;
+
+    /// How long orders may gather, while many come and no caller waits for a verdict.
+    fn gather(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Decides orders; returns one verdict each, in their order. Each order is decided as a whole or
     /// not at all. Idempotent: an order that is known gets the verdict that is stored.

@@ -12,6 +12,7 @@ use crate::rules::units::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// Reads what is stored, and nothing that is not durable yet.
 pub(super) trait Reader: Debug + Send + Sync + 'static {
@@ -41,6 +42,9 @@ pub(super) trait Reader: Debug + Send + Sync + 'static {
 
 /// Keeps sales, and runs one transaction at a time on each.
 pub(super) trait Keeper: Reader {
+    /// As [`Selling::gather`].
+    const GATHER: Duration;
+
     /// Runs a transaction, which writes what it decided to the block. All of it is kept when this
     /// returns `Ok`, else nothing.
     fn write<T: Send + 'static>(
@@ -71,6 +75,10 @@ pub struct RowStore<K> {
 impl<K: Keeper> Selling for RowStore<K> {
     fn batch_orders_max(&self) -> usize {
         8_192
+    }
+
+    fn gather(&self) -> Duration {
+        K::GATHER
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {

@@ -10,6 +10,7 @@ use crate::store::{
 };
 use async_trait::async_trait;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 static BUG: LazyLock<String> = LazyLock::new(|| std::env::var("FLASHLANE_BUG").unwrap_or_default());
 
@@ -130,6 +131,10 @@ impl SellingBug {
 impl Selling for SellingBug {
     fn batch_orders_max(&self) -> usize {
         self.well.batch_orders_max()
+    }
+
+    fn gather(&self) -> Duration {
+        self.well.gather()
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
