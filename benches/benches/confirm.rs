@@ -14,7 +14,7 @@ use engine::rules::units::Units;
 use engine::sale::Click;
 use engine::store::{
     Batch, JournalOptions, JournalStore, MemoryStore, RedisOptions, RedisStore, ReservedOrder,
-    Selling, Store,
+    Store,
 };
 use membership::{MemberId, Tier};
 use std::fs::File;
@@ -105,7 +105,9 @@ fn bytes_in(folder: &Path) -> u64 {
 
 /// Writes so many bytes to a growing file, makes them durable, and returns the time of `iters` times.
 fn bare(file: &mut File, bytes: u64, iters: u64) -> Duration {
-    let block: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(bytes as usize).collect();
+    let block: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
+        .take(usize::try_from(bytes).expect("a block"))
+        .collect();
     let start = Instant::now();
     for _ in 0..iters {
         file.write_all(&block).expect("a disk");

@@ -19,4 +19,4 @@ pub use ask::token::{Algorithm, BadKey, issue_token};
 pub use openapi::document as openapi_document;
 pub use start::options::{RedisArgs, ServeOptions, duration};
 pub use start::serve::serve;
-pub use start::store::stored;
+pub use start::store::{stored, upgrade};

@@ -34,6 +34,8 @@ enum Command {
     Token(TokenOptions),
     /// Add every order in the store up again; exit 1 and say what differs
     Verify(VerifyOptions),
+    /// Take over what an older version stored in Redis; stop its `serve` first
+    Upgrade(RedisArgs),
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => run(gateway::serve(*options)).map(|()| ExitCode::SUCCESS),
         Command::Token(options) => token(&options).map(|()| ExitCode::SUCCESS),
         Command::Verify(options) => run(verify(options)),
+        Command::Upgrade(redis) => run(upgrade(redis)).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -112,6 +115,13 @@ async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let audit = stored.audit().await.context("cannot read the store")?;
     report(&audit)?;
     Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn upgrade(redis: RedisArgs) -> anyhow::Result<()> {
+    let lines = gateway::upgrade(&redis).await.context("not everything was taken over")?;
+    let mut out = std::io::stdout().lock();
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    Ok(writeln!(out, "{} sales taken over, nothing is left to do", lines.len())?)
 }
 
 fn report(audit: &Audit) -> std::io::Result<()> {

@@ -28,7 +28,7 @@ pub use message::{
     ReservedOrder, Switch, Verdict, Waiting,
 };
 pub use planted::planted;
-pub use redis::{RedisOptions, RedisStore};
+pub use redis::{RedisOptions, RedisStore, Upgraded};
 
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;

@@ -17,6 +17,7 @@ mod held_up;
 mod lost_history;
 mod many_sales;
 mod model;
+mod older;
 mod opening;
 mod power;
 mod redis;

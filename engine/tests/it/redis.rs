@@ -15,8 +15,11 @@ pub(crate) fn started(settings: &[&str]) -> (TempDir, RedisServer) {
     (folder, server)
 }
 
+/// A store that keeps its outbox, although the tests' clock stands in 1970.
 pub(crate) async fn connect(server: &RedisServer) -> Store {
-    RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap().0.into()
+    let outbox_keep = Duration::from_secs(10_000_000_000);
+    let options = RedisOptions { outbox_keep, ..RedisOptions::new(server.url()) };
+    RedisStore::connect(&options).await.unwrap().0.into()
 }
 
 /// Returns why this Redis may not be used.
@@ -95,7 +98,7 @@ async fn a_redis_that_is_too_old_is_refused() {
 
 /// The documented rights: see docs/redis.md.
 const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
-     +hscan +hdel +unlink +xadd +xrange +xinfo|stream +type +exists +time +sadd +srem +smembers +incr +info +config|get";
+     +hscan +hdel +unlink +xadd +xrange +xtrim +xinfo|stream +type +exists +time +sadd +srem +smembers +incr +info +config|get";
 
 #[tokio::test]
 async fn the_documented_rights_are_enough_and_not_more() {
@@ -242,6 +245,29 @@ async fn an_outbox_or_orders_that_others_changed_stop_the_sale() {
         server.must(heal);
         assert_eq!(store.selling.still_sells(&id(), epoch).await, Ok(()));
     }
+}
+
+#[tokio::test]
+async fn outbox_entries_are_trimmed_once_they_are_old_enough() {
+    let (_folder, server) = started(&[]);
+    let (store, _) = RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap();
+    let store = Store::from(store);
+    store.opening.create(&terms(9)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    // Committed in 1970, as the tests' clock goes, and just now.
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
+    let now = engine::clock::Clock::Wall.now();
+    let late = engine::store::Batch { at: now, ..batch(epoch, vec![reserved(2, "bob", Gold, 1)]) };
+    store.selling.commit(&late).await.unwrap();
+    let seqs = async || -> Vec<u64> {
+        let entries = store.reading.outbox_after(&id(), 0, 9).await.unwrap();
+        entries.iter().map(|entry| entry.seq).collect()
+    };
+    assert_eq!(seqs().await, [1, 2]);
+    store.selling.still_sells(&id(), epoch).await.unwrap();
+    assert_eq!(seqs().await, [2]);
+    store.selling.commit(&batch(epoch, vec![reserved(3, "cyd", Gold, 1)])).await.unwrap();
+    assert_eq!(seqs().await, [2, 3], "the next look is an hour away");
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ pub struct ServeOptions {
     /// Redis in the place of the embedded store.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// How long outbox entries are kept
+    #[arg(long, env = "FLASHLANE_OUTBOX_KEEP", default_value = "7d", value_parser = duration)]
+    pub outbox_keep: Duration,
     /// When an order has waited longer than this for the store, new clicks are told `busy`
     #[arg(long, env = "FLASHLANE_CONFIRM_WITHIN", default_value = "5s", value_parser = duration)]
     pub confirm_within: Duration,

@@ -54,7 +54,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
     let (public, operator) = (bind(options.listen)?, bind(options.operator_listen)?);
-    let store = store(data, &options.redis).await?;
+    let store = store(data, &options.redis, options.outbox_keep).await?;
     let (confirm_within, orders_per_member) = (options.confirm_within, options.orders_per_member);
     let settings = Settings { confirm_within, orders_per_member };
     let engine = Engine::start(store, Clock::Wall, settings).await?;

@@ -3,21 +3,43 @@
 use crate::start::options::RedisArgs;
 use anyhow::Context;
 use engine::store::{
-    JournalOptions, JournalStore, Reading, RedisOptions, RedisStore, Store, StoreError, planted,
+    JournalOptions, JournalStore, Reading, RedisOptions, RedisStore, Store, StoreError, Upgraded,
+    planted,
 };
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Opens the store that the options name.
 ///
 /// # Errors
 /// One sentence that says why the store cannot be opened, and what to do.
-pub(crate) async fn store(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
+pub(crate) async fn store(
+    data: &Path,
+    redis: &RedisArgs,
+    outbox_keep: Duration,
+) -> anyhow::Result<Store> {
     let Some(options) = redis.options()? else {
-        let store = JournalStore::open(data, JournalOptions::default());
+        let store =
+            JournalStore::open(data, JournalOptions { outbox_keep, ..JournalOptions::default() });
         return Ok(planted(store.context("the store cannot be opened")?.into()));
     };
-    connect(&options).await
+    connect(&RedisOptions { outbox_keep, ..options }).await
+}
+
+/// Takes the sales of an older version in Redis over. Returns a line for each.
+///
+/// # Errors
+/// One sentence that says why not, and what to do.
+pub async fn upgrade(redis: &RedisArgs) -> anyhow::Result<Vec<String>> {
+    let options = redis.options()?;
+    let options = options.context(
+        "name the Redis with --redis URL; the embedded store is taken over by the next `serve`",
+    )?;
+    let (store, _) = RedisStore::connect(&options).await?;
+    let upgraded = store.upgrade().await?;
+    let line = |one: &Upgraded| format!("{}: {} orders taken over", one.sale, one.orders);
+    Ok(upgraded.iter().map(line).collect())
 }
 
 /// Opens the store that the options name, which must be there, for reading alone.

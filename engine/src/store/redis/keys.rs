@@ -41,6 +41,11 @@ impl SaleKeys {
         Self { sale, orders, holders, members, outbox, top_ups, waiting }
     }
 
+    /// Where a sale of an older layout is written in this one: its orders, holders and members.
+    pub(super) fn upgrading(&self) -> [String; 3] {
+        [&self.orders, &self.holders, &self.members].map(|key| format!("{key}:upgrading"))
+    }
+
     /// All keys, in the order in which the functions are given them.
     pub(super) fn all(&self) -> [&str; 7] {
         let Self { sale, orders, holders, members, outbox, top_ups, waiting } = self;

@@ -25,6 +25,12 @@ pub(super) fn call(function: &str, keys: &SaleKeys) -> Cmd {
     call_on(function, &keys.all())
 }
 
+/// The call that puts the rows of a newer layout in place of a sale's older ones.
+pub(super) fn upgrade_call(keys: &SaleKeys, new: &[String; 3]) -> Cmd {
+    let all: Vec<&str> = keys.all().into_iter().chain(new.iter().map(String::as_str)).collect();
+    call_on("upgrade", &all)
+}
+
 /// As [`call`], on no keys.
 pub(super) fn bare_call(function: &str) -> Cmd {
     call_on(function, &[])

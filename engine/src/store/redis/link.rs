@@ -26,14 +26,17 @@ pub struct RedisOptions {
     pub tls_roots: Option<Vec<u8>>,
     /// After this long without an answer a call's outcome is unknown, and the connection given up.
     pub deadline: Duration,
+    /// Outbox entries are kept at least this long.
+    pub outbox_keep: Duration,
 }
 
 impl RedisOptions {
-    /// Options with a deadline of 2 s.
+    /// Options with a deadline of 2 s, and outbox entries kept for 7 days.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         let deadline = Duration::from_secs(2);
-        Self { url: url.into(), loader_url: None, tls_roots: None, deadline }
+        let outbox_keep = Duration::from_secs(7 * 24 * 3_600);
+        Self { url: url.into(), loader_url: None, tls_roots: None, deadline, outbox_keep }
     }
 }
 

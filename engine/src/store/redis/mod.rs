@@ -17,6 +17,9 @@ mod rows;
 mod selling;
 mod snapshot;
 mod store;
+mod trim;
+mod upgrade;
 
 pub use link::RedisOptions;
 pub use store::RedisStore;
+pub use upgrade::Upgraded;

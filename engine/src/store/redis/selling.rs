@@ -4,6 +4,7 @@ use super::calls::{CALL_ORDERS, CALLS_IN_FLIGHT};
 use super::keys::{self, SaleKeys};
 use super::store::RedisStore;
 use super::{library, rows};
+use crate::clock::Clock;
 use crate::fault::crash_point;
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
@@ -65,7 +66,8 @@ impl Selling for RedisStore {
     }
 
     async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
-        self.call(sale, &self.sellers_call("still_sells", sale, epoch)).await.map(drop)
+        self.call(sale, &self.sellers_call("still_sells", sale, epoch)).await?;
+        self.trim_if_due(sale, Clock::Wall.now()).await
     }
 }
 

@@ -4,11 +4,13 @@ use super::keys::SaleKeys;
 use super::link::{Link, RedisOptions};
 use super::{check, format, library, rows};
 use crate::rules::terms::SaleId;
+use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::store::StoreError;
 use parking_lot::Mutex;
 use redis::Cmd;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Sales in Redis, which other processes may share.
 #[derive(Debug)]
@@ -18,6 +20,9 @@ pub struct RedisStore {
     /// The name under which this process opens a sale, kept until the sale is known to be open: a
     /// repeated call names the same opener.
     pub(super) openers: Mutex<HashMap<SaleId, String>>,
+    pub(super) outbox_keep: Duration,
+    /// When each sale's outbox was last trimmed.
+    pub(super) trimmed_at: Mutex<HashMap<SaleId, Millis>>,
 }
 
 /// How far a sale has come, as Redis has told. When Redis later tells of less, part of its history
@@ -43,7 +48,14 @@ impl RedisStore {
         let link = Link::new(options)?;
         let warnings = check::settings(&link).await?;
         check::functions(&link).await?;
-        Ok((Self { link, seen: Mutex::default(), openers: Mutex::default() }, warnings))
+        let store = Self {
+            link,
+            seen: Mutex::default(),
+            openers: Mutex::default(),
+            outbox_keep: options.outbox_keep,
+            trimmed_at: Mutex::default(),
+        };
+        Ok((store, warnings))
     }
 
     pub(super) fn seen(&self, sale: &SaleId) -> Seen {
@@ -77,6 +89,9 @@ impl RedisStore {
             "DENIED" => Err(StoreError::Refused(format!("NOPERM: {next} was withdrawn"))),
             "EXISTS" => Err(StoreError::SaleExists),
             "UNKNOWN_SALE" => Err(StoreError::UnknownSale),
+            "MOVED_ON" => Err(StoreError::Refused(
+                "another process goes on with this sale; stop it, then ask again".into(),
+            )),
             "FORMAT" => {
                 format::check(sale, &next)?;
                 Err(rows::unreadable("the format", &next))

@@ -333,7 +333,7 @@ local function lacks(_, args)
   local needed = {{'HGET', keys.orders, 'x'}, {'HGETALL', keys.sale}, {'HMGET', keys.orders, 'x'},
     {'HSET', keys.sale, 'x', 'x'}, {'HLEN', keys.orders}, {'HSCAN', keys.holders, '0'},
     {'XADD', keys.outbox, '*', 'x', 'x'}, {'XRANGE', keys.outbox, '-', '+'},
-    {'XINFO', 'STREAM', keys.outbox}, {'TYPE', keys.sale}, {'EXISTS', keys.sale}, {'TIME'},
+    {'XTRIM', keys.outbox, 'MINID', '0'}, {'XINFO', 'STREAM', keys.outbox}, {'TYPE', keys.sale}, {'EXISTS', keys.sale}, {'TIME'},
     {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'UNLINK', keys.waiting},
     {'SREM', 'flashlane:blocked', 'x'}, {'SMEMBERS', 'flashlane:sales'}, {'INCR', 'flashlane:sale_number'}}
   local lacking = {'OK', '0', '0'}
@@ -343,8 +343,34 @@ local function lacks(_, args)
   return lacking
 end
 
+-- epoch seq turns number orders holders; the keys of the new orders, holders and members come behind the
+-- sale's own
+-- Puts rows of this layout in place of a sale's older ones, if the sale has not changed since these were
+-- read.
+local function upgrade(keys, args, all)
+  local row = redis.call('HMGET', keys.sale, 'format', 'epoch', 'seq', 'turns', 'refunded', 'returned')
+  if not row[2] then return {'UNKNOWN_SALE'} end
+  if row[1] then return {'FORMAT', row[1]} end
+  if row[2] ~= args[1] or row[3] ~= args[2] or row[4] ~= args[3] then return {'MOVED_ON', ''} end
+  for i, count in ipairs({args[5], args[6], args[6]}) do
+    if redis.call('HLEN', all[#KEYS + i]) ~= tonumber(count) then
+      return {'DAMAGED', all[#KEYS + i] .. ' does not hold ' .. count}
+    end
+  end
+  for i, key in ipairs({keys.orders, keys.holders, keys.members}) do
+    if redis.call('EXISTS', all[#KEYS + i]) == 1 then
+      redis.call('RENAME', all[#KEYS + i], key)
+    end
+  end
+  redis.call('HSET', keys.sale, 'format', FORMAT, 'number', args[4], 'holders', args[6], 'refunded',
+    row[5] or NO_ORDERS, 'returned', row[6] or NO_ORDERS)
+  return {'OK', row[3], row[4]}
+end
+
 local function register(name, run)
-  redis.register_function('@LIBRARY@_' .. name, function(keys, args) return run(named(keys), args) end)
+  redis.register_function('@LIBRARY@_' .. name, function(keys, args)
+    return run(named(keys), args, keys)
+  end)
 end
 
 register('create', create)
@@ -355,4 +381,5 @@ register('change', change)
 register('restore', restore)
 register('switch', switch)
 register('top_up', top_up)
+register('upgrade', upgrade)
 register('lacks', lacks)
