@@ -7,6 +7,7 @@ use engine::rules::order::Status::Confirmed;
 use engine::rules::units::Units;
 use engine::store::{RedisOptions, RedisStore, Store, StoreError, Switch, Verdict};
 use membership::Tier::{self, Gold};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub(crate) fn started(settings: &[&str]) -> (TempDir, RedisServer) {
