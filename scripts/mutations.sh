@@ -56,5 +56,29 @@ for line in "${bugs[@]}"; do
     missed+=("$bug")
   fi
 done
-echo "${#bugs[@]} bugs planted, ${#missed[@]} not noticed"
+# Bugs of the journal, and the tests that have to notice them: most need a disk that loses its power.
+journal=(
+  "no-sync power::whenever"
+  "told-before-written power::whenever"
+  "group-told-in-part failing_disk"
+  "torn-for-whole power::whenever"
+  "snapshot-without-its-last-block power::whenever"
+  "memory-not-rebuilt failing_disk"
+  "tail-not-written-again failing_disk::a_block"
+)
+tests() {
+  RUSTFLAGS="--cfg flash_faults" CARGO_TARGET_DIR=target/faults \
+    cargo test --quiet --locked --profile faults -p engine --test it -- "$@"
+}
+tests power failing_disk >/dev/null 2>&1 || { echo "mutations: the tests fail without a bug" >&2; exit 1; }
+for line in "${journal[@]}"; do
+  read -r bug test <<<"$line"
+  if said=$(FLASHLANE_BUG=$bug tests "$test" 2>&1); then
+    echo "$bug: NOT NOTICED by $test"
+    missed+=("$bug")
+  else
+    echo "$bug: noticed: $(grep -m1 -A1 "panicked at" <<<"$said" | tail -1 | cut -c1-140)"
+  fi
+done
+echo "$((${#bugs[@]} + ${#journal[@]})) bugs planted, ${#missed[@]} not noticed"
 [ "${#missed[@]}" = 0 ]

@@ -74,7 +74,9 @@ struct VerifyOptions {
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("FLASHLANE_LOG").unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A line that cannot be written, because the disk of the log is full, ends nothing.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    log.with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match Cli::parse().command {
         Command::Serve(options) => run(gateway::serve(*options)).map(|()| ExitCode::SUCCESS),
         Command::Token(options) => token(&options).map(|()| ExitCode::SUCCESS),

@@ -51,7 +51,12 @@ pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
 async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcome> {
     let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
     // A point that comes before the first order ends the process while the site is opened.
-    let mut site = Site::open(&suite.armed, &[], &crash).await?;
+    let site = Site::open(&suite.armed, &[], &crash).await?;
+    ends_at(site, point).await
+}
+
+/// Waits until the process of this site ends at the point that it was told, and goes on.
+pub(super) async fn ends_at(mut site: Site, point: &str) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     let mut calls = 0;
     if !["loaded", "indexed", "created", "opened"].contains(&point) {
@@ -72,11 +77,10 @@ async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcom
     for call in 0..=calls {
         operate(&mut operator, call).await?;
     }
+    let added = operator.report(LARGE).await?.stock - 5_000_000;
+    ensure!(added == calls + 1, "{} top-ups added {added} units", calls + 1);
     let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
     let views = site.close(allowed).await?;
-    let report = site.process.as_operator()?.report(LARGE).await?;
-    let added = report.stock - 5_000_000;
-    ensure!(added == calls + 1, "{} top-ups added {added} units", calls + 1);
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
@@ -146,7 +150,7 @@ pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
 }
 
 /// Waits while a fault lasts.
-async fn stand_still(time: Duration) {
+pub(super) async fn stand_still(time: Duration) {
     tokio::time::sleep(time).await;
 }
 

@@ -2,6 +2,7 @@
 //! happen, under load, and compares three views of what became of the orders.
 
 pub mod crashes;
+mod embedded;
 pub mod history;
 pub mod patience;
 pub mod process;

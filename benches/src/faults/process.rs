@@ -111,7 +111,7 @@ pub fn signal_to(pid: u32, signal: Signal) -> anyhow::Result<()> {
 pub(super) async fn start(
     binary: &Path,
     data: &Path,
-    redis: SocketAddr,
+    redis: Option<SocketAddr>,
     variables: &[(&str, &str)],
 ) -> anyhow::Result<(Process, u64)> {
     let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
@@ -119,10 +119,10 @@ pub(super) async fn start(
     start_at(binary, data, variables, addresses).await
 }
 
-/// Where a process listens, and where its Redis does.
+/// Where a process listens, and where its Redis does, if it has one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
-    pub(super) redis: SocketAddr,
+    pub(super) redis: Option<SocketAddr>,
     pub(super) public: SocketAddr,
     pub(super) operator: SocketAddr,
 }
@@ -148,7 +148,7 @@ pub(super) async fn start_at(
             .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
             // Shoppers click far more often than members may, and make more orders.
             .args(["--member-rate", "0", "--orders-per-member", "65535"])
-            .env("FLASHLANE_REDIS", format!("redis://{redis}"))
+            .envs(redis.map(|redis| ("FLASHLANE_REDIS", format!("redis://{redis}"))))
             .env("FLASHLANE_LOG", "warn")
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
@@ -164,7 +164,7 @@ pub(super) async fn start_at(
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         crashes += u64::from(process.was_killed());
-        // The process may have ended because Redis is not ready yet, so it is started again.
+        // The process may have ended because its store is not ready yet, so it is started again.
         if start.elapsed() > patience() {
             let log = std::fs::read_to_string(process.data.join("log")).unwrap_or_default();
             bail!("it ends again and again: {}", log.lines().last().unwrap_or_default());

@@ -183,8 +183,8 @@ pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
     begin_move(&site.redis, &other, &slot);
     // The sale has no top-ups, so one of its keys is in neither Redis.
     site.until_error("TRYAGAIN").await?;
-    let rows =
-        ["sale", "orders", "holders", "outbox"].map(|row| format!("flashlane:{{large}}:{row}"));
+    let rows = ["sale", "orders", "holders", "members", "outbox"]
+        .map(|row| format!("flashlane:{{large}}:{row}"));
     let keys = rows.join(" ");
     site.redis.must(&format!("MIGRATE 127.0.0.1 {port} \"\" 0 5000 KEYS {keys}"));
     site.until_error("ASK").await?;

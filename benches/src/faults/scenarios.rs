@@ -1,7 +1,7 @@
 //! Every scenario there is, by name.
 
 use super::suite::{Outcome, Suite};
-use super::{crashes, history, replies, spoils, wire};
+use super::{crashes, embedded, history, replies, spoils, wire};
 use futures_util::future::BoxFuture;
 
 /// A function that makes one fault and returns what became of the orders.
@@ -11,7 +11,7 @@ pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
-pub const SCENARIOS: [Scenario; 33] = [
+pub const SCENARIOS: [Scenario; 38] = [
     ("points", "`kill -9` of flashlane at each named point", |s| Box::pin(crashes::points(s))),
     ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),
     ("redis-kills", "`kill -9` of Redis mid-batch", |s| Box::pin(crashes::redis_kills(s))),
@@ -57,4 +57,9 @@ pub const SCENARIOS: [Scenario; 33] = [
         "Redis killed between two parts of a batch; a replica with and without the first",
         |s| Box::pin(history::parts(s)),
     ),
+    ("own-points", "embedded: `kill -9` at each named point", |s| Box::pin(embedded::points(s))),
+    ("own-kills", "embedded: `kill -9` at random", |s| Box::pin(embedded::kills(s))),
+    ("own-stopped", "embedded: stopped for 4 s", |s| Box::pin(embedded::stopped(s))),
+    ("own-full", "embedded: the disk is full", |s| Box::pin(embedded::disk_full(s))),
+    ("own-second", "embedded: a second process on the folder", |s| Box::pin(embedded::second(s))),
 ];

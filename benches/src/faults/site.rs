@@ -9,10 +9,13 @@ use super::shop::{
 use super::views::{Allowed, Views, compare, limit};
 use crate::run::redis::RedisServer;
 use anyhow::{Context, ensure};
+use engine::store::{JournalStore, Reading, RedisOptions, RedisStore};
 use membership::Tier;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -23,6 +26,8 @@ pub struct Site {
     folder: TempDir,
     /// The flashlane binary that is run.
     binary: PathBuf,
+    /// The process keeps its sales in its data folder, and Redis stands idle.
+    is_embedded: bool,
     /// The Redis behind the proxy.
     pub redis: RedisServer,
     /// The proxy between flashlane and Redis.
@@ -54,6 +59,19 @@ impl Site {
         Self::with_sales(binary, settings, variables, &[LARGE, SMALL]).await
     }
 
+    /// Opens a site whose process keeps its sales in this data folder, or in one of the site's own.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn embedded(
+        binary: &Path,
+        data: Option<&Path>,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let site = Self::started(binary, &[], variables, Some(data)).await?;
+        site.selling(&[LARGE, SMALL]).await
+    }
+
     /// As `open`, with only some of the sales.
     ///
     /// # Errors
@@ -63,6 +81,16 @@ impl Site {
         settings: &[&str],
         variables: &[(&str, &str)],
         sales: &[&str],
+    ) -> anyhow::Result<Self> {
+        Self::started(binary, settings, variables, None).await?.selling(sales).await
+    }
+
+    /// A site without sales; `embedded` says whether it is embedded, and perhaps in which folder.
+    async fn started(
+        binary: &Path,
+        settings: &[&str],
+        variables: &[(&str, &str)],
+        embedded: Option<Option<&Path>>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let redis_folder = folder.path().join("redis");
@@ -76,11 +104,14 @@ impl Site {
             .await?;
         }
         let proxy = Proxy::start(redis.address()).await?;
-        let data = folder.path().join("flashlane");
-        let (process, crashes) = start(binary, &data, proxy.address, variables).await?;
-        let mut site = Self {
+        let own = folder.path().join("flashlane");
+        let data = embedded.flatten().map_or(own, Path::to_owned);
+        let address = embedded.is_none().then_some(proxy.address);
+        let (process, crashes) = start(binary, &data, address, variables).await?;
+        Ok(Self {
             folder,
             binary: binary.to_owned(),
+            is_embedded: embedded.is_some(),
             redis,
             proxy,
             process,
@@ -88,15 +119,20 @@ impl Site {
             receipts: Receipts::default(),
             probes: 0,
             crashes,
-            sells_few: sales.contains(&SMALL),
+            sells_few: false,
             recovery: Duration::ZERO,
-        };
+        })
+    }
+
+    /// Makes the sales, and lets the shoppers in.
+    async fn selling(mut self, sales: &[&str]) -> anyhow::Result<Self> {
+        self.sells_few = sales.contains(&SMALL);
         for sale in sales {
-            site.make(sale).await?;
+            self.make(sale).await?;
         }
-        site.shop = Some(Shop::open(&site.counter("a")?));
-        site.until_orders(50).await?;
-        Ok(site)
+        self.shop = Some(Shop::open(&self.counter("a")?));
+        self.until_orders(50).await?;
+        Ok(self)
     }
 
     /// Makes a sale. A process that ends meanwhile is started again and asked again.
@@ -134,7 +170,8 @@ impl Site {
         self.crashes += u64::from(self.process.was_killed());
         self.process.kill();
         let Process { public, operator, .. } = self.process;
-        let addresses = Addresses { redis: self.proxy.address, public, operator };
+        let redis = (!self.is_embedded).then_some(self.proxy.address);
+        let addresses = Addresses { redis, public, operator };
         let data = self.process.data.clone();
         (self.process, _) = start_at(&self.binary, &data, &[], addresses).await?;
         Ok(())
@@ -151,7 +188,7 @@ impl Site {
         for key in ["token.key", "payment.key"] {
             std::fs::copy(self.process.data.join(key), data.join(key))?;
         }
-        Ok(start(&self.binary, &data, self.redis.address(), &[]).await?.0)
+        Ok(start(&self.binary, &data, Some(self.redis.address()), &[]).await?.0)
     }
 
     /// Returns a counter at another process of this site.
@@ -244,14 +281,30 @@ impl Site {
                 reports.insert(sale, operator.report(sale).await?);
             }
         }
-        let mut views = compare(&self.redis, &self.receipts, allowed).await?;
+        self.until_ready().await?;
+        let mut views = compare(&*self.at_rest().await?, &self.receipts, allowed).await?;
         let sold: u64 = reports.values().map(|report| report.confirmed + report.paid).sum();
         let sum: u64 = reports.values().map(|report| report.stock - report.left).sum();
         if sold != sum {
             views.problems.push(format!("the operator is told of {sold} units sold, and of {sum}"));
         }
-        self.until_ready().await?;
         Ok(views)
+    }
+
+    /// The store, for reading. The process of an embedded site ends first.
+    async fn at_rest(&mut self) -> anyhow::Result<Arc<dyn Reading>> {
+        if !self.is_embedded {
+            let (store, _) = RedisStore::connect(&RedisOptions::new(self.redis.url())).await?;
+            return Ok(Arc::new(store));
+        }
+        self.process.signal(Signal::TERM)?;
+        let process = &mut self.process;
+        let start = Instant::now();
+        while !process.has_ended() {
+            ensure!(start.elapsed() < patience(), "the process does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(JournalStore::read(&self.process.data)?)
     }
 }
 

@@ -21,10 +21,10 @@ use std::process::Command;
 use std::time::Instant;
 
 /// A folder on a disk of its own, which is as small as the scenario wants.
-struct SmallDisk(tempfile::TempDir);
+pub(super) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    fn new(size: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(size: &str) -> anyhow::Result<Self> {
         let disk = Self(tempfile::tempdir()?);
         disk.mount(&format!("size={size}"))?;
         Ok(disk)
@@ -38,11 +38,11 @@ impl SmallDisk {
         Ok(())
     }
 
-    fn grow(&self, size: &str) -> anyhow::Result<()> {
+    pub(super) fn grow(&self, size: &str) -> anyhow::Result<()> {
         self.mount(&format!("remount,size={size}"))
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
 }

@@ -2,11 +2,10 @@
 //! holds. They are compared here and nowhere else.
 
 use super::shop::{LARGE, Receipt, Receipts, SMALL};
-use crate::run::redis::RedisServer;
 use anyhow::Context;
 use engine::rules::order::Status;
 use engine::rules::terms::SaleId;
-use engine::store::{OutboxEntry, Record, RedisOptions, RedisStore, SaleAudit, Store};
+use engine::store::{OutboxEntry, Reading, Record, SaleAudit};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -58,19 +57,17 @@ impl Views {
     }
 }
 
-/// Compares what clients were told with this Redis, which must be at rest.
+/// Compares what clients were told with this store, which must be at rest.
 ///
 /// # Errors
-/// When Redis cannot be read.
+/// When the store cannot be read.
 pub async fn compare(
-    redis: &RedisServer,
+    store: &dyn Reading,
     receipts: &Receipts,
     allowed: Allowed,
 ) -> anyhow::Result<Views> {
-    let (store, _) = RedisStore::connect(&RedisOptions::new(redis.url())).await?;
-    let store = Store::from(store);
     let mut comparison = Comparison::new(receipts, allowed);
-    let audit = store.reading.audit().await.context("the audit")?;
+    let audit = store.audit().await.context("the audit")?;
     for sale in &audit.sales {
         for difference in &sale.differences {
             comparison.views.problem(format!("{}: {difference}", sale.sale));
@@ -80,8 +77,8 @@ pub async fn compare(
         let sale: SaleId = name.parse()?;
         // A scenario in a cluster has one sale only.
         if let Some(audited) = audit.sales.iter().find(|audited| audited.sale == sale) {
-            let records = store.reading.orders_after(&sale, 0, usize::MAX).await?;
-            let outbox = store.reading.outbox_after(&sale, 0, usize::MAX).await?;
+            let records = store.orders_after(&sale, 0, usize::MAX).await?;
+            let outbox = store.outbox_after(&sale, 0, usize::MAX).await?;
             outbox_view(&mut comparison.views, name, &records, &outbox, allowed);
             comparison.records(name, audited, &records);
         }

@@ -8,7 +8,7 @@ mod bugs;
 pub use bugs::planted;
 
 #[cfg(flash_faults)]
-pub(super) use bugs::mutated;
+pub(super) use bugs::{is_planted, mutated};
 
 #[cfg(not(flash_faults))]
 mod none {
@@ -20,6 +20,11 @@ mod none {
         store
     }
 
+    /// Whether this bug of the journal is planted.
+    pub(in crate::store) const fn is_planted(_bug: &str) -> bool {
+        false
+    }
+
     /// The function library, or one with the bug that a test has planted.
     pub(in crate::store) fn mutated(text: &str) -> String {
         text.to_owned()
@@ -27,6 +32,6 @@ mod none {
 }
 
 #[cfg(not(flash_faults))]
-pub(super) use none::mutated;
-#[cfg(not(flash_faults))]
 pub use none::planted;
+#[cfg(not(flash_faults))]
+pub(super) use none::{is_planted, mutated};

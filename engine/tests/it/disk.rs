@@ -98,7 +98,9 @@ impl MemoryDisk {
         let names = all[rng.usize(..all.len())].clone();
         let inodes = state.inodes.iter().map(|inode| {
             let mut left = inode.durable.clone();
-            left.resize(rng.usize(inode.durable.len()..=inode.cached.len()), 0);
+            // The length of a file may be on disk before what is in it.
+            let any_length = rng.usize(inode.durable.len()..=inode.cached.len());
+            left.resize(if rng.bool() { inode.cached.len() } else { any_length }, 0);
             let first = inode.durable.len() / SECTOR;
             for sector in first..left.len().div_ceil(SECTOR) {
                 let from = (sector * SECTOR).max(inode.dirty_from);

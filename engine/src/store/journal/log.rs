@@ -5,6 +5,7 @@ use super::disk::{Disk, DiskFile};
 use super::files::{self, Unfinished};
 use super::live::Live;
 use super::recover::Recovered;
+use crate::store::planted::is_planted;
 use std::io::Result;
 
 /// The newest segment.
@@ -33,7 +34,10 @@ impl Log {
         let tail = recovered.tail.as_ref();
         let first = tail.map_or(recovered.next_block, |tail| tail.number);
         let mut file = Unfinished::create(disk, files::segment(first), first)?;
-        let again = tail.map_or(&[][..], |tail| &tail.bytes);
+        let mut again = tail.map_or(&[][..], |tail| &tail.bytes);
+        if is_planted("tail-not-written-again") {
+            again = &[];
+        }
         file.append(again)?;
         let file = file.finish(disk)?;
         let mut segments = recovered.live.segments.write();
@@ -69,7 +73,9 @@ impl Log {
     pub(super) fn write(&mut self, block: &[u8]) -> Result<()> {
         self.file.append(block)?;
         crate::fault::crash_point("appended");
-        self.file.sync()?;
+        if !is_planted("no-sync") {
+            self.file.sync()?;
+        }
         crate::fault::crash_point("synced");
         self.offset += block.len() as u64;
         self.since_snapshot += block.len() as u64;

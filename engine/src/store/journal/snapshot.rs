@@ -10,6 +10,7 @@ use super::live::Kept;
 use super::outbox::Outbox;
 use crate::rules::time::Millis;
 use crate::store::counters::{Counters, Holder};
+use crate::store::planted::is_planted;
 use crate::store::rows::{Extra, Gap, OrderRow, SaleRows, Stored, TopUp, damaged};
 use crate::store::section::{Body, append, terms_of};
 use crate::store::{StoreError, Waiting};
@@ -126,7 +127,7 @@ pub(super) fn write(disk: &dyn Disk, scene: &Scene, name: String) -> Stored<Opti
 fn write_sale(frames: &mut Frames, kept: &Kept) -> std::io::Result<()> {
     let rows = &kept.rows;
     frames.put([SaleTop {
-        block: kept.block,
+        block: kept.block + u64::from(is_planted("snapshot-without-its-last-block")),
         number: rows.number,
         terms: serde_json::to_string(&rows.terms).expect("terms are plain data"),
         counters: rows.counters.clone(),

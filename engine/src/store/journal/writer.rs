@@ -12,6 +12,7 @@ use super::recover::recover;
 use super::snapshotter::Snapshotter;
 use crate::clock::Clock;
 use crate::store::StoreError;
+use crate::store::planted::is_planted;
 use crate::store::rows::{Stored, damaged};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -138,10 +139,15 @@ impl Writer {
         };
         match written {
             Ok(()) => (self.next_sale, self.bytes) = group.done(),
+            Err(_) if is_planted("told-before-written") => {
+                (self.next_sale, self.bytes) = group.done();
+            }
             Err(error) => {
                 let error = failed(error);
                 // No reader finds the old rows any more when the first caller hears of it.
-                self.close(&error);
+                if !is_planted("memory-not-rebuilt") {
+                    self.close(&error);
+                }
                 group.failed(&error);
             }
         }

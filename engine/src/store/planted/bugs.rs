@@ -61,6 +61,11 @@ pub(in crate::store) fn mutated(text: &str) -> String {
     text.replace(from, to)
 }
 
+/// Whether this bug of the journal is planted.
+pub(in crate::store) fn is_planted(bug: &str) -> bool {
+    *BUG == bug
+}
+
 /// The store, or one with the bug that is planted.
 #[must_use]
 pub fn planted(store: Store) -> Store {

@@ -1,0 +1,120 @@
+//! The embedded store: processes that end or stand still, a disk that is full, and a second process on
+//! the same folder.
+
+use super::crashes::{ends_at, stand_still};
+use super::shop::LARGE;
+use super::site::Site;
+use super::spoils::SmallDisk;
+use super::suite::{Outcome, Suite, Times};
+use super::views::Allowed;
+use anyhow::{Context, ensure};
+use rustix::process::Signal;
+use std::time::Duration;
+
+/// As for Redis, and the points in the way of a block to the disk.
+const POINTS: [(&str, u64); 14] = [
+    ("created", 2),
+    ("judged", 200),
+    ("answering", 200),
+    ("gathered", 200),
+    ("appended", 100),
+    ("synced", 100),
+    ("settling", 200),
+    ("settled", 100),
+    ("told", 100),
+    ("changing", 40),
+    ("changed", 40),
+    ("switched", 3),
+    ("topped_up", 3),
+    ("draining", 1),
+];
+
+pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for round in 0..suite.times(Times { short: 1, long: 5 }) {
+        for (point, nth) in POINTS {
+            let nth = if nth > 3 { nth + round * 37 } else { nth };
+            let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
+            let site = Site::embedded(&suite.armed, None, &crash).await.context(point)?;
+            let done = ends_at(site, point).await.context(point)?;
+            outcome.times += 1;
+            outcome.views.merge(done.views);
+            outcome.recovery = outcome.recovery.max(done.recovery);
+        }
+    }
+    Ok(outcome)
+}
+
+pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::embedded(&suite.binary, None, &[]).await?;
+    let mut rng = fastrand::Rng::with_seed(17);
+    let times = suite.times(Times { short: 15, long: 200 });
+    for _ in 0..times {
+        site.until_orders(rng.u64(1..60)).await?;
+        site.restart().await?;
+        site.recovered().await?;
+    }
+    let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
+    let views = site.close(allowed).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::embedded(&suite.binary, None, &[]).await?;
+    let times = suite.times(Times { short: 1, long: 5 });
+    for _ in 0..times {
+        site.process.signal(Signal::STOP)?;
+        stand_still(Duration::from_secs(4)).await;
+        site.process.signal(Signal::CONT)?;
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
+/// Clicks wait while the disk is full, and all of them are confirmed when there is room.
+pub(super) async fn disk_full(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for _ in 0..suite.times(Times { short: 1, long: 3 }) {
+        let disk = SmallDisk::new("256k")?;
+        let mut site = Site::embedded(&suite.binary, Some(disk.path()), &[]).await?;
+        let start = std::time::Instant::now();
+        while site.process.ready().await?.is_ok() {
+            ensure!(start.elapsed() < Duration::from_secs(60), "the disk is never full");
+            stand_still(Duration::from_millis(5)).await;
+        }
+        let why = site.process.trouble(LARGE).await?.unwrap_or_default();
+        ensure!(why.contains("free space"), "it says: {why}");
+        disk.grow("256m")?;
+        site.recovered().await?;
+        outcome.times += 1;
+        outcome.views.merge(site.close(Allowed::default()).await?);
+        outcome.recovery = outcome.recovery.max(site.recovery);
+    }
+    Ok(outcome)
+}
+
+/// A second process on the folder ends and says why; the first one sells on.
+pub(super) async fn second(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::embedded(&suite.binary, None, &[]).await?;
+    let times = suite.times(Times { short: 2, long: 10 });
+    for _ in 0..times {
+        let data = site.process.data.clone();
+        let output = std::process::Command::new(&suite.binary)
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--operator-listen",
+                "127.0.0.1:0",
+                "--data",
+            ])
+            .arg(&data)
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(!output.status.success() && said.contains("another process uses"), "{said}");
+        site.recovered().await?;
+    }
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
