@@ -15,8 +15,10 @@ bench buy
 scripts/measured.py --criterion accepted refused queue | scripts/measured.py click "scripts/bench.sh"
 echo "== confirmation, by orders a commit"
 bench confirm
-scripts/measured.py --criterion confirm | scripts/measured.py commits "scripts/bench.sh"
+scripts/measured.py --criterion commit | scripts/measured.py commits "scripts/bench.sh"
 scripts/measured.py --criterion redis | scripts/measured.py redis "scripts/bench.sh"
+echo "== a start"
+bench start | scripts/measured.py start "scripts/bench.sh"
 echo "== over HTTP, beside a bare route"
 cargo build --release --locked --quiet -p gateway -p benches
 "$bin/http" "$@" | scripts/measured.py http "scripts/bench.sh${*:+ $*}"

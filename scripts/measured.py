@@ -108,7 +108,10 @@ def criterion(groups: list[str]) -> None:
             interval = median["confidence_interval"]
             bounds = [in_unit(interval[end]) for end in ("lower_bound", "upper_bound")]
             base = next((ns[n] for n in ns if n.startswith("base")), None)
-            beside = f"{point / base:.2f}" if base and not throughput else ""
+            # A case of many sizes stands beside the base of its own size.
+            same_size = ns.get(", ".join(["base", *name.split(", ")[1:]]))
+            base = same_size if throughput else base
+            beside = f"{point / base:.2f}" if base else ""
             rate = f"{size(case) / point * 1e9:,.0f}" if throughput else ""
             print(f"| {group}: {name} | {in_unit(point)} | {' to '.join(bounds)} | {beside} | {rate} |")
 

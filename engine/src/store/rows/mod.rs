@@ -23,6 +23,7 @@ use crate::rules::units::Units;
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 pub(super) type Stored<T> = Result<T, StoreError>;
 
@@ -92,6 +93,9 @@ pub(super) fn damaged(why: impl std::fmt::Display) -> StoreError {
 }
 
 impl SaleRows {
+    /// The longest that a row can say an order may stay unpaid; terms allow 30 days.
+    pub(super) const PAY_WITHIN_MAX: Duration = Duration::from_millis(u32::MAX as u64);
+
     /// A sale that no process has opened yet.
     pub(super) fn new(number: u32, terms: Terms) -> Self {
         let counters = Counters::new(terms.stock);

@@ -18,6 +18,9 @@ impl SaleRows {
         block: &mut Vec<u8>,
     ) -> Stored<Vec<Verdict>> {
         // All that may fail is found out before anything is changed.
+        if batch.pay_by.since(batch.at) > Self::PAY_WITHIN_MAX {
+            return Err(damaged("no order may stay unpaid for so long"));
+        }
         let known = batch.orders.iter().map(|order| self.known(batch.epoch, order));
         let known = known.collect::<Stored<Vec<_>>>()?;
         let holders = self.holders.find_all(batch.orders.iter().map(|order| &order.member));
