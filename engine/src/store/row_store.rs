@@ -106,11 +106,16 @@ impl<K: Keeper> Opening for RowStore<K> {
         let now = Clock::Wall.now();
         let open = move |rows: &mut SaleRows, block: &mut Vec<u8>| {
             rows.open(now, block);
-            Ok(())
+            Ok(rows.counters.epoch)
         };
-        self.keeper.write(sale, open).await?;
-        let opened = self.keeper.view(sale, SaleRows::opened).await?;
-        opened.ok_or(StoreError::UnknownSale)
+        let epoch = self.keeper.write(sale, open).await?;
+        // A large sale takes a while to read, so that is no part of the transaction. Another opening may
+        // have come in between.
+        let read = move |rows: &SaleRows| {
+            rows.counters.sold_by(epoch)?;
+            rows.opened()
+        };
+        self.keeper.view(sale, read).await?.ok_or(StoreError::UnknownSale)
     }
 
     async fn restore(&self, sale: &SaleId, epoch: u64, orders: &[Record]) -> Stored<Head> {

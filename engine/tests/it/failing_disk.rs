@@ -116,3 +116,18 @@ async fn what_changes_nothing_writes_nothing() {
     store.selling.change(&changes(epoch, 6_002, leave)).await.unwrap();
     assert_eq!(disk.changes(), before + 2, "a write and a sync");
 }
+
+#[tokio::test]
+async fn a_sale_that_is_made_again_beside_its_own_transactions_holds_nothing_up() {
+    let (_disk, store, epoch) = selling(1_000).await;
+    let made = (1..200).map(async |number| {
+        let orders = vec![reserved(number, &format!("m{number}"), Gold, 1)];
+        let (commit, terms) = (batch(epoch, orders), terms(1_000));
+        let (sold, made) =
+            tokio::join!(store.selling.commit(&commit), store.opening.create(&terms));
+        assert_eq!(made, Err(StoreError::SaleExists), "a process has opened it");
+        sold.unwrap();
+    });
+    let all = futures_util::future::join_all(made);
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("nobody waits for ever");
+}

@@ -147,13 +147,12 @@ impl<'l> Group<'l> {
     }
 
     fn create(&mut self, terms: Terms) -> Stored<()> {
+        // A sale of this group is locked by this thread already.
+        let locked = self.locked.get(&terms.id).map(|locked| &locked.kept.rows);
         let made = self.made.iter().find(|rows| rows.terms.id == terms.id);
-        let is_repeated = match (made, self.live.sale(&terms.id)) {
-            (Some(rows), _) => Some(rows.is_made_by(&terms)),
-            (None, Some(sale)) => Some(sale.kept.read().rows.is_made_by(&terms)),
-            (None, None) => None,
-        };
-        match is_repeated {
+        let is_made_by = |rows: &SaleRows| rows.is_made_by(&terms);
+        let kept = || self.live.sale(&terms.id).map(|sale| is_made_by(&sale.kept.read().rows));
+        match locked.or(made).map(is_made_by).or_else(kept) {
             Some(true) => return Ok(()),
             Some(false) => return Err(StoreError::SaleExists),
             None => {}
