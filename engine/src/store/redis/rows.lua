@@ -326,8 +326,8 @@ local function raise_limit(holder, sale, tier)
   return holder
 end
 
--- Writes down an order that is not stored yet.
-local function decide(change, sale, holder, record)
+-- Writes down an order that is not stored yet, and all that happened to it.
+local function decide(change, sale, holder, record, events)
   if not holder.number then
     holder.number = int(sale.holders)
     sale.holders = sale.holders + 1
@@ -344,7 +344,7 @@ local function decide(change, sale, holder, record)
   holder.newest, holder.orders = record.number, holder.orders + 1
   put_record(change, record)
   change.holders[holder.number] = holder
-  for _, event in ipairs(history(record)) do tell(change, sale, record, holder.member, event) end
+  for _, event in ipairs(events) do tell(change, sale, record, holder.member, event) end
 end
 
 -- Moves a stored order on, event by event.

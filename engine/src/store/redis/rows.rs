@@ -51,7 +51,9 @@ fn read_refunds(text: &str) -> Option<Vec<Refund>> {
 pub(super) fn digest(sale: &SaleId, member: &MemberId) -> String {
     let digest = Sha256::new().chain_update(sale.as_str()).chain_update("/");
     let digest = digest.chain_update(member.as_str()).finalize();
-    digest[..12].iter().fold(String::with_capacity(24), |hex, byte| hex + &format!("{byte:02x}"))
+    let [first, second, ..] = digest.as_chunks::<8>().0 else { unreachable!("it has 32 bytes") };
+    let (first, second) = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
+    format!("{first:016x}{:08x}", second >> 32)
 }
 
 pub(super) fn unreadable(what: &str, text: &str) -> StoreError {

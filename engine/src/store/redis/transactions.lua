@@ -31,7 +31,7 @@ local function commit(keys, args)
       local holder = raise_limit(was.holders[args[i + 2]], sale, order.tier)
       local fits = holder.units + order.units <= holder.limit and order.units <= sale.left
       order.status, order.pay_by = fits and 'confirmed' or 'released', fits and pay_by or at
-      decide(change, sale, holder, order)
+      decide(change, sale, holder, order, {{order.status, at}})
       if args[i + 5] == '1' then change.left[holder.member] = true end
       verdicts[#verdicts + 1] = order.status .. ' ' .. at
       is_new = true
@@ -212,7 +212,7 @@ local function restore(keys, args)
     local takes = is_behind and HOLDING[order.status] and not (known and HOLDING[known.status])
     if takes and order.units > sale.left then return {'SHORT', int(sale.left)} end
     if not known then
-      decide(change, sale, raise_limit(holder, sale, order.tier), order)
+      decide(change, sale, raise_limit(holder, sale, order.tier), order, events)
     elseif is_behind then
       local missing = {}
       for nth, event in ipairs(events) do
