@@ -6,7 +6,7 @@ use engine::clock::Clock;
 use engine::engine::Engine;
 use engine::rules::order::Status;
 use engine::sale::Click;
-use engine::store::{Change, JournalOptions, JournalStore, Store, StoreError, Verdict};
+use engine::store::{Change, JournalOptions, JournalStore, Store, StoreError, Switch, Verdict};
 use membership::Tier::Gold;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +85,36 @@ async fn orders_reserved_on_a_full_disk_are_confirmed_when_there_is_room_again()
     let order = open.settled(number, Duration::from_secs(30)).await.unwrap();
     assert_eq!(order.status, Status::Confirmed);
     assert_eq!(engine.drain(Duration::from_secs(30)).await, 0);
+}
+
+#[tokio::test]
+async fn a_journal_that_nobody_writes_to_is_opened_again_when_the_disk_works() {
+    let (disk, store, epoch) = selling(9).await;
+    disk.set(Some(Wrong::Full));
+    store.operating.switch(&id(), epoch, Switch::Pause).await.unwrap_err();
+    assert!(store.selling.still_sells(&id(), epoch).await.is_err());
+    disk.set(None);
+    let again = async {
+        while store.selling.still_sells(&id(), epoch).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), again).await.expect("it is opened again");
+}
+
+#[tokio::test]
+async fn blocks_and_unblocks_that_come_together_are_stored_as_they_ended() {
+    let (disk, store, _epoch) = selling(9).await;
+    let ann = || "ann".parse().unwrap();
+    for is_blocked in [true, false, true] {
+        let (members, names) = (&store.members, [ann(), ann()]);
+        tokio::join!(async { members.set_blocked(&names[0], !is_blocked).await.unwrap() }, async {
+            members.set_blocked(&names[1], is_blocked).await.unwrap()
+        },);
+        let here = store.members.blocked().await.unwrap();
+        let left = MemoryDisk::with(&disk.files());
+        assert_eq!(on(&left).members.blocked().await.unwrap(), here);
+    }
 }
 
 #[tokio::test]

@@ -214,3 +214,14 @@ async fn the_outbox_is_trimmed_by_age_and_says_from_where_on_it_is_there() {
     assert!(logs < 6, "{logs} segments are left");
     assert!(entries.last().unwrap().at >= Millis(6_000));
 }
+
+#[tokio::test]
+async fn a_journal_that_ends_before_its_snapshot_is_damage_and_not_a_torn_tail() {
+    let mut files = closed().await;
+    let logs: Vec<String> = files.keys().filter(|name| name.ends_with(".log")).cloned().collect();
+    for lost in &logs[1..] {
+        files.remove(lost);
+    }
+    let refused = on(&MemoryDisk::with(&files), SMALL).unwrap_err().to_string();
+    assert!(refused.contains("the journal ends before block"), "{refused}");
+}

@@ -106,7 +106,10 @@ impl<'l> Group<'l> {
                 self.waiting.push(Waiting::Told(tell, outcome));
             }
             Ask::Blocked(member, is_blocked, tell) => {
-                if self.live.blocked.read().contains(&member) != is_blocked {
+                let mut of_group = self.blocked.iter().rev();
+                let newest = of_group.find(|(other, _)| *other == member).map(|(_, is)| *is);
+                let was = newest.unwrap_or_else(|| self.live.blocked.read().contains(&member));
+                if was != is_blocked {
                     let mut section = Section::begin(&mut self.bytes, Kind::Blocked, 0);
                     section.push(&BlockedEntry { member: member.as_str(), is_blocked });
                     section.finish(None);
@@ -176,20 +179,20 @@ impl<'l> Group<'l> {
 
     /// The block is on disk: lets others see what it did, and tells those who wait. Returns the number
     /// of the next sale, and the bytes for the next group.
-    pub(super) fn done(self) -> (u32, Vec<u8>) {
-        for (_, Locked { sale, kept }) in self.locked {
+    pub(super) fn done(mut self) -> (u32, Vec<u8>) {
+        for (_, Locked { sale, kept }) in std::mem::take(&mut self.locked) {
             *sale.epoch.lock() = kept.rows.counters.epoch;
         }
         if !self.made.is_empty() {
             let mut sales = self.live.sales.write();
-            for rows in self.made {
+            for rows in std::mem::take(&mut self.made) {
                 let kept = Kept { block: self.number, ..Kept::new(rows) };
                 sales.insert(kept.rows.terms.id.clone(), Arc::new(Sale::new(kept)));
             }
         }
         if !self.blocked.is_empty() {
             let mut blocked = self.live.blocked.write();
-            for (member, is_blocked) in self.blocked {
+            for (member, is_blocked) in std::mem::take(&mut self.blocked) {
                 if is_blocked {
                     blocked.insert(member)
                 } else {
@@ -197,23 +200,23 @@ impl<'l> Group<'l> {
                 };
             }
         }
-        for waiting in self.waiting {
+        for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Transaction(transaction) => transaction.answer(None),
                 Waiting::Told(tell, outcome) => drop(tell.send(outcome)),
             }
         }
-        (self.next_sale, self.bytes)
+        (self.next_sale, std::mem::take(&mut self.bytes))
     }
 
     /// It is not known what of the block is on disk: nobody reads these rows any more.
-    pub(super) fn failed(self, why: &StoreError) {
-        for (_, mut locked) in self.locked {
+    pub(super) fn failed(mut self, why: &StoreError) {
+        for (_, mut locked) in std::mem::take(&mut self.locked) {
             if !is_planted("memory-not-rebuilt") {
                 locked.kept.trouble = Some(why.clone());
             }
         }
-        for waiting in self.waiting {
+        for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Transaction(transaction) if is_planted("group-told-in-part") => {
                     transaction.answer(None);
@@ -223,6 +226,20 @@ impl<'l> Group<'l> {
             }
         }
     }
+}
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        // The writer panics: nobody may read rows whose block is not on disk.
+        for locked in self.locked.values_mut() {
+            locked.kept.trouble = Some(ended());
+        }
+    }
+}
+
+/// Why nothing is written any more.
+pub(super) fn ended() -> StoreError {
+    StoreError::Damaged("the journal's writer has ended; restart this process".into())
 }
 
 /// Tells a caller why the writer did not get to what was asked.

@@ -56,7 +56,7 @@ pub(super) fn recover(disk: &dyn Disk) -> Stored<Recovered> {
     for (nth, first) in files.segments.iter().enumerate().skip(known.saturating_sub(1)) {
         replay.segment(disk, *first, files.segments.get(nth + 1).copied())?;
     }
-    Ok(replay.finish(&files))
+    replay.finish(&files)
 }
 
 struct Replay {
@@ -195,7 +195,15 @@ impl Replay {
         Ok(())
     }
 
-    fn finish(self, files: &Files) -> Recovered {
+    fn finish(self, files: &Files) -> Stored<Recovered> {
+        // What a snapshot has in it was on disk before it: a journal that ends earlier has lost something.
+        let next_block = self.expected.unwrap_or(self.covers + 1);
+        let reached = self.covered.values().copied().fold(self.covers, u64::max);
+        if next_block <= reached {
+            return Err(damaged(format!(
+                "the journal ends before block {next_block}, and its snapshot has block {reached}"
+            )));
+        }
         let sales = self.sales.into_values();
         let sales = sales.map(|kept| (kept.rows.terms.id.clone(), Arc::new(Sale::new(kept))));
         let live = Live {
@@ -203,14 +211,14 @@ impl Replay {
             blocked: self.blocked.into(),
             segments: files.segments.iter().copied().collect::<BTreeSet<_>>().into(),
         };
-        Recovered {
+        Ok(Recovered {
             live,
             next_sale: self.next_sale,
-            next_block: self.expected.unwrap_or(self.covers + 1),
+            next_block,
             tail: (!self.tail.bytes.is_empty()).then_some(self.tail),
             snapshot_bytes: self.snapshot_bytes,
             replayed_bytes: self.replayed_bytes,
-        }
+        })
     }
 }
 

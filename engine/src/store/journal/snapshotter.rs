@@ -51,9 +51,8 @@ impl Snapshotter {
         let missing = u64::from(is_planted("snapshot-without-its-last-block"));
         let (covers, blocked) = (log.next_block - 1 + missing, live.blocked.read().clone());
         let mut scene = Scene { covers, oldest: 1, next_sale, blocked, sales };
-        log.since_snapshot = 0;
         let (disk, live, keep) = (Arc::clone(disk), Arc::clone(live), self.options.outbox_keep);
-        self.running = Some(thread::spawn(move || {
+        let snapshot = move || {
             scene.oldest = oldest_needed(&*disk, covers, keep).map_err(failed)?;
             trim(&scene);
             let bytes = snapshot::write(&*disk, &scene, files::snapshot(covers))?;
@@ -61,7 +60,13 @@ impl Snapshotter {
                 tidy(&*disk, &live, &scene).map_err(failed)?;
             }
             Ok(bytes)
-        }));
+        };
+        match thread::Builder::new().name("snapshot".into()).spawn(snapshot) {
+            Ok(running) => self.running = Some(running),
+            Err(error) => tracing::warn!(%error, "no thread for a snapshot of the journal"),
+        }
+        // Also without a thread, the next try is not at once.
+        log.since_snapshot = 0;
     }
 
     /// Waits for a snapshot that is being made.

@@ -44,6 +44,13 @@ pub(super) fn take_over(folder: &Path, disk: &dyn Disk) -> Stored<()> {
         tracing::info!("taking over the sales of {OLD}; this may take a while");
         let Some(old) = redb::read(&folder.join(OLD))? else { return Ok(()) };
         let sales = old.sales.len();
+        // What is left of a takeover that was cut off may be of an older state.
+        for name in disk.names().map_err(failed)? {
+            if name.ends_with(TAKING) {
+                disk.remove(&name).map_err(failed)?;
+            }
+        }
+        disk.sync_names().map_err(failed)?;
         write(disk, old)?;
         crate::fault::crash_point("taken");
         disk.rename(OLD, TAKEN_OVER).map_err(failed)?;

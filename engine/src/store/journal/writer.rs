@@ -5,7 +5,7 @@
 
 use super::disk::Disk;
 use super::failure::failed;
-use super::group::{Ask, Group, refuse};
+use super::group::{Ask, Group, ended, refuse};
 use super::live::Live;
 use super::log::Log;
 use super::recover::recover;
@@ -13,9 +13,13 @@ use super::snapshotter::Snapshotter;
 use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::store::planted::is_planted;
-use crate::store::rows::{Stored, damaged};
+use crate::store::rows::Stored;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a closed journal is tried.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the writer and the callers share.
 #[derive(Debug)]
@@ -66,21 +70,21 @@ impl Shared {
         self.arrived.notify_one();
     }
 
-    /// Everything that waits; `None` when it is over.
-    fn take(&self) -> Option<Vec<Ask>> {
+    /// Everything that waits, perhaps nothing after `patience`; `None` when it is over.
+    fn take(&self, patience: Option<Duration>) -> Option<Vec<Ask>> {
         let mut queue = self.queue.lock();
         while queue.asks.is_empty() {
             if queue.is_over {
                 return None;
             }
-            self.arrived.wait(&mut queue);
+            match patience {
+                None => self.arrived.wait(&mut queue),
+                Some(patience) if self.arrived.wait_for(&mut queue, patience).timed_out() => break,
+                Some(_) => {}
+            }
         }
         Some(std::mem::take(&mut queue.asks))
     }
-}
-
-fn ended() -> StoreError {
-    damaged("the journal's writer has ended; restart this process")
 }
 
 /// The writer's own.
@@ -110,7 +114,8 @@ impl Writer {
     pub(super) fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.shared));
         self.snapshot_if_due();
-        while let Some(asks) = self.shared.take() {
+        // A closed journal is opened again also when nobody asks for anything: readers wait for that.
+        while let Some(asks) = self.shared.take(self.log.is_none().then_some(OPEN_AGAIN)) {
             self.group(asks);
             self.snapshot_if_due();
         }

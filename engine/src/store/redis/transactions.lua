@@ -358,6 +358,8 @@ local function upgrade(keys, args, all)
     end
   end
   for i, key in ipairs({keys.orders, keys.holders, keys.members}) do
+    -- The old rows are kept until the sale was added up.
+    if redis.call('EXISTS', key) == 1 and i < 3 then redis.call('RENAME', key, key .. ':before') end
     if redis.call('EXISTS', all[#KEYS + i]) == 1 then
       redis.call('RENAME', all[#KEYS + i], key)
     end

@@ -70,7 +70,8 @@ impl RedisStore {
     /// the others.
     ///
     /// # Errors
-    /// [`StoreError`]; the sale that it concerns is as it was.
+    /// [`StoreError`]; the sale that it concerns is as it was, or, if it does not add up afterwards, has its
+    /// old rows under `:orders:before` and `:holders:before`.
     pub async fn upgrade(&self) -> Result<Vec<Upgraded>, StoreError> {
         let mut all = Vec::new();
         for sale in self.named().await? {
@@ -107,6 +108,9 @@ impl RedisStore {
         self.call(sale, &call).await?;
         match self.audit_sale(sale).await? {
             Some(audit) if audit.differences.is_empty() => {
+                let keys = SaleKeys::of(sale);
+                let before = [keys.orders, keys.holders].map(|key| format!("{key}:before"));
+                self.link.ask::<()>(redis::cmd("UNLINK").arg(&before)).await?;
                 Ok(Upgraded { sale: sale.clone(), orders })
             }
             audit => {
