@@ -23,7 +23,7 @@ bugs=(
   "confirm-on-refusal oom is.gone|no.order"
   "ack-before-commit oom is.gone|no.order"
   "sell-on-when-fenced rival was.confirmed.and.is.gone|does.not.notice|still.wait"
-  "forget-holdings kills was.released|shoppers.get.orders|no.new.order"
+  "forget-holdings kills was.released|shoppers.get.orders|no.new.order|is.not.ready"
   "forget-keys kills two.confirmed.orders|no.client.was.told"
   "forget-sold kills was.released|operator.is.told|is.not.ready|with.500"
   "numbers-from-one kills no.new.order|is.not.ready"

@@ -103,21 +103,6 @@ async fn a_journal_that_nobody_writes_to_is_opened_again_when_the_disk_works() {
 }
 
 #[tokio::test]
-async fn blocks_and_unblocks_that_come_together_are_stored_as_they_ended() {
-    let (disk, store, _epoch) = selling(9).await;
-    let ann = || "ann".parse().unwrap();
-    for is_blocked in [true, false, true] {
-        let (members, names) = (&store.members, [ann(), ann()]);
-        tokio::join!(async { members.set_blocked(&names[0], !is_blocked).await.unwrap() }, async {
-            members.set_blocked(&names[1], is_blocked).await.unwrap()
-        },);
-        let here = store.members.blocked().await.unwrap();
-        let left = MemoryDisk::with(&disk.files());
-        assert_eq!(on(&left).members.blocked().await.unwrap(), here);
-    }
-}
-
-#[tokio::test]
 async fn a_store_in_use_says_who_must_stop() {
     let folder = tempfile::tempdir().unwrap();
     let _first = JournalStore::open(folder.path(), JournalOptions::default()).unwrap();

@@ -18,6 +18,7 @@ use crate::store::row_store::{Keeper, Reader, RowStore};
 use crate::store::rows::{SaleRows, Stored, damaged};
 use crate::store::{Audit, OutboxEntry, Reading, StoreError, audit};
 use membership::MemberId;
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -30,13 +31,19 @@ use tokio::sync::oneshot;
 pub type JournalStore = RowStore<Journal>;
 
 /// The files of a journal, and all that they come to.
-#[derive(Debug)]
 pub struct Journal {
     shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     writer: Option<JoinHandle<()>>,
     /// Held while this process has the folder.
     _lock: Option<File>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it holds is too much to print.
+        f.debug_struct("Journal").finish_non_exhaustive()
+    }
 }
 
 impl RowStore<Journal> {

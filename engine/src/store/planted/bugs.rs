@@ -4,6 +4,7 @@
 
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
+use crate::rules::units::Units;
 use crate::store::{
     Batch, BrokenOff, Change, Changed, Changes, Head, Opened, Opening, Reading, Record, Selling,
     Store, StoreError, Verdict,
@@ -194,7 +195,7 @@ impl Opening for OpeningBug {
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
         let mut opened = self.well.open(sale).await?;
         match BUG.as_str() {
-            "forget-holdings" => opened.holdings.clear(),
+            "forget-holdings" => opened.holdings.iter_mut().for_each(|held| held.units = Units(0)),
             "forget-keys" => opened.keyed.clear(),
             "forget-sold" => opened.left = opened.stock,
             "numbers-from-one" => opened.next_number = 1,

@@ -241,6 +241,9 @@ impl SaleRows {
                 unpaid.push(self.read(number, row)?);
             }
             let holder = row.holder as usize;
+            if holder >= self.holders.rows().len() {
+                return Err(damaged(format!("order {number} has no holder")));
+            }
             keyed.extend(row.key.map(|key| Keyed { holder, key, units: row.units(), number }));
         }
         let Counters { epoch, stock, left, is_paused, is_closed, next_number, tallies, .. } =
