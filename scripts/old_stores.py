@@ -2,7 +2,7 @@
 """Makes the stores that the tests of taking over start from, with an earlier version of Flashlane.
 
     scripts/old_stores.py COMMIT        builds that commit in a folder of its own, sells with it, and writes
-                                        engine/tests/it/old/COMMIT.redb and COMMIT.redis
+                                        engine/tests/it/old/COMMIT.redb (or the folder COMMIT.journal) and COMMIT.redis
 
 The sale in them, `drop`, has orders in every state that the version knows, keys, a top-up, a waitlist, and
 a blocked member; `empty` has nothing. The Redis file has one command a line.
@@ -159,7 +159,11 @@ def main() -> None:
         server = Server(program, folder / "embedded")
         sell(server)
         server.end()
-        shutil.copy(folder / "embedded" / "store.redb", old / f"{commit}.redb")
+        if (folder / "embedded" / "store.redb").exists():
+            shutil.copy(folder / "embedded" / "store.redb", old / f"{commit}.redb")
+        for file in (folder / "embedded").glob("journal-*.*"):
+            (old / f"{commit}.journal").mkdir(exist_ok=True)
+            shutil.copy(file, old / f"{commit}.journal" / file.name)
 
         port, data = 7_613, folder / "redis"
         data.mkdir()

@@ -123,7 +123,7 @@ fn confirm(c: &mut Criterion) {
     let mut group = c.benchmark_group("commit");
     group.sample_size(20).measurement_time(Duration::from_secs(2));
     group.warm_up_time(Duration::from_millis(500));
-    let folder = tempfile::tempdir_in(".").expect("a folder");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let journal = JournalStore::open(folder.path(), JournalOptions::default()).expect("a store");
     let (journal, memory): (Store, Store) = (journal.into(), MemoryStore::default().into());
     let mut bare_file = File::create(folder.path().join("bare")).expect("a file");

@@ -67,7 +67,7 @@ fn open(folder: &Path) -> Store {
 #[tokio::main]
 async fn main() {
     let mut out = std::io::stdout();
-    let folder = tempfile::tempdir_in(".").expect("a folder");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let store = open(folder.path());
     fill(&store).await;
     drop(store);

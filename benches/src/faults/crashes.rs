@@ -3,7 +3,7 @@
 use super::patience::{patience, until};
 use super::process::{Process, signal_to};
 use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
-use super::site::Site;
+use super::site::{KeptIn, Site};
 use super::suite::{Outcome, Suite, Times};
 use super::views::{Allowed, Views};
 use crate::run::operator::Operator;
@@ -33,13 +33,25 @@ const POINTS: [(&str, u64); 17] = [
     ("draining", 1),
 ];
 
-/// The process ends at a point, is started again, and everything goes on.
 pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
+    each_point(&suite, &POINTS, KeptIn::Redis).await
+}
+
+/// The process of a site ends at each point in turn, is started again, and everything goes on.
+pub(super) async fn each_point(
+    suite: &Suite,
+    points: &[(&str, u64)],
+    kept_in: KeptIn,
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for round in 0..suite.times(Times { short: 1, long: 5 }) {
-        for (point, nth) in POINTS {
+        for &(point, nth) in points {
             let nth = if nth > 3 { nth + round * 37 } else { nth };
-            let done = at_point(&suite, point, nth).await.with_context(|| point)?;
+            let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
+            // A point that comes before the first order ends the process while the site is opened.
+            let site = Site::keeping(kept_in, &suite.armed, &crash).await;
+            let site = site.with_context(|| point.to_owned())?;
+            let done = ends_at(site, point).await.with_context(|| point.to_owned())?;
             outcome.times += 1;
             outcome.views.merge(done.views);
             outcome.recovery = outcome.recovery.max(done.recovery);
@@ -48,15 +60,8 @@ pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-async fn at_point(suite: &Suite, point: &str, nth: u64) -> anyhow::Result<Outcome> {
-    let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
-    // A point that comes before the first order ends the process while the site is opened.
-    let site = Site::open(&suite.armed, &[], &crash).await?;
-    ends_at(site, point).await
-}
-
 /// Waits until the process of this site ends at the point that it was told, and goes on.
-pub(super) async fn ends_at(mut site: Site, point: &str) -> anyhow::Result<Outcome> {
+async fn ends_at(mut site: Site, point: &str) -> anyhow::Result<Outcome> {
     let start = Instant::now();
     let mut calls = 0;
     if !["loaded", "indexed", "created", "opened"].contains(&point) {
@@ -137,7 +142,11 @@ pub(super) async fn redis_stopped(suite: Suite) -> anyhow::Result<Outcome> {
 }
 
 pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
-    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    stopped_in(Site::open(&suite.binary, &[], &[]).await?, &suite).await
+}
+
+/// The process of this site is stopped for a while and goes on.
+pub(super) async fn stopped_in(mut site: Site, suite: &Suite) -> anyhow::Result<Outcome> {
     let times = suite.times(Times { short: 1, long: 5 });
     for _ in 0..times {
         site.process.signal(Signal::STOP)?;

@@ -1,14 +1,13 @@
 //! The embedded store: processes that end or stand still, a disk that is full, and a second process on
 //! the same folder.
 
-use super::crashes::{ends_at, stand_still};
+use super::crashes::{each_point, stand_still, stopped_in};
 use super::shop::LARGE;
-use super::site::Site;
+use super::site::{KeptIn, Site};
 use super::spoils::SmallDisk;
 use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
-use anyhow::{Context, ensure};
-use rustix::process::Signal;
+use anyhow::ensure;
 use std::time::Duration;
 
 /// As for Redis, and the points in the way of a block to the disk.
@@ -30,19 +29,7 @@ const POINTS: [(&str, u64); 14] = [
 ];
 
 pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome::default();
-    for round in 0..suite.times(Times { short: 1, long: 5 }) {
-        for (point, nth) in POINTS {
-            let nth = if nth > 3 { nth + round * 37 } else { nth };
-            let crash = [("FLASHLANE_CRASH_AT", &*format!("{point}:{nth}"))];
-            let site = Site::embedded(&suite.armed, None, &crash).await.context(point)?;
-            let done = ends_at(site, point).await.context(point)?;
-            outcome.times += 1;
-            outcome.views.merge(done.views);
-            outcome.recovery = outcome.recovery.max(done.recovery);
-        }
-    }
-    Ok(outcome)
+    each_point(&suite, &POINTS, KeptIn::Journal).await
 }
 
 pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
@@ -60,16 +47,7 @@ pub(super) async fn kills(suite: Suite) -> anyhow::Result<Outcome> {
 }
 
 pub(super) async fn stopped(suite: Suite) -> anyhow::Result<Outcome> {
-    let mut site = Site::embedded(&suite.binary, None, &[]).await?;
-    let times = suite.times(Times { short: 1, long: 5 });
-    for _ in 0..times {
-        site.process.signal(Signal::STOP)?;
-        stand_still(Duration::from_secs(4)).await;
-        site.process.signal(Signal::CONT)?;
-        site.recovered().await?;
-    }
-    let views = site.close(Allowed::default()).await?;
-    Ok(Outcome { times, views, recovery: site.recovery })
+    stopped_in(Site::embedded(&suite.binary, None, &[]).await?, &suite).await
 }
 
 /// Clicks wait while the disk is full, and all of them are confirmed when there is room.

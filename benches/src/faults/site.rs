@@ -19,6 +19,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// Where a site's process keeps its sales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptIn {
+    /// In the Redis behind the proxy.
+    Redis,
+    /// In the data folder.
+    Journal,
+}
+
 /// All the parts of one scenario. They end when it is dropped.
 #[derive(Debug)]
 pub struct Site {
@@ -57,6 +66,21 @@ impl Site {
         variables: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         Self::with_sales(binary, settings, variables, &[LARGE, SMALL]).await
+    }
+
+    /// As `open` with no settings, or as `embedded` in a folder of the site's own.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn keeping(
+        kept_in: KeptIn,
+        binary: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        match kept_in {
+            KeptIn::Redis => Self::open(binary, &[], variables).await,
+            KeptIn::Journal => Self::embedded(binary, None, variables).await,
+        }
     }
 
     /// Opens a site whose process keeps its sales in this data folder, or in one of the site's own.

@@ -30,6 +30,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 pub struct OpenSale {
     /// The sale itself; it judges the clicks.
     pub sale: Sale,
+    /// The sale's number, counted up over all sales.
+    pub sale_number: u32,
     /// Former processes' orders by number: unpaid ones, and those that this process has changed.
     former: Mutex<HashMap<u64, Record>>,
     /// Money that went back of orders of this process, by number.
@@ -62,7 +64,7 @@ impl OpenSale {
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
         check(&opened)?;
-        let Opened { terms, epoch, stock, left, next_number, .. } = opened;
+        let Opened { sale_number, terms, epoch, stock, left, next_number, .. } = opened;
         let meter = Meter::resume(&opened.tallies);
         let start = Start { epoch, stock, left, next_number, orders_per_member };
         let sale = Sale::resume(terms, start, meter);
@@ -95,6 +97,7 @@ impl OpenSale {
         }
         Ok(Self {
             sale,
+            sale_number,
             former: Mutex::new(former),
             refunds: Mutex::default(),
             waitlist: Mutex::new(waitlist),

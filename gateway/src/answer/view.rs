@@ -1,6 +1,7 @@
 //! What sales and orders look like in JSON.
 
 use engine::rules::order::{Order, OrderId, Status};
+use engine::rules::payment_ref::payment_ref;
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
@@ -30,6 +31,8 @@ impl Serialize for Time {
 pub struct OrderView {
     /// `{sale}.{epoch}.{number}`
     pub order_id: String,
+    /// The order's name for payment channels: at most 32 of `0-9 a-z`, unique for ever.
+    payment_ref: String,
     sale: String,
     #[schema(value_type = String)]
     member: Arc<str>,
@@ -63,25 +66,30 @@ impl OrderView {
         match found {
             Found::Here(order) => {
                 let member = engine.roster().member(order.seat);
-                Self::here(order, terms, open.sale.epoch(), member.as_str().into())
+                Self::here(open, order, member.as_str().into())
             }
             Found::Before(record) => Self {
                 order_id: record.id(&terms.id).to_string(),
+                payment_ref: payment_ref(open.sale_number, record.epoch, record.number),
                 member: record.member.as_str().into(),
                 tier: record.tier,
                 units: record.units.0,
                 number: record.number,
                 reserved_at: Time(record.reserved_at),
+                pay_by: (record.status == Status::Confirmed).then_some(Time(record.pay_by)),
+                price_cents: record.money.price.0,
                 ..Self::of(terms, record.status, Some(record.settled_at), Some(record.changed_at))
             },
         }
     }
 
     /// Returns the view of an order on the board. The caller knows its member.
-    pub(crate) fn here(order: &Order, terms: &Terms, epoch: u64, member: Arc<str>) -> Self {
+    pub(crate) fn here(open: &OpenSale, order: &Order, member: Arc<str>) -> Self {
+        let (terms, epoch) = (open.sale.terms(), open.sale.epoch());
         let id = OrderId { sale: terms.id.clone(), epoch, number: order.number };
         Self {
             order_id: id.to_string(),
+            payment_ref: payment_ref(open.sale_number, epoch, order.number),
             member,
             tier: order.tier,
             units: order.units.0,
@@ -101,6 +109,7 @@ impl OrderView {
         let is_unpaid = status == Status::Confirmed;
         Self {
             order_id: String::new(),
+            payment_ref: String::new(),
             sale: terms.id.to_string(),
             member: Arc::default(),
             tier: Tier::Regular,

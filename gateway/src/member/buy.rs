@@ -70,9 +70,7 @@ pub(crate) async fn buy(
         None => open.sale.board().read(number),
     };
     let view = match order {
-        Some(order) => {
-            OrderView::here(&order, open.sale.terms(), open.sale.epoch(), session.member)
-        }
+        Some(order) => OrderView::here(&open, &order, session.member),
         None => repeated(clicks.engine(), &open, number).await?,
     };
     crash_point("answering");

@@ -266,6 +266,22 @@ fn payment_keys_can_be_rotated() {
 }
 
 #[test]
+fn an_order_has_a_name_for_payment_channels_that_no_other_order_has() {
+    let (data, server) = selling(5);
+    let orders = [server.order("ann", 1), server.order("bob", 1)];
+    let names = orders.each_ref().map(|order| order["payment_ref"].as_str().unwrap().to_owned());
+    assert_ne!(names[0], names[1]);
+    for name in &names {
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        assert!(is_plain && name.len() <= 32, "{name}");
+    }
+    drop(server);
+    let server = Server::start(data.path());
+    let path = format!("/v1/orders/{}", orders[0]["order_id"].as_str().unwrap());
+    assert_eq!(server.call("ann", "GET", &path, "").json["payment_ref"], names[0].as_str());
+}
+
+#[test]
 fn parts_of_the_money_go_back_one_by_one_each_once() {
     let (data, server) = selling(5);
     let order = server.order("ann", 2);

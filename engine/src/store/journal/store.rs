@@ -5,7 +5,7 @@ use super::disk::{Disk, Folder};
 use super::entries::Entries;
 use super::failure::failed;
 use super::files;
-use super::group::{Ask, Asked};
+use super::group::{Ask, Asked, ended};
 use super::live::{Live, Sale};
 use super::log::Log;
 use super::options::JournalOptions;
@@ -169,8 +169,7 @@ impl Journal {
     }
 
     async fn told<T>(&self, told: oneshot::Receiver<Stored<T>>) -> Stored<T> {
-        let ended = |_| Err(damaged("the journal's writer has ended; restart this process"));
-        told.await.unwrap_or_else(ended)
+        told.await.unwrap_or_else(|_| Err(ended()))
     }
 }
 

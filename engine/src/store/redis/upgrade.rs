@@ -93,6 +93,7 @@ impl RedisStore {
         sale: &SaleId,
         row: &HashMap<String, String>,
     ) -> Result<Upgraded, StoreError> {
+        tracing::info!(%sale, "taking over");
         let text = |field: &str| row.get(field).map_or("", String::as_str);
         let terms = rows::terms(sale, text("terms"))?;
         let next: u64 = rows::word(&format!("next of {sale}"), text("next"))?;
