@@ -94,6 +94,12 @@ impl Engine {
         self.not_opened.lock().clone()
     }
 
+    /// Whether the store has a sale with this id that is not opened, or not yet.
+    #[must_use]
+    pub fn is_not_opened(&self, id: &str) -> bool {
+        self.not_opened.lock().contains_key(id)
+    }
+
     /// Which member has which seat.
     #[must_use]
     pub fn roster(&self) -> &Roster {

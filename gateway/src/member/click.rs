@@ -38,6 +38,8 @@ pub(crate) enum NotAccepted {
     Blocked,
     /// No sale has this id.
     UnknownSale,
+    /// This process has not opened the sale, or not yet.
+    NotOpened,
     /// The sale refused it.
     Refused {
         refusal: Refusal,
@@ -71,7 +73,12 @@ impl Clicks {
         if blocked.contains(session.seat) {
             return Err(NotAccepted::Blocked);
         }
-        let open = self.engine.sale(sale).ok_or(NotAccepted::UnknownSale)?;
+        let Some(open) = self.engine.sale(sale) else {
+            return Err(match self.engine.is_not_opened(sale) {
+                true => NotAccepted::NotOpened,
+                false => NotAccepted::UnknownSale,
+            });
+        };
         Ok((open, blocked))
     }
 

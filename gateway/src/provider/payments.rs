@@ -123,7 +123,7 @@ async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>
     let Some(open) = engine.sale(id.sale.as_str()) else {
         // A sale that could not be opened may well have this order, so the provider must try again
         // later.
-        return Err(match engine.not_opened().contains_key(&id.sale) {
+        return Err(match engine.is_not_opened(id.sale.as_str()) {
             true => StoreError::Refused("this sale cannot be opened yet".into()).into(),
             false => unknown(),
         });

@@ -49,7 +49,7 @@ pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyho
             goes_on(open.sale.terms(), terms);
             continue;
         }
-        if engine.not_opened().contains_key(id) {
+        if engine.is_not_opened(id.as_str()) {
             continue;
         }
         if terms.windows.is_over(engine.now()) {

@@ -33,6 +33,13 @@ fn a_drop_confirms_to_redis_and_goes_on_after_a_restart() {
     redis.must("HSET flashlane:{drop}:sale left 5");
     let (is_clean, said) = verify(&redis);
     assert!(!is_clean && said.contains("DIFFERS: units left"), "{said}");
+
+    let server = Server::start_with(folder.path(), &args);
+    server.click("bob", 1, "").is_problem(503, "busy");
+    redis.must("HSET flashlane:{drop}:sale left 3");
+    crate::support::until("the sale is opened after all", || {
+        server.click("bob", 1, "").status == 202
+    });
 }
 
 /// Starting with this URL must fail with one sentence that contains `said` and no password.
