@@ -23,4 +23,7 @@ start_server() {
   read -r -t 30 operator <&3
   public=${public#public http://}
   operator=${operator#operator http://}
+  until curl --silent --max-time 30 "http://$public/readyz" | grep -qv "^starting: "; do
+    kill -0 "$server" || { echo "the server did not start" >&2; exit 1; }
+  done
 }

@@ -60,13 +60,36 @@ pub struct Engine {
     /// last one in memory.
     blocking: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
+    /// Whether the start is over.
+    started: watch::Sender<bool>,
+}
+
+/// Why there is no open sale with an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSale {
+    /// The store has no such sale either.
+    #[error("no sale has this id")]
+    Unknown,
+    /// The store has it, and this process has not opened it, or not yet.
+    #[error("this sale is not opened yet; try again soon")]
+    NotOpened,
 }
 
 impl Engine {
     /// The open sale with this id.
-    #[must_use]
-    pub fn sale(&self, id: &str) -> Option<Arc<OpenSale>> {
-        self.sales.load().get(id).cloned()
+    ///
+    /// # Errors
+    /// [`NoSale`]
+    pub fn sale(&self, id: &str) -> Result<Arc<OpenSale>, NoSale> {
+        let open = || self.sales.load().get(id).cloned();
+        if let Some(open) = open() {
+            return Ok(open);
+        }
+        if self.not_opened.lock().contains_key(id) {
+            return Err(NoSale::NotOpened);
+        }
+        // It may have been opened between the two looks.
+        open().ok_or(NoSale::Unknown)
     }
 
     /// All open sales, by id.
@@ -92,12 +115,6 @@ impl Engine {
     #[must_use]
     pub fn not_opened(&self) -> BTreeMap<SaleId, StoreError> {
         self.not_opened.lock().clone()
-    }
-
-    /// Whether the store has a sale with this id that is not opened, or not yet.
-    #[must_use]
-    pub fn is_not_opened(&self, id: &str) -> bool {
-        self.not_opened.lock().contains_key(id)
     }
 
     /// Which member has which seat.

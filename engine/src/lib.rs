@@ -55,7 +55,7 @@ pub mod store;
 pub mod sync;
 
 #[cfg(not(flash_loom))]
-pub use engine::{Engine, NotRefunded, NotWaiting, Settings};
+pub use engine::{Engine, NoSale, NotRefunded, NotWaiting, Settings};
 #[cfg(not(flash_loom))]
 pub use open::found::Found;
 #[cfg(not(flash_loom))]

@@ -26,6 +26,18 @@ impl Engine {
     /// [`StoreError`] when the store does not say which sales there are. A sale that cannot be
     /// opened is listed by [`Engine::not_opened`].
     pub async fn start(store: Store, clock: Clock, settings: Settings) -> Result<Self, StoreError> {
+        let engine = Self::begin(store, clock, settings).await?;
+        engine.open_again().await;
+        engine.note_started();
+        Ok(engine)
+    }
+
+    /// As [`Engine::start`], but no sale is opened yet: [`Engine::open_again`] opens them, and
+    /// [`Engine::note_started`] ends the start.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub async fn begin(store: Store, clock: Clock, settings: Settings) -> Result<Self, StoreError> {
         let engine = Self {
             store,
             clock,
@@ -37,14 +49,32 @@ impl Engine {
             blocked: Arc::default(),
             blocking: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
+            started: watch::Sender::new(false),
         };
         engine.read_blocked().await?;
+        let to_come = || StoreError::Refused("it is still to be opened".into());
         let sales = engine.store.reading.sales().await?;
-        engine.open_all(sales, &mut *engine.confirmers.lock().await).await;
+        *engine.not_opened.lock() = sales.into_iter().map(|sale| (sale, to_come())).collect();
         Ok(engine)
     }
 
-    /// Tries those sales again that could not be opened.
+    /// Notes that the start is over: the sales were opened, or tried.
+    pub fn note_started(&self) {
+        self.started.send_replace(true);
+    }
+
+    /// While the start goes on: how many sales are opened, and of how many.
+    #[must_use]
+    pub fn starting(&self) -> Option<(usize, usize)> {
+        if *self.started.borrow() {
+            return None;
+        }
+        // A sale is shown before it is taken off the list of those that are not opened.
+        let (to_come, opened) = (self.not_opened.lock().len(), self.sales.load().len());
+        Some((opened, opened + to_come))
+    }
+
+    /// Opens those sales that are not opened yet, or that could not be.
     pub async fn open_again(&self) {
         let mut confirmers = self.confirmers.lock().await;
         let sales: Vec<_> = self.not_opened.lock().keys().cloned().collect();
@@ -61,7 +91,7 @@ impl Engine {
         let mut confirmers = self.confirmers.lock().await;
         // The engine looks among its own sales first: a store that has lost this sale must not
         // create it again.
-        if self.sale(terms.id.as_str()).is_some() {
+        if self.sale(terms.id.as_str()).is_ok() {
             return Err(StoreError::SaleExists);
         }
         match self.store.opening.create(terms).await {
@@ -73,31 +103,34 @@ impl Engine {
         confirmers.created.insert(terms.id.clone(), terms.clone());
         let open = self.take_over(&terms.id).await?;
         confirmers.created.remove(&terms.id);
-        self.begin(std::slice::from_ref(&open), &mut confirmers);
+        self.begin_to_confirm(std::slice::from_ref(&open), &mut confirmers);
         Ok(open)
     }
 
     async fn open_all(&self, sales: Vec<SaleId>, confirmers: &mut Confirmers) {
         let opening = stream::iter(sales).map(async |id| (self.take_over(&id).await, id));
-        let outcomes: Vec<_> = opening.buffer_unordered(SIDE_BY_SIDE).collect().await;
-        let mut opened = Vec::new();
-        for (outcome, sale) in outcomes {
-            let mut not_opened = self.not_opened.lock();
-            match outcome {
-                Ok(open) => {
-                    if not_opened.remove(&sale).is_some() {
-                        tracing::info!(%sale, "this sale is opened after all");
-                    }
-                    opened.push(open);
-                }
-                Err(error) => {
-                    if not_opened.insert(sale.clone(), error.clone()).as_ref() != Some(&error) {
-                        tracing::error!(%sale, %error, "this sale is not opened; it is tried again");
+        let mut outcomes = opening.buffer_unordered(SIDE_BY_SIDE).ready_chunks(SIDE_BY_SIDE);
+        while let Some(outcomes) = outcomes.next().await {
+            let mut opened = Vec::new();
+            for (outcome, sale) in outcomes {
+                match outcome {
+                    Ok(open) => opened.push(open),
+                    Err(error) => {
+                        let known = self.not_opened.lock().insert(sale.clone(), error.clone());
+                        if known.as_ref() != Some(&error) {
+                            tracing::error!(%sale, %error, "this sale is not opened; it is tried again");
+                        }
                     }
                 }
             }
+            self.begin_to_confirm(&opened, confirmers);
+            for open in opened {
+                let sale = &open.sale.terms().id;
+                if self.not_opened.lock().remove(sale).is_some() && *self.started.borrow() {
+                    tracing::info!(%sale, "this sale is opened after all");
+                }
+            }
         }
-        self.begin(&opened, confirmers);
     }
 
     /// Takes a sale over from the process that sold it before.
@@ -117,7 +150,7 @@ impl Engine {
     }
 
     /// Begins to confirm sales that were taken over, and shows them to callers.
-    fn begin(&self, opened: &[Arc<OpenSale>], confirmers: &mut Confirmers) {
+    fn begin_to_confirm(&self, opened: &[Arc<OpenSale>], confirmers: &mut Confirmers) {
         for open in opened {
             let (roster, clock) = (Arc::clone(&self.roster), self.clock.clone());
             let (open, patience) = (Arc::clone(open), self.settings.confirm_within);

@@ -2,10 +2,10 @@
 
 use crate::support::{CALM, OPEN, click, terms};
 use async_trait::async_trait;
-use engine::Engine;
 use engine::clock::Clock;
 use engine::rules::terms::{SaleId, Terms};
 use engine::store::{Head, MemoryStore, Opened, Opening, Record, Store, StoreError};
+use engine::{Engine, NoSale};
 use membership::Tier::Gold;
 use std::sync::{Arc, Mutex};
 
@@ -83,7 +83,7 @@ async fn a_sale_that_cannot_be_opened_keeps_no_other_from_being_sold_and_is_trie
         assert_eq!(engine.sales().len(), 99, "{why}");
         assert_eq!(engine.not_opened().into_iter().collect::<Vec<_>>(), [(named(7), why.clone())]);
         engine.open_again().await;
-        assert!(engine.sale("sale-007").is_none());
+        assert_eq!(engine.sale("sale-007").err(), Some(NoSale::NotOpened));
         *stuck.why.lock().unwrap() = None;
         engine.open_again().await;
         assert!(engine.not_opened().is_empty());

@@ -4,6 +4,7 @@ use crate::answer::view::Time;
 use crate::ask::rates::TooOften;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use engine::NoSale;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
@@ -23,8 +24,8 @@ pub(crate) enum ApiError {
     Unauthenticated(&'static str),
     #[error("{refusal}")]
     Refused { refusal: Refusal, tier: Tier, now: Millis, may_return: bool },
-    #[error("no sale has this id")]
-    UnknownSale,
+    #[error("{0}")]
+    NoSale(#[from] NoSale),
     #[error(
         "no order with this id is yours; one that was reserved before a restart and never \
          confirmed is gone, and its units are on sale again"
@@ -158,7 +159,7 @@ impl ApiError {
         match self {
             Self::BadRequest(_) => (S::BAD_REQUEST, "bad_request", None),
             Self::Unauthenticated(_) => (S::UNAUTHORIZED, "unauthenticated", None),
-            Self::UnknownSale | Self::Store(StoreError::UnknownSale) => {
+            Self::NoSale(NoSale::Unknown) | Self::Store(StoreError::UnknownSale) => {
                 (S::NOT_FOUND, "unknown_sale", None)
             }
             Self::UnknownOrder => (S::NOT_FOUND, "unknown_order", None),
@@ -207,7 +208,8 @@ impl ApiError {
             Self::Store(StoreError::HistoryLost(_) | StoreError::TooLittleStock(_)) => {
                 (S::CONFLICT, "history_lost", None)
             }
-            Self::Store(
+            Self::NoSale(NoSale::NotOpened)
+            | Self::Store(
                 StoreError::Fenced
                 | StoreError::Refused(_)
                 | StoreError::Unknown(_)
@@ -259,7 +261,7 @@ impl ApiError {
             },
             Self::BadRequest(_)
             | Self::Unauthenticated(_)
-            | Self::UnknownSale
+            | Self::NoSale(_)
             | Self::UnknownOrder
             | Self::NoRoute
             | Self::NoMethod

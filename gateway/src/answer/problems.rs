@@ -45,10 +45,10 @@ groups! {
     Unauthenticated { 401: "unauthenticated" }
     /// A webhook without a good signature.
     Unsigned { 401: "bad_signature" }
-    /// No sale has this id.
-    UnknownSale { 404: "unknown_sale" }
-    /// No such order, or another member's.
-    UnknownOrder { 404: "unknown_order" }
+    /// No sale has this id, or this process has not opened it yet.
+    UnknownSale { 404: "unknown_sale", 503: "busy: the sale is not opened yet" }
+    /// No such order, or another member's; or its sale is not opened yet.
+    UnknownOrder { 404: "unknown_order", 503: "busy: its sale is not opened yet" }
     /// More calls than a member may make.
     TooMany { 429: "too_many_requests" }
     /// The store does not answer now.

@@ -15,7 +15,6 @@ use engine::fault::crash_point;
 use engine::rules::order::Status;
 use engine::rules::units::Units;
 use engine::sale::Accepted;
-use engine::store::StoreError;
 use engine::{Engine, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -117,10 +116,7 @@ impl From<NotAccepted> for ApiError {
         match why {
             NotAccepted::TooOften(too_often) => too_often.into(),
             NotAccepted::Blocked => Self::Blocked,
-            NotAccepted::UnknownSale => Self::UnknownSale,
-            NotAccepted::NotOpened => {
-                StoreError::Refused("this sale cannot be opened yet".into()).into()
-            }
+            NotAccepted::NoSale(none) => none.into(),
             NotAccepted::Refused { refusal, tier, now, may_return } => {
                 Self::Refused { refusal, tier, now, may_return }
             }

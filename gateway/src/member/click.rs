@@ -10,7 +10,7 @@ use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::{Accepted, Click};
-use engine::{Engine, OpenSale};
+use engine::{Engine, NoSale, OpenSale};
 use membership::Tier;
 use std::sync::Arc;
 
@@ -36,10 +36,8 @@ pub(crate) enum NotAccepted {
     TooOften(TooOften),
     /// The member may not buy.
     Blocked,
-    /// No sale has this id.
-    UnknownSale,
-    /// This process has not opened the sale, or not yet.
-    NotOpened,
+    /// There is no open sale with this id.
+    NoSale(NoSale),
     /// The sale refused it.
     Refused {
         refusal: Refusal,
@@ -73,12 +71,7 @@ impl Clicks {
         if blocked.contains(session.seat) {
             return Err(NotAccepted::Blocked);
         }
-        let Some(open) = self.engine.sale(sale) else {
-            return Err(match self.engine.is_not_opened(sale) {
-                true => NotAccepted::NotOpened,
-                false => NotAccepted::UnknownSale,
-            });
-        };
+        let open = self.engine.sale(sale).map_err(NotAccepted::NoSale)?;
         Ok((open, blocked))
     }
 

@@ -46,7 +46,7 @@ pub(crate) async fn serve(
     Named(id): Named,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&id)?;
     if let Some(session) = &session {
         rates.call(session.seat)?;
     }

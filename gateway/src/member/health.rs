@@ -18,6 +18,10 @@ pub(crate) async fn healthz() -> &'static str {
     responses((status = 200), (status = 503, description = "the reason, a line for each sale", body = String, content_type = "text/plain")),
 )]
 pub(crate) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, String) {
+    if let Some((opened, all)) = engine.starting() {
+        let so_far = format!("starting: {opened} of {all} sales are opened\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, so_far);
+    }
     let mut reasons = String::new();
     for open in engine.sales() {
         if let Some(trouble) = open.trouble() {

@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use engine::rules::order::{OrderId, Status, Step};
-use engine::{Engine, Found, OpenSale};
+use engine::{Engine, Found, NoSale, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -46,7 +46,10 @@ async fn own(
 ) -> Result<(Arc<OpenSale>, OrderId, Found), ApiError> {
     // A malformed id cannot belong to any order, so the answer is the same as for an unknown one.
     let id: OrderId = id.parse().map_err(|_| ApiError::UnknownOrder)?;
-    let open = engine.sale(id.sale.as_str()).ok_or(ApiError::UnknownOrder)?;
+    let open = engine.sale(id.sale.as_str()).map_err(|none| match none {
+        NoSale::Unknown => ApiError::UnknownOrder,
+        NoSale::NotOpened => none.into(),
+    })?;
     let found = engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
     let is_own = match &found {
         Found::Here(order) => order.seat == session.seat,
@@ -119,7 +122,7 @@ pub(crate) async fn list(
 ) -> Result<Json<OrdersView>, ApiError> {
     let Query(of) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     rates.read(session.seat)?;
-    let open = engine.sale(&of.sale).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&of.sale)?;
     let mut found = engine.orders_of(&open, session.seat, of.after, ORDERS_MAX + 1).await?;
     let is_last = found.len() <= ORDERS_MAX;
     found.truncate(ORDERS_MAX);

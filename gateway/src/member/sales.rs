@@ -55,7 +55,7 @@ pub(crate) async fn read(
     Named(id): Named,
 ) -> Result<Json<SaleView>, ApiError> {
     session.as_ref().map_or(Ok(()), |session| rates.read(session.seat))?;
-    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&id)?;
     let mut view = SaleView::of(&open, engine.now());
     view.you = session.map(|session| {
         let (terms, tier) = (open.sale.terms(), session.tier);

@@ -83,7 +83,7 @@ pub(crate) async fn leave(
     Named(id): Named,
 ) -> Result<StatusCode, ApiError> {
     rates.call(session.seat)?;
-    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&id)?;
     engine.leave_waitlist(&open, session.seat).await?;
     Ok(StatusCode::NO_CONTENT)
 }

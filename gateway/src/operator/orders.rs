@@ -46,7 +46,7 @@ pub(crate) async fn orders(
     if !(1..=10_000).contains(&page.most) {
         return Err(ApiError::BadRequest("limit: 1 to 10,000 orders a page".into()));
     }
-    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&id)?;
     let found = engine.orders_after(&open, page.after, page.most).await?;
     let last = found.last().map_or(page.after, |last| match last {
         Found::Here(order) => order.number,

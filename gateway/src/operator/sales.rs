@@ -71,7 +71,7 @@ pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,
     Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
-    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&id)?;
     std::future::ready(Ok(Json(SaleReport::of(&open, engine.now())))).await
 }
 
@@ -117,7 +117,7 @@ async fn switch(
     id: &str,
     switch: Switch,
 ) -> Result<Json<SaleReport>, ApiError> {
-    let open = engine.sale(id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(id)?;
     let (turning, turned) = (Arc::clone(&engine), Arc::clone(&open));
     to_the_end(async move { turning.switch(&turned, switch).await }).await?;
     tracing::info!(sale = id, ?switch, "sale switched");
@@ -148,7 +148,7 @@ pub(crate) async fn top_up(
     let TopUp { add } = request::json(body).await?;
     let missing = || ApiError::BadRequest("Idempotency-Key: needed for a top-up".into());
     let key = request::idempotency_key(&parts.headers)?.ok_or_else(missing)?;
-    let open = engine.sale(&id).ok_or(ApiError::UnknownSale)?;
+    let open = engine.sale(&id)?;
     if add.0 == 0 {
         return Err(ApiError::BadRequest("add: 1 or more".into()));
     }

@@ -10,9 +10,8 @@ use axum::extract::{Request, State};
 use engine::rules::money::Refund;
 use engine::rules::order::{OrderId, Status, Step};
 use engine::rules::terms::Cents;
-use engine::store::StoreError;
 use engine::sync::Ordering;
-use engine::{Engine, NotRefunded, OpenSale};
+use engine::{Engine, NoSale, NotRefunded, OpenSale};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -120,14 +119,11 @@ async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>
     let told = told(payment)?;
     let unknown = || mismatch("no such order was ever confirmed here");
     let id: OrderId = payment.order_id.parse().map_err(|_| unknown())?;
-    let Some(open) = engine.sale(id.sale.as_str()) else {
-        // A sale that could not be opened may well have this order, so the provider must try again
-        // later.
-        return Err(match engine.is_not_opened(id.sale.as_str()) {
-            true => StoreError::Refused("this sale cannot be opened yet".into()).into(),
-            false => unknown(),
-        });
-    };
+    let open = engine.sale(id.sale.as_str()).map_err(|none| match none {
+        NoSale::Unknown => unknown(),
+        // It may well have this order, so the provider must try again later.
+        NoSale::NotOpened => none.into(),
+    })?;
     let found = engine.order(&open, &id).await?.ok_or_else(unknown)?;
     let status = match told {
         Told::Refunded(refund) => refunded(engine, &open, &id, refund).await?,

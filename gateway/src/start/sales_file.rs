@@ -3,8 +3,8 @@
 use crate::answer::error::FieldError;
 use crate::ask::new_sale::NewSale;
 use anyhow::{Context, bail};
-use engine::Engine;
 use engine::rules::terms::Terms;
+use engine::{Engine, NoSale};
 use serde::Deserialize;
 use std::collections::HashSet;
 use std::io::Write;
@@ -45,12 +45,13 @@ pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyho
     let before = std::fs::read_to_string(made).unwrap_or_default();
     for terms in sales {
         let id = &terms.id;
-        if let Some(open) = engine.sale(id.as_str()) {
-            goes_on(open.sale.terms(), terms);
-            continue;
-        }
-        if engine.is_not_opened(id.as_str()) {
-            continue;
+        match engine.sale(id.as_str()) {
+            Ok(open) => {
+                goes_on(open.sale.terms(), terms);
+                continue;
+            }
+            Err(NoSale::NotOpened) => continue,
+            Err(NoSale::Unknown) => {}
         }
         if terms.windows.is_over(engine.now()) {
             tracing::warn!(sale = %id, "not made: its closes_at is over already; take it out of the file");

@@ -11,10 +11,11 @@ use crate::routes;
 use anyhow::{Context, bail};
 use axum::extract::FromRef;
 use engine::clock::Clock;
+use engine::rules::terms::Terms;
 use engine::{Engine, Settings};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -54,15 +55,15 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
     let (public, operator) = (bind(options.listen)?, bind(options.operator_listen)?);
+    // This comes before the addresses are announced: from then on another process may end this one.
+    let told_to_stop = told_to_stop()?;
+    // Who connects from now on is answered as soon as it is known which sales there are.
+    announce(&public, &operator, &secrets.files)?;
     let store = store(data, &options.redis, options.outbox_keep).await?;
     let (confirm_within, orders_per_member) = (options.confirm_within, options.orders_per_member);
     let settings = Settings { confirm_within, orders_per_member };
-    let engine = Engine::start(store, Clock::Wall, settings).await?;
-    sales_file::make(&engine, &sales, &data.join("sales.made")).await?;
+    let engine = Engine::begin(store, Clock::Wall, settings).await?;
 
-    // This comes before the addresses are announced: from then on another process may end this one.
-    let told_to_stop = told_to_stop()?;
-    announce(&public, &operator, &secrets.files)?;
     let stop = watch::Sender::new(false);
     let Secrets { verifier, guard, payment_keys, .. } = secrets;
     let stopping = stop.subscribe();
@@ -84,9 +85,11 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     };
     let serving = [members, operators].map(|l| tokio::spawn(l.serve(stop.subscribe())));
     let engine = Arc::<Engine>::from_ref(&app);
-    let opening = tokio::spawn(open_again(Arc::clone(&engine)));
-    until(told_to_stop, &rates).await;
-    opening.abort();
+    let made = data.join("sales.made");
+    let failure = tokio::select! {
+        () = until(told_to_stop, &rates) => None,
+        failure = keep_open(&engine, &sales, &made) => Some(failure),
+    };
 
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
     stop.send_replace(true);
@@ -94,7 +97,8 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         listener.await?;
     }
     engine::fault::crash_point("draining");
-    drain(&engine).await
+    let drained = drain(&engine).await;
+    failure.map_or(drained, Err)
 }
 
 /// Waits for the signal. Meanwhile forgets members and addresses that do not ask any more.
@@ -109,7 +113,14 @@ async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
     }
 }
 
-async fn open_again(engine: Arc<Engine>) {
+/// Opens the sales, makes those of the file, and tries those again that could not be opened. Returns
+/// only why a sale of the file must not be made.
+async fn keep_open(engine: &Engine, sales: &[Terms], made: &Path) -> anyhow::Error {
+    engine.open_again().await;
+    if let Err(why) = sales_file::make(engine, sales, made).await {
+        return why;
+    }
+    engine.note_started();
     let mut again = tokio::time::interval(OPEN_AGAIN_EVERY);
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

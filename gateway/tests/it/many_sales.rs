@@ -19,7 +19,7 @@ const PROCESS_METRICS_BYTES_MAX: usize = 32 << 10;
 const SALE_BYTES_MAX: usize = 1 << 10;
 
 /// Fills a store with sales of which one in ten is open and the others are over.
-fn fill(data: &Path) {
+pub(crate) fn fill(data: &Path) {
     let store = JournalStore::open(data, JournalOptions::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for n in 0..STORED {

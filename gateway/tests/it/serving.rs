@@ -1,8 +1,8 @@
 //! Starting, refusing to start, overload and stopping.
 
-use crate::support::{PATIENCE, Server, drop_of, flashlane, read, selling, send};
+use crate::support::{PATIENCE, Server, drop_of, flashlane, read, selling, send, until};
 use serde_json::json;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -64,9 +64,7 @@ fn a_request_in_flight_is_answered_before_the_end() {
     stream.read_exact(&mut go_on).unwrap();
     assert!(go_on.starts_with(b"HTTP/1.1 100"));
     server.terminate();
-    crate::support::until("new connections are refused", || {
-        TcpStream::connect(server.public).is_err()
-    });
+    until("new connections are refused", || TcpStream::connect(server.public).is_err());
     stream.write_all(br#"{"units":1}"#).unwrap();
     let answer = read(stream);
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -120,7 +118,7 @@ fn a_connection_over_the_cap_is_told_so() {
     assert!(text.starts_with("HTTP/1.1 503") && text.contains("\"code\":\"busy\""), "{text}");
     assert!(text.to_lowercase().contains("retry-after: 1"), "{text}");
     drop(idle);
-    crate::support::until("there is room again", || {
+    until("there is room again", || {
         let mut stream = TcpStream::connect(server.public).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok();
@@ -303,12 +301,34 @@ fn it_listens_where_a_name_leads() {
     let child = command.arg(data.path()).args(["--trusted-proxies", "10.0.0.1,10.1.0.0/16"]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
-    std::io::BufRead::read_line(
-        &mut std::io::BufReader::new(child.stdout.take().unwrap()),
-        &mut line,
-    )
-    .unwrap();
+    BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+        .unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(line.starts_with("public http://127.0.0.1:"), "{line}");
+}
+
+/// Many sales are opened while the server answers already.
+#[test]
+fn it_answers_before_its_sales_are_opened_and_says_how_far_it_is() {
+    let data = tempfile::tempdir().unwrap();
+    crate::many_sales::fill(data.path());
+    let mut child = flashlane()
+        .args(["serve", "--listen", "127.0.0.1:0", "--operator-listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    let public = line.strip_prefix("public http://").unwrap().parse().unwrap();
+    let ready = || send(public, "GET", "/readyz", "", b"");
+    let first = ready();
+    assert_eq!(first.status, 503, "{}", first.body);
+    assert!(first.body.starts_with("starting: "), "{}", first.body);
+    assert!(first.body.ends_with(" of 10000 sales are opened\n"), "{}", first.body);
+    assert_eq!(send(public, "GET", "/healthz", "", b"").status, 200);
+    until("all sales are opened", || ready().status == 200);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -69,6 +69,10 @@ impl Server {
         let operator_key = String::from_utf8(read("operator.key")).unwrap().trim().to_owned();
         let token_key = read("token.key");
         let payment_key = read("payment.key");
+        // It answers before its sales are opened.
+        until("the start is over", || {
+            !send(public, "GET", "/readyz", "", b"").body.starts_with("starting: ")
+        });
         Self { child, public, operator, operator_key, token_key, payment_key, _stdout: stdout }
     }
 
