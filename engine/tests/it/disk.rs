@@ -22,8 +22,23 @@ struct Inode {
     /// What a reader sees.
     cached: Vec<u8>,
     durable: Vec<u8>,
+    /// Where the next bytes are appended; room may lie behind.
+    end: usize,
     /// What lies before this is not written by a sync any more.
     dirty_from: usize,
+}
+
+impl Inode {
+    fn whole(bytes: Vec<u8>) -> Self {
+        Self { durable: bytes.clone(), end: bytes.len(), dirty_from: bytes.len(), cached: bytes }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let to = self.end + bytes.len();
+        self.cached.resize(self.cached.len().max(to), 0);
+        self.cached[self.end..to].copy_from_slice(bytes);
+        self.end = to;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +116,7 @@ impl MemoryDisk {
             // The length of a file may be on disk before what is in it.
             let any_length = rng.usize(inode.durable.len()..=inode.cached.len());
             left.resize(if rng.bool() { inode.cached.len() } else { any_length }, 0);
-            let first = inode.durable.len() / SECTOR;
+            let first = inode.dirty_from.min(inode.durable.len()) / SECTOR;
             for sector in first..left.len().div_ceil(SECTOR) {
                 let from = (sector * SECTOR).max(inode.dirty_from);
                 let to = left.len().min((sector + 1) * SECTOR);
@@ -109,7 +124,7 @@ impl MemoryDisk {
                     left[from..to].copy_from_slice(&inode.cached[from..to]);
                 }
             }
-            Inode { cached: left.clone(), dirty_from: left.len(), durable: left }
+            Inode::whole(left)
         });
         let inodes = inodes.collect();
         Self(Arc::new(Mutex::new(State { inodes, names, ..State::default() })))
@@ -127,8 +142,7 @@ impl MemoryDisk {
         let mut state = State::default();
         for (name, bytes) in files {
             state.names.insert(name.clone(), state.inodes.len());
-            let (cached, durable, dirty_from) = (bytes.clone(), bytes.clone(), bytes.len());
-            state.inodes.push(Inode { cached, durable, dirty_from });
+            state.inodes.push(Inode::whole(bytes.clone()));
         }
         Self(Arc::new(Mutex::new(state)))
     }
@@ -188,7 +202,7 @@ impl Disk for MemoryDisk {
         let inode = state.find(name)?;
         let inode = &mut state.inodes[inode];
         inode.cached.truncate(usize::try_from(bytes).unwrap());
-        (inode.durable, inode.dirty_from) = (inode.cached.clone(), inode.cached.len());
+        *inode = Inode::whole(std::mem::take(&mut inode.cached));
         Ok(())
     }
 
@@ -205,10 +219,10 @@ impl DiskFile for Open {
         let mut state = self.disk.lock();
         if let Err(error) = state.change() {
             // A part of a write may get through.
-            state.inodes[self.inode].cached.extend_from_slice(&bytes[..bytes.len() / 2]);
+            state.inodes[self.inode].append(&bytes[..bytes.len() / 2]);
             return Err(error);
         }
-        state.inodes[self.inode].cached.extend_from_slice(bytes);
+        state.inodes[self.inode].append(bytes);
         Ok(())
     }
 
@@ -217,14 +231,27 @@ impl DiskFile for Open {
         state.change()?;
         let drops = state.wrong == Some(Wrong::DropsOnce);
         let inode = &mut state.inodes[self.inode];
-        let (from, to) = (inode.dirty_from, inode.cached.len());
+        let (from, to) = (inode.dirty_from, inode.end);
         inode.dirty_from = to;
         if drops {
             state.wrong = None;
             return Err(Error::other("an input or output error"));
         }
-        inode.durable.resize(to, 0);
+        inode.durable.resize(inode.durable.len().max(to), 0);
         inode.durable[from..to].copy_from_slice(&inode.cached[from..to]);
+        Ok(())
+    }
+
+    fn make_room(&mut self, from: u64, to: u64) -> Result<()> {
+        let mut state = self.disk.lock();
+        let inode = &state.inodes[self.inode];
+        let (from, to) = (usize::try_from(from).unwrap(), usize::try_from(to).unwrap());
+        assert!(from >= inode.end && from <= inode.cached.len(), "room is made behind the end");
+        let is_made = state.change();
+        let inode = &mut state.inodes[self.inode];
+        inode.cached.resize(if is_made.is_ok() { to } else { from.midpoint(to) }, 0);
+        is_made?;
+        inode.durable.resize(to, 0);
         Ok(())
     }
 }

@@ -103,6 +103,30 @@ async fn a_journal_that_nobody_writes_to_is_opened_again_when_the_disk_works() {
 }
 
 #[tokio::test]
+async fn room_that_a_crash_leaves_is_cut_off_at_the_next_start_and_an_end_leaves_none() {
+    let ends_in_zeros = |disk: &MemoryDisk| {
+        let logs = disk.files().into_iter().filter(|(name, _)| name.ends_with(".log"));
+        logs.map(|(_, bytes)| bytes.ends_with(&[0; 512])).collect::<Vec<_>>()
+    };
+    let (disk, store, epoch) = selling(10).await;
+    // Room is made once nothing waits.
+    let is_made = async {
+        while ends_in_zeros(&disk) != [true] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), is_made).await.expect("room is made");
+    store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 1)])).await.unwrap();
+    let crashed = MemoryDisk::with(&disk.files());
+    assert_eq!(ends_in_zeros(&crashed), [true]);
+    let again = on(&crashed);
+    assert!(again.reading.order(&id(), 1).await.unwrap().is_some());
+    assert_eq!(ends_in_zeros(&crashed), [false, false]);
+    drop(store);
+    assert_eq!(ends_in_zeros(&disk), [false]);
+}
+
+#[tokio::test]
 async fn a_store_in_use_says_who_must_stop() {
     let folder = tempfile::tempdir().unwrap();
     let _first = JournalStore::open(folder.path(), JournalOptions::default()).unwrap();

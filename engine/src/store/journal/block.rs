@@ -6,9 +6,9 @@
 //! payload, then 1 to 32 bytes of 0xff up to a multiple of 32
 //! ```
 //!
-//! A head never lies across two sectors of a disk, and no sector of a whole block is all zeros. So
-//! a block that was torn (its file ends too early, or a sector of it was never written) can be told
-//! from one that was written and has changed since.
+//! A head never lies across two sectors of a disk, no sector of a whole block is all zeros, and its
+//! last byte is not zero. So a block that was torn (its file ends too early, or a sector or the end of
+//! it was never written) can be told from one that was written and has changed since.
 
 use crate::rules::time::Millis;
 use crate::store::planted::is_planted;
@@ -120,10 +120,11 @@ pub(super) fn read(bytes: &[u8], at: usize) -> Result<Option<Block<'_>>, Bad> {
         return Ok(Some(Block { number: head.number, payload, bytes: whole }));
     }
     let mut sectors = (0..whole.len()).filter(|i| (at + i).is_multiple_of(SECTOR));
-    let is_torn = sectors.any(|from| {
-        let to = whole.len().min(from + SECTOR);
-        whole[from..to].iter().all(|byte| *byte == 0)
-    });
+    let is_torn = whole.ends_with(&[0])
+        || sectors.any(|from| {
+            let to = whole.len().min(from + SECTOR);
+            whole[from..to].iter().all(|byte| *byte == 0)
+        });
     Err(if is_torn { Bad::Torn } else { Bad::Changed("its content".into()) })
 }
 
@@ -182,6 +183,12 @@ mod tests {
             let end = torn.len().min((sector + 1) * SECTOR);
             torn[sector * SECTOR..end].fill(0);
             assert!(matches!(read(&torn, 0), Err(Bad::Torn)), "sector {sector}");
+        }
+        for end in 0..bytes.len() {
+            let mut torn = bytes.clone();
+            torn[end..].fill(0);
+            let read = read(&torn, 0);
+            assert!(matches!(read, Err(Bad::Torn)) || (1..HEAD).contains(&end), "zeros from {end}");
         }
     }
 

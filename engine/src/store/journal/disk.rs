@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Result, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// A folder of files.
@@ -59,7 +60,7 @@ pub trait Disk: Debug + Send + Sync + 'static {
 
 /// A file that is appended to.
 pub trait DiskFile: Debug + Send {
-    /// Writes at the end of the file.
+    /// Writes behind what was appended before, into the room that was made there.
     ///
     /// # Errors
     /// The disk's error; part of the bytes may be written.
@@ -70,6 +71,13 @@ pub trait DiskFile: Debug + Send {
     /// # Errors
     /// The disk's error; nothing is known then of what was written since the last call.
     fn sync(&mut self) -> Result<()>;
+
+    /// Makes room: writes zeros from one place in the file to another, and makes them last. Nothing
+    /// may have been appended there yet. A sync of what lies in room is cheaper: the file need not grow.
+    ///
+    /// # Errors
+    /// The disk's error; what was appended is not touched, and can be appended to as before.
+    fn make_room(&mut self, from: u64, to: u64) -> Result<()>;
 }
 
 /// A folder of the machine's own disk.
@@ -131,6 +139,18 @@ impl DiskFile for File {
     }
 
     fn sync(&mut self) -> Result<()> {
+        self.sync_data()
+    }
+
+    fn make_room(&mut self, from: u64, to: u64) -> Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut at = from;
+        while at < to {
+            let left = usize::try_from(to - at).unwrap_or(usize::MAX);
+            let piece = &ZEROS[..left.min(ZEROS.len())];
+            self.write_all_at(piece, at)?;
+            at += piece.len() as u64;
+        }
         self.sync_data()
     }
 }

@@ -118,8 +118,14 @@ impl Writer {
         while let Some(asks) = self.shared.take(self.log.is_none().then_some(OPEN_AGAIN)) {
             self.group(asks);
             self.snapshot_if_due();
+            if let Some(log) = &mut self.log {
+                log.make_room();
+            }
         }
         self.snapshotter.end();
+        if let Some(Err(error)) = self.log.map(|log| log.cut_room_off(&*self.disk)) {
+            tracing::debug!(%error, "the journal's room is left for the next start to cut off");
+        }
     }
 
     fn group(&mut self, asks: Vec<Ask>) {
