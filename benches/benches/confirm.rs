@@ -27,6 +27,10 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Members of the platform; each batch takes any of them.
 const MEMBERS: u64 = 1_000_000;
 /// Orders that the store has before anything is measured.
@@ -49,7 +53,8 @@ fn batch(sale: &SaleId, epoch: u64, first: u64, orders: u64) -> Batch {
         is_offer: false,
     };
     let orders: Arc<[ReservedOrder]> = (first..first + orders).map(reserved).collect();
-    Batch { sale: sale.clone(), epoch, at: NOW, pay_by: NOW, orders }
+    let pay_by = NOW + Duration::from_secs(900);
+    Batch { sale: sale.clone(), epoch, at: NOW, pay_by, orders }
 }
 
 /// A large sale in a store, opened.
@@ -97,17 +102,18 @@ impl Lamp {
     }
 }
 
-/// Bytes in all files of a folder.
-fn bytes_in(folder: &Path) -> u64 {
-    let files = std::fs::read_dir(folder).expect("a folder");
-    files.map(|file| file.and_then(|file| file.metadata()).map_or(0, |facts| facts.len())).sum()
+/// Bytes of all blocks in a journal's folder, without the room behind them.
+fn block_bytes_in(folder: &Path) -> usize {
+    let files =
+        std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let segments = files.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
+    let bytes = segments.map(|path| std::fs::read(path).expect("a segment"));
+    bytes.map(|bytes| bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)).sum()
 }
 
 /// Writes so many bytes to a growing file, makes them durable, and returns the time of `iters` times.
-fn bare(file: &mut File, bytes: u64, iters: u64) -> Duration {
-    let block: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
-        .take(usize::try_from(bytes).expect("a block"))
-        .collect();
+fn bare(file: &mut File, bytes: usize, iters: u64) -> Duration {
+    let block: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(bytes).collect();
     let start = Instant::now();
     for _ in 0..iters {
         file.write_all(&block).expect("a disk");
@@ -121,17 +127,18 @@ fn bare(file: &mut File, bytes: u64, iters: u64) -> Duration {
 fn confirm(c: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let mut group = c.benchmark_group("commit");
-    group.sample_size(20).measurement_time(Duration::from_secs(2));
-    group.warm_up_time(Duration::from_millis(500));
+    // Short, because a disk that writes gigabytes on end is slowed down by whoever lends it.
+    group.sample_size(20).measurement_time(Duration::from_millis(600));
+    group.warm_up_time(Duration::from_millis(200));
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let journal = JournalStore::open(folder.path(), JournalOptions::default()).expect("a store");
     let (journal, memory): (Store, Store) = (journal.into(), MemoryStore::default().into());
     let mut bare_file = File::create(folder.path().join("bare")).expect("a file");
     for orders in [1, 64, 512, 4_096, 8_189] {
         let mut lamp = runtime.block_on(Lamp::grown(&journal, &format!("journal-{orders}")));
-        let before = bytes_in(folder.path());
+        let before = block_bytes_in(folder.path());
         runtime.block_on(lamp.commit(orders, 10));
-        let bytes = (bytes_in(folder.path()) - before) / 10;
+        let bytes = (block_bytes_in(folder.path()) - before) / 10;
         group.throughput(Throughput::Elements(orders));
         group.bench_function(BenchmarkId::new("base", orders), |b| {
             b.iter_custom(|iters| bare(&mut bare_file, bytes, iters));

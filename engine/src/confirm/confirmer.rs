@@ -13,9 +13,12 @@ use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::money::Money;
+use crate::rules::order::Order;
 use crate::rules::time::Millis;
+use crate::sale::queue::Queued;
 use crate::sale::vouch::Vouch;
 use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
+use membership::MemberId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -286,27 +289,28 @@ impl Confirmer {
 
     fn gather(&mut self) -> Option<Batch> {
         let (now, terms) = (self.clock.now(), self.open.sale.terms());
-        let mut orders = Vec::new();
-        let waitlist = self.open.waitlist();
-        while orders.len() < self.store.selling.batch_orders_max() {
-            let Some((queued, order)) = self.lanes.pop(now) else { break };
-            orders.push(ReservedOrder {
-                number: order.number,
-                member: self.roster.member(order.seat),
-                tier: order.tier,
-                units: order.units,
-                reserved_at: order.reserved_at,
-                money: Money::list(terms.price, order.units),
-                key: queued.key,
-                is_offer: waitlist.is_offer(order.seat, order.number),
-            });
-        }
+        let next = || self.lanes.pop(now);
+        let most = self.store.selling.batch_orders_max();
+        let taken: Vec<_> = std::iter::from_fn(next).take(most).collect();
+        let seats: Vec<_> = taken.iter().map(|(_, order)| order.seat).collect();
+        let (members, waitlist) = (self.roster.members(&seats), self.open.waitlist());
+        let reserved = |((queued, order), member): ((Queued, Order), MemberId)| ReservedOrder {
+            number: order.number,
+            member,
+            tier: order.tier,
+            units: order.units,
+            reserved_at: order.reserved_at,
+            money: Money::list(terms.price, order.units),
+            key: queued.key,
+            is_offer: waitlist.is_offer(order.seat, order.number),
+        };
+        let orders: Arc<[_]> = taken.into_iter().zip(members).map(reserved).collect();
         (!orders.is_empty()).then(|| Batch {
             sale: terms.id.clone(),
             epoch: self.open.sale.epoch(),
             at: now,
             pay_by: terms.pay_by(now),
-            orders: orders.into(),
+            orders,
         })
     }
 }
