@@ -1,5 +1,6 @@
 # Sourced by scripts that need a server: start_server OPTIONS... serves on free ports out of
-# $data/store, and sets public and operator to the server's addresses and server to its process id.
+# $data/store, and sets public, operator and, if it is on, platform to the server's addresses, and server
+# to its process id.
 # The server ends with the script.
 bin=${CARGO_TARGET_DIR:-target}/release
 data=$(mktemp -d)
@@ -23,6 +24,8 @@ start_server() {
   read -r -t 30 operator <&3
   public=${public#public http://}
   operator=${operator#operator http://}
+  read -r -t 30 platform <&3
+  platform=${platform#platform http://}
   until curl --silent --max-time 30 "http://$public/readyz" | grep -qv "^starting: "; do
     kill -0 "$server" || { echo "the server did not start" >&2; exit 1; }
   done

@@ -4,7 +4,9 @@ use crate::ask::rates::Rates;
 use crate::ask::session::{Sessions, Verifier};
 use crate::ask::signature::PaymentKeys;
 use crate::member::click::Clicks;
+use crate::member::health::Leaving;
 use crate::member::hub::Hub;
+use crate::member::passes::Passes;
 use crate::operator::metrics::Gates;
 use axum::extract::FromRef;
 use engine::Engine;
@@ -39,6 +41,8 @@ parts! {
     payment_keys: PaymentKeys,
     hub: Hub,
     gates: Gates,
+    passes: Passes,
+    leaving: Leaving,
 }
 
 impl App {
@@ -59,6 +63,8 @@ impl App {
             payment_keys: Arc::new(payment_keys),
             hub: Arc::new(Hub::new(Arc::clone(&engine), stop, anonymous_streams_max)),
             gates: Arc::default(),
+            passes: Arc::default(),
+            leaving: Arc::default(),
             engine,
         }))
     }

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use engine::rules::order::Status;
 use engine::store::Audit;
-use gateway::{Algorithm, RedisArgs, ServeOptions, duration, issue_token};
+use gateway::{Algorithm, LogFormat, RedisArgs, ServeOptions, duration, issue_token};
 use membership::{MemberId, Tier};
 use std::io::Write;
 use std::path::PathBuf;
@@ -73,11 +73,12 @@ struct VerifyOptions {
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("FLASHLANE_LOG").unwrap_or_else(|_| "info".into());
-    // A line that cannot be written, because the disk of the log is full, ends nothing.
-    let log = tracing_subscriber::fmt().log_internal_errors(false);
-    log.with_env_filter(filter).with_writer(std::io::stderr).init();
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    log(match &command {
+        Command::Serve(options) => options.log_format,
+        Command::Token(_) | Command::Verify(_) | Command::Upgrade(_) => LogFormat::Text,
+    });
+    let done = match command {
         Command::Serve(options) => run(gateway::serve(*options)).map(|()| ExitCode::SUCCESS),
         Command::Token(options) => token(&options).map(|()| ExitCode::SUCCESS),
         Command::Verify(options) => run(verify(options)),
@@ -87,6 +88,18 @@ fn main() -> ExitCode {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Begins to write log lines.
+fn log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("FLASHLANE_LOG").unwrap_or_else(|_| "info".into());
+    // A line that cannot be written, because the disk of the log is full, ends nothing.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let log = log.with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }
 
 fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -269,7 +269,8 @@ impl OpenSale {
     }
 
     /// Money that went back of an order of this process.
-    pub(crate) fn refunds(&self, number: u64) -> Vec<Refund> {
+    #[must_use]
+    pub fn refunds(&self, number: u64) -> Vec<Refund> {
         self.refunds.lock().get(&number).cloned().unwrap_or_default()
     }
 

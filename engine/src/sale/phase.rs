@@ -22,6 +22,10 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 5] =
+        [Self::Scheduled, Self::Open, Self::Paused, Self::SoldOut, Self::Closed];
+
     /// The word for the phase in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -1,6 +1,9 @@
 //! Every answer that is not a success: RFC 9457 problem details with a stable `code`.
 
-use crate::answer::view::Time;
+use super::problem::{Brief, FieldError, Kind, Problem};
+use super::view::Time;
+use super::words;
+use crate::ask::callers::Role;
 use crate::ask::rates::TooOften;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,10 +13,7 @@ use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::store::StoreError;
 use membership::Tier;
-use serde::{Serialize, Serializer};
 use std::any::Any;
-use std::fmt;
-use utoipa::ToSchema;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +35,12 @@ pub(crate) enum ApiError {
     NoRoute,
     #[error("this path does not take this method")]
     NoMethod,
-    #[error("the body is over 4 KiB")]
-    BodyTooLarge,
+    #[error("the body is over {} KiB", .0 >> 10)]
+    BodyTooLarge(usize),
+    #[error("{why}")]
+    BadBatch { index: Option<usize>, why: String },
+    #[error("a key with the role {} may not do this; it needs {}", .has.as_str(), .needs.as_str())]
+    NotPermitted { has: Role, needs: Role },
     #[error("the body did not arrive in time")]
     BodyTooSlow,
     #[error("the headers are over 16 KiB or more than 96")]
@@ -61,80 +65,6 @@ pub(crate) enum ApiError {
     Store(#[from] StoreError),
     #[error("something went wrong here; it was not your request")]
     Internal,
-}
-
-/// One field to correct.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub(crate) struct FieldError {
-    pub(crate) field: String,
-    pub(crate) reason: String,
-}
-
-/// The body of a problem, as clients read it.
-#[derive(Debug, Default, Serialize, ToSchema)]
-pub(crate) struct Problem {
-    /// `/problems/` and the code with dashes.
-    #[serde(rename = "type")]
-    #[schema(value_type = String)]
-    kind: Kind,
-    title: &'static str,
-    status: u16,
-    /// A sentence for a person: what went wrong, or what to do.
-    detail: String,
-    /// The stable word that clients switch on.
-    code: &'static str,
-    /// `bad_units`, `limit_reached`: most units.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<u32>,
-    /// `limit_reached`: units that the member holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held: Option<u32>,
-    /// `too_many_orders`: most orders of one member in one sale.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    most: Option<u16>,
-    /// `tier_not_admitted`: the member's tier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    tier: Option<Tier>,
-    /// `not_open`: when this tier's window opens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    opens_at: Option<Time>,
-    /// `not_open`: the server's clock, by which the window opens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    server_time: Option<Time>,
-    /// `sold_out`, `not_sold_out`: units that are left.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left: Option<u32>,
-    /// `sold_out`: whether units may still come back.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    may_return: Option<bool>,
-    /// `invalid_sale`: what to correct.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
-}
-
-/// A code as a relative URI.
-#[derive(Debug, Default)]
-struct Kind(&'static str);
-
-impl Serialize for Kind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("/problems")?;
-        let mut separator = "/";
-        for word in self.0.split('_') {
-            write!(f, "{separator}{word}")?;
-            separator = "-";
-        }
-        Ok(())
-    }
 }
 
 impl From<TooOften> for ApiError {
@@ -165,7 +95,9 @@ impl ApiError {
             Self::UnknownOrder => (S::NOT_FOUND, "unknown_order", None),
             Self::NoRoute => (S::NOT_FOUND, "not_found", None),
             Self::NoMethod => (S::METHOD_NOT_ALLOWED, "method_not_allowed", None),
-            Self::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body_too_large", None),
+            Self::BadBatch { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_batch", None),
+            Self::NotPermitted { .. } => (S::FORBIDDEN, "not_permitted", None),
+            Self::BodyTooLarge(_) => (S::PAYLOAD_TOO_LARGE, "body_too_large", None),
             Self::BodyTooSlow => (S::REQUEST_TIMEOUT, "body_too_slow", None),
             Self::HeadersTooLarge => {
                 (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", None)
@@ -237,6 +169,7 @@ impl ApiError {
         };
         match self {
             Self::BadTerms(errors) => Problem { errors, ..problem },
+            Self::BadBatch { index, .. } => Problem { index, ..problem },
             Self::Refused { refusal, tier, now, may_return } => match refusal {
                 Refusal::BadUnits { limit } => Problem { limit: Some(limit.0), ..problem },
                 Refusal::TierNotAdmitted => Problem { tier: Some(tier), ..problem },
@@ -265,7 +198,8 @@ impl ApiError {
             | Self::UnknownOrder
             | Self::NoRoute
             | Self::NoMethod
-            | Self::BodyTooLarge
+            | Self::BodyTooLarge(_)
+            | Self::NotPermitted { .. }
             | Self::BodyTooSlow
             | Self::HeadersTooLarge
             | Self::NotCancellable(_)
@@ -281,12 +215,21 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The problem in short, for one of many clicks.
+    pub(crate) fn brief(self) -> Brief {
+        let (status, code, retry_after) = self.answer();
+        Brief::of(&self.problem(status, code), retry_after)
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Self::Store(StoreError::Damaged(what)) = &self {
             tracing::error!(what, "the store is damaged");
         }
         let (status, code, retry_after) = self.answer();
+        debug_assert!(words::CODES.contains(&code) || Refusal::CODES.contains(&code), "{code}");
         let is_unauthenticated = matches!(self, Self::Unauthenticated(_));
         let problem = self.problem(status, code);
         let body = serde_json::to_vec(&problem).expect("a problem is plain data");
@@ -305,9 +248,9 @@ impl IntoResponse for ApiError {
 
 /// Answers for a handler that panicked: the client hears that the fault is the server's, and no
 /// other request is affected.
-pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Response {
+pub(crate) fn panicked(panic: &(dyn Any + Send), id: Option<&HeaderValue>) -> Response {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("?"), "a handler panicked");
+    tracing::error!(panic = text.unwrap_or("?"), request_id = ?id, "a handler panicked");
     ApiError::Internal.into_response()
 }

@@ -1,6 +1,8 @@
 //! What is answered: sales and orders in JSON, and problems.
 
 pub(crate) mod error;
+pub(crate) mod problem;
 pub(crate) mod problems;
 pub(crate) mod report;
 pub(crate) mod view;
+pub(crate) mod words;

@@ -39,6 +39,15 @@ groups! {
     BadRequest { 400: "bad_request" }
     /// A body that does not fit, is too large, or does not arrive in time.
     BadBody { 400: "bad_request", 408: "body_too_slow", 413: "body_too_large" }
+    /// A batch that cannot be read: none of it is judged.
+    BadBatch {
+        400: "bad_request",
+        408: "body_too_slow",
+        413: "body_too_large",
+        422: "invalid_batch, with the index of the click",
+    }
+    /// The key may only read.
+    NotPermitted { 403: "not_permitted" }
     /// More headers, or larger ones, than are accepted.
     BadHeaders { 431: "headers_too_large" }
     /// A token that is missing, wrong or expired.

@@ -1,5 +1,7 @@
 //! What sales and orders look like in JSON.
 
+use crate::answer::words;
+use engine::rules::money::{ForeignId, Money, PriceKind, Refund};
 use engine::rules::order::{Order, OrderId, Status};
 use engine::rules::payment_ref::payment_ref;
 use engine::rules::terms::Terms;
@@ -28,6 +30,13 @@ impl Serialize for Time {
 
 /// An order, as its member and the operator see it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({
+    "order_id": "lamp.1767225600000.17", "payment_ref": "1.1767225600000.17", "sale": "lamp",
+    "member": "ann", "tier": "gold", "units": 1, "status": "confirmed", "number": 17,
+    "reserved_at": "2026-01-01T12:00:00.004Z", "confirmed_at": "2026-01-01T12:00:00.009Z",
+    "pay_by": "2026-01-01T12:15:00.009Z", "changed_at": "2026-01-01T12:00:00.009Z",
+    "currency": "CNY", "price_cents": 19900, "price_kind": "list", "points": 0, "due_cents": 19900,
+})))]
 pub struct OrderView {
     /// `{sale}.{epoch}.{number}`
     pub order_id: String,
@@ -36,10 +45,10 @@ pub struct OrderView {
     sale: String,
     #[schema(value_type = String)]
     member: Arc<str>,
-    #[schema(value_type = String)]
+    #[schema(value_type = words::Tier)]
     tier: Tier,
     units: u32,
-    #[schema(value_type = String)]
+    #[schema(value_type = words::OrderStatus)]
     pub(crate) status: Status,
     number: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -55,7 +64,28 @@ pub struct OrderView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(crate) changed_at: Option<Time>,
+    /// ISO 4217.
+    currency: String,
+    /// Of one unit, as the member pays it, in the currency's minor unit.
     price_cents: u64,
+    #[schema(value_type = words::Price)]
+    price_kind: PriceKind,
+    /// Points that the order is paid with in part.
+    points: u64,
+    /// The coupon that the order uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    coupon: Option<ForeignId>,
+    /// What is to be paid for the whole order.
+    due_cents: u64,
+    /// What of that has gone back; absent while nothing has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refunded_cents: Option<u64>,
+}
+
+/// What has gone back; `None` for nothing.
+fn refunded(refunds: &[Refund]) -> Option<u64> {
+    (!refunds.is_empty()).then(|| refunds.iter().map(|refund| refund.amount.0).sum())
 }
 
 impl OrderView {
@@ -77,8 +107,14 @@ impl OrderView {
                 number: record.number,
                 reserved_at: Time(record.reserved_at),
                 pay_by: (record.status == Status::Confirmed).then_some(Time(record.pay_by)),
-                price_cents: record.money.price.0,
-                ..Self::of(terms, record.status, Some(record.settled_at), Some(record.changed_at))
+                refunded_cents: refunded(&record.refunds),
+                ..Self::of(
+                    terms,
+                    record.money.clone(),
+                    record.status,
+                    Some(record.settled_at),
+                    Some(record.changed_at),
+                )
             },
         }
     }
@@ -95,12 +131,24 @@ impl OrderView {
             units: order.units.0,
             number: order.number,
             reserved_at: Time(order.reserved_at),
-            ..Self::of(terms, order.status, order.settled_at, order.changed_at)
+            refunded_cents: match order.status {
+                // Only what was paid goes back.
+                Status::Reserved | Status::Confirmed | Status::Released => None,
+                _ => refunded(&open.refunds(order.number)),
+            },
+            ..Self::of(
+                terms,
+                Money::list(terms.price, order.units),
+                order.status,
+                order.settled_at,
+                order.changed_at,
+            )
         }
     }
 
     fn of(
         terms: &Terms,
+        money: Money,
         status: Status,
         settled_at: Option<Millis>,
         changed_at: Option<Millis>,
@@ -120,7 +168,13 @@ impl OrderView {
             confirmed_at: confirmed_at.map(Time),
             pay_by: confirmed_at.filter(|_| is_unpaid).map(|at| Time(terms.pay_by(at))),
             changed_at: changed_at.map(Time),
-            price_cents: terms.price.0,
+            currency: terms.currency.clone(),
+            price_cents: money.price.0,
+            price_kind: money.kind,
+            points: money.points,
+            coupon: money.coupon,
+            due_cents: money.due.0,
+            refunded_cents: None,
         }
     }
 }
@@ -143,7 +197,7 @@ pub(crate) struct SaleView {
     currency: String,
     stock: u32,
     left: u32,
-    /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
+    #[schema(value_type = words::SaleState)]
     state: &'static str,
     #[schema(value_type = BTreeMap<String, String>)]
     windows: BTreeMap<&'static str, Time>,
@@ -161,7 +215,7 @@ pub(crate) struct SaleView {
 /// The sale as one member may use it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct You {
-    #[schema(value_type = String)]
+    #[schema(value_type = words::Tier)]
     pub(crate) tier: Tier,
     /// When the tier's window opens; absent if the tier may not buy.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,36 +1,82 @@
-//! Guard: lets a request through only with the operator key.
+//! Guard: lets a request through only with the key of somebody who may make it.
 
+use super::callers::{Caller, Callers, Role};
 use crate::answer::error::ApiError;
+use anyhow::Context;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
-use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
+use engine::clock::Clock;
+use parking_lot::RwLock;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The operator key's digest. Digests are compared and not keys, so that the time of a comparison
-/// tells nothing of the key.
+/// The keys of one listener, and the file that they stand in.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
-    key_digest: [u8; 32],
+pub(crate) struct Guard(Arc<Keys>);
+
+#[derive(Debug)]
+struct Keys {
+    file: PathBuf,
+    has_roles: bool,
+    callers: RwLock<Callers>,
 }
 
 impl Guard {
-    pub(crate) fn new(key: &[u8]) -> Self {
-        Self { key_digest: Sha256::digest(key.trim_ascii()).into() }
+    /// Guards by the keys in this file; those of operators have roles.
+    pub(crate) fn read(file: &Path, has_roles: bool) -> anyhow::Result<Self> {
+        let callers = RwLock::new(read(file, has_roles)?);
+        Ok(Self(Arc::new(Keys { file: file.to_owned(), has_roles, callers })))
     }
 
-    fn knows(&self, header: &HeaderValue) -> bool {
-        let key = header.as_bytes().split_at_checked(7);
-        let key = key.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-        key.is_some_and(|(_, key)| self.key_digest == *Sha256::digest(key.trim_ascii()))
+    /// Reads the file again, and says what changed. If it cannot be used, the keys stay as they are.
+    pub(crate) fn read_again(&self) {
+        let Keys { file, has_roles, callers } = &*self.0;
+        let file = file.display();
+        match read(&self.0.file, *has_roles) {
+            Ok(now) => {
+                let changes = now.changes(&callers.read());
+                tracing::info!(%file, "{}", changes.unwrap_or_else(|| "no key has changed".into()));
+                *callers.write() = now;
+            }
+            Err(error) => tracing::error!("{error:#}; the keys stay as they were"),
+        }
+    }
+
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        let callers = self.0.callers.read();
+        let caller = callers.of(headers, Clock::Wall.now());
+        let nobody =
+            "a key of this listener is needed as a bearer token; this one is not, or has expired";
+        let caller = caller.ok_or(ApiError::Unauthenticated(nobody))?;
+        let needed = if method.is_safe() { Role::Viewer } else { Role::Operator };
+        match caller.role >= needed {
+            true => Ok(caller.clone()),
+            false => Err(ApiError::NotPermitted { has: caller.role, needs: needed }),
+        }
     }
 }
 
-pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match request.headers().get(AUTHORIZATION) {
-        Some(header) if guard.knows(header) => next.run(request).await,
-        _ => ApiError::Unauthenticated("the operator key is needed as a bearer token")
-            .into_response(),
+fn read(file: &Path, has_roles: bool) -> anyhow::Result<Callers> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file);
+    let text = text.with_context(|| format!("cannot read the key file {shown}"))?;
+    let callers = Callers::read(&text, has_roles);
+    callers.with_context(|| format!("the keys in {shown} cannot be used"))
+}
+
+/// Lets a request through with its [`Caller`], or refuses it.
+pub(crate) async fn guard(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match guard.check(request.method(), request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => error.into_response(),
     }
 }

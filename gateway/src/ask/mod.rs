@@ -1,6 +1,9 @@
 //! What a request says, which member or system sent it, and whether it may be asked.
 
+pub(crate) mod callers;
+pub(crate) mod guard;
 pub(crate) mod new_sale;
+pub(crate) mod origin;
 pub(crate) mod page;
 pub(crate) mod rates;
 pub(crate) mod request;

@@ -1,7 +1,7 @@
 //! A sale to make, as an operator or a file describes it.
 
 use super::request::{AnyUnits, Instant};
-use crate::answer::error::FieldError;
+use crate::answer::problem::FieldError;
 use engine::rules::terms::{BadTerms, Cents, Terms};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
@@ -30,6 +30,11 @@ impl<T> ByTier<T> {
 /// A sale to make.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "id": "lamp", "title": "A lamp", "price_cents": 19900, "currency": "CNY", "stock": 100,
+    "windows": {"gold": "2026-01-01T12:00:00Z", "diamond": "2026-01-01T11:59:00Z"},
+    "limits": {"gold": 1, "diamond": 3}, "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
+})))]
 pub(crate) struct NewSale {
     /// 1 to 40 of `a-z 0-9 -`.
     id: String,

@@ -1,6 +1,7 @@
 //! Page: which part of a list of sales a client asks for.
 
 use crate::answer::error::ApiError;
+use crate::answer::words;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
@@ -19,7 +20,7 @@ const SALES_MAX: usize = 100;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Page {
     /// Only sales in this state: scheduled, open, paused, sold_out or closed.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<words::SaleState>)]
     state: Option<Phase>,
     /// Only sales with ids after this one: the `next` of the page before.
     #[serde(default)]

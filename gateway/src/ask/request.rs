@@ -3,8 +3,8 @@
 use crate::answer::error::ApiError;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
 use engine::rules::key::IdempotencyKey;
 use engine::rules::time::Millis;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;
+
+/// A request's id: the client's, or one that is made here. It stands in the answer and in log lines.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Most bytes that a body may have.
 pub(crate) const BODY_BYTES_MAX: usize = 4 << 10;
@@ -42,15 +45,20 @@ pub(crate) async fn json<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     parse(&bytes(body).await?)
 }
 
-/// Reads a body of bounded size in bounded time.
+/// Reads a body of usual size in bounded time.
 pub(crate) async fn bytes(body: Body) -> Result<Bytes, ApiError> {
-    let whole = Limited::new(body, BODY_BYTES_MAX).collect();
+    bytes_up_to(body, BODY_BYTES_MAX).await
+}
+
+/// Reads a body of at most so many bytes in bounded time.
+pub(crate) async fn bytes_up_to(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    let whole = Limited::new(body, most).collect();
     let Ok(body) = tokio::time::timeout(BODY_DEADLINE, whole).await else {
         return Err(ApiError::BodyTooSlow);
     };
     match body {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge),
+        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge(most)),
         Err(error) => Err(ApiError::BadRequest(format!("the body broke off: {error}"))),
     }
 }
@@ -162,13 +170,14 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiEr
         Some(rest) => rest.strip_suffix('"').unwrap_or_default(),
         None => value,
     };
-    if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
-        Ok(Some(key))
-    } else {
-        Err(ApiError::BadRequest(
-            "Idempotency-Key: 1 to 255 visible ASCII characters, bare or in double quotes".into(),
-        ))
-    }
+    let wrong = "Idempotency-Key: 1 to 255 visible ASCII characters, bare or in double quotes";
+    plain_key(key).map(Some).ok_or_else(|| ApiError::BadRequest(wrong.into()))
+}
+
+/// The key, if it has 1 to 255 visible characters and no quotes.
+pub(crate) fn plain_key(key: &str) -> Option<&str> {
+    let is_plain = |b: u8| b.is_ascii_graphic() && b != b'"';
+    ((1..=255).contains(&key.len()) && key.bytes().all(is_plain)).then_some(key)
 }
 
 /// Returns the digest that the engine keeps of a key. It is stored, so it must stay the same over

@@ -6,10 +6,10 @@ use crate::answer::problems::{
     BadBody, BadHeaders, Busy, ClickRefused, TooMany, Unauthenticated, UnknownSale,
 };
 use crate::answer::view::OrderView;
-use crate::ask::request::{self, AnyUnits, Named};
+use crate::ask::request::{self, AnyUnits, Named, REQUEST_ID};
 use crate::ask::session::{Session, Sessions};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::fault::crash_point;
 use engine::rules::order::Status;
@@ -24,6 +24,7 @@ use utoipa::ToSchema;
 /// The body of a click.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"units": 1})))]
 pub(crate) struct ClickBody {
     /// Units to buy, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
@@ -35,7 +36,7 @@ pub(crate) struct ClickBody {
 /// Returns 202 with the order as soon as the click is judged. With `Prefer: wait=N` it returns 201
 /// if the order is confirmed within the wait, and 202 otherwise.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/orders", tag = "members",
+    post, path = "/v1/sales/{sale}/orders", operation_id = "buy", tag = "members",
     security(("member" = [])),
     params(
         ("sale" = String, Path),
@@ -63,7 +64,7 @@ pub(crate) async fn buy(
 
     let wish = Wish { units: Units(body.units.0), key };
     let judged = clicks.judge(&session, &id, wish);
-    told(&session, &id, wish, judged.as_ref().err());
+    told(&session, &id, wish, judged.as_ref().err(), &parts.headers);
     let (open, Accepted { number, .. }) = judged?;
     let order = match wait_s {
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
@@ -78,9 +79,12 @@ pub(crate) async fn buy(
 }
 
 /// Shows a click and its answer to who looks for them: costs one comparison to who does not.
-fn told(session: &Session, sale: &str, wish: Wish, why: Option<&NotAccepted>) {
+fn told(session: &Session, sale: &str, wish: Wish, why: Option<&NotAccepted>, headers: &HeaderMap) {
     let (member, tier, units) = (&session.member, session.tier.as_str(), wish.units.0);
-    tracing::debug!(sale, %member, tier, units, refused = ?why, "click");
+    tracing::debug!(
+        sale, %member, tier, units, refused = ?why,
+        request_id = ?headers.get(REQUEST_ID), traceparent = ?headers.get("traceparent"), "click",
+    );
 }
 
 /// Returns the order that the idempotency key stands for. A former process confirmed that order, so

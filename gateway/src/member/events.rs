@@ -1,19 +1,67 @@
 //! `GET /v1/sales/{sale}/events`: what changes, as server-sent events.
 
 use super::hub::{Hub, SaleEvent};
+use super::passes::Passes;
 use super::watcher::{HEARTBEAT, Watcher};
 use crate::answer::error::ApiError;
-use crate::answer::problems::{Busy, TooMany, Unauthenticated, UnknownSale};
+use crate::answer::problems::{BadRequest, Busy, TooMany, Unauthenticated, UnknownSale};
 use crate::ask::rates::Rates;
 use crate::ask::request::Named;
-use crate::ask::session::Session;
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, header};
+use crate::ask::session::{Session, Sessions};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use engine::Engine;
 use engine::rules::time::Millis;
+use serde::Deserialize;
 use std::sync::Arc;
+
+/// What a client that cannot send headers says in the address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InAddress {
+    pass: Option<String>,
+    last_event_id: Option<String>,
+}
+
+/// Who asks for a stream, and from when on.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    session: Option<Session>,
+    after: Millis,
+}
+
+impl<S> FromRequestParts<S> for Asked
+where
+    S: Send + Sync,
+    Arc<Engine>: FromRef<S>,
+    Arc<Sessions>: FromRef<S>,
+    Arc<Passes>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query =
+            <Query<InAddress> as FromRequestParts<S>>::from_request_parts(parts, state).await;
+        let wrong = |error: QueryRejection| ApiError::BadRequest(error.body_text());
+        let Query(InAddress { pass, last_event_id }) = query.map_err(wrong)?;
+        let session = match pass {
+            Some(pass) => {
+                let now = Arc::<Engine>::from_ref(state).now();
+                Some(Arc::<Passes>::from_ref(state).take(&pass, now)?)
+            }
+            None => {
+                <Session as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?
+            }
+        };
+        let header = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+        let after = header.or(last_event_id.as_deref()).and_then(|id| id.parse().ok());
+        Ok(Self { session, after: Millis(after.unwrap_or(0)) })
+    }
+}
 
 /// Streams live events of a sale.
 ///
@@ -27,31 +75,30 @@ use std::sync::Arc;
 /// orders that have changed since that time, some of them perhaps once more; without it, all of
 /// them. The stream ends when the client does not read it or when its token expires.
 #[utoipa::path(
-    get, path = "/v1/sales/{sale}/events", tag = "members",
+    get, path = "/v1/sales/{sale}/events", operation_id = "streamSale", tag = "members",
     security((), ("member" = [])),
     params(
+        ("pass" = Option<String>, Query, description = "in the place of a token: from `makeStreamPass`, good once"),
+        ("last_event_id" = Option<String>, Query, description = "in the place of the header"),
         ("sale" = String, Path),
         ("Last-Event-ID" = Option<String>, Header, description = "the last id that was seen; anything else counts as none"),
     ),
     responses(
         (status = 200, description = "a stream that does not end by itself", body = SaleEvent, content_type = "text/event-stream"),
-        Unauthenticated, UnknownSale, TooMany, Busy,
+        BadRequest, Unauthenticated, UnknownSale, TooMany, Busy,
     ),
 )]
 pub(crate) async fn serve(
     State(engine): State<Arc<Engine>>,
     State(hub): State<Arc<Hub>>,
     State(rates): State<Arc<Rates>>,
-    session: Option<Session>,
+    Asked { session, after }: Asked,
     Named(id): Named,
-    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let open = engine.sale(&id)?;
     if let Some(session) = &session {
         rates.call(session.seat)?;
     }
-    let after = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let after = Millis(after.unwrap_or(0));
     let watcher = Watcher::new(engine, &hub, open, session.as_ref(), after).await?;
     let mut answer =
         Sse::new(watcher.events()).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();

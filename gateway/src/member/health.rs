@@ -5,19 +5,42 @@ use axum::http::StatusCode;
 use engine::Engine;
 use engine::store::StoreError;
 use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Whether this process is about to stop, so that balancers look away.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving(watch::Sender<bool>);
+
+impl Leaving {
+    pub(crate) fn note(&self) {
+        self.0.send_replace(true);
+    }
+}
 
 /// Answers as long as the process is alive.
-#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200)))]
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "readHealth", tag = "health",
+    responses((status = 200, description = "alive", body = String, content_type = "text/plain")),
+)]
 pub(crate) async fn healthz() -> &'static str {
     std::future::ready("alive\n").await
 }
 
 /// Tells whether the process takes orders and, if it does not, why.
 #[utoipa::path(
-    get, path = "/readyz", tag = "health",
-    responses((status = 200), (status = 503, description = "the reason, a line for each sale", body = String, content_type = "text/plain")),
+    get, path = "/readyz", operation_id = "readReadiness", tag = "health",
+    responses(
+        (status = 200, description = "it takes orders", body = String, content_type = "text/plain"),
+        (status = 503, description = "the reason, a line for each sale", body = String, content_type = "text/plain"),
+    ),
 )]
-pub(crate) async fn readyz(State(engine): State<Arc<Engine>>) -> (StatusCode, String) {
+pub(crate) async fn readyz(
+    State(engine): State<Arc<Engine>>,
+    State(leaving): State<Arc<Leaving>>,
+) -> (StatusCode, String) {
+    if *leaving.0.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping: connect to another one\n".into());
+    }
     if let Some((opened, all)) = engine.starting() {
         let so_far = format!("starting: {opened} of {all} sales are opened\n");
         return (StatusCode::SERVICE_UNAVAILABLE, so_far);

@@ -6,6 +6,7 @@
 
 use super::shares::Shares;
 use crate::answer::view::Time;
+use crate::answer::words;
 use axum::response::sse::Event;
 use engine::rules::terms::SaleId;
 use engine::sale::phase::Phase;
@@ -22,7 +23,7 @@ use utoipa::ToSchema;
 /// The state of a sale at one instant, as a `sale` event tells it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SaleEvent {
-    /// `scheduled`, `open`, `paused`, `sold_out` or `closed`.
+    #[schema(value_type = words::SaleState)]
     state: &'static str,
     left: u32,
     /// Members on the waitlist.

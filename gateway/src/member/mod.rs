@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod hub;
 pub(crate) mod orders;
+pub(crate) mod passes;
 pub(crate) mod sales;
 mod shares;
 pub(crate) mod waitlist;

@@ -22,10 +22,10 @@ pub(super) const ORDERS_MAX: usize = 100;
 
 /// Returns one order, to its own member only.
 #[utoipa::path(
-    get, path = "/v1/orders/{order}", tag = "members",
+    get, path = "/v1/orders/{order}", operation_id = "readOrder", tag = "members",
     security(("member" = [])),
     params(("order" = String, Path)),
-    responses((status = 200, body = OrderView), Unauthenticated, UnknownOrder, TooMany, Busy),
+    responses((status = 200, description = "the order as it is now", body = OrderView), Unauthenticated, UnknownOrder, TooMany, Busy),
 )]
 pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,
@@ -62,7 +62,7 @@ async fn own(
 ///
 /// Its units go to members on the waitlist, or on sale again. A repetition changes nothing.
 #[utoipa::path(
-    post, path = "/v1/orders/{order}/cancel", tag = "members",
+    post, path = "/v1/orders/{order}/cancel", operation_id = "cancelOrder", tag = "members",
     security(("member" = [])),
     params(("order" = String, Path)),
     responses(
@@ -103,14 +103,14 @@ impl Of {
 
 /// Returns the member's orders in one sale, newest first, 100 on a page.
 #[utoipa::path(
-    get, path = "/v1/orders", tag = "members",
+    get, path = "/v1/orders", operation_id = "listOrders", tag = "members",
     security(("member" = [])),
     params(
         ("sale" = String, Query),
         ("after" = Option<u64>, Query, description = "orders before this number; `next` of the page before"),
     ),
     responses(
-        (status = 200, body = OrdersView),
+        (status = 200, description = "a page of them, newest first", body = OrdersView),
         BadRequest, Unauthenticated, UnknownSale, TooMany, Busy,
     ),
 )]

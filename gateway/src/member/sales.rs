@@ -25,9 +25,9 @@ pub(crate) struct SalesView {
 
 /// Lists the sales, 100 on a page.
 #[utoipa::path(
-    get, path = "/v1/sales", tag = "members", params(Page),
+    get, path = "/v1/sales", operation_id = "listSales", tag = "members", params(Page),
     security((), ("member" = [])),
-    responses((status = 200, body = SalesView), BadRequest, Unauthenticated, TooMany),
+    responses((status = 200, description = "a page of them, by id", body = SalesView), BadRequest, Unauthenticated, TooMany),
 )]
 pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
@@ -43,10 +43,10 @@ pub(crate) async fn list(
 
 /// Returns a sale. With a token it also returns what the sale is for that member.
 #[utoipa::path(
-    get, path = "/v1/sales/{sale}", tag = "members",
+    get, path = "/v1/sales/{sale}", operation_id = "readSale", tag = "members",
     security((), ("member" = [])),
     params(("sale" = String, Path)),
-    responses((status = 200, body = SaleView), Unauthenticated, UnknownSale, TooMany),
+    responses((status = 200, description = "the sale as it is now", body = SaleView), Unauthenticated, UnknownSale, TooMany),
 )]
 pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,

@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 /// What a member waits for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"units": 1})))]
 pub(crate) struct WaitBody {
     /// Units to wait for, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
@@ -33,7 +34,7 @@ pub(crate) struct WaitBody {
 /// A member who waits already keeps their place and their first wish. When units come back, they
 /// are offered to the member as an order, reserved and then confirmed, with a `pay_by` of its own.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/waitlist", tag = "members",
+    post, path = "/v1/sales/{sale}/waitlist", operation_id = "joinWaitlist", tag = "members",
     security(("member" = [])),
     params(("sale" = String, Path)),
     request_body = WaitBody,
@@ -68,7 +69,7 @@ pub(crate) async fn join(
 
 /// Leaves the waitlist. For a member who does not wait this changes nothing.
 #[utoipa::path(
-    delete, path = "/v1/sales/{sale}/waitlist", tag = "members",
+    delete, path = "/v1/sales/{sale}/waitlist", operation_id = "leaveWaitlist", tag = "members",
     security(("member" = [])),
     params(("sale" = String, Path)),
     responses(

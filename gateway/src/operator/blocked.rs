@@ -2,7 +2,7 @@
 
 use super::to_the_end::to_the_end;
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadRequest, Busy};
+use crate::answer::problems::{BadRequest, Busy, NotPermitted, Unauthenticated};
 use crate::ask::request::Named;
 use axum::Json;
 use axum::extract::State;
@@ -21,7 +21,10 @@ pub(crate) struct Blocked {
 }
 
 /// Lists the members who may not buy.
-#[utoipa::path(get, path = "/v1/blocked", tag = "operator", responses((status = 200, body = Blocked)))]
+#[utoipa::path(
+    get, path = "/v1/blocked", operation_id = "listBlocked", tag = "operator",
+    responses((status = 200, description = "all of them, by id", body = Blocked), Unauthenticated),
+)]
 pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Blocked> {
     std::future::ready(Json(Blocked { members: engine.blocked() })).await
 }
@@ -29,8 +32,8 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Blocked> {
 /// Keeps a member from buying and waiting, in every sale and over restarts. The member keeps the
 /// orders that they have.
 #[utoipa::path(
-    put, path = "/v1/blocked/{member}", tag = "operator", params(("member" = String, Path)),
-    responses((status = 204, description = "blocked, now or before"), BadRequest, Busy),
+    put, path = "/v1/blocked/{member}", operation_id = "blockMember", tag = "operator", params(("member" = String, Path)),
+    responses((status = 204, description = "blocked, now or before"), BadRequest, Busy, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn block(
     State(engine): State<Arc<Engine>>,
@@ -44,8 +47,8 @@ pub(crate) async fn block(
 
 /// Lets a member buy again.
 #[utoipa::path(
-    delete, path = "/v1/blocked/{member}", tag = "operator", params(("member" = String, Path)),
-    responses((status = 204, description = "not blocked"), BadRequest, Busy),
+    delete, path = "/v1/blocked/{member}", operation_id = "unblockMember", tag = "operator", params(("member" = String, Path)),
+    responses((status = 204, description = "not blocked"), BadRequest, Busy, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn unblock(
     State(engine): State<Arc<Engine>>,

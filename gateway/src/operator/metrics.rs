@@ -1,5 +1,6 @@
 //! `/metrics`: the meters' counts as Prometheus text, gathered when they are asked for.
 
+use crate::answer::problems::Unauthenticated;
 use crate::member::hub::Hub;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -23,7 +24,10 @@ pub(crate) struct Gates {
 }
 
 /// Returns everything that is counted, as Prometheus text.
-#[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, content_type = "text/plain")))]
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "readMetrics", tag = "operator",
+    responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain"), Unauthenticated),
+)]
 pub(crate) async fn serve(
     State(engine): State<Arc<Engine>>,
     State(hub): State<Arc<Hub>>,

@@ -1,7 +1,6 @@
 //! The calls of the operator listener.
 
 pub(crate) mod blocked;
-pub(crate) mod guard;
 pub(crate) mod metrics;
 pub(crate) mod orders;
 pub(crate) mod sales;

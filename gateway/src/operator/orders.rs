@@ -1,7 +1,7 @@
 //! A sale's orders, as its operator reads them.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::UnknownSale;
+use crate::answer::problems::{BadRequest, Unauthenticated, UnknownSale};
 use crate::answer::view::{OrderView, OrdersView};
 use crate::ask::request::Named;
 use axum::Json;
@@ -29,13 +29,13 @@ impl Page {
 
 /// Returns the orders by number, in pages.
 #[utoipa::path(
-    get, path = "/v1/sales/{sale}/orders", tag = "operator",
+    get, path = "/v1/sales/{sale}/orders", operation_id = "listOrders", tag = "operator",
     params(
         ("sale" = String, Path),
         ("after" = Option<u64>, Query, description = "orders with numbers over this; `next` of the page before"),
         ("limit" = Option<u32>, Query, description = "orders a page, 1 to 10,000; usually 1,000"),
     ),
-    responses((status = 200, body = OrdersView), UnknownSale),
+    responses((status = 200, description = "a page of them, by number", body = OrdersView), BadRequest, UnknownSale, Unauthenticated),
 )]
 pub(crate) async fn orders(
     State(engine): State<Arc<Engine>>,

@@ -1,9 +1,11 @@
 //! What operators do with sales: make, switch, top up, look at them.
 
 use super::to_the_end::to_the_end;
-use crate::answer::error::{ApiError, FieldError};
+use crate::answer::error::ApiError;
+use crate::answer::problem::FieldError;
 use crate::answer::problems::{
-    BadRequest, HistoryLost, NotAdded, NotMade, PerhapsDone, UnknownSale,
+    BadRequest, HistoryLost, NotAdded, NotMade, NotPermitted, PerhapsDone, Unauthenticated,
+    UnknownSale,
 };
 use crate::answer::report::SaleReport;
 use crate::ask::new_sale::NewSale;
@@ -22,8 +24,8 @@ use utoipa::ToSchema;
 
 /// Makes a sale.
 #[utoipa::path(
-    post, path = "/v1/sales", tag = "operator", request_body = NewSale,
-    responses((status = 201, body = SaleReport), BadRequest, NotMade),
+    post, path = "/v1/sales", operation_id = "createSale", tag = "operator", request_body = NewSale,
+    responses((status = 201, description = "made", body = SaleReport), BadRequest, NotMade, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn create(
     State(engine): State<Arc<Engine>>,
@@ -53,8 +55,8 @@ pub(crate) struct Reports {
 
 /// Lists the sales, each with all its counts, 100 on a page.
 #[utoipa::path(
-    get, path = "/v1/sales", tag = "operator", params(Page),
-    responses((status = 200, body = Reports), BadRequest),
+    get, path = "/v1/sales", operation_id = "listSales", tag = "operator", params(Page),
+    responses((status = 200, description = "a page of them, by id", body = Reports), BadRequest, Unauthenticated),
 )]
 pub(crate) async fn list(State(engine): State<Arc<Engine>>, page: Page) -> Json<Reports> {
     let (now, (sales, next)) = (engine.now(), page.of(&engine));
@@ -64,8 +66,8 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>, page: Page) -> Json<
 
 /// Returns a sale with all its counts.
 #[utoipa::path(
-    get, path = "/v1/sales/{sale}", tag = "operator", params(("sale" = String, Path)),
-    responses((status = 200, body = SaleReport), UnknownSale),
+    get, path = "/v1/sales/{sale}", operation_id = "readSale", tag = "operator", params(("sale" = String, Path)),
+    responses((status = 200, description = "the sale as it is now", body = SaleReport), UnknownSale, Unauthenticated),
 )]
 pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,
@@ -77,8 +79,8 @@ pub(crate) async fn read(
 
 /// Stops a sale for now.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/pause", tag = "operator", params(("sale" = String, Path)),
-    responses((status = 200, body = SaleReport), UnknownSale),
+    post, path = "/v1/sales/{sale}/pause", operation_id = "pauseSale", tag = "operator", params(("sale" = String, Path)),
+    responses((status = 200, description = "the sale as it is now", body = SaleReport), UnknownSale, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn pause(
     State(engine): State<Arc<Engine>>,
@@ -90,8 +92,8 @@ pub(crate) async fn pause(
 /// Lets a paused sale go on. A sale whose store had lost part of its history goes on too, if all of
 /// that history is back.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/resume", tag = "operator", params(("sale" = String, Path)),
-    responses((status = 200, body = SaleReport), UnknownSale, HistoryLost, PerhapsDone),
+    post, path = "/v1/sales/{sale}/resume", operation_id = "resumeSale", tag = "operator", params(("sale" = String, Path)),
+    responses((status = 200, description = "the sale as it is now", body = SaleReport), UnknownSale, HistoryLost, PerhapsDone, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn resume(
     State(engine): State<Arc<Engine>>,
@@ -102,8 +104,8 @@ pub(crate) async fn resume(
 
 /// Ends a sale for good.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/close", tag = "operator", params(("sale" = String, Path)),
-    responses((status = 200, body = SaleReport), UnknownSale),
+    post, path = "/v1/sales/{sale}/close", operation_id = "closeSale", tag = "operator", params(("sale" = String, Path)),
+    responses((status = 200, description = "the sale as it is now", body = SaleReport), UnknownSale, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn close(
     State(engine): State<Arc<Engine>>,
@@ -127,6 +129,7 @@ async fn switch(
 /// Stock to add.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"add": 100})))]
 pub(crate) struct TopUp {
     /// 1 or more; a sale has at most 10,000,000 units in all.
     #[schema(value_type = u32, minimum = 1)]
@@ -135,9 +138,9 @@ pub(crate) struct TopUp {
 
 /// Adds stock while the sale runs. A repetition with the same `Idempotency-Key` adds nothing.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/stock", tag = "operator", request_body = TopUp,
+    post, path = "/v1/sales/{sale}/stock", operation_id = "addStock", tag = "operator", request_body = TopUp,
     params(("sale" = String, Path), ("Idempotency-Key" = String, Header)),
-    responses((status = 200, body = SaleReport), BadRequest, UnknownSale, NotAdded),
+    responses((status = 200, description = "the sale as it is now", body = SaleReport), BadRequest, UnknownSale, NotAdded, Unauthenticated, NotPermitted),
 )]
 pub(crate) async fn top_up(
     State(engine): State<Arc<Engine>>,

@@ -2,6 +2,7 @@
 
 use crate::answer::error::ApiError;
 use crate::answer::problems::{BadBody, NotPaid, PaymentMismatch, PerhapsDone, Unsigned};
+use crate::answer::words;
 use crate::ask::request;
 use crate::ask::signature::PaymentKeys;
 use crate::operator::metrics::Gates;
@@ -19,9 +20,16 @@ use utoipa::ToSchema;
 /// What the provider tells of one order.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(
+    json!({"order_id": "lamp.1767225600000.17", "event": "paid", "amount_cents": 19900}),
+    json!({
+        "order_id": "lamp.1767225600000.17", "event": "refunded", "amount_cents": 500,
+        "refund_id": "re_1",
+    }),
+))]
 pub(crate) struct Payment {
     order_id: String,
-    #[schema(value_type = String, example = "paid")]
+    #[schema(value_type = words::PaymentEvent)]
     event: Event,
     /// Of `paid`: the amount of the whole order, its price times its units. Of `refunded`: what went
     /// back.
@@ -42,9 +50,10 @@ enum Event {
 
 /// The order's status once the webhook is taken in.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(examples(json!({"order_id": "lamp.1767225600000.17", "status": "paid"})))]
 pub(crate) struct PaymentView {
     order_id: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = words::OrderStatus)]
     status: Status,
 }
 
@@ -56,7 +65,7 @@ pub(crate) struct PaymentView {
 /// holding its units, and one that is `refund_due` `refunded`; before that the order stays as it is.
 /// Repetitions change nothing.
 #[utoipa::path(
-    post, path = "/v1/payments", tag = "payments",
+    post, path = "/v1/payments", operation_id = "tellPayment", tag = "payments",
     params(
         ("webhook-id" = String, Header), ("webhook-timestamp" = String, Header),
         ("webhook-signature" = String, Header, description = "`v1,` and base64 of the HMAC-SHA256 of `id.timestamp.body`; several, separated by spaces"),

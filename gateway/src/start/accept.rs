@@ -1,40 +1,25 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
+use super::answering::{Answering, HEADER_BYTES_MAX};
 use super::deadline::Deadline;
-use crate::answer::error::{ApiError, panicked};
 use crate::ask::rates::{Connected, Rates};
 use crate::operator::metrics::Gates;
 use axum::Router;
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use axum::routing::future::RouteFuture;
 use engine::sync::Ordering;
-use futures_util::FutureExt;
-use futures_util::future::{CatchUnwind, Either, Map, Ready, ready};
-use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
-use hyper::service::Service;
-use hyper::{Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use std::any::Any;
-use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tower::Service as _;
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-const HEADERS_MAX: usize = 96;
-const HEADER_BYTES_MAX: usize = 16 << 10;
 /// How long requests in flight may take to end once the listener has stopped.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -62,15 +47,17 @@ type Io = TokioIo<Deadline<TcpStream>>;
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) router: Router,
-    pub(crate) connections_max: usize,
+    /// Room for connections; several listeners may share it.
+    pub(crate) room: Arc<Semaphore>,
     pub(crate) gates: Arc<Gates>,
     pub(crate) rates: Arc<Rates>,
+    /// Which part of the requests the access log has, from 0 to 1.
+    pub(crate) logged: f32,
 }
 
 impl Listener {
     /// Serves until told to stop, then lets requests in flight end.
     pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let room = Arc::new(Semaphore::new(self.connections_max));
         let door = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -88,7 +75,7 @@ impl Listener {
                     continue;
                 }
             };
-            if let Some((stream, permit)) = self.let_in(stream, peer, &room, &door) {
+            if let Some((stream, permit)) = self.let_in(stream, peer, &door) {
                 let connection = graceful.watch(self.connection(stream, peer));
                 connections.spawn(async move {
                     if let Err(error) = connection.await {
@@ -113,12 +100,11 @@ impl Listener {
         &self,
         stream: TcpStream,
         peer: IpAddr,
-        room: &Arc<Semaphore>,
         door: &Arc<Semaphore>,
     ) -> Option<(TcpStream, Permit)> {
         // Ordering: Relaxed, a count that publishes nothing but itself.
         self.gates.connections.fetch_add(1, Ordering::Relaxed);
-        let permit = Arc::clone(room).try_acquire_owned().ok().zip(self.rates.connect(peer));
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok().zip(self.rates.connect(peer));
         let Some(permit) = permit else {
             // Ordering: Relaxed, as above.
             self.gates.turned_away.fetch_add(1, Ordering::Relaxed);
@@ -134,8 +120,8 @@ impl Listener {
         Some((stream, permit))
     }
 
-    fn connection(&self, stream: TcpStream, peer: IpAddr) -> http1::Connection<Io, Bounded> {
-        let (router, rates) = (self.router.clone(), Arc::clone(&self.rates));
+    fn connection(&self, stream: TcpStream, peer: IpAddr) -> http1::Connection<Io, Answering> {
+        let (router, rates, logged) = (self.router.clone(), Arc::clone(&self.rates), self.logged);
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
@@ -143,7 +129,7 @@ impl Listener {
             .max_buf_size(UNREAD_BYTES_MAX)
             .serve_connection(
                 TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset)),
-                Bounded { router, rates, peer },
+                Answering { router, rates, peer, logged },
             )
     }
 }
@@ -184,68 +170,6 @@ fn turn_away(mut stream: TcpStream, at_the_door: OwnedSemaphorePermit) {
     });
 }
 
-/// The router with a check before it and a wall behind it. The check answers requests whose headers
-/// are too large with a problem, where hyper alone would answer without a body, and requests that
-/// come too often. The wall catches a handler's panic.
-#[derive(Debug, Clone)]
-struct Bounded {
-    router: Router,
-    rates: Arc<Rates>,
-    peer: IpAddr,
-}
-
-type Guarded = CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>;
-type Caught = Result<Result<Response, Infallible>, Box<dyn Any + Send>>;
-
-impl Service<Request<Incoming>> for Bounded {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<
-        Ready<Result<Response, Infallible>>,
-        Map<Guarded, fn(Caught) -> Result<Response, Infallible>>,
-    >;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let headers = request.headers();
-        let bytes =
-            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
-        let path_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-        let fits = headers.len() <= HEADERS_MAX
-            && path_bytes + headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
-        if !fits {
-            return Either::Left(ready(Ok(ApiError::HeadersTooLarge.into_response())));
-        }
-        if let Some(wrong) = misfit(request.version(), headers) {
-            return Either::Left(ready(Ok(ApiError::BadRequest(wrong.into()).into_response())));
-        }
-        if let Err(too_many) = self.rates.request(self.peer, headers) {
-            return Either::Left(ready(Ok(ApiError::from(too_many).into_response())));
-        }
-        // The router is always ready, so it is called at once. A handler shares nothing that a
-        // panic could leave half-written: each of the engine's atomic words is whole at any
-        // instant.
-        let answer = self.router.clone().call(request.map(Body::new));
-        let caught: fn(Caught) -> _ = |caught| caught.unwrap_or_else(|panic| Ok(panicked(&*panic)));
-        Either::Right(AssertUnwindSafe(answer).catch_unwind().map(caught))
-    }
-}
-
-/// Why a request cannot be taken as one that HTTP/1.1 knows: proxies before this process may have read
-/// it in another way.
-fn misfit(version: Version, headers: &HeaderMap) -> Option<&'static str> {
-    let hosts = headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
-        return Some("Host: exactly one is needed");
-    }
-    let coding = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => None,
-        (Some(one), None) if coding(one) => None,
-        _ => Some("Transfer-Encoding: only `chunked` is understood"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,9 +193,10 @@ mod tests {
         let listener = Listener {
             socket: listener,
             router,
-            connections_max: 10,
+            room: Arc::new(Semaphore::new(10)),
             gates: Arc::default(),
             rates: Arc::default(),
+            logged: 0.0,
         };
         let serving = tokio::spawn(listener.serve(stop.subscribe()));
         let mut stream = TcpStream::connect(address).await.unwrap();

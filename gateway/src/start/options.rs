@@ -1,5 +1,6 @@
 //! Options: what the commands read from arguments and the environment.
 
+use crate::ask::origin::Origin;
 use crate::ask::rates::RateArgs;
 use crate::ask::token::Algorithm;
 use anyhow::Context;
@@ -12,18 +13,34 @@ use std::time::Duration;
 /// The options of `serve`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeOptions {
-    /// Where members connect; port 0 takes a free one
+    /// Where members connect, once or several times; port 0 takes a free one
     #[arg(long, env = "FLASHLANE_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
-    pub listen: SocketAddr,
+    #[arg(value_delimiter = ',')]
+    pub listen: Vec<SocketAddr>,
     /// Where operators connect; port 0 takes a free one
     #[arg(long, env = "FLASHLANE_OPERATOR_LISTEN", default_value = "127.0.0.1:8081", value_parser = address)]
     pub operator_listen: SocketAddr,
+    /// Where the platform's own servers connect; nowhere if not given
+    #[arg(long, env = "FLASHLANE_PLATFORM_LISTEN", value_name = "ADDRESS", value_parser = address)]
+    pub platform_listen: Option<SocketAddr>,
     /// Folder of the embedded store and of keys that are made here
     #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
     pub data: PathBuf,
     /// Redis in the place of the embedded store.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// How long `/readyz` says that this process stops before it does, so that balancers look away
+    #[arg(long, env = "FLASHLANE_DRAIN_DELAY", default_value = "0s", value_parser = delay)]
+    pub drain_delay: Duration,
+    /// How log lines are written to standard error
+    #[arg(long, env = "FLASHLANE_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// Which part of the requests has a log line, from 0 to 1
+    #[arg(long, env = "FLASHLANE_ACCESS_LOG", default_value = "0", value_name = "PART", value_parser = part)]
+    pub access_log: f32,
+    /// Whose pages may use the public listener.
+    #[command(flatten)]
+    pub origins: Origins,
     /// How long outbox entries are kept
     #[arg(long, env = "FLASHLANE_OUTBOX_KEEP", default_value = "7d", value_parser = duration)]
     pub outbox_keep: Duration,
@@ -43,7 +60,12 @@ pub struct ServeOptions {
     /// Issuer that tokens must name
     #[arg(long, env = "FLASHLANE_TOKEN_ISSUER")]
     pub token_issuer: Option<String>,
-    /// Operators' bearer key; made under the data folder if not given
+    /// Keys of the platform's servers, one a line: NAME EXPIRES KEY; one is made under the data folder
+    /// if not given
+    #[arg(long, env = "FLASHLANE_PLATFORM_KEY", value_name = "FILE")]
+    pub platform_key: Option<PathBuf>,
+    /// Keys of operators, one a line: NAME ROLE EXPIRES KEY (viewer, agent, operator or admin), or one
+    /// bare key of an admin, which is made under the data folder if not given
     #[arg(long, env = "FLASHLANE_OPERATOR_KEY", value_name = "FILE")]
     pub operator_key: Option<PathBuf>,
     /// Keys by which the payment provider signs, one a line; made under the data folder if not given
@@ -64,6 +86,27 @@ pub struct ServeOptions {
     /// How often members and addresses may ask.
     #[command(flatten)]
     pub rates: RateArgs,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line, for machines.
+    Json,
+}
+
+/// Whose pages may use the public listener.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Origins {
+    /// Origins whose pages may call the public listener: `https://shop.example,http://localhost:3000`
+    #[arg(long = "allow-origins", env = "FLASHLANE_ALLOW_ORIGINS", value_name = "ORIGINS")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) allow: Vec<Origin>,
+    /// Origins whose pages may show this server's pages in a frame
+    #[arg(long, env = "FLASHLANE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub(crate) frame_ancestors: Vec<Origin>,
 }
 
 /// Where a member's tier comes from.
@@ -134,6 +177,17 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     let found: Vec<SocketAddr> = found.collect();
     let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
     address.copied().ok_or_else(|| format!("`{text}` has no address"))
+}
+
+/// Reads a duration that may be 0.
+fn delay(text: &str) -> Result<Duration, String> {
+    if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
+}
+
+/// Reads a part of all.
+fn part(text: &str) -> Result<f32, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| format!("`{text}` is no part: write a number from 0 to 1, as 0.01"))
 }
 
 /// Reads a duration: a number from 1 and one of s, m, h, d.

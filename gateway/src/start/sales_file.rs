@@ -1,6 +1,6 @@
 //! The sales that `--sales` names: read before the store is opened, made once.
 
-use crate::answer::error::FieldError;
+use crate::answer::problem::FieldError;
 use crate::ask::new_sale::NewSale;
 use anyhow::{Context, bail};
 use engine::rules::terms::Terms;

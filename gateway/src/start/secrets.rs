@@ -1,12 +1,12 @@
 //! Secrets: key files. They are read where the options name them, made where they do not, and never
 //! printed.
 
+use crate::ask::guard::Guard;
 use crate::ask::session::Verifier;
 use crate::ask::signature::PaymentKeys;
 use crate::ask::token::Algorithm;
-use crate::operator::guard::Guard;
 use crate::start::options::ServeOptions;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fs::OpenOptions;
@@ -17,23 +17,34 @@ use std::path::{Path, PathBuf};
 /// What tokens, operators and payments are checked by, and the key files that it was read from.
 pub(crate) struct Secrets {
     pub(crate) verifier: Verifier,
-    pub(crate) guard: Guard,
     pub(crate) payment_keys: PaymentKeys,
-    /// Token, operator and payment key.
-    pub(crate) files: [PathBuf; 3],
+    pub(crate) guards: Guards,
+    /// Which key stands where.
+    pub(crate) files: Vec<(&'static str, PathBuf)>,
+}
+
+/// Who may use the listeners that are not for members.
+#[derive(Debug, Clone)]
+pub(crate) struct Guards {
+    pub(crate) operators: Guard,
+    /// `None` while the platform's listener is off.
+    pub(crate) platform: Option<Guard>,
+}
+
+impl Guards {
+    /// Reads the key files again, and says what changed.
+    pub(crate) fn read_again(&self) {
+        self.operators.read_again();
+        self.platform.iter().for_each(Guard::read_again);
+    }
 }
 
 impl Secrets {
     /// Reads the key files that the options name, and makes the ones that they do not name.
     pub(crate) fn read(options: &ServeOptions) -> anyhow::Result<Self> {
         let token_file = token_file(options)?;
-        let (operator_file, operator_key) =
-            given_or_made(options.operator_key.as_deref(), &options.data.join("operator.key"), "")?;
-        ensure!(
-            operator_key.trim_ascii().len() >= 16,
-            "the operator key in {} has fewer than 16 bytes; use a longer one",
-            operator_file.display()
-        );
+        let operator = options.operator_key.as_deref();
+        let (operator_file, _) = given_or_made(operator, &options.data.join("operator.key"), "")?;
         let issuer = options.token_issuer.as_deref();
         let verifier = Verifier::new(options.token_alg, &read(&token_file)?, issuer)
             .with_context(|| format!("the token key {} cannot be used", token_file.display()))?;
@@ -48,8 +59,18 @@ impl Secrets {
                 "the payment keys in {file} cannot be used; one key a line, `whsec_` and base64"
             )
         })?;
-        let files = [token_file, operator_file, payment_file];
-        Ok(Self { verifier, guard: Guard::new(&operator_key), payment_keys, files })
+        let operators = Guard::read(&operator_file, true)?;
+        let mut files =
+            vec![("token", token_file), ("operator", operator_file), ("payment", payment_file)];
+        let mut platform = None;
+        if options.platform_listen.is_some() {
+            let given = options.platform_key.as_deref();
+            let (file, _) = given_or_made(given, &options.data.join("platform.key"), "")?;
+            platform = Some(Guard::read(&file, false)?);
+            files.push(("platform", file));
+        }
+        let guards = Guards { operators, platform };
+        Ok(Self { verifier, payment_keys, guards, files })
     }
 }
 

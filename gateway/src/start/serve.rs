@@ -1,24 +1,22 @@
 //! `flashlane serve`: puts the parts together, runs them, and stops them one after another.
 
-use super::accept::{Listener, TURNED_AWAY_MAX};
+use super::accept::Listener;
 use super::options::ServeOptions;
 use super::sales_file;
-use super::secrets::Secrets;
+use super::secrets::{Guards, Secrets};
+use super::sockets::{Sockets, connections_max};
 use super::store::store;
 use crate::app::App;
 use crate::ask::rates::Rates;
-use crate::routes;
+use crate::member::health::Leaving;
 use anyhow::{Context, bail};
 use axum::extract::FromRef;
 use engine::clock::Clock;
 use engine::rules::terms::Terms;
 use engine::{Engine, Settings};
-use std::io::Write;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -29,17 +27,6 @@ const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// Sales that could not be opened are tried again this often.
 const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
-/// Most bytes that the system keeps for a client that does not read. By default it would keep
-/// megabytes.
-const UNREAD_BYTES_MAX: u32 = 64 << 10;
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 4_096;
-/// Most connections on the operator listener: operators are few.
-const OPERATOR_CONNECTIONS_MAX: usize = 64;
-/// File descriptors kept for what is no member's connection: operators, who is turned away at either
-/// listener, and 64 for files, Redis and the runtime.
-const FILES_RESERVED: usize = OPERATOR_CONNECTIONS_MAX + 2 * TURNED_AWAY_MAX + 64;
-
 /// Serves until SIGTERM or SIGINT, then answers what is in flight and confirms what is reserved.
 ///
 /// # Errors
@@ -54,36 +41,25 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     // before.
     let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
     let connections_max = connections_max(options.connections_max)?;
-    let (public, operator) = (bind(options.listen)?, bind(options.operator_listen)?);
+    let sockets = Sockets::bind(&options)?;
     // This comes before the addresses are announced: from then on another process may end this one.
-    let told_to_stop = told_to_stop()?;
+    let guards = secrets.guards.clone();
+    let told_to_stop = told_to_stop(guards.clone())?;
     // Who connects from now on is answered as soon as it is known which sales there are.
-    announce(&public, &operator, &secrets.files)?;
+    sockets.announce(&secrets.files)?;
     let store = store(data, &options.redis, options.outbox_keep).await?;
     let (confirm_within, orders_per_member) = (options.confirm_within, options.orders_per_member);
     let settings = Settings { confirm_within, orders_per_member };
     let engine = Engine::begin(store, Clock::Wall, settings).await?;
 
     let stop = watch::Sender::new(false);
-    let Secrets { verifier, guard, payment_keys, .. } = secrets;
+    let Secrets { verifier, payment_keys, .. } = secrets;
     let stopping = stop.subscribe();
     let anonymous = options.anonymous_streams_max;
     let app = App::new(engine, verifier, payment_keys, Arc::clone(&rates), stopping, anonymous);
-    let members = Listener {
-        socket: public,
-        router: routes::public(app.clone()),
-        connections_max,
-        gates: FromRef::from_ref(&app),
-        rates: Arc::clone(&rates),
-    };
-    let operators = Listener {
-        socket: operator,
-        router: routes::operator(app.clone(), guard),
-        connections_max: OPERATOR_CONNECTIONS_MAX,
-        gates: FromRef::from_ref(&app),
-        rates: Arc::default(),
-    };
-    let serving = [members, operators].map(|l| tokio::spawn(l.serve(stop.subscribe())));
+    let listeners = sockets.listeners(&app, &options, &guards, connections_max);
+    let serve = |listener: Listener| tokio::spawn(listener.serve(stop.subscribe()));
+    let serving: Vec<_> = listeners.into_iter().map(serve).collect();
     let engine = Arc::<Engine>::from_ref(&app);
     let made = data.join("sales.made");
     let failure = tokio::select! {
@@ -91,6 +67,16 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
         failure = keep_open(&engine, &sales, &made) => Some(failure),
     };
 
+    Arc::<Leaving>::from_ref(&app).note();
+    if options.drain_delay > Duration::ZERO && failure.is_none() {
+        tracing::info!(
+            "going to stop: balancers have time to look away; a second signal ends that"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(options.drain_delay) => {}
+            () = until(self::told_to_stop(guards)?, &rates) => {}
+        }
+    }
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
     stop.send_replace(true);
     for listener in serving {
@@ -146,8 +132,8 @@ async fn drain(engine: &Engine) -> anyhow::Result<()> {
 }
 
 /// Listens for SIGTERM and SIGINT from now on; resolves at the first. A SIGHUP, which a terminal that
-/// goes away sends, too, does not end the process.
-fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+/// goes away sends, too, does not end the process: the key files are read again.
+fn told_to_stop(guards: Guards) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -157,49 +143,10 @@ fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = hangup.recv() => {
-                    tracing::info!("SIGHUP does not end this process; send SIGTERM for that");
+                    tracing::info!("SIGHUP: the key files are read again; SIGTERM ends this process");
+                    guards.read_again();
                 }
             }
         }
     })
-}
-
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.set_send_buffer_size(UNREAD_BYTES_MAX)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bound().with_context(|| format!("cannot listen on {address}; choose another address or port"))
-}
-
-fn announce(
-    public: &TcpListener,
-    operator: &TcpListener,
-    keys: &[PathBuf; 3],
-) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "public http://{}", public.local_addr()?)?;
-    writeln!(out, "operator http://{}", operator.local_addr()?)?;
-    for (name, path) in ["token", "operator", "payment"].into_iter().zip(keys) {
-        writeln!(out, "{name} key {}", path.display())?;
-    }
-    out.flush()?;
-    Ok(())
-}
-
-/// Returns the most connections at once: `wanted`, or, if it is not given, as many as open files
-/// allow, up to 100,000. Raises the soft `RLIMIT_NOFILE` to the hard one first.
-fn connections_max(wanted: Option<usize>) -> anyhow::Result<usize> {
-    let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the file limit")?;
-    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_RESERVED);
-    match wanted {
-        Some(wanted) if wanted > room => bail!(
-            "--connections-max {wanted} is over what open files allow ({room}); raise ulimit -n"
-        ),
-        Some(wanted) => Ok(wanted),
-        None => Ok(room.min(100_000)),
-    }
 }

@@ -3,13 +3,18 @@
 
 mod afterwards;
 mod bad_input;
+mod browsers;
 mod buying;
 mod crash;
 mod events;
 mod fairness;
 mod fuzz;
+mod keys;
+mod leaving;
+mod logging;
 mod many_sales;
 mod operating;
+mod platform;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]

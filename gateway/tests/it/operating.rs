@@ -105,12 +105,17 @@ fn metrics_tell_what_happened() {
 
 #[test]
 fn the_openapi_document_tells_of_every_route_and_no_other() {
-    let (_data, server) = selling(2);
-    let (public, operator) = gateway::openapi_document();
-    let served = send(server.public, "GET", "/openapi.json", "", b"").json;
-    assert_eq!(served, serde_json::to_value(&public).unwrap());
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--platform-listen", "127.0.0.1:0"]);
+    server.make(&drop_of(2));
+    let addresses = [server.public, server.operator, server.platform.unwrap()];
+    let documents = gateway::openapi_documents();
+    for (document, address) in documents.iter().zip(addresses) {
+        let served = send(address, "GET", "/openapi.json", "", b"").json;
+        assert_eq!(served, serde_json::to_value(document).unwrap());
+    }
     let mut routes = 0;
-    for (document, address) in [(public, server.public), (operator, server.operator)] {
+    for (document, address) in documents.into_iter().zip(addresses) {
         let document = serde_json::to_value(document).unwrap();
         for (path, methods) in document["paths"].as_object().unwrap() {
             for method in methods.as_object().unwrap().keys() {

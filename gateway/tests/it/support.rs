@@ -24,6 +24,10 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) public: SocketAddr,
     pub(crate) operator: SocketAddr,
+    /// Further addresses of the public listener.
+    pub(crate) also_public: Vec<SocketAddr>,
+    /// Where the platform's own servers connect.
+    pub(crate) platform: Option<SocketAddr>,
     operator_key: String,
     token_key: Vec<u8>,
     payment_key: Vec<u8>,
@@ -60,11 +64,29 @@ impl Server {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |name: &str| {
+        let mut public = Vec::new();
+        let operator = loop {
             let line = stdout.next().unwrap().unwrap();
-            line.strip_prefix(name).unwrap_or_else(|| panic!("{line}")).parse().unwrap()
+            let (name, address) = line.split_once(" http://").unwrap_or_else(|| panic!("{line}"));
+            match name {
+                "public" => public.push(address.parse().unwrap()),
+                name => {
+                    assert_eq!(name, "operator");
+                    break address.parse().unwrap();
+                }
+            }
         };
-        let (public, operator) = (address("public http://"), address("operator http://"));
+        let keys = |line: &String| line.starts_with("token key");
+        let after = stdout.next().unwrap().unwrap();
+        let platform = (!keys(&after)).then(|| {
+            after
+                .strip_prefix("platform http://")
+                .unwrap_or_else(|| panic!("{after}"))
+                .parse()
+                .unwrap()
+        });
+        let also_public = public.split_off(1);
+        let public = public[0];
         let read = |name: &str| std::fs::read(data.join(name)).unwrap_or_default();
         let operator_key = String::from_utf8(read("operator.key")).unwrap().trim().to_owned();
         let token_key = read("token.key");
@@ -73,7 +95,17 @@ impl Server {
         until("the start is over", || {
             !send(public, "GET", "/readyz", "", b"").body.starts_with("starting: ")
         });
-        Self { child, public, operator, operator_key, token_key, payment_key, _stdout: stdout }
+        Self {
+            child,
+            public,
+            operator,
+            also_public,
+            platform,
+            operator_key,
+            token_key,
+            payment_key,
+            _stdout: stdout,
+        }
     }
 
     pub(crate) fn token(&self, member: &str, tier: Tier) -> String {

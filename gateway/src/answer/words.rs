@@ -1,0 +1,70 @@
+//! Words with a fixed set, as the OpenAPI documents list them. What is listed is what the engine has.
+
+use engine::rules::money::PriceKind;
+use engine::rules::order::Status;
+use engine::rules::refusal::Refusal;
+use engine::sale::phase::Phase;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The stable words that clients switch on, beside those of [`Refusal::CODES`].
+pub(crate) const CODES: [&str; 22] = [
+    "bad_request",
+    "unauthenticated",
+    "unknown_sale",
+    "unknown_order",
+    "not_found",
+    "method_not_allowed",
+    "body_too_large",
+    "invalid_batch",
+    "not_permitted",
+    "body_too_slow",
+    "headers_too_large",
+    "not_cancellable",
+    "not_paid",
+    "bad_signature",
+    "payment_mismatch",
+    "too_many_requests",
+    "blocked",
+    "invalid_sale",
+    "sale_exists",
+    "too_much_stock",
+    "history_lost",
+    "internal",
+];
+
+fn one_of(words: impl IntoIterator<Item = &'static str>) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).into()
+}
+
+/// Defines a schema that is named like its type and takes these words.
+macro_rules! words {
+    ($($(#[$doc:meta])+ $name:ident: $words:expr,)+) => {$(
+        $(#[$doc])+
+        #[derive(Debug)]
+        pub(crate) enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                one_of($words)
+            }
+        }
+
+        impl ToSchema for $name {}
+    )+};
+}
+
+words! {
+    /// A member's tier, lowest first.
+    Tier: membership::Tier::ALL.map(membership::Tier::as_str),
+    /// Where an order is in its life.
+    OrderStatus: std::iter::once(Status::Reserved).chain(Status::STORED).map(Status::as_str),
+    /// Where a sale stands.
+    SaleState: Phase::ALL.map(Phase::as_str),
+    /// Which price of a sale a member pays.
+    Price: PriceKind::ALL.map(PriceKind::as_str),
+    /// What the payment provider tells of an order.
+    PaymentEvent: ["paid", "failed", "refunded"],
+    /// Why a request was not done.
+    Code: Refusal::CODES.into_iter().chain(CODES),
+}

@@ -1,0 +1,179 @@
+//! Answering: what every request meets before and behind the router. Before it a check, which answers
+//! requests whose headers are too large with a problem, where hyper alone would answer without a body,
+//! and requests that come too often. Behind it a wall that catches a handler's panic, the request's id
+//! and the access log.
+
+use crate::answer::error::{ApiError, panicked};
+use crate::ask::rates::Rates;
+use crate::ask::request::REQUEST_ID;
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
+use futures_util::FutureExt;
+use futures_util::future::CatchUnwind;
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::service::Service;
+use hyper::{Method, Request, Version};
+use pin_project_lite::pin_project;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tower::Service as _;
+
+const HEADERS_MAX: usize = 96;
+pub(super) const HEADER_BYTES_MAX: usize = 16 << 10;
+/// The longest request id that is taken from a client.
+const ID_BYTES_MAX: usize = 128;
+
+/// The router, and what stands around it.
+#[derive(Debug, Clone)]
+pub(super) struct Answering {
+    pub(super) router: Router,
+    pub(super) rates: Arc<Rates>,
+    pub(super) peer: IpAddr,
+    /// Which part of the requests the access log has, from 0 to 1.
+    pub(super) logged: f32,
+}
+
+/// A request that the access log has.
+#[derive(Debug)]
+struct Access {
+    method: Method,
+    path: String,
+    trace: Option<HeaderValue>,
+    peer: IpAddr,
+    began: Instant,
+}
+
+pin_project! {
+    /// The answer to one request.
+    pub(super) struct Answer {
+        #[pin]
+        routed: Option<CatchUnwind<AssertUnwindSafe<RouteFuture<Infallible>>>>,
+        refused: Option<Response>,
+        id: Option<HeaderValue>,
+        access: Option<Access>,
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = match this.routed.as_pin_mut() {
+            None => this.refused.take().expect("a refused request has its answer, once"),
+            Some(routed) => match ready!(routed.poll(cx)) {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(panic) => panicked(&*panic, this.id.as_ref()),
+            },
+        };
+        if let Some(access) = this.access.take() {
+            access.log(&response, this.id.as_ref());
+        }
+        if let Some(id) = this.id.take() {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl Access {
+    fn log(self, response: &Response, id: Option<&HeaderValue>) {
+        let Self { method, path, trace, peer, began } = self;
+        let text = |value: Option<&HeaderValue>| {
+            value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let status = response.status().as_u16();
+        let (id, traceparent) = (text(id), text(trace.as_ref()));
+        tracing::info!(%method, path, status, us, %peer, request_id = id, traceparent, "answered");
+    }
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
+        let id = request_id(request.headers());
+        let access = self.access(&request);
+        if let Err(error) = self.check(&request) {
+            let refused = Some(error.into_response());
+            return Answer { routed: None, refused, id: Some(id), access };
+        }
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+        // The router is always ready, so it is called at once. A handler shares nothing that a
+        // panic could leave half-written: each of the engine's atomic words is whole at any
+        // instant.
+        let answer = self.router.clone().call(request.map(Body::new));
+        let routed = Some(AssertUnwindSafe(answer).catch_unwind());
+        Answer { routed, refused: None, id: Some(id), access }
+    }
+}
+
+impl Answering {
+    fn check(&self, request: &Request<Incoming>) -> Result<(), ApiError> {
+        let headers = request.headers();
+        let bytes =
+            |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+        let path_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+        let fits = headers.len() <= HEADERS_MAX
+            && path_bytes + headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
+        if !fits {
+            return Err(ApiError::HeadersTooLarge);
+        }
+        if let Some(wrong) = misfit(request.version(), headers) {
+            return Err(ApiError::BadRequest(wrong.into()));
+        }
+        Ok(self.rates.request(self.peer, headers)?)
+    }
+
+    fn access(&self, request: &Request<Incoming>) -> Option<Access> {
+        (self.logged > 0.0 && fastrand::f32() < self.logged).then(|| Access {
+            method: request.method().clone(),
+            // Without the query: a pass may stand in it.
+            path: request.uri().path().to_owned(),
+            trace: request.headers().get("traceparent").cloned(),
+            peer: self.peer,
+            began: Instant::now(),
+        })
+    }
+}
+
+/// The id that the client gave, if it is one, or a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let is_plain = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        (1..=ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+    };
+    let given = headers.get(REQUEST_ID).filter(|value| is_plain(value)).cloned();
+    given.unwrap_or_else(|| {
+        let id = format!("{:032x}", fastrand::u128(..));
+        HeaderValue::try_from(id).expect("digits are plain ASCII")
+    })
+}
+
+/// Why a request cannot be taken as one that HTTP/1.1 knows: proxies before this process may have read
+/// it in another way.
+fn misfit(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && version == Version::HTTP_11) {
+        return Some("Host: exactly one is needed");
+    }
+    let coding = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(one), None) if coding(one) => None,
+        _ => Some("Transfer-Encoding: only `chunked` is understood"),
+    }
+}

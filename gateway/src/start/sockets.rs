@@ -1,0 +1,119 @@
+//! Sockets: the addresses that this process serves at, and what is served at each.
+
+use super::accept::{Listener, TURNED_AWAY_MAX};
+use super::options::ServeOptions;
+use super::secrets::Guards;
+use crate::app::App;
+use crate::ask::rates::Rates;
+use crate::routes;
+use anyhow::{Context, bail};
+use axum::Router;
+use axum::extract::FromRef;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
+
+/// Most bytes that the system keeps for a client that does not read. By default it would keep
+/// megabytes.
+const UNREAD_BYTES_MAX: u32 = 64 << 10;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 4_096;
+/// Most connections on the operator listener: operators are few.
+const OPERATOR_CONNECTIONS_MAX: usize = 64;
+/// Most connections on the platform listener: each carries many members' clicks.
+const PLATFORM_CONNECTIONS_MAX: usize = 256;
+/// File descriptors kept for what is no member's connection: operators, the platform's servers, who is
+/// turned away at any listener, and 64 for files, Redis and the runtime.
+const FILES_RESERVED: usize =
+    OPERATOR_CONNECTIONS_MAX + PLATFORM_CONNECTIONS_MAX + 3 * TURNED_AWAY_MAX + 64;
+
+/// Addresses that are taken, and not served at yet.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    public: Vec<TcpListener>,
+    operator: TcpListener,
+    platform: Option<TcpListener>,
+}
+
+impl Sockets {
+    pub(super) fn bind(options: &ServeOptions) -> anyhow::Result<Self> {
+        let public = options.listen.iter().map(|address| bind(*address));
+        Ok(Self {
+            public: public.collect::<anyhow::Result<_>>()?,
+            operator: bind(options.operator_listen)?,
+            platform: options.platform_listen.map(bind).transpose()?,
+        })
+    }
+
+    /// Says on standard output where this process can be reached, and where its keys stand.
+    pub(super) fn announce(&self, keys: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        for public in &self.public {
+            writeln!(out, "public http://{}", public.local_addr()?)?;
+        }
+        writeln!(out, "operator http://{}", self.operator.local_addr()?)?;
+        if let Some(platform) = &self.platform {
+            writeln!(out, "platform http://{}", platform.local_addr()?)?;
+        }
+        for (name, path) in keys {
+            writeln!(out, "{name} key {}", path.display())?;
+        }
+        Ok(out.flush()?)
+    }
+
+    pub(super) fn listeners(
+        self,
+        app: &App,
+        options: &ServeOptions,
+        guards: &Guards,
+        connections_max: usize,
+    ) -> Vec<Listener> {
+        let listener = |socket, router: Router, rates, room| {
+            let (gates, logged) = (FromRef::from_ref(app), options.access_log);
+            Listener { socket, router, room, gates, rates, logged }
+        };
+        let room = Arc::new(Semaphore::new(connections_max));
+        let router = routes::public(app.clone(), &options.origins);
+        let rates = Arc::<Rates>::from_ref(app);
+        let public = self.public.into_iter();
+        let public =
+            public.map(|s| listener(s, router.clone(), Arc::clone(&rates), Arc::clone(&room)));
+        let room_for = |most| Arc::new(Semaphore::new(most));
+        let router = routes::operator(app.clone(), guards.operators.clone());
+        let room = room_for(OPERATOR_CONNECTIONS_MAX);
+        let operator = listener(self.operator, router, Arc::default(), room);
+        let platform = self.platform.zip(guards.platform.clone()).map(|(socket, keys)| {
+            let room = room_for(PLATFORM_CONNECTIONS_MAX);
+            listener(socket, routes::platform(app.clone(), keys), Arc::default(), room)
+        });
+        public.chain([operator]).chain(platform).collect()
+    }
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_send_buffer_size(UNREAD_BYTES_MAX)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bound().with_context(|| format!("cannot listen on {address}; choose another address or port"))
+}
+
+/// Returns the most connections at once: `wanted`, or, if it is not given, as many as open files
+/// allow, up to 100,000. Raises the soft `RLIMIT_NOFILE` to the hard one first.
+pub(super) fn connections_max(wanted: Option<usize>) -> anyhow::Result<usize> {
+    let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the file limit")?;
+    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_RESERVED);
+    match wanted {
+        Some(wanted) if wanted > room => bail!(
+            "--connections-max {wanted} is over what open files allow ({room}); raise ulimit -n"
+        ),
+        Some(wanted) => Ok(wanted),
+        None => Ok(room.min(100_000)),
+    }
+}
