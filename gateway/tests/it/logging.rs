@@ -13,7 +13,7 @@ fn each_answer_has_the_id_of_its_request_or_a_new_one() {
     };
     assert_eq!(get("x-request-id: drop-7/a\r\n"), "drop-7/a");
     let (one, other) = (get(""), get(""));
-    assert!(one != other && one.len() == 32, "{one} {other}");
+    assert!(one != other && one.len() == 16, "{one} {other}");
     for bad in [&"x".repeat(129), "a b", ""] {
         assert_ne!(get(&format!("x-request-id: {bad}\r\n")), bad.to_owned());
     }
