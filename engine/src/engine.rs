@@ -92,6 +92,23 @@ impl Engine {
         open().ok_or(NoSale::Unknown)
     }
 
+    /// The open sale with this number.
+    ///
+    /// # Errors
+    /// [`NoSale`]; [`NoSale::NotOpened`] also if it may be one that is not opened.
+    pub(crate) fn sale_numbered(&self, number: u32) -> Result<Arc<OpenSale>, NoSale> {
+        let numbered = |open: &&Arc<OpenSale>| open.sale_number == number;
+        let open = || self.sales.load().values().find(numbered).cloned();
+        if let Some(open) = open() {
+            return Ok(open);
+        }
+        if !self.not_opened.lock().is_empty() {
+            return Err(NoSale::NotOpened);
+        }
+        // It may have been opened between the two looks.
+        open().ok_or(NoSale::Unknown)
+    }
+
     /// All open sales, by id.
     #[must_use]
     pub fn sales(&self) -> Vec<Arc<OpenSale>> {

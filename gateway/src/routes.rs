@@ -92,7 +92,7 @@ pub(crate) fn platform(app: App, keys: Guard) -> Router {
 
 /// The routes of the operator listener. They are never served on the public one.
 pub(crate) fn operator(app: App, keys: Guard) -> Router {
-    use operator::{blocked, metrics, orders, sales};
+    use operator::{blocked, key, metrics, orders, sales, waitlist};
     Router::new()
         .route("/v1/sales", get(sales::list).post(sales::create))
         .route("/v1/sales/{sale}", get(sales::read))
@@ -100,7 +100,10 @@ pub(crate) fn operator(app: App, keys: Guard) -> Router {
         .route("/v1/sales/{sale}/resume", post(sales::resume))
         .route("/v1/sales/{sale}/close", post(sales::close))
         .route("/v1/sales/{sale}/stock", post(sales::top_up))
-        .route("/v1/sales/{sale}/orders", get(orders::orders))
+        .route("/v1/sales/{sale}/orders", get(orders::list))
+        .route("/v1/sales/{sale}/waitlist", get(waitlist::list))
+        .route("/v1/orders/{order}", get(orders::read))
+        .route("/v1/key", get(key::read))
         .route("/v1/blocked", get(blocked::list))
         .route("/v1/blocked/{member}", put(blocked::block).delete(blocked::unblock))
         .route("/metrics", get(metrics::serve))

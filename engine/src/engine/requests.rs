@@ -1,19 +1,22 @@
 //! What members, operators and the payment provider ask for after a click: steps in an order's life,
 //! the waitlist, members who may not buy.
 
-use super::Engine;
+use super::{Engine, NoSale};
 use crate::open::blocked::Look;
 use crate::open::found::Found;
 use crate::open::sale::OpenSale;
 use crate::rules::money::Refund;
 use crate::rules::order::{OrderId, Status, Step};
+use crate::rules::payment_ref::read_payment_ref;
 use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::rules::waitlist::Waiter;
 use crate::sale::Click;
 use crate::store::{BadRefund, Change, Changed, StoreError, Waiting};
 use membership::MemberId;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a caller that asks for a change waits for the store. After that the caller does not
@@ -67,6 +70,35 @@ impl Engine {
         let (epoch, number) = (id.epoch, id.number);
         let changed = self.change_order(open, id, Change::Order { step, epoch, number }).await?;
         Ok(changed.and_then(|changed| found(open, id, changed)))
+    }
+
+    /// The sale and the id of an order that is named by its id or by its payment ref. Whether there is such
+    /// an order is for the caller to find out.
+    ///
+    /// # Errors
+    /// [`NoSale`]
+    pub fn order_named(&self, name: &str) -> Result<(Arc<OpenSale>, OrderId), NoSale> {
+        if let Some((sale, epoch, number)) = read_payment_ref(name) {
+            let open = self.sale_numbered(sale)?;
+            let sale = open.sale.terms().id.clone();
+            return Ok((open, OrderId { sale, epoch, number }));
+        }
+        let id: OrderId = name.parse().map_err(|_| NoSale::Unknown)?;
+        Ok((self.sale(id.sale.as_str())?, id))
+    }
+
+    /// The waiting members in the order of service, from place `from` on, and how many wait.
+    #[must_use]
+    pub fn waiting(&self, open: &OpenSale, from: usize, most: usize) -> (Vec<Waiting>, usize) {
+        let waitlist = open.waitlist();
+        let page: Vec<Waiter> = waitlist.iter().skip(from).take(most).copied().collect();
+        let all = waitlist.len();
+        drop(waitlist);
+        let waiting = |Waiter { seat, tier, units, place }: Waiter| {
+            let member = self.roster.member(seat);
+            Waiting { member, tier, units, place }
+        };
+        (page.into_iter().map(waiting).collect(), all)
     }
 
     /// Takes in that money of an order went back: all of it, or a part. Returns the order as it is

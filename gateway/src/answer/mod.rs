@@ -1,5 +1,6 @@
 //! What is answered: sales and orders in JSON, and problems.
 
+pub(crate) mod csv;
 pub(crate) mod error;
 pub(crate) mod problem;
 pub(crate) mod problems;

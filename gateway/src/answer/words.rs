@@ -1,5 +1,6 @@
 //! Words with a fixed set, as the OpenAPI documents list them. What is listed is what the engine has.
 
+use crate::ask::callers::Role as Roles;
 use engine::rules::money::PriceKind;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
@@ -57,6 +58,8 @@ macro_rules! words {
 words! {
     /// A member's tier, lowest first.
     Tier: membership::Tier::ALL.map(membership::Tier::as_str),
+    /// What an operator may do.
+    Role: Roles::ALL.map(Roles::as_str),
     /// Where an order is in its life.
     OrderStatus: std::iter::once(Status::Reserved).chain(Status::STORED).map(Status::as_str),
     /// Where a sale stands.

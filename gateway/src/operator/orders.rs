@@ -1,58 +1,200 @@
-//! A sale's orders, as its operator reads them.
+//! A sale's orders, as its operator reads them: one, a page, or all of them as a stream.
 
+use crate::answer::csv;
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadRequest, Unauthenticated, UnknownSale};
+use crate::answer::problems::{BadRequest, Busy, Unauthenticated, UnknownOrder, UnknownSale};
 use crate::answer::view::{OrderView, OrdersView};
+use crate::answer::words;
 use crate::ask::request::Named;
 use axum::Json;
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use engine::{Engine, Found};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use engine::rules::order::Status;
+use engine::store::StoreError;
+use engine::{Engine, Found, NoSale, OpenSale};
+use futures_util::stream;
+use membership::{MemberId, Tier};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Which page of the orders.
-#[derive(Debug, Deserialize)]
+/// Orders that are read at a time.
+const PIECE: usize = 1_000;
+/// Most orders that are looked at for one page.
+const LOOKED_AT_MAX: usize = 100_000;
+
+/// Which orders.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Page {
+pub(crate) struct Wanted {
     #[serde(default)]
     after: u64,
-    #[serde(default = "Page::usual", rename = "limit")]
+    #[serde(default = "Wanted::usual", rename = "limit")]
     most: usize,
+    status: Option<Status>,
+    tier: Option<Tier>,
+    member: Option<MemberId>,
 }
 
-impl Page {
+impl Wanted {
     const fn usual() -> usize {
         1_000
     }
+
+    fn has(&self, engine: &Engine, found: &Found) -> bool {
+        let (tier, is_members) = match (found, &self.member) {
+            (Found::Here(order), None) => (order.tier, true),
+            (Found::Here(order), Some(member)) => {
+                (order.tier, engine.roster().find(member.as_str()) == Some(order.seat))
+            }
+            (Found::Before(record), member) => {
+                (record.tier, member.as_ref().is_none_or(|member| record.member == *member))
+            }
+        };
+        let is = |status: &Status| found.status() == *status;
+        is_members && self.tier.is_none_or(|t| t == tier) && self.status.as_ref().is_none_or(is)
+    }
 }
 
-/// Returns the orders by number, in pages.
+/// A place in a sale's orders, from which they are read on.
+struct Reader {
+    engine: Arc<Engine>,
+    open: Arc<OpenSale>,
+    wanted: Wanted,
+    /// The last order that was looked at.
+    after: u64,
+}
+
+impl Reader {
+    /// Looks at the next orders, at most so many, and returns those that are wanted; `None` behind
+    /// the last one.
+    async fn next(&mut self, most: usize) -> Result<Option<Vec<Found>>, StoreError> {
+        let Self { engine, open, wanted, after } = self;
+        let mut found = engine.orders_after(open, *after, most).await?;
+        let Some(last) = found.last() else { return Ok(None) };
+        *after = last.number();
+        found.retain(|found| wanted.has(engine, found));
+        Ok(Some(found))
+    }
+
+    fn view(&self, found: &Found) -> OrderView {
+        OrderView::found(&self.engine, &self.open, found)
+    }
+}
+
+/// Returns the orders by number, in pages, or all of them.
+///
+/// A page may have fewer orders than its limit, also none, and more pages behind it: `next` says so.
+/// With `Accept: text/csv` or `application/x-ndjson` all of the wanted orders over `after` are streamed,
+/// one a line; a stream that breaks off in the middle has no proper end.
 #[utoipa::path(
     get, path = "/v1/sales/{sale}/orders", operation_id = "listOrders", tag = "operator",
     params(
         ("sale" = String, Path),
         ("after" = Option<u64>, Query, description = "orders with numbers over this; `next` of the page before"),
         ("limit" = Option<u32>, Query, description = "orders a page, 1 to 10,000; usually 1,000"),
+        ("status" = Option<words::OrderStatus>, Query, description = "only orders with this status"),
+        ("tier" = Option<words::Tier>, Query, description = "only orders of this tier"),
+        ("member" = Option<String>, Query, description = "only orders of this member"),
     ),
-    responses((status = 200, description = "a page of them, by number", body = OrdersView), BadRequest, UnknownSale, Unauthenticated),
+    responses(
+        (status = 200, description = "a page of them, by number", content(
+            (OrdersView = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"),
+        )),
+        BadRequest, UnknownSale, Busy, Unauthenticated,
+    ),
 )]
-pub(crate) async fn orders(
+pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
     Named(id): Named,
-    page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<OrdersView>, ApiError> {
-    let Query(page) = page.map_err(|error| ApiError::BadRequest(error.body_text()))?;
-    if !(1..=10_000).contains(&page.most) {
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(wanted) = wanted.map_err(|error| ApiError::BadRequest(error.body_text()))?;
+    if !(1..=10_000).contains(&wanted.most) {
         return Err(ApiError::BadRequest("limit: 1 to 10,000 orders a page".into()));
     }
     let open = engine.sale(&id)?;
-    let found = engine.orders_after(&open, page.after, page.most).await?;
-    let last = found.last().map_or(page.after, |last| match last {
-        Found::Here(order) => order.number,
-        Found::Before(record) => record.number,
+    let reader = Reader { after: wanted.after, engine, open, wanted };
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let accepts = |kind: &str| accepts.is_some_and(|accept| accept.contains(kind));
+    if accepts("text/csv") {
+        Ok(streamed(reader, "text/csv; charset=utf-8", csv::HEAD.to_owned(), csv::line))
+    } else if accepts("application/x-ndjson") {
+        Ok(streamed(reader, "application/x-ndjson", String::new(), ndjson))
+    } else {
+        page(reader).await
+    }
+}
+
+async fn page(mut reader: Reader) -> Result<Response, ApiError> {
+    let most = reader.wanted.most;
+    let (mut orders, mut looked_at, mut is_last) = (Vec::new(), 0, false);
+    while orders.len() < most && looked_at < LOOKED_AT_MAX && !is_last {
+        let piece = PIECE.min(most - orders.len());
+        match reader.next(piece).await? {
+            Some(found) => orders.extend(found.iter().map(|found| reader.view(found))),
+            None => is_last = true,
+        }
+        looked_at += piece;
+    }
+    is_last |= reader.after.saturating_add(1) >= reader.open.sale.next_number();
+    let next = (!is_last).then_some(reader.after);
+    Ok(Json(OrdersView { orders, next }).into_response())
+}
+
+fn ndjson(order: &OrderView) -> String {
+    let mut line = serde_json::to_string(order).expect("an order is plain data");
+    line.push('\n');
+    line
+}
+
+/// Answers with all orders, a line each; this process has a piece of them in memory at a time.
+fn streamed(
+    reader: Reader,
+    kind: &'static str,
+    head: String,
+    line: fn(&OrderView) -> String,
+) -> Response {
+    let pieces = stream::try_unfold((reader, Some(head)), move |(mut reader, head)| async move {
+        if let Some(head) = head {
+            return Ok(Some((head, (reader, None))));
+        }
+        match reader.next(PIECE).await {
+            Ok(None) => Ok(None),
+            Ok(Some(found)) => {
+                let lines: String = found.iter().map(|found| line(&reader.view(found))).collect();
+                Ok(Some((lines, (reader, None))))
+            }
+            Err(error) => {
+                tracing::warn!(sale = %reader.open.sale.terms().id, %error, "an export broke off");
+                Err(error)
+            }
+        }
     });
-    let next = (last.saturating_add(1) < open.sale.next_number()).then_some(last);
-    let view = |found: &Found| OrderView::found(&engine, &open, found);
-    Ok(Json(OrdersView { orders: found.iter().map(view).collect(), next }))
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+    (headers, Body::from_stream(pieces)).into_response()
+}
+
+/// Returns one order, named by its id or its payment ref.
+#[utoipa::path(
+    get, path = "/v1/orders/{order}", operation_id = "readOrder", tag = "operator",
+    params(("order" = String, Path, description = "its id or its payment ref")),
+    responses(
+        (status = 200, description = "the order as it is now", body = OrderView),
+        UnknownOrder, Busy, Unauthenticated,
+    ),
+)]
+pub(crate) async fn read(
+    State(engine): State<Arc<Engine>>,
+    Named(name): Named,
+) -> Result<Json<OrderView>, ApiError> {
+    let (open, id) = engine.order_named(&name).map_err(|none| match none {
+        NoSale::Unknown => ApiError::UnknownOrder,
+        NoSale::NotOpened => none.into(),
+    })?;
+    let found = engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
+    Ok(Json(OrderView::found(&engine, &open, &found)))
 }

@@ -28,7 +28,9 @@ use utoipa::ToSchema;
     }),
 ))]
 pub(crate) struct Payment {
-    order_id: String,
+    /// This or `payment_ref` names the order.
+    order_id: Option<String>,
+    payment_ref: Option<String>,
     #[schema(value_type = words::PaymentEvent)]
     event: Event,
     /// Of `paid`: the amount of the whole order, its price times its units. Of `refunded`: what went
@@ -90,10 +92,24 @@ pub(crate) async fn receive(
         Err(ApiError::PaymentMismatch(why)) => {
             // Ordering: Relaxed, a count that publishes nothing but itself.
             gates.payments_mismatched.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(order = payment.order_id, why, "a payment that does not match");
+            let order = payment.name().unwrap_or_default();
+            tracing::error!(order, why, "a payment that does not match");
             Err(ApiError::PaymentMismatch(why))
         }
         taken_in => taken_in,
+    }
+}
+
+impl Payment {
+    /// The order's id or its payment ref.
+    fn name(&self) -> Result<&str, ApiError> {
+        match (&self.order_id, &self.payment_ref) {
+            (Some(name), None) | (None, Some(name)) => Ok(name),
+            (None, None) | (Some(_), Some(_)) => {
+                let why = "`order_id` or `payment_ref` names the order, and not both";
+                Err(ApiError::BadRequest(why.into()))
+            }
+        }
     }
 }
 
@@ -127,8 +143,7 @@ fn mismatch(why: impl std::fmt::Display) -> ApiError {
 async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>, ApiError> {
     let told = told(payment)?;
     let unknown = || mismatch("no such order was ever confirmed here");
-    let id: OrderId = payment.order_id.parse().map_err(|_| unknown())?;
-    let open = engine.sale(id.sale.as_str()).map_err(|none| match none {
+    let (open, id) = engine.order_named(payment.name()?).map_err(|none| match none {
         NoSale::Unknown => unknown(),
         // It may well have this order, so the provider must try again later.
         NoSale::NotOpened => none.into(),

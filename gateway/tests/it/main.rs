@@ -11,6 +11,7 @@ mod fairness;
 mod fuzz;
 mod keys;
 mod leaving;
+mod listing;
 mod logging;
 mod many_sales;
 mod operating;
