@@ -1,8 +1,9 @@
 //! App: what this process has for its handlers. A handler takes what it needs of it, and no more.
 
 use crate::ask::rates::Rates;
-use crate::ask::session::{Sessions, Verifier};
+use crate::ask::session::Sessions;
 use crate::ask::signature::PaymentKeys;
+use crate::ask::verifier::Verifier;
 use crate::member::click::Clicks;
 use crate::member::health::Leaving;
 use crate::member::hub::Hub;
@@ -49,7 +50,7 @@ impl App {
     /// Streams of events end when `stop` becomes true.
     pub(crate) fn new(
         engine: Engine,
-        verifier: Verifier,
+        verifier: Arc<Verifier>,
         payment_keys: PaymentKeys,
         rates: Arc<Rates>,
         stop: watch::Receiver<bool>,

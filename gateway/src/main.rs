@@ -112,14 +112,16 @@ fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
 
 fn token(options: &TokenOptions) -> anyhow::Result<()> {
     let path = options.token_key.clone().unwrap_or_else(|| options.data.join("token.key"));
-    let key = std::fs::read(&path);
-    let path = path.display();
-    let key = key.with_context(|| {
+    let key = std::fs::read(&path).with_context(|| {
+        let path = path.display();
         format!("cannot read the key file {path}; `serve` makes one, or give --token-key FILE")
     })?;
     let issuer = options.token_issuer.as_deref();
     let (member, tier, ttl) = (&options.member, options.tier, options.ttl);
-    let token = issue_token(options.token_alg, &key, issuer, member, tier, ttl)
+    // In a folder of keys, a key's name is its kid.
+    let kid = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+    let path = path.display();
+    let token = issue_token(options.token_alg, &key, issuer, kid.as_deref(), member, tier, ttl)
         .with_context(|| format!("the key in {path} cannot sign tokens"))?;
     writeln!(std::io::stdout(), "{token}")?;
     Ok(())

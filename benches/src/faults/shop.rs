@@ -303,7 +303,7 @@ fn cancellation(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
 fn bearer(counter: &Counter, member: &str) -> String {
     let member = member.parse().expect("a member id");
     let ttl = Duration::from_secs(600);
-    let token = issue_token(Algorithm::Hs256, &counter.key, None, &member, Tier::Gold, ttl);
+    let token = issue_token(Algorithm::Hs256, &counter.key, None, None, &member, Tier::Gold, ttl);
     format!("Bearer {}", token.expect("the key signs"))
 }
 

@@ -46,7 +46,7 @@ pub fn clickers(
     for i in 0..count {
         let tier = tier_of(i % 100, mix).context("the mix covers every member")?;
         let member = format!("viewer-{i:06}").parse()?;
-        let token = issue_token(Algorithm::Hs256, &key, None, &member, tier, ttl)?;
+        let token = issue_token(Algorithm::Hs256, &key, None, None, &member, tier, ttl)?;
         let authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
         *members.entry(tier).or_default() += 1;
         clickers.push(Clicker { member: member.to_string(), tier, authorization });

@@ -10,3 +10,4 @@ pub(crate) mod request;
 pub(crate) mod session;
 pub(crate) mod signature;
 pub(crate) mod token;
+pub(crate) mod verifier;

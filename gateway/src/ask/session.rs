@@ -3,7 +3,7 @@
 //! A verified token is remembered by its bytes until it expires, so that the member's next click
 //! costs no signature check. A token that was not verified is never remembered.
 
-use super::token::{Algorithm, BadKey};
+use super::verifier::{Claims, LEEWAY_S, Verifier};
 use crate::answer::error::ApiError;
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -12,12 +12,8 @@ use engine::Engine;
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{DecodingKey, Validation};
 use membership::{MemberId, Tier};
 use quick_cache::sync::Cache;
-use serde::Deserialize;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,70 +26,20 @@ pub(crate) struct Session {
     pub(crate) expires_at: Millis,
 }
 
-/// Checks tokens by one key and one algorithm.
-pub(crate) struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
-}
-
 /// Makes sessions from tokens that are good, and remembers them.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
     engine: Arc<Engine>,
-    verified: Cache<Box<str>, Session>,
+    /// With the generation of the keys by which each was verified.
+    verified: Cache<Box<str>, (Session, u64)>,
 }
 
 /// Most tokens that are remembered; the least used ones make room for others. About 20 MB when
 /// full.
 const VERIFIED_MAX: usize = 65_536;
-/// How far the platform's clock may be from this one, in seconds.
-const LEEWAY_S: u64 = 5;
-
-impl fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").finish_non_exhaustive()
-    }
-}
-
-/// What the token says.
-#[derive(Deserialize)]
-struct Claims {
-    sub: Arc<str>,
-    tier: String,
-    exp: f64,
-}
-
-impl Verifier {
-    /// Makes a verifier. `key` is the content of the key file. If an issuer is given, tokens must
-    /// name it.
-    pub(crate) fn new(
-        algorithm: Algorithm,
-        key: &[u8],
-        issuer: Option<&str>,
-    ) -> Result<Self, BadKey> {
-        let mut validation = Validation::new(algorithm.jwt());
-        validation.leeway = LEEWAY_S;
-        validation.validate_nbf = true;
-        validation.set_audience(&["flashlane"]);
-        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
-        if let Some(issuer) = issuer {
-            validation.set_issuer(&[issuer]);
-            validation.required_spec_claims.insert("iss".into());
-        }
-        Ok(Self { key: algorithm.decoding_key(key)?, validation })
-    }
-
-    fn verify(&self, token: &str) -> Result<Claims, ApiError> {
-        match jsonwebtoken::decode(token, &self.key, &self.validation) {
-            Ok(token) => Ok(token.claims),
-            Err(error) => Err(ApiError::Unauthenticated(reason(error.kind()))),
-        }
-    }
-}
-
 impl Sessions {
-    pub(crate) fn new(verifier: Verifier, engine: Arc<Engine>) -> Self {
+    pub(crate) fn new(verifier: Arc<Verifier>, engine: Arc<Engine>) -> Self {
         Self { verifier, engine, verified: Cache::new(VERIFIED_MAX) }
     }
 
@@ -112,21 +58,22 @@ impl Sessions {
     }
 
     fn session(&self, token: &str) -> Result<Session, ApiError> {
-        if let Some(known) = self.verified.get(token) {
-            if self.engine.now() < known.expires_at {
+        let generation = self.verifier.generation();
+        if let Some((known, checked_by)) = self.verified.get(token) {
+            if self.engine.now() < known.expires_at && checked_by == generation {
                 return Ok(known);
             }
             self.verified.remove(token);
         }
         let refused = |error: &ApiError| tracing::debug!(%error, "a token is refused");
         let session = self.begin(token).inspect_err(refused)?;
-        self.verified.insert(token.into(), session.clone());
+        self.verified.insert(token.into(), (session.clone(), generation));
         Ok(session)
     }
 
     fn begin(&self, token: &str) -> Result<Session, ApiError> {
-        let Claims { sub: member, tier, exp } = self.verifier.verify(token)?;
-        let bad_member = |_| ApiError::Unauthenticated("the token's sub is no member id");
+        let Claims { member, tier, exp } = self.verifier.verify(token)?;
+        let bad_member = |_| ApiError::Unauthenticated("the token names no member id");
         MemberId::check(&member).map_err(bad_member)?;
         let bad_tier = |_| ApiError::Unauthenticated("the token's tier is unknown");
         let tier: Tier = tier.parse().map_err(bad_tier)?;
@@ -138,21 +85,6 @@ impl Sessions {
         let valid_for = Duration::try_from_secs_f64(exp + LEEWAY_S as f64);
         let expires_at = Millis(0) + valid_for.unwrap_or(Duration::MAX);
         Ok(Session { member, seat, tier, expires_at })
-    }
-}
-
-fn reason(kind: &ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::ExpiredSignature => "the token has expired",
-        ErrorKind::ImmatureSignature => "the token is not valid yet",
-        ErrorKind::InvalidSignature => "the token's signature is wrong",
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => {
-            "the token is not signed by the algorithm used here"
-        }
-        ErrorKind::InvalidAudience => "the token is not for flashlane",
-        ErrorKind::InvalidIssuer => "the token's issuer is not the one trusted here",
-        ErrorKind::MissingRequiredClaim(_) => "the token lacks a required claim",
-        _ => "the token is not a valid JWT with the claims sub, tier, aud and exp",
     }
 }
 

@@ -98,7 +98,8 @@ struct Claims<'a> {
     iss: Option<&'a str>,
 }
 
-/// Returns a member's token that is valid from now for `ttl`. `key` is the content of the key file.
+/// Returns a member's token that is valid from now for `ttl`. `key` is the content of the key file,
+/// and `kid` names it.
 ///
 /// # Errors
 /// [`BadKey`] when `key` cannot sign by this algorithm.
@@ -106,6 +107,7 @@ pub fn issue_token(
     algorithm: Algorithm,
     key: &[u8],
     issuer: Option<&str>,
+    kid: Option<&str>,
     member: &MemberId,
     tier: Tier,
     ttl: Duration,
@@ -118,6 +120,6 @@ pub fn issue_token(
         exp: until.0 / 1_000,
         iss: issuer,
     };
-    let header = Header::new(algorithm.jwt());
+    let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm.jwt()) };
     Ok(jsonwebtoken::encode(&header, &claims, &algorithm.encoding_key(key)?)?)
 }

@@ -51,8 +51,9 @@ pub struct ServeOptions {
     #[arg(long, env = "FLASHLANE_ORDERS_PER_MEMBER", default_value_t = ORDERS_PER_MEMBER)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub orders_per_member: u16,
-    /// Key that verifies members' tokens; made under the data folder if not given (HS256 only)
-    #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE")]
+    /// Key that verifies members' tokens, or a folder of keys, each named by its `kid`; made under the
+    /// data folder if not given (HS256 only)
+    #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE|FOLDER")]
     pub token_key: Option<PathBuf>,
     /// The one algorithm of members' tokens
     #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
@@ -60,6 +61,9 @@ pub struct ServeOptions {
     /// Issuer that tokens must name
     #[arg(long, env = "FLASHLANE_TOKEN_ISSUER")]
     pub token_issuer: Option<String>,
+    /// Which claim of a token names the member
+    #[arg(long, env = "FLASHLANE_TOKEN_MEMBER_CLAIM", value_name = "CLAIM", default_value = "sub")]
+    pub token_member_claim: String,
     /// Keys of the platform's servers, one a line: NAME EXPIRES KEY; one is made under the data folder
     /// if not given
     #[arg(long, env = "FLASHLANE_PLATFORM_KEY", value_name = "FILE")]

@@ -2,9 +2,9 @@
 //! printed.
 
 use crate::ask::guard::Guard;
-use crate::ask::session::Verifier;
 use crate::ask::signature::PaymentKeys;
 use crate::ask::token::Algorithm;
+use crate::ask::verifier::Verifier;
 use crate::start::options::ServeOptions;
 use anyhow::{Context, bail};
 use base64::Engine as _;
@@ -13,19 +13,21 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What tokens, operators and payments are checked by, and the key files that it was read from.
 pub(crate) struct Secrets {
-    pub(crate) verifier: Verifier,
+    pub(crate) verifier: Arc<Verifier>,
     pub(crate) payment_keys: PaymentKeys,
     pub(crate) guards: Guards,
     /// Which key stands where.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
 }
 
-/// Who may use the listeners that are not for members.
+/// Keys that are read again while this process serves.
 #[derive(Debug, Clone)]
 pub(crate) struct Guards {
+    verifier: Arc<Verifier>,
     pub(crate) operators: Guard,
     /// `None` while the platform's listener is off.
     pub(crate) platform: Option<Guard>,
@@ -34,6 +36,7 @@ pub(crate) struct Guards {
 impl Guards {
     /// Reads the key files again, and says what changed.
     pub(crate) fn read_again(&self) {
+        self.verifier.read_again();
         self.operators.read_again();
         self.platform.iter().for_each(Guard::read_again);
     }
@@ -46,8 +49,8 @@ impl Secrets {
         let operator = options.operator_key.as_deref();
         let (operator_file, _) = given_or_made(operator, &options.data.join("operator.key"), "")?;
         let issuer = options.token_issuer.as_deref();
-        let verifier = Verifier::new(options.token_alg, &read(&token_file)?, issuer)
-            .with_context(|| format!("the token key {} cannot be used", token_file.display()))?;
+        let (algorithm, claim) = (options.token_alg, &options.token_member_claim);
+        let verifier = Arc::new(Verifier::read(&token_file, algorithm, issuer, claim)?);
         let (payment_file, payment_key) = given_or_made(
             options.payment_key.as_deref(),
             &options.data.join("payment.key"),
@@ -69,7 +72,7 @@ impl Secrets {
             platform = Some(Guard::read(&file, false)?);
             files.push(("platform", file));
         }
-        let guards = Guards { operators, platform };
+        let guards = Guards { verifier: Arc::clone(&verifier), operators, platform };
         Ok(Self { verifier, payment_keys, guards, files })
     }
 }

@@ -35,7 +35,7 @@ fn click_until_gone(
 ) -> (Vec<Told>, Option<u64>) {
     let member = format!("m{}", client % 4).parse().unwrap();
     let ttl = Duration::from_secs(600);
-    let token = issue_token(Algorithm::Hs256, key, None, &member, Tier::Gold, ttl).unwrap();
+    let token = issue_token(Algorithm::Hs256, key, None, None, &member, Tier::Gold, ttl).unwrap();
     let mut told = Vec::new();
     let Ok(mut stream) = TcpStream::connect(public) else { return (told, None) };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -214,7 +214,7 @@ fn a_stream_with_an_expired_token_ends_and_a_bad_one_is_refused() {
     let ttl = std::time::Duration::from_secs(1);
     let (member, key) = ("ann".parse().unwrap(), server.token_key());
     let token =
-        gateway::issue_token(gateway::Algorithm::Hs256, key, None, &member, Tier::Gold, ttl);
+        gateway::issue_token(gateway::Algorithm::Hs256, key, None, None, &member, Tier::Gold, ttl);
     let bearer = format!("authorization: Bearer {}\r\n", token.unwrap());
     let mut stream = Stream::open(&server, None, &bearer);
     // The stream checks the token when something happens, and allows five seconds of leeway.

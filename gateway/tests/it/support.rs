@@ -110,7 +110,7 @@ impl Server {
 
     pub(crate) fn token(&self, member: &str, tier: Tier) -> String {
         let (member, ttl) = (member.parse().unwrap(), Duration::from_secs(600));
-        issue_token(Algorithm::Hs256, &self.token_key, None, &member, tier, ttl).unwrap()
+        issue_token(Algorithm::Hs256, &self.token_key, None, None, &member, tier, ttl).unwrap()
     }
 
     pub(crate) fn token_key(&self) -> &[u8] {

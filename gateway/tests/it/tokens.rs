@@ -123,3 +123,96 @@ fn the_token_command_makes_tokens_that_serve_takes() {
         assert!(!flashlane().arg("token").args(wrong).output().unwrap().status.success());
     }
 }
+
+/// A token signed by this key, which it names.
+fn named(kid: Option<&str>, secret: u8, claims: &Value) -> String {
+    let header = Header { kid: kid.map(str::to_owned), ..Header::new(Algorithm::HS256) };
+    let token = jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(&[secret; 32]));
+    format!("Bearer {}", token.unwrap())
+}
+
+#[test]
+fn keys_in_a_folder_are_named_by_kid_and_rotated_while_it_serves() {
+    let data = tempfile::tempdir().unwrap();
+    let keys = data.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    let put = |kid: &str, secret: u8| {
+        std::fs::write(keys.join(format!("{kid}.key")), [secret; 32]).unwrap();
+    };
+    put("spring", b'a');
+    put(".hidden", b'x');
+    let server = Server::start_with(data.path(), &["--token-key", keys.to_str().unwrap()]);
+    server.make(&crate::support::drop_of(100));
+    let spring = named(Some("spring"), b'a', &claims());
+    assert_eq!(click(&server, &spring).status, 202);
+    for (kid, secret) in
+        [(None, b'a'), (Some("summer"), b'a'), (Some("spring"), b'b'), (Some(".hidden"), b'x')]
+    {
+        click(&server, &named(kid, secret, &claims())).is_problem(401, "unauthenticated");
+    }
+    // The new key is taken beside the old one, then alone.
+    put("summer", b'b');
+    server.signal("-HUP");
+    let summer = named(Some("summer"), b'b', &claims());
+    let status = |token: &str| click(&server, token).status;
+    crate::support::until("the new key is read", || status(&summer) != 401);
+    assert_ne!(status(&spring), 401);
+    std::fs::remove_file(keys.join("spring.key")).unwrap();
+    server.signal("-HUP");
+    crate::support::until("the old key is gone, for remembered tokens too", || {
+        status(&spring) == 401
+    });
+    assert_ne!(status(&summer), 401);
+    // A folder that cannot be used changes nothing.
+    put("short", b'c');
+    std::fs::write(keys.join("short.key"), "too short").unwrap();
+    server.signal("-HUP");
+    std::fs::remove_file(keys.join("short.key")).unwrap();
+    put("autumn", b'd');
+    server.signal("-HUP");
+    let autumn = named(Some("autumn"), b'd', &claims());
+    crate::support::until("the next one is read", || status(&autumn) != 401);
+    assert_ne!(status(&summer), 401);
+}
+
+#[test]
+fn another_claim_may_name_the_member() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--token-member-claim", "person"]);
+    server.make(&crate::support::drop_of(10));
+    let mut claims = claims();
+    let bearer = |claims: &Value| format!("Bearer {}", signed(&server, claims));
+    click(&server, &bearer(&claims)).is_problem(401, "unauthenticated");
+    claims["person"] = json!("p-7");
+    let answer = click(&server, &bearer(&claims));
+    assert_eq!((answer.status, &answer.json["member"]), (202, &json!("p-7")));
+}
+
+#[test]
+fn a_folder_without_a_good_key_is_refused_in_a_sentence() {
+    let data = tempfile::tempdir().unwrap();
+    let keys = data.path().join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    let start = || {
+        let run = flashlane()
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--operator-listen",
+                "127.0.0.1:0",
+                "--data",
+            ])
+            .arg(data.path())
+            .args(["--token-key", keys.to_str().unwrap()])
+            .output();
+        String::from_utf8(run.unwrap().stderr).unwrap()
+    };
+    assert!(start().contains("there is no key in the folder"));
+    std::fs::write(keys.join("a.key"), "short").unwrap();
+    let said = start();
+    assert!(said.contains("a.key cannot be used") && said.contains("32 or more"), "{said}");
+    std::fs::write(keys.join("a.key"), [1; 32]).unwrap();
+    std::fs::write(keys.join("a.pem"), [2; 32]).unwrap();
+    assert!(start().contains("two files in"));
+}
