@@ -23,6 +23,7 @@ need 'command -v redis-server && command -v redis-cli' redis-server redis-tools
 need 'python3 -c "import venv, ensurepip"' python3-venv
 need 'command -v node && command -v npm' nodejs npm
 need 'command -v java' default-jre-headless
+need 'command -v chromium' chromium
 for tool in cargo rustfmt cargo-clippy; do
   command -v "$tool" >/dev/null || { echo "check: $tool is missing; install Rust 1.95 or later with rustfmt and clippy" >&2; exit 1; }
 done
@@ -46,6 +47,10 @@ scripts/demo.sh --make 600 --members 6000 --rate 3000 --seconds 6 --stagger-ms 3
   --pay-within-s 2 --paid 50 --cancelled 10 --late 5 --waiting 4
 step "the OpenAPI documents, and clients that are generated from them"
 scripts/contracts.sh
+step "the TypeScript package, on a connection that breaks"
+scripts/typescript.sh
+step "a page of another origin, in a real browser"
+scripts/browser.sh
 step "whatever fits the OpenAPI document, and what does not"
 scripts/schemathesis.sh 100
 step "every fault, a few times"
