@@ -51,7 +51,7 @@ impl App {
     pub(crate) fn new(
         engine: Engine,
         verifier: Arc<Verifier>,
-        payment_keys: PaymentKeys,
+        payment_keys: Arc<PaymentKeys>,
         rates: Arc<Rates>,
         stop: watch::Receiver<bool>,
         anonymous_streams_max: u64,
@@ -61,7 +61,7 @@ impl App {
             sessions: Arc::new(Sessions::new(verifier, Arc::clone(&engine))),
             clicks: Arc::new(Clicks::new(Arc::clone(&engine), Arc::clone(&rates))),
             rates,
-            payment_keys: Arc::new(payment_keys),
+            payment_keys,
             hub: Arc::new(Hub::new(Arc::clone(&engine), stop, anonymous_streams_max)),
             gates: Arc::default(),
             passes: Arc::default(),

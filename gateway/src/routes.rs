@@ -11,7 +11,7 @@ use crate::provider::payments;
 use crate::start::options::Origins;
 use crate::{openapi, operator, platform};
 use axum::Router;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use std::time::Duration;
@@ -55,10 +55,9 @@ pub(crate) fn public(app: App, origins: &Origins) -> Router {
 
 /// Lets pages of these origins call, and read what is answered. No call is made by a cookie.
 fn cors(allow: &[Origin]) -> CorsLayer {
-    let value = |origin: &Origin| origin.to_string().try_into().expect("origins are plain ASCII");
     let named = HeaderName::from_static;
     CorsLayer::new()
-        .allow_origin(allow.iter().map(value).collect::<Vec<HeaderValue>>())
+        .allow_origin(allow.iter().map(Origin::header).collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
@@ -86,7 +85,7 @@ pub(crate) fn platform(app: App, keys: Guard) -> Router {
         .method_not_allowed_fallback(ApiError::no_method)
         .layer(from_fn_with_state(keys, guard))
         // What stands below needs no key.
-        .route("/openapi.json", get(openapi::serve_platform))
+        .route("/openapi.json", get(openapi::serve_platform).fallback(ApiError::no_method))
         .with_state(app)
 }
 
@@ -111,6 +110,6 @@ pub(crate) fn operator(app: App, keys: Guard) -> Router {
         .method_not_allowed_fallback(ApiError::no_method)
         .layer(from_fn_with_state(keys, guard))
         // What stands below needs no key.
-        .route("/openapi.json", get(openapi::serve_operator))
+        .route("/openapi.json", get(openapi::serve_operator).fallback(ApiError::no_method))
         .with_state(app)
 }

@@ -31,7 +31,7 @@ impl Serialize for Time {
 /// An order, as its member and the operator see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(examples(json!({
-    "order_id": "lamp.1767225600000.17", "payment_ref": "1.1767225600000.17", "sale": "lamp",
+    "order_id": "lamp.1767225600000.17", "payment_ref": "1x1jdrdla00xh", "sale": "lamp",
     "member": "ann", "tier": "gold", "units": 1, "status": "confirmed", "number": 17,
     "reserved_at": "2026-01-01T12:00:00.004Z", "confirmed_at": "2026-01-01T12:00:00.009Z",
     "pay_by": "2026-01-01T12:15:00.009Z", "changed_at": "2026-01-01T12:00:00.009Z",

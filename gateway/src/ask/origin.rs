@@ -1,5 +1,6 @@
 //! Origin: whose pages a browser lets call this server, or frame its pages.
 
+use axum::http::HeaderValue;
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +11,7 @@ pub(crate) struct Origin(String);
 /// Why a text is no origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "write an origin as https://shop.example or http://localhost:3000: no path, no `*`, in small letters"
+    "write an origin as https://shop.example or http://localhost:3000: no path, no `*`, small letters, no port 443 or 80"
 )]
 pub(crate) struct BadOrigin;
 
@@ -29,7 +30,20 @@ impl FromStr for Origin {
         let is_plain = uri.authority().is_some_and(|authority| authority.as_str() == host);
         let port = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map(|(_, port)| port);
         let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-        if is_plain && is_port { Ok(Self(text.to_owned())) } else { Err(BadOrigin) }
+        // Browsers leave the scheme's own port out, so an origin with it would never match.
+        let own = if text.starts_with("https:") { "443" } else { "80" };
+        if is_plain && is_port && port != Some(own) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadOrigin)
+        }
+    }
+}
+
+impl Origin {
+    /// The origin as it stands in headers.
+    pub(crate) fn header(&self) -> HeaderValue {
+        HeaderValue::try_from(&self.0).expect("an origin is plain ASCII")
     }
 }
 
@@ -46,7 +60,7 @@ mod tests {
     #[test]
     fn an_origin_is_a_scheme_a_host_and_perhaps_a_port() {
         for good in
-            ["https://shop.example", "http://localhost:3000", "http://[::1]:80", "http://[::1]"]
+            ["https://shop.example", "http://localhost:3000", "http://[::1]:8080", "http://[::1]"]
         {
             assert_eq!(good.parse::<Origin>().unwrap().to_string(), good);
         }
@@ -64,6 +78,8 @@ mod tests {
             "https://shop.example;script-src",
             "https://u@shop.example",
             "null",
+            "https://shop.example:443",
+            "http://[::1]:80",
         ] {
             assert_eq!(bad.parse::<Origin>(), Err(BadOrigin), "{bad}");
         }

@@ -2,8 +2,10 @@
 
 use axum::http::HeaderMap;
 use engine::rules::seat::Seat;
+use foldhash::fast::RandomState;
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -51,7 +53,8 @@ pub(crate) struct TooOften {
 /// A bound on how often each key may ask; remembers only keys that asked lately.
 #[derive(Debug)]
 struct Rate<K: Hash + Eq + Clone> {
-    limiter: DefaultKeyedRateLimiter<K>,
+    // The usual hasher takes as long as the rest of a check; this one is random in each process, too.
+    limiter: RateLimiter<K, DashMapStateStore<K, RandomState>, DefaultClock>,
     clock: DefaultClock,
 }
 
@@ -60,7 +63,10 @@ impl<K: Hash + Eq + Clone> Rate<K> {
     fn new(per_second: u32) -> Option<Self> {
         let burst = NonZeroU32::new(per_second.saturating_mul(2))?;
         let quota = Quota::per_second(NonZeroU32::new(per_second)?).allow_burst(burst);
-        Some(Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() })
+        Some(Self {
+            limiter: RateLimiter::dashmap_with_hasher(quota, RandomState::default()),
+            clock: DefaultClock::default(),
+        })
     }
 
     fn check(&self, key: &K) -> Result<(), TooOften> {

@@ -14,6 +14,7 @@ use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -85,6 +86,28 @@ fn misfit<T: DeserializeOwned>(bytes: &[u8]) -> ApiError {
         Err(error) if error.path().iter().next().is_none() => error.into_inner().to_string(),
         Err(error) => format!("{}: {}", error.path(), error.inner()),
     })
+}
+
+/// A value that is written as an object: serde alone would also take an array, field by field.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
+    }
 }
 
 /// A whole number of units. A whole number that is out of range becomes 0 or the largest one, so

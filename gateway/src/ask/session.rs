@@ -43,6 +43,11 @@ impl Sessions {
         Self { verifier, engine, verified: Cache::new(VERIFIED_MAX) }
     }
 
+    /// As [`Verifier::generation`].
+    pub(crate) fn generation(&self) -> u64 {
+        self.verifier.generation()
+    }
+
     /// Returns the session of the member who sent this request.
     pub(crate) fn of(&self, parts: &Parts) -> Result<Session, ApiError> {
         let missing = ApiError::Unauthenticated("a bearer token is needed");

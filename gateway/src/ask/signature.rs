@@ -6,6 +6,7 @@ use anyhow::{Context, ensure};
 use axum::http::HeaderMap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use parking_lot::RwLock;
 use standardwebhooks::{HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError};
 use std::fmt;
 
@@ -13,17 +14,29 @@ use std::fmt;
 const KEY_BYTES_MIN: usize = 24;
 
 /// The keys by which payments are signed; a signature by any one of them is enough.
-pub(crate) struct PaymentKeys(Vec<Webhook>);
+pub(crate) struct PaymentKeys(RwLock<Vec<Webhook>>);
 
 impl fmt::Debug for PaymentKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PaymentKeys").field(&self.0.len()).finish()
+        f.debug_tuple("PaymentKeys").field(&self.0.read().len()).finish()
     }
 }
 
 impl PaymentKeys {
     /// Reads a key file: one key a line, `whsec_` and base64, or any text of 24 bytes or more.
     pub(crate) fn new(file: &[u8]) -> anyhow::Result<Self> {
+        Ok(Self(RwLock::new(Self::keys(file)?)))
+    }
+
+    /// Takes the keys of the file as it is now in the place of those that there are.
+    pub(crate) fn replace(&self, file: &[u8]) -> anyhow::Result<usize> {
+        let keys = Self::keys(file)?;
+        let many = keys.len();
+        *self.0.write() = keys;
+        Ok(many)
+    }
+
+    fn keys(file: &[u8]) -> anyhow::Result<Vec<Webhook>> {
         let text = std::str::from_utf8(file).context("the keys are not text")?;
         let mut keys = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -43,7 +56,7 @@ impl PaymentKeys {
             keys.push(Webhook::from_bytes(key)?);
         }
         ensure!(!keys.is_empty(), "there is no key in it");
-        Ok(Self(keys))
+        Ok(keys)
     }
 
     /// Checks that one of the keys signed this body, within five minutes of now.
@@ -56,7 +69,7 @@ impl PaymentKeys {
             return wrong("webhook-timestamp: seconds since 1970 are needed");
         }
         let mut why = WebhookError::InvalidSignature;
-        for key in &self.0 {
+        for key in self.0.read().iter() {
             match key.verify(body, headers) {
                 Ok(()) => return Ok(()),
                 Err(error) => why = error,

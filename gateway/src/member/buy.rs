@@ -104,7 +104,9 @@ fn answer(view: &OrderView, wait_s: Option<u64>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::LOCATION, location.expect("order ids are plain ASCII")),
     ];
-    let body = serde_json::to_vec(view).expect("an order is plain data");
+    // Room for any order, so that it is not copied while it grows.
+    let mut body = Vec::with_capacity(640);
+    serde_json::to_writer(&mut body, view).expect("an order is plain data");
     let mut response = (status, headers, body).into_response();
     if let Some(seconds) = wait_s {
         let applied = HeaderValue::try_from(format!("wait={seconds}"));

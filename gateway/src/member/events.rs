@@ -51,7 +51,8 @@ where
         let session = match pass {
             Some(pass) => {
                 let now = Arc::<Engine>::from_ref(state).now();
-                Some(Arc::<Passes>::from_ref(state).take(&pass, now)?)
+                let checked_by = Arc::<Sessions>::from_ref(state).generation();
+                Some(Arc::<Passes>::from_ref(state).take(&pass, checked_by, now)?)
             }
             None => {
                 <Session as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?

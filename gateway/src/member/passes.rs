@@ -6,53 +6,88 @@ use crate::answer::error::ApiError;
 use crate::answer::problems::{TooMany, Unauthenticated};
 use crate::answer::view::Time;
 use crate::ask::rates::Rates;
-use crate::ask::session::Session;
+use crate::ask::session::{Session, Sessions};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::Engine;
 use engine::rules::time::Millis;
-use quick_cache::sync::Cache;
+use parking_lot::Mutex;
 use serde::Serialize;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
 /// How long a pass may be used: a page asks for one when it opens its stream.
 const VALID_FOR: Duration = Duration::from_secs(30);
-/// Most passes that wait to be used; with one more the one that has waited longest is forgotten, and
-/// its page asks again.
+/// Most passes that wait to be used; with one more, the one that was made first is forgotten, and its
+/// page asks again.
 const WAITING_MAX: usize = 65_536;
 
 /// The passes that wait to be used.
-#[derive(Debug)]
-pub(crate) struct Passes(Cache<String, (Session, Millis)>);
+#[derive(Debug, Default)]
+pub(crate) struct Passes(Mutex<Waiting>);
 
-impl Default for Passes {
-    fn default() -> Self {
-        Self(Cache::new(WAITING_MAX))
+#[derive(Debug, Default)]
+struct Waiting {
+    sessions: HashMap<u128, Pass>,
+    /// In the order in which they were made, with those that are used by now.
+    made: VecDeque<(u128, Millis)>,
+}
+
+#[derive(Debug)]
+struct Pass {
+    session: Session,
+    /// The generation of the keys by which the session's token was verified.
+    checked_by: u64,
+    expires_at: Millis,
+}
+
+impl Waiting {
+    /// Forgets what is over, and the oldest of what is too much.
+    fn tidy(&mut self, now: Millis) {
+        let is_over = |at: &Millis| *at <= now;
+        while let Some((pass, at)) = self.made.front()
+            && (is_over(at) || self.made.len() >= WAITING_MAX)
+        {
+            self.sessions.remove(pass);
+            self.made.pop_front();
+        }
     }
 }
 
 impl Passes {
-    fn issue(&self, session: Session, now: Millis) -> Result<PassView, ApiError> {
+    fn issue(&self, session: Session, checked_by: u64, now: Millis) -> Result<PassView, ApiError> {
         let mut random = [0; 16];
         if let Err(error) = getrandom::fill(&mut random) {
             tracing::error!(%error, "the system gives no random bytes");
             return Err(ApiError::Internal);
         }
-        let pass = format!("{:032x}", u128::from_be_bytes(random));
-        let expires_at = now + VALID_FOR;
-        self.0.insert(pass.clone(), (session, expires_at));
-        Ok(PassView { pass, expires_at: Time(expires_at) })
+        let (pass, expires_at) = (u128::from_be_bytes(random), now + VALID_FOR);
+        let mut waiting = self.0.lock();
+        waiting.tidy(now);
+        waiting.made.push_back((pass, expires_at));
+        waiting.sessions.insert(pass, Pass { session, checked_by, expires_at });
+        Ok(PassView { pass: format!("{pass:032x}"), expires_at: Time(expires_at) })
     }
 
-    /// The session of the member for whom the pass was made. A pass is good once.
-    pub(crate) fn take(&self, pass: &str, now: Millis) -> Result<Session, ApiError> {
-        let taken = self.0.remove(pass).map(|(_, waiting)| waiting);
-        let in_time = taken.filter(|(session, until)| now < *until && now < session.expires_at);
+    /// The session of the member for whom the pass was made. A pass is good once, and only while the
+    /// keys are those by which its token was verified: `checked_by`.
+    pub(crate) fn take(
+        &self,
+        pass: &str,
+        checked_by: u64,
+        now: Millis,
+    ) -> Result<Session, ApiError> {
+        let name = u128::from_str_radix(pass, 16).ok().filter(|_| pass.len() == 32);
+        let taken = name.and_then(|name| self.0.lock().sessions.remove(&name));
+        let is_good = |pass: &Pass| {
+            now < pass.expires_at && now < pass.session.expires_at && pass.checked_by == checked_by
+        };
         let gone = "the pass is unknown, used or over; ask for another one";
-        in_time.map(|(session, _)| session).ok_or(ApiError::Unauthenticated(gone))
+        let session = taken.filter(is_good).map(|pass| pass.session);
+        session.ok_or(ApiError::Unauthenticated(gone))
     }
 }
 
@@ -84,9 +119,55 @@ pub(crate) async fn make(
     State(engine): State<Arc<Engine>>,
     State(rates): State<Arc<Rates>>,
     State(passes): State<Arc<Passes>>,
+    State(sessions): State<Arc<Sessions>>,
     session: Session,
 ) -> Result<(StatusCode, Json<PassView>), ApiError> {
     rates.call(session.seat)?;
-    let pass = passes.issue(session, engine.now())?;
+    let pass = passes.issue(session, sessions.generation(), engine.now())?;
     std::future::ready(Ok((StatusCode::CREATED, Json(pass)))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::rules::seat::Seat;
+    use membership::Tier;
+
+    fn session() -> Session {
+        let (seat, tier, expires_at) = (Seat::new(1), Tier::Gold, Millis::MAX);
+        Session { member: "ann".into(), seat, tier, expires_at }
+    }
+
+    fn issue(passes: &Passes, now: u64) -> String {
+        passes.issue(session(), 7, Millis(now)).unwrap().pass
+    }
+
+    #[test]
+    fn a_pass_is_good_once_in_time_and_while_the_keys_are_the_same() {
+        let passes = Passes::default();
+        let take = |pass: &str, checked_by, now| passes.take(pass, checked_by, Millis(now)).is_ok();
+        let pass = issue(&passes, 0);
+        assert!(take(&pass, 7, 29_999) && !take(&pass, 7, 29_999));
+        assert!(!take(&issue(&passes, 0), 7, 30_000));
+        assert!(!take(&issue(&passes, 0), 8, 1));
+        for bad in ["", "0", "x", &"0".repeat(33), "+0000000000000000000000000000001"] {
+            assert!(!take(bad, 7, 1), "{bad}");
+        }
+    }
+
+    #[test]
+    fn passes_that_nobody_uses_take_no_room_for_good() {
+        let passes = Passes::default();
+        let first = issue(&passes, 0);
+        for _ in 0..WAITING_MAX {
+            issue(&passes, 1);
+        }
+        assert!(passes.take(&first, 7, Millis(2)).is_err(), "the oldest made room");
+        assert_eq!(passes.0.lock().sessions.len(), WAITING_MAX);
+        let last = issue(&passes, 60_000);
+        let waiting = passes.0.lock();
+        assert_eq!((waiting.sessions.len(), waiting.made.len()), (1, 1));
+        drop(waiting);
+        assert!(passes.take(&last, 7, Millis(60_001)).is_ok());
+    }
 }

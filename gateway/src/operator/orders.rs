@@ -19,9 +19,12 @@ use futures_util::stream;
 use membership::{MemberId, Tier};
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Orders that are read at a time.
 const PIECE: usize = 1_000;
+/// How long an order that has its number takes to be written at most, unless something is wrong.
+const WRITTEN_WITHIN_MS: u32 = 5_000;
 /// Most orders that are looked at for one page.
 const LOOKED_AT_MAX: usize = 100_000;
 
@@ -65,18 +68,37 @@ struct Reader {
     wanted: Wanted,
     /// The last order that was looked at.
     after: u64,
+    /// The last order that there was at the beginning.
+    last: u64,
 }
 
 impl Reader {
-    /// Looks at the next orders, at most so many, and returns those that are wanted; `None` behind
-    /// the last one.
+    /// Looks at the next orders, at most so many, and returns those that are wanted; `None` if there is
+    /// none that can be read now.
     async fn next(&mut self, most: usize) -> Result<Option<Vec<Found>>, StoreError> {
-        let Self { engine, open, wanted, after } = self;
+        let Self { engine, open, wanted, after, .. } = self;
         let mut found = engine.orders_after(open, *after, most).await?;
         let Some(last) = found.last() else { return Ok(None) };
         *after = last.number();
         found.retain(|found| wanted.has(engine, found));
         Ok(Some(found))
+    }
+
+    /// As [`Reader::next`]; waits for an order that is being written at this instant.
+    async fn next_or_wait(&mut self) -> Result<Vec<Found>, StoreError> {
+        for _ in 0..WRITTEN_WITHIN_MS {
+            if let Some(found) = self.next(PIECE).await? {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let missing = self.after + 1;
+        Err(StoreError::Refused(format!("order {missing} cannot be read now")))
+    }
+
+    /// Whether all orders were looked at that there were at the beginning.
+    fn is_at_end(&self) -> bool {
+        self.after >= self.last
     }
 
     fn view(&self, found: &Found) -> OrderView {
@@ -117,7 +139,8 @@ pub(crate) async fn list(
         return Err(ApiError::BadRequest("limit: 1 to 10,000 orders a page".into()));
     }
     let open = engine.sale(&id)?;
-    let reader = Reader { after: wanted.after, engine, open, wanted };
+    let last = open.sale.next_number() - 1;
+    let reader = Reader { after: wanted.after, engine, open, wanted, last };
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let accepts = |kind: &str| accepts.is_some_and(|accept| accept.contains(kind));
     if accepts("text/csv") {
@@ -131,17 +154,20 @@ pub(crate) async fn list(
 
 async fn page(mut reader: Reader) -> Result<Response, ApiError> {
     let most = reader.wanted.most;
-    let (mut orders, mut looked_at, mut is_last) = (Vec::new(), 0, false);
-    while orders.len() < most && looked_at < LOOKED_AT_MAX && !is_last {
-        let piece = PIECE.min(most - orders.len());
-        match reader.next(piece).await? {
-            Some(found) => orders.extend(found.iter().map(|found| reader.view(found))),
-            None => is_last = true,
-        }
-        looked_at += piece;
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    while found.len() < most && looked_at < LOOKED_AT_MAX && !reader.is_at_end() {
+        // An order that is being written at this instant ends the page; the next page has it.
+        let Some(piece) = reader.next(PIECE).await? else { break };
+        found.extend(piece);
+        looked_at += PIECE;
     }
-    is_last |= reader.after.saturating_add(1) >= reader.open.sale.next_number();
-    let next = (!is_last).then_some(reader.after);
+    if found.len() > most {
+        // The orders behind the page are looked at again for the next one.
+        found.truncate(most);
+        reader.after = found.last().map_or(reader.after, Found::number);
+    }
+    let next = (!reader.is_at_end()).then_some(reader.after);
+    let orders = found.iter().map(|found| reader.view(found)).collect();
     Ok(Json(OrdersView { orders, next }).into_response())
 }
 
@@ -162,9 +188,11 @@ fn streamed(
         if let Some(head) = head {
             return Ok(Some((head, (reader, None))));
         }
-        match reader.next(PIECE).await {
-            Ok(None) => Ok(None),
-            Ok(Some(found)) => {
+        if reader.is_at_end() {
+            return Ok(None);
+        }
+        match reader.next_or_wait().await {
+            Ok(found) => {
                 let lines: String = found.iter().map(|found| line(&reader.view(found))).collect();
                 Ok(Some((lines, (reader, None))))
             }

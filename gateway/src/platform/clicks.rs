@@ -5,13 +5,14 @@ use crate::answer::error::ApiError;
 use crate::answer::problem::Brief;
 use crate::answer::problems::{BadBatch, BadHeaders, Unauthenticated, UnknownSale};
 use crate::answer::words;
-use crate::ask::request::{self, AnyUnits, Named};
+use crate::ask::request::{self, AnyUnits, Named, Object};
 use crate::ask::session::Session;
 use crate::member::click::{Clicks, NotAccepted, Wish};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use engine::rules::key::IdempotencyKey;
 use engine::rules::order::{OrderId, Status};
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
@@ -22,7 +23,6 @@ use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// Most bytes of a batch.
@@ -41,7 +41,8 @@ const TURN: usize = 256;
 ]})))]
 pub(crate) struct BatchBody {
     /// 1 to 8,192.
-    clicks: Vec<ClickOf>,
+    #[schema(value_type = Vec<ClickOf>)]
+    clicks: Vec<Object<ClickOf>>,
 }
 
 /// One member's click.
@@ -119,14 +120,23 @@ pub(crate) async fn judge(
         if nth % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
-        let wish = Wish { units: Units(click.units.0), key };
-        judged.push(one(&clicks, &id, &click, wish));
+        judged.push(match key {
+            Ok(key) => {
+                let wish = Wish { units: Units(click.units.0), key };
+                one(&clicks, &id, &click, wish).map_err(ApiError::from)
+            }
+            Err(bad) => Err(bad),
+        });
     }
     if let Some(seconds) = wait_s {
-        let until = Instant::now() + Duration::from_secs(seconds);
-        for accepted in judged.iter().flatten() {
-            open.settled(accepted.number, until.saturating_duration_since(Instant::now())).await;
-        }
+        let patience = Duration::from_secs(seconds);
+        let all = async {
+            for accepted in judged.iter().flatten() {
+                open.settled(accepted.number, patience).await;
+            }
+        };
+        // Err: the time is over; each order is told as it stands.
+        tokio::time::timeout(patience, all).await.ok();
     }
     let mut answers = Vec::with_capacity(judged.len());
     for judged in judged {
@@ -136,7 +146,7 @@ pub(crate) async fn judge(
                 Ok(order) => AnswerOf::Order(order),
                 Err(error) => AnswerOf::Refused(Box::new(error.brief())),
             },
-            Err(why) => AnswerOf::Refused(Box::new(ApiError::from(why).brief())),
+            Err(why) => AnswerOf::Refused(Box::new(why.brief())),
         });
     }
     let mut response = (StatusCode::OK, Json(Answers { answers })).into_response();
@@ -148,14 +158,15 @@ pub(crate) async fn judge(
     Ok(response)
 }
 
-type Click = (ClickOf, Option<engine::rules::key::IdempotencyKey>);
+/// A click and its key, or what is wrong with the key.
+type Click = (ClickOf, Result<Option<IdempotencyKey>, ApiError>);
 
 /// Reads a batch whole, before any of its clicks is judged.
 fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
     let bad = |index, why: String| ApiError::BadBatch { index, why };
     let json = &mut serde_json::Deserializer::from_slice(bytes);
-    let batch: Result<BatchBody, _> = serde_path_to_error::deserialize(&mut *json);
-    let batch = batch.map_err(|error| {
+    let batch: Result<Object<BatchBody>, _> = serde_path_to_error::deserialize(&mut *json);
+    let Object(batch) = batch.map_err(|error| {
         let index = error.path().iter().find_map(|segment| match segment {
             serde_path_to_error::Segment::Seq { index } => Some(*index),
             _ => None,
@@ -167,15 +178,18 @@ fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
     if !(1..=CLICKS_MAX).contains(&many) {
         return Err(bad(None, format!("clicks: 1 to {CLICKS_MAX} of them, not {many}")));
     }
-    let keyed = |(index, click): (usize, ClickOf)| match click.key.as_deref() {
-        None => Ok((click, None)),
-        Some(key) => {
-            let key = request::plain_key(key).map(request::digest);
-            let why = "key: 1 to 255 visible ASCII characters without quotes";
-            key.map(|key| (click, Some(key))).ok_or_else(|| bad(Some(index), why.into()))
-        }
+    let keyed = |Object(click): Object<ClickOf>| {
+        let key = match click.key.as_deref().map(request::plain_key) {
+            None => Ok(None),
+            Some(Some(key)) => Ok(Some(request::digest(key))),
+            Some(None) => {
+                let why = "key: 1 to 255 visible ASCII characters without quotes";
+                Err(ApiError::BadRequest(why.into()))
+            }
+        };
+        (click, key)
     };
-    batch.clicks.into_iter().enumerate().map(keyed).collect()
+    Ok(batch.clicks.into_iter().map(keyed).collect())
 }
 
 fn one(clicks: &Clicks, sale: &str, click: &ClickOf, wish: Wish) -> Result<Accepted, NotAccepted> {

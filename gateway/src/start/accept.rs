@@ -6,6 +6,7 @@ use crate::ask::rates::{Connected, Rates};
 use crate::operator::metrics::Gates;
 use axum::Router;
 use engine::sync::Ordering;
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -53,6 +54,8 @@ pub(crate) struct Listener {
     pub(crate) rates: Arc<Rates>,
     /// Which part of the requests the access log has, from 0 to 1.
     pub(crate) logged: f32,
+    /// Origins whose pages may read what is answered.
+    pub(crate) allowed: Arc<[HeaderValue]>,
 }
 
 impl Listener {
@@ -122,6 +125,7 @@ impl Listener {
 
     fn connection(&self, stream: TcpStream, peer: IpAddr) -> http1::Connection<Io, Answering> {
         let (router, rates, logged) = (self.router.clone(), Arc::clone(&self.rates), self.logged);
+        let allowed = Arc::clone(&self.allowed);
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
@@ -129,7 +133,7 @@ impl Listener {
             .max_buf_size(UNREAD_BYTES_MAX)
             .serve_connection(
                 TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset)),
-                Answering { router, rates, peer, logged },
+                Answering { router, rates, peer, logged, allowed },
             )
     }
 }
@@ -197,6 +201,7 @@ mod tests {
             gates: Arc::default(),
             rates: Arc::default(),
             logged: 0.0,
+            allowed: Arc::default(),
         };
         let serving = tokio::spawn(listener.serve(stop.subscribe()));
         let mut stream = TcpStream::connect(address).await.unwrap();

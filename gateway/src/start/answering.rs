@@ -13,7 +13,10 @@ use axum::routing::future::RouteFuture;
 use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY,
+};
 use hyper::service::Service;
 use hyper::{Method, Request, Version};
 use pin_project_lite::pin_project;
@@ -39,6 +42,8 @@ pub(super) struct Answering {
     pub(super) peer: IpAddr,
     /// Which part of the requests the access log has, from 0 to 1.
     pub(super) logged: f32,
+    /// Origins whose pages may read what is answered.
+    pub(super) allowed: Arc<[HeaderValue]>,
 }
 
 /// A request that the access log has.
@@ -59,6 +64,8 @@ pin_project! {
         refused: Option<Response>,
         id: Option<HeaderValue>,
         access: Option<Access>,
+        // The origin of a page that may read an answer that the router does not make.
+        origin: Option<HeaderValue>,
     }
 }
 
@@ -68,11 +75,14 @@ impl Future for Answer {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = match this.routed.as_pin_mut() {
-            None => this.refused.take().expect("a refused request has its answer, once"),
+            None => {
+                let refused = this.refused.take().expect("a refused request has its answer, once");
+                readable(refused, this.origin.take())
+            }
             Some(routed) => match ready!(routed.poll(cx)) {
                 Ok(Ok(response)) => response,
                 Ok(Err(never)) => match never {},
-                Err(panic) => panicked(&*panic, this.id.as_ref()),
+                Err(panic) => readable(panicked(&*panic, this.id.as_ref()), this.origin.take()),
             },
         };
         if let Some(access) = this.access.take() {
@@ -105,10 +115,10 @@ impl Service<Request<Incoming>> for Answering {
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
         let id = request_id(request.headers());
-        let access = self.access(&request);
+        let (access, origin) = (self.access(&request), self.origin(request.headers()));
         if let Err(error) = self.check(&request) {
             let refused = Some(error.into_response());
-            return Answer { routed: None, refused, id: Some(id), access };
+            return Answer { routed: None, refused, id: Some(id), access, origin };
         }
         // Handlers read it only for lines that are seldom wanted.
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -119,11 +129,32 @@ impl Service<Request<Incoming>> for Answering {
         // instant.
         let answer = self.router.clone().call(request.map(Body::new));
         let routed = Some(AssertUnwindSafe(answer).catch_unwind());
-        Answer { routed, refused: None, id: Some(id), access }
+        Answer { routed, refused: None, id: Some(id), access, origin }
     }
 }
 
+/// Lets the page that asked read an answer that the router did not make; those that it makes have passed
+/// its own layer.
+fn readable(mut response: Response, origin: Option<HeaderValue>) -> Response {
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+        let exposed = HeaderValue::from_static("retry-after,x-request-id");
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    response
+}
+
 impl Answering {
+    /// The origin of the page that asks, if such pages may read what is answered.
+    fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.allowed.is_empty() {
+            return None;
+        }
+        headers.get(ORIGIN).filter(|origin| self.allowed.contains(origin)).cloned()
+    }
+
     fn check(&self, request: &Request<Incoming>) -> Result<(), ApiError> {
         let headers = request.headers();
         let bytes =

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// What tokens, operators and payments are checked by, and the key files that it was read from.
 pub(crate) struct Secrets {
     pub(crate) verifier: Arc<Verifier>,
-    pub(crate) payment_keys: PaymentKeys,
+    pub(crate) payment_keys: Arc<PaymentKeys>,
     pub(crate) guards: Guards,
     /// Which key stands where.
     pub(crate) files: Vec<(&'static str, PathBuf)>,
@@ -28,6 +28,7 @@ pub(crate) struct Secrets {
 #[derive(Debug, Clone)]
 pub(crate) struct Guards {
     verifier: Arc<Verifier>,
+    payments: (PathBuf, Arc<PaymentKeys>),
     pub(crate) operators: Guard,
     /// `None` while the platform's listener is off.
     pub(crate) platform: Option<Guard>,
@@ -39,6 +40,13 @@ impl Guards {
         self.verifier.read_again();
         self.operators.read_again();
         self.platform.iter().for_each(Guard::read_again);
+        let (file, keys) = &self.payments;
+        match read(file).and_then(|text| keys.replace(&text)) {
+            Ok(many) => {
+                tracing::info!(file = %file.display(), "payments are checked by {many} keys")
+            }
+            Err(error) => tracing::error!("{error:#}; the payment keys stay as they were"),
+        }
     }
 }
 
@@ -56,13 +64,14 @@ impl Secrets {
             &options.data.join("payment.key"),
             "whsec_",
         )?;
-        let payment_keys = PaymentKeys::new(&payment_key).with_context(|| {
+        let payment_keys = PaymentKeys::new(&payment_key).map(Arc::new).with_context(|| {
             let file = payment_file.display();
             format!(
                 "the payment keys in {file} cannot be used; one key a line, `whsec_` and base64"
             )
         })?;
         let operators = Guard::read(&operator_file, true)?;
+        let payments = (payment_file.clone(), Arc::clone(&payment_keys));
         let mut files =
             vec![("token", token_file), ("operator", operator_file), ("payment", payment_file)];
         let mut platform = None;
@@ -72,7 +81,7 @@ impl Secrets {
             platform = Some(Guard::read(&file, false)?);
             files.push(("platform", file));
         }
-        let guards = Guards { verifier: Arc::clone(&verifier), operators, platform };
+        let guards = Guards { verifier: Arc::clone(&verifier), payments, operators, platform };
         Ok(Self { verifier, payment_keys, guards, files })
     }
 }

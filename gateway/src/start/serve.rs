@@ -40,7 +40,7 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     // Opening a sale takes it from the process that sells it now, so everything that may fail comes
     // before.
     let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
-    let connections_max = connections_max(options.connections_max)?;
+    let connections_max = connections_max(options.connections_max, options.listen.len() + 2)?;
     let sockets = Sockets::bind(&options)?;
     // This comes before the addresses are announced: from then on another process may end this one.
     let guards = secrets.guards.clone();

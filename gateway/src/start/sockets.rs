@@ -4,6 +4,7 @@ use super::accept::{Listener, TURNED_AWAY_MAX};
 use super::options::ServeOptions;
 use super::secrets::Guards;
 use crate::app::App;
+use crate::ask::origin::Origin;
 use crate::ask::rates::Rates;
 use crate::routes;
 use anyhow::{Context, bail};
@@ -25,10 +26,9 @@ const BACKLOG: u32 = 4_096;
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
 /// Most connections on the platform listener: each carries many members' clicks.
 const PLATFORM_CONNECTIONS_MAX: usize = 256;
-/// File descriptors kept for what is no member's connection: operators, the platform's servers, who is
-/// turned away at any listener, and 64 for files, Redis and the runtime.
-const FILES_RESERVED: usize =
-    OPERATOR_CONNECTIONS_MAX + PLATFORM_CONNECTIONS_MAX + 3 * TURNED_AWAY_MAX + 64;
+/// File descriptors kept for what is no member's connection: operators, the platform's servers, and 64 for
+/// files, Redis and the runtime; beside those for who is turned away at each listener.
+const FILES_RESERVED: usize = OPERATOR_CONNECTIONS_MAX + PLATFORM_CONNECTIONS_MAX + 64;
 
 /// Addresses that are taken, and not served at yet.
 #[derive(Debug)]
@@ -73,14 +73,16 @@ impl Sockets {
     ) -> Vec<Listener> {
         let listener = |socket, router: Router, rates, room| {
             let (gates, logged) = (FromRef::from_ref(app), options.access_log);
-            Listener { socket, router, room, gates, rates, logged }
+            Listener { socket, router, room, gates, rates, logged, allowed: Arc::default() }
         };
+        let allowed: Arc<[_]> = options.origins.allow.iter().map(Origin::header).collect();
         let room = Arc::new(Semaphore::new(connections_max));
         let router = routes::public(app.clone(), &options.origins);
         let rates = Arc::<Rates>::from_ref(app);
         let public = self.public.into_iter();
         let public =
             public.map(|s| listener(s, router.clone(), Arc::clone(&rates), Arc::clone(&room)));
+        let public = public.map(|l| Listener { allowed: Arc::clone(&allowed), ..l });
         let room_for = |most| Arc::new(Semaphore::new(most));
         let router = routes::operator(app.clone(), guards.operators.clone());
         let room = room_for(OPERATOR_CONNECTIONS_MAX);
@@ -106,9 +108,11 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Returns the most connections at once: `wanted`, or, if it is not given, as many as open files
 /// allow, up to 100,000. Raises the soft `RLIMIT_NOFILE` to the hard one first.
-pub(super) fn connections_max(wanted: Option<usize>) -> anyhow::Result<usize> {
+pub(super) fn connections_max(wanted: Option<usize>, listeners: usize) -> anyhow::Result<usize> {
     let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot read the file limit")?;
-    let room = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(FILES_RESERVED);
+    let room = usize::try_from(files)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(FILES_RESERVED + listeners * TURNED_AWAY_MAX);
     match wanted {
         Some(wanted) if wanted > room => bail!(
             "--connections-max {wanted} is over what open files allow ({room}); raise ulimit -n"

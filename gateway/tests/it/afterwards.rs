@@ -263,6 +263,14 @@ fn payment_keys_can_be_rotated() {
         let body = json!({"order_id": order["order_id"], "event": "paid", "amount_cents": 19_900});
         assert_eq!(server.tell_payment(&body.to_string(), &[key], 0).json["status"], "paid");
     }
+    // While it serves, too: the old key goes.
+    std::fs::write(&file, format!("{new}\n")).unwrap();
+    server.signal("-HUP");
+    let order = server.order("eve", 1);
+    let body = json!({"order_id": order["order_id"], "event": "failed", "amount_cents": 19_900});
+    let told = |key: &str| server.tell_payment(&body.to_string(), &[key], 0).status;
+    until("the old key is gone", || told(old) == 401);
+    assert_eq!(told(new), 200);
 }
 
 #[test]

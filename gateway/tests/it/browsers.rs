@@ -47,6 +47,24 @@ fn a_page_of_an_allowed_origin_may_click_and_read_the_answer() {
 }
 
 #[test]
+fn a_page_may_also_read_what_is_answered_before_any_route() {
+    let (_data, server) = with(&["--allow-origins", SHOP, "--address-rate", "1"]);
+    let large = format!("origin: {SHOP}\r\nx: {}\r\n", "y".repeat(17 << 10));
+    let refused = send(server.public, "GET", "/healthz", &large, b"");
+    assert_eq!(
+        refused.is_problem(431, "headers_too_large").header("access-control-allow-origin"),
+        Some(SHOP)
+    );
+    let ask = || send(server.public, "GET", "/healthz", &format!("origin: {SHOP}\r\n"), b"");
+    let often = (0..50).map(|_| ask()).find(|answer| answer.status == 429).expect("too often");
+    assert_eq!(often.header("access-control-allow-origin"), Some(SHOP));
+    assert!(often.header("access-control-expose-headers").unwrap().contains("retry-after"));
+    let other = large.replace(SHOP, "https://evil.example");
+    let other = send(server.public, "GET", "/healthz", &other, b"");
+    assert_eq!(other.header("access-control-allow-origin"), None);
+}
+
+#[test]
 fn a_page_of_any_other_origin_may_not() {
     let (_data, server) = with(&["--allow-origins", SHOP]);
     for origin in ["https://evil.example", "https://shop.example.evil.example", "null"] {

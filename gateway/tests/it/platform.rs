@@ -66,6 +66,17 @@ fn each_click_of_a_batch_is_judged_in_its_order_as_if_it_had_come_alone() {
 }
 
 #[test]
+fn a_click_with_a_bad_key_is_answered_alone() {
+    let world = World::new(9, &[]);
+    let long = "k".repeat(300);
+    let keyed = |key: &str| json!({"member": "bob", "tier": "gold", "units": 1, "key": key});
+    let clicks = json!([click("ann", "gold", 1), keyed(&long), keyed(""), keyed("k1")]);
+    let answers = world.answers(&clicks, "");
+    let codes: Vec<&str> = answers.iter().map(|a| a["code"].as_str().unwrap_or("order")).collect();
+    assert_eq!(codes, ["order", "bad_request", "bad_request", "order"]);
+}
+
+#[test]
 fn a_batch_that_waits_is_answered_when_its_orders_are_on_disk() {
     let world = World::new(100, &[]);
     let clicks: Vec<Value> = (0..90).map(|n| click(&format!("m{n}"), "gold", 1)).collect();
@@ -107,7 +118,7 @@ fn a_batch_that_cannot_be_read_is_refused_whole_and_names_the_click() {
         (click("bob", "bronze", 1), 1),
         (json!({"member": "bob", "tier": "gold"}), 1),
         (json!({"member": "bob", "tier": "gold", "units": 1, "gift": 1}), 1),
-        (json!({"member": "bob", "tier": "gold", "units": 1, "key": ""}), 1),
+        (json!(["bob", "gold", 1, null]), 1),
         (json!({"member": "bob", "tier": "gold", "units": 1.5}), 1),
     ] {
         let answer = world.send(&json!({"clicks": [good, bad]}).to_string(), "");
@@ -115,7 +126,14 @@ fn a_batch_that_cannot_be_read_is_refused_whole_and_names_the_click() {
         assert_eq!(answer.json["index"], index, "{answer:?}");
     }
     let many = vec![good; 8_193];
-    for body in ["", "{", "[]", "{\"clicks\":[]}", &json!({ "clicks": many }).to_string()] {
+    for body in [
+        "",
+        "{",
+        "[]",
+        "[[[\"ann\",\"gold\",1,null]]]",
+        "{\"clicks\":[]}",
+        &json!({ "clicks": many }).to_string(),
+    ] {
         world.send(body, "").is_problem(422, "invalid_batch");
     }
     world.send(&" ".repeat((4 << 20) + 1), "").is_problem(413, "body_too_large");

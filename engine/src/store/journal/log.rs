@@ -1,8 +1,8 @@
 //! Log: the segment that the journal is written to.
 //!
 //! Blocks are written into room: zeros that are on disk already, so that a sync need not write how long
-//! the file has become. That halves it. Room is made when nothing waits, and cut off at the end of a
-//! segment; what a crash leaves of it reads like a block that was never written.
+//! the file has become. That halves it. Room is made behind a group whose callers are told, and cut off at the end of
+//! a segment; what a crash leaves of it reads like a block that was never written.
 
 use super::block::HEAD;
 use super::disk::{Disk, DiskFile};
@@ -25,6 +25,8 @@ pub(super) struct Log {
     offset: u64,
     /// Where its room ends.
     room_end: u64,
+    /// This segment goes on without room.
+    has_failed_to_make_room: bool,
     /// A segment of this size is followed by a new one.
     pub(super) segment_bytes: u64,
     /// The number of the next block.
@@ -66,6 +68,7 @@ impl Log {
             first,
             offset,
             room_end: offset,
+            has_failed_to_make_room: false,
             segment_bytes,
             next_block: recovered.next_block,
             since_snapshot: recovered.replayed_bytes,
@@ -79,6 +82,7 @@ impl Log {
             self.file = Unfinished::create(disk, files::segment(first), first)?.finish(disk)?;
             self.cut_room_off(disk)?;
             (self.first, self.offset, self.room_end) = (first, HEAD as u64, HEAD as u64);
+            self.has_failed_to_make_room = false;
             live.segments.write().insert(first);
         }
         Ok(self.offset)
@@ -87,14 +91,18 @@ impl Log {
     /// Makes room behind the newest block, if there is little left. Without room, blocks are written
     /// all the same.
     pub(super) fn make_room(&mut self) {
-        if self.offset + ROOM_BYTES / 4 < self.room_end || self.offset >= self.segment_bytes {
+        let is_enough = self.offset + ROOM_BYTES / 4 < self.room_end;
+        if is_enough || self.has_failed_to_make_room || self.offset >= self.segment_bytes {
             return;
         }
         let from = self.offset.max(self.room_end);
         match self.file.make_room(from, from + ROOM_BYTES.min(self.segment_bytes)) {
             Ok(()) => self.room_end = from + ROOM_BYTES.min(self.segment_bytes),
-            // A disk that fails says so of the next block, too, and there it matters.
-            Err(error) => tracing::debug!(%error, "no room is made for the journal"),
+            // No block lies there, so nothing is lost; the last bytes of a full disk are for blocks.
+            Err(error) => {
+                self.has_failed_to_make_room = true;
+                tracing::warn!(%error, "no room is made for the journal; it goes on, more slowly");
+            }
         }
     }
 
