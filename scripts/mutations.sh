@@ -25,7 +25,7 @@ bugs=(
   "sell-on-when-fenced rival was.confirmed.and.is.gone|does.not.notice|still.wait"
   "forget-holdings kills was.released|shoppers.get.orders|no.new.order|is.not.ready"
   "forget-keys kills two.confirmed.orders|no.client.was.told"
-  "forget-sold kills was.released|operator.is.told|is.not.ready|with.500"
+  "forget-sold kills was.released|operator.is.told|is.not.ready|with.500|no.new.order"
   "numbers-from-one kills no.new.order|is.not.ready"
   "refund-nothing kills damaged|Damaged|shoppers.get.orders|told.to.be|no.new.order"
   "cancel-keeps-limit oom units.held|Damaged|limit"
