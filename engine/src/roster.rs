@@ -17,6 +17,9 @@ const SHARDS: usize = 64;
 /// The most seats that one shard may give out; all shards together have 16,777,216.
 const SHARD_SEATS_MAX: usize = (1 << 24) / SHARDS;
 
+/// As many lookups hide each other's waits; with more, a new member would wait long for the locks.
+const LOOKED_UP_AT_ONCE: usize = 512;
+
 /// Every member that this process has seen.
 #[derive(Debug)]
 pub struct Roster {
@@ -109,6 +112,13 @@ impl Roster {
     /// As [`Roster::member`].
     #[must_use]
     pub fn members(&self, seats: &[Seat]) -> Vec<MemberId> {
+        if seats.len() < SHARDS {
+            return seats.iter().map(|seat| self.member(*seat)).collect();
+        }
+        seats.chunks(LOOKED_UP_AT_ONCE).flat_map(|seats| self.many(seats)).collect()
+    }
+
+    fn many(&self, seats: &[Seat]) -> Vec<MemberId> {
         let shards: Vec<_> = self.shards.iter().map(RwLock::read).collect();
         let place = |seat: &Seat| (&*shards[seat.index() % SHARDS], seat.index() / SHARDS);
         let names: Vec<(&str, Range<usize>)> = seats

@@ -1,4 +1,4 @@
-//! Every route of both listeners.
+//! Every route of each listener.
 
 use crate::answer::error::ApiError;
 use crate::app::App;

@@ -292,6 +292,9 @@ impl Confirmer {
         let next = || self.lanes.pop(now);
         let most = self.store.selling.batch_orders_max();
         let taken: Vec<_> = std::iter::from_fn(next).take(most).collect();
+        if taken.is_empty() {
+            return None;
+        }
         let seats: Vec<_> = taken.iter().map(|(_, order)| order.seat).collect();
         let (members, waitlist) = (self.roster.members(&seats), self.open.waitlist());
         let reserved = |((queued, order), member): ((Queued, Order), MemberId)| ReservedOrder {
@@ -305,7 +308,7 @@ impl Confirmer {
             is_offer: waitlist.is_offer(order.seat, order.number),
         };
         let orders: Arc<[_]> = taken.into_iter().zip(members).map(reserved).collect();
-        (!orders.is_empty()).then(|| Batch {
+        Some(Batch {
             sale: terms.id.clone(),
             epoch: self.open.sale.epoch(),
             at: now,

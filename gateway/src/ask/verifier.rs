@@ -91,8 +91,8 @@ impl Verifier {
                 let kids: Vec<String> = now.digests().into_iter().map(|(kid, _)| kid).collect();
                 tracing::info!(%place, "tokens are checked by: {}", kids.join(", "));
                 *self.keys.write() = Arc::new(now);
-                // Ordering: Release, paired with the Acquire in `generation`. Who sees the new count
-                // checks by the new keys.
+                // Ordering: Release, paired with the Acquire in `generation`. A reader that sees
+                // the new count checks by the new keys.
                 self.generation.fetch_add(1, Ordering::Release);
             }
             Err(error) => tracing::error!("{error:#}; the keys stay as they were"),

@@ -29,7 +29,7 @@ const WRITTEN_WITHIN_MS: u32 = 5_000;
 const LOOKED_AT_MAX: usize = 100_000;
 
 /// Which orders.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -73,11 +73,11 @@ struct Reader {
 }
 
 impl Reader {
-    /// Looks at the next orders, at most so many, and returns those that are wanted; `None` if there is
-    /// none that can be read now.
-    async fn next(&mut self, most: usize) -> Result<Option<Vec<Found>>, StoreError> {
+    /// Looks at the next piece of the orders, and returns those that are wanted; `None` if there is none
+    /// that can be read now.
+    async fn next(&mut self) -> Result<Option<Vec<Found>>, StoreError> {
         let Self { engine, open, wanted, after, .. } = self;
-        let mut found = engine.orders_after(open, *after, most).await?;
+        let mut found = engine.orders_after(open, *after, PIECE).await?;
         let Some(last) = found.last() else { return Ok(None) };
         *after = last.number();
         found.retain(|found| wanted.has(engine, found));
@@ -87,7 +87,7 @@ impl Reader {
     /// As [`Reader::next`]; waits for an order that is being written at this instant.
     async fn next_or_wait(&mut self) -> Result<Vec<Found>, StoreError> {
         for _ in 0..WRITTEN_WITHIN_MS {
-            if let Some(found) = self.next(PIECE).await? {
+            if let Some(found) = self.next().await? {
                 return Ok(found);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -157,7 +157,7 @@ async fn page(mut reader: Reader) -> Result<Response, ApiError> {
     let (mut found, mut looked_at) = (Vec::new(), 0);
     while found.len() < most && looked_at < LOOKED_AT_MAX && !reader.is_at_end() {
         // An order that is being written at this instant ends the page; the next page has it.
-        let Some(piece) = reader.next(PIECE).await? else { break };
+        let Some(piece) = reader.next().await? else { break };
         found.extend(piece);
         looked_at += PIECE;
     }

@@ -40,12 +40,11 @@ impl Guards {
         self.verifier.read_again();
         self.operators.read_again();
         self.platform.iter().for_each(Guard::read_again);
-        let (file, keys) = &self.payments;
-        match read(file).and_then(|text| keys.replace(&text)) {
-            Ok(many) => {
-                tracing::info!(file = %file.display(), "payments are checked by {many} keys")
-            }
-            Err(error) => tracing::error!("{error:#}; the payment keys stay as they were"),
+        let (path, keys) = &self.payments;
+        let file = path.display();
+        match read(path).and_then(|text| keys.replace(&text)) {
+            Ok(many) => tracing::info!(%file, "payments are checked by {many} keys"),
+            Err(error) => tracing::error!(%file, "{error:#}; the payment keys stay as they were"),
         }
     }
 }

@@ -27,7 +27,7 @@ const OPERATOR_CONNECTIONS_MAX: usize = 64;
 /// Most connections on the platform listener: each carries many members' clicks.
 const PLATFORM_CONNECTIONS_MAX: usize = 256;
 /// File descriptors kept for what is no member's connection: operators, the platform's servers, and 64 for
-/// files, Redis and the runtime; beside those for who is turned away at each listener.
+/// files, Redis and the runtime; each listener has some more for peers that it turns away.
 const FILES_RESERVED: usize = OPERATOR_CONNECTIONS_MAX + PLATFORM_CONNECTIONS_MAX + 64;
 
 /// Addresses that are taken, and not served at yet.

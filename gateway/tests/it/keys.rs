@@ -21,7 +21,9 @@ fn a_viewer_reads_an_operator_runs_sales_and_an_expired_key_does_nothing() {
          eve admin 2020-01-01T00:00:00Z {OVER}\n"
     );
     std::fs::write(&file, &text).unwrap();
-    let server = Server::start_with(data.path(), &["--operator-key", file.to_str().unwrap()]);
+    let log = data.path().join("log");
+    let server =
+        Server::start_logged(data.path(), &["--operator-key", file.to_str().unwrap()], &log);
     let call = |key: &str, method: &str, path: &str, body: &str| {
         send(server.operator, method, path, &bearer(key), body.as_bytes())
     };
@@ -47,6 +49,10 @@ fn a_viewer_reads_an_operator_runs_sales_and_an_expired_key_does_nothing() {
     // A file that cannot be used changes nothing.
     std::fs::write(&file, "carol chief never short\n").unwrap();
     server.signal("-HUP");
+    let is_refused =
+        || std::fs::read_to_string(&log).unwrap().contains("the keys stay as they were");
+    until("the file is refused", is_refused);
+    assert_eq!(call(next, "GET", "/v1/sales", "").status, 200);
     std::fs::write(&file, format!("dan viewer never {VIEWER}x\n")).unwrap();
     server.signal("-HUP");
     let dan = format!("{VIEWER}x");

@@ -27,7 +27,7 @@ fn a_process_that_is_going_to_stop_says_so_first_and_goes_on_selling_meanwhile()
     assert_eq!(send(server.public, "GET", "/healthz", "", b"").status, 200);
     let order = server.order("ann", 1);
     assert_eq!(order["status"], "confirmed");
-    // Who is in a hurry signals again.
+    // An operator in a hurry signals again.
     server.terminate();
     assert!(server.ended().success());
     let again = Server::start(data.path());

@@ -141,7 +141,8 @@ fn keys_in_a_folder_are_named_by_kid_and_rotated_while_it_serves() {
     };
     put("spring", b'a');
     put(".hidden", b'x');
-    let server = Server::start_with(data.path(), &["--token-key", keys.to_str().unwrap()]);
+    let log = data.path().join("log");
+    let server = Server::start_logged(data.path(), &["--token-key", keys.to_str().unwrap()], &log);
     server.make(&crate::support::drop_of(100));
     let spring = named(Some("spring"), b'a', &claims());
     assert_eq!(click(&server, &spring).status, 202);
@@ -164,9 +165,12 @@ fn keys_in_a_folder_are_named_by_kid_and_rotated_while_it_serves() {
     });
     assert_ne!(status(&summer), 401);
     // A folder that cannot be used changes nothing.
-    put("short", b'c');
     std::fs::write(keys.join("short.key"), "too short").unwrap();
     server.signal("-HUP");
+    let is_refused =
+        || std::fs::read_to_string(&log).unwrap().contains("the keys stay as they were");
+    crate::support::until("the folder is refused", is_refused);
+    assert_ne!(status(&summer), 401);
     std::fs::remove_file(keys.join("short.key")).unwrap();
     put("autumn", b'd');
     server.signal("-HUP");

@@ -1,8 +1,8 @@
 //! Log: the segment that the journal is written to.
 //!
 //! Blocks are written into room: zeros that are on disk already, so that a sync need not write how long
-//! the file has become. That halves it. Room is made behind a group whose callers are told, and cut off at the end of
-//! a segment; what a crash leaves of it reads like a block that was never written.
+//! the file has become. Room is made behind a group whose callers are told, and cut off at the end of a
+//! segment; what a crash leaves of it reads like a block that was never written.
 
 use super::block::HEAD;
 use super::disk::{Disk, DiskFile};
@@ -96,8 +96,9 @@ impl Log {
             return;
         }
         let from = self.offset.max(self.room_end);
-        match self.file.make_room(from, from + ROOM_BYTES.min(self.segment_bytes)) {
-            Ok(()) => self.room_end = from + ROOM_BYTES.min(self.segment_bytes),
+        let to = from + ROOM_BYTES.min(self.segment_bytes);
+        match self.file.make_room(from, to) {
+            Ok(()) => self.room_end = to,
             // No block lies there, so nothing is lost; the last bytes of a full disk are for blocks.
             Err(error) => {
                 self.has_failed_to_make_room = true;
