@@ -11,25 +11,14 @@ cargo build --release --locked --quiet -p gateway
 mkfifo "$data/shop"
 python3 clients/tests/origin.py >"$data/shop" &
 shop=$!
+trap 'kill "$shop"; cleanup' EXIT
 exec 4<"$data/shop"
 read -r -t 30 port <&4
-trap 'kill "$shop"; cleanup' EXIT
 
-cat >"$data/sales.toml" <<'TOML'
-[[sale]]
-id = "drop"
-title = "A lamp"
-price_cents = 19900
-currency = "CNY"
-stock = 50
-closes_at = "2999-01-01T00:00:00Z"
-pay_within_s = 60
-windows = { gold = "2020-01-01T00:00:00Z" }
-limits = { gold = 10 }
-TOML
+sale drop 50 >"$data/sales.toml"
 # A page at localhost is of another origin than one at 127.0.0.1, though both are this machine.
 FLASHLANE_LOG=off start_server --sales "$data/sales.toml" --allow-origins "http://127.0.0.1:$port"
-token=$("$bin/flashlane" token --member viewer-1 --tier gold --token-key "$data/store/token.key")
+token=$(token viewer-1)
 
 # visit HOST WORDS: opens the page as of this host, and expects it to tell these words.
 visit() {

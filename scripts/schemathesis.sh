@@ -14,20 +14,9 @@ fi
 cargo build --release --locked --quiet -p gateway
 . scripts/server.sh
 
-cat >"$data/sales.toml" <<'TOML'
-[[sale]]
-id = "drop"
-title = "A lamp"
-price_cents = 19900
-currency = "CNY"
-stock = 50
-closes_at = "2999-01-01T00:00:00Z"
-pay_within_s = 60
-windows = { regular = "2020-01-01T00:00:00Z", silver = "2020-01-01T00:00:00Z", gold = "2020-01-01T00:00:00Z", platinum = "2020-01-01T00:00:00Z", diamond = "2020-01-01T00:00:00Z" }
-limits = { regular = 10, silver = 10, gold = 10, platinum = 10, diamond = 10 }
-TOML
+sale drop 50 >"$data/sales.toml"
 FLASHLANE_LOG=off start_server --sales "$data/sales.toml" --member-rate 0
-token=$("$bin/flashlane" token --member viewer-1 --tier gold --token-key "$data/store/token.key")
+token=$(token viewer-1)
 
 # A sale and an order that exist, to get beyond "no such sale". A call on the way buys the order.
 cat >"$data/there.toml" <<'TOML'

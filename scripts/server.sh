@@ -14,6 +14,26 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# sale ID UNITS: prints a sale that is open to all, as a file of sales has it.
+sale() {
+  local open="2020-01-01T00:00:00Z"
+  cat <<TOML
+[[sale]]
+id = "$1"
+title = "A lamp"
+price_cents = 19900
+currency = "CNY"
+stock = $2
+closes_at = "2999-01-01T00:00:00Z"
+pay_within_s = 60
+windows = { regular = "$open", silver = "$open", gold = "$open", platinum = "$open", diamond = "$open" }
+limits = { regular = 10, silver = 10, gold = 10, platinum = 10, diamond = 10 }
+TOML
+}
+
+# token MEMBER: prints a token of a gold member.
+token() { "$bin/flashlane" token --member "$1" --tier gold --token-key "$data/store/token.key"; }
+
 start_server() {
   mkfifo "$data/says"
   "$bin/flashlane" serve --listen 127.0.0.1:0 --operator-listen 127.0.0.1:0 --data "$data/store" "$@" \

@@ -16,23 +16,8 @@ fi
 cargo build --release --locked --quiet -p gateway
 . scripts/server.sh
 
-sale() {
-  cat <<TOML
-[[sale]]
-id = "$1"
-title = "A lamp"
-price_cents = 19900
-currency = "CNY"
-stock = $2
-closes_at = "2999-01-01T00:00:00Z"
-pay_within_s = 60
-windows = { gold = "2020-01-01T00:00:00Z" }
-limits = { gold = 10 }
-TOML
-}
 { sale drop 50; sale gone 1; } >"$data/sales.toml"
 FLASHLANE_LOG=off start_server --sales "$data/sales.toml" --member-rate 0
-token() { "$bin/flashlane" token --member "$1" --tier gold --token-key "$data/store/token.key"; }
 curl --silent --fail --max-time 30 --output /dev/null -H "authorization: Bearer $(token early)" \
   -d '{"units":1}' "http://$public/v1/sales/gone/orders"
 

@@ -1,9 +1,9 @@
 //! Page: which part of a list of sales a client asks for.
 
+use super::request::InQuery;
 use crate::answer::error::ApiError;
 use crate::answer::words;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use engine::sale::phase::Phase;
 use engine::{Engine, OpenSale};
@@ -32,9 +32,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let page = Query::from_request_parts(parts, state).await;
-        let wrong = |error: QueryRejection| ApiError::BadRequest(error.body_text());
-        page.map(|Query(page)| page).map_err(wrong)
+        InQuery::from_request_parts(parts, state).await.map(|InQuery(page)| page)
     }
 }
 

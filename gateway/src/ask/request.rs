@@ -2,7 +2,8 @@
 
 use crate::answer::error::ApiError;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use engine::rules::key::IdempotencyKey;
@@ -38,6 +39,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         // A name that is not valid text cannot exist, so the answer is the same as for an unknown
         // path.
         name.map(|Path(name)| Self(name)).map_err(|_| ApiError::NoRoute)
+    }
+}
+
+/// What the address asks for behind its `?`. The problem says what does not fit.
+#[derive(Debug)]
+pub(crate) struct InQuery<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::from_request_parts(parts, state).await;
+        let wrong = |error: QueryRejection| ApiError::BadRequest(error.body_text());
+        query.map(|Query(query)| Self(query)).map_err(wrong)
     }
 }
 

@@ -6,10 +6,9 @@ use super::watcher::{HEARTBEAT, Watcher};
 use crate::answer::error::ApiError;
 use crate::answer::problems::{BadRequest, Busy, TooMany, Unauthenticated, UnknownSale};
 use crate::ask::rates::Rates;
-use crate::ask::request::Named;
+use crate::ask::request::{InQuery, Named};
 use crate::ask::session::{Session, Sessions};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, Query, State};
+use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{KeepAlive, Sse};
@@ -44,10 +43,8 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query =
-            <Query<InAddress> as FromRequestParts<S>>::from_request_parts(parts, state).await;
-        let wrong = |error: QueryRejection| ApiError::BadRequest(error.body_text());
-        let Query(InAddress { pass, last_event_id }) = query.map_err(wrong)?;
+        let InQuery(InAddress { pass, last_event_id }) =
+            InQuery::from_request_parts(parts, state).await?;
         let session = match pass {
             Some(pass) => {
                 let now = Arc::<Engine>::from_ref(state).now();

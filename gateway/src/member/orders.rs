@@ -7,11 +7,10 @@ use crate::answer::problems::{
 };
 use crate::answer::view::{OrderView, OrdersView};
 use crate::ask::rates::Rates;
-use crate::ask::request::Named;
+use crate::ask::request::{InQuery, Named};
 use crate::ask::session::Session;
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use engine::rules::order::{OrderId, Status, Step};
 use engine::{Engine, Found, NoSale, OpenSale};
 use serde::Deserialize;
@@ -117,10 +116,9 @@ impl Of {
 pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
     State(rates): State<Arc<Rates>>,
-    of: Result<Query<Of>, QueryRejection>,
     session: Session,
+    InQuery(of): InQuery<Of>,
 ) -> Result<Json<OrdersView>, ApiError> {
-    let Query(of) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     rates.read(session.seat)?;
     let open = engine.sale(&of.sale)?;
     let mut found = engine.orders_of(&open, session.seat, of.after, ORDERS_MAX + 1).await?;

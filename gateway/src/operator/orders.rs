@@ -5,11 +5,10 @@ use crate::answer::error::ApiError;
 use crate::answer::problems::{BadRequest, Busy, Unauthenticated, UnknownOrder, UnknownSale};
 use crate::answer::view::{OrderView, OrdersView};
 use crate::answer::words;
-use crate::ask::request::Named;
+use crate::ask::request::{InQuery, Named};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::rules::order::Status;
@@ -131,10 +130,9 @@ impl Reader {
 pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
     Named(id): Named,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    InQuery(wanted): InQuery<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Query(wanted) = wanted.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     if !(1..=10_000).contains(&wanted.most) {
         return Err(ApiError::BadRequest("limit: 1 to 10,000 orders a page".into()));
     }

@@ -3,10 +3,9 @@
 use crate::answer::error::ApiError;
 use crate::answer::problems::{BadRequest, Unauthenticated, UnknownSale};
 use crate::answer::words;
-use crate::ask::request::Named;
+use crate::ask::request::{InQuery, Named};
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use engine::Engine;
 use engine::store::Waiting;
 use serde::{Deserialize, Serialize};
@@ -61,9 +60,8 @@ struct WaiterView {
 pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
     Named(id): Named,
-    of: Result<Query<Of>, QueryRejection>,
+    InQuery(Of { after }): InQuery<Of>,
 ) -> Result<Json<WaitersView>, ApiError> {
-    let Query(Of { after }) = of.map_err(|error| ApiError::BadRequest(error.body_text()))?;
     let open = engine.sale(&id)?;
     let (page, all) = engine.waiting(&open, after, PAGE);
     let next = (after.saturating_add(page.len()) < all).then_some(after + page.len());
