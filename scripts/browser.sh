@@ -5,7 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v chromium >/dev/null || { echo "browser: chromium is missing; on Debian: apt-get install chromium" >&2; exit 1; }
-cargo build --release --locked --quiet -p gateway
 . scripts/server.sh
 
 mkfifo "$data/shop"

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 # need COMMAND PACKAGES: installs these Debian packages if COMMAND fails.
 need() {
@@ -23,7 +23,11 @@ need 'command -v redis-server && command -v redis-cli' redis-server redis-tools
 need 'python3 -c "import venv, ensurepip"' python3-venv
 need 'command -v node && command -v npm' nodejs npm
 need 'command -v java' default-jre-headless
+need 'command -v jq' jq
 need 'command -v chromium' chromium
+need 'command -v promtool' prometheus
+need 'command -v nginx && command -v haproxy' nginx-light haproxy
+need 'command -v curl' curl
 for tool in cargo rustfmt cargo-clippy; do
   command -v "$tool" >/dev/null || { echo "check: $tool is missing; install Rust 1.95 or later with rustfmt and clippy" >&2; exit 1; }
 done
@@ -36,25 +40,34 @@ step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
 step "tests"
 cargo test --locked --workspace
+# From here on the programs are those that the tests ran, with assertions and overflow checks.
+export FLASHLANE_BIN=$PWD/target/debug
+[ -z "${CARGO_TARGET_DIR:-}" ] || FLASHLANE_BIN=$(realpath "$CARGO_TARGET_DIR")/debug
 step "loom models and their twins"
 scripts/loom.sh
 step "atomic orderings, weakened one by one"
 scripts/orderings.sh
 step "a member drop, audited"
 scripts/demo.sh
-step "the whole life of orders, audited: paid, twice, late, forged, cancelled, expired, waited for"
+step "the whole life of orders, audited: paid, with points, twice, late, forged, cancelled, given back, expired, waited for"
 scripts/demo.sh --make 600 --members 6000 --rate 3000 --seconds 6 --stagger-ms 300 --keyed --repeated 5 \
-  --pay-within-s 2 --paid 50 --cancelled 10 --late 5 --waiting 4
+  --pay-within-s 2 --paid 50 --cancelled 10 --late 5 --waiting 4 --enrolled 10 --returned 20
 step "the OpenAPI documents, and clients that are generated from them"
 scripts/contracts.sh
+step "metrics, alerts and their tests"
+scripts/metrics.sh
 step "the TypeScript package, on a connection that breaks"
 scripts/typescript.sh
 step "a page of another origin, in a real browser"
 scripts/browser.sh
 step "whatever fits the OpenAPI document, and what does not"
 scripts/schemathesis.sh 100
+step "behind nginx and HAProxy"
+scripts/proxies.sh
 step "every fault, a few times"
 scripts/faults.sh --short
 step "planted bugs, each noticed"
 scripts/mutations.sh
+step "planted bugs of the members' rules, each noticed"
+scripts/rules.py
 step "all passed"

@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-for tool in node npm java python3; do
-  command -v "$tool" >/dev/null || { echo "contracts: $tool is missing; on Debian: apt-get install nodejs npm default-jre-headless python3-venv" >&2; exit 1; }
+for tool in node npm java python3 jq; do
+  command -v "$tool" >/dev/null || { echo "contracts: $tool is missing; on Debian: apt-get install nodejs npm default-jre-headless python3-venv jq" >&2; exit 1; }
 done
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 venv=$target/contracts-python node=$target/contracts-node
@@ -20,7 +20,6 @@ if [ ! -x "$node/node_modules/.bin/tsc" ]; then
   npm install --prefix "$node" --silent --no-package-lock --no-audit --no-fund \
     @stoplight/spectral-cli@6.16.3 openapi-typescript@7.13.0 openapi-fetch@0.17.0 typescript@5.9.3 @types/node@20
 fi
-cargo build --release --locked --quiet -p gateway
 . scripts/server.sh
 
 { sale drop 50; sale gone 1; } >"$data/sales.toml"
@@ -47,6 +46,15 @@ for listener in public operator platform; do
 done
 (cd "$work" && node_modules/.bin/tsc --strict --target es2022 --module nodenext --skipLibCheck --types node buy.ts operator.ts platform.ts)
 node "$work/buy.js" "http://$public" "$(token ann)"
+
+# The documented reader of the outbox, twice: what was told is not told again.
+sed -n '/^# One pass: each change/,/^```$/p' docs/operating.md | sed '$d' >"$work/reader.sh"
+for pass in 1 2; do
+  PLATFORM=http://$platform PLATFORM_KEY=$(cat "$data/store/platform.key") CURSOR_FILE=$work/cursor WAIT=0 \
+    PRODUCER=cat bash -euo pipefail "$work/reader.sh" >"$work/changes.$pass"
+done
+grep -q '"status":"confirmed"' "$work/changes.1" && [ ! -s "$work/changes.2" ] || { echo "contracts: the documented reader of the outbox does not work" >&2; exit 1; }
+echo "outbox: the documented reader read $(wc -l <"$work/changes.1") changes, each once"
 
 for listener in public operator platform; do
   (cd "$work" && PATH=$venv/bin:$PATH openapi-python-client generate --path "$listener.json" --meta none \

@@ -15,8 +15,7 @@ case "${1:-}" in
   --short) shift; length=() ;;
   *) length=(--long) ;;
 esac
-cargo build --release --locked --quiet -p gateway -p benches
-bin=${CARGO_TARGET_DIR:-target}/release
+. scripts/programs.sh
 suite=("$bin/faults" --binary "$bin/flashlane" --armed "$armed/flashlane" "${length[@]}" "$@")
 if [ "${length[*]} $*" != "--long " ]; then
   exec "${suite[@]}"

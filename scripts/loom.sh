@@ -3,5 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export RUSTFLAGS="--cfg flash_loom -C debug-assertions"
-export CARGO_TARGET_DIR=target/loom
+export CARGO_TARGET_DIR=$PWD/target/loom
+# Linking as for users would take longer than the models.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 exec cargo test --quiet --release -p loom-tests "$@"

@@ -30,7 +30,8 @@ bugs=(
   "refund-nothing kills damaged|Damaged|shoppers.get.orders|told.to.be|no.new.order"
   "cancel-keeps-limit oom units.held|Damaged|limit"
   "no-step-entry oom entries.and.order|outbox.entr|Damaged|ends.with"
-  "change-on-time-out cut-requests was.told.to.be"
+  "change-on-time-out cut-changes was.told.to.be"
+  "book-counts-again kills counts.twice|come.to"
   "never-look rival-idle does.not.notice"
 )
 export FLASHLANE_PATIENCE_S=10

@@ -2,7 +2,7 @@
 # $data/store, and sets public, operator and, if it is on, platform to the server's addresses, and server
 # to its process id.
 # The server ends with the script.
-bin=${CARGO_TARGET_DIR:-target}/release
+. scripts/programs.sh
 data=$(mktemp -d)
 server=
 cleanup() {

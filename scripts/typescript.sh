@@ -13,7 +13,6 @@ if [ ! -x "$node/node_modules/.bin/tsc" ]; then
   npm install --prefix "$node" --silent --no-package-lock --no-audit --no-fund \
     openapi-typescript@7.13.0 typescript@5.9.3 @types/node@20
 fi
-cargo build --release --locked --quiet -p gateway
 . scripts/server.sh
 
 { sale drop 50; sale gone 1; } >"$data/sales.toml"

@@ -1,21 +1,34 @@
 //! How long a click takes in memory, beside the primitives that it cannot do without.
 
-use benches::world::{Lamps, NOW, click, sale};
+use benches::world::{Lamps, NOW, click, paid_with_points, sale};
 use criterion::{Criterion, criterion_group, criterion_main};
-use crossbeam::queue::{ArrayQueue, SegQueue};
+use crossbeam::queue::SegQueue;
 use crossbeam::utils::CachePadded;
+use engine::rules::key::IdempotencyKey;
+use engine::rules::order::{Order, Status};
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::sale::board::Board;
+use engine::sale::purse::{Purses, Told};
+use engine::sale::queue::OrderQueue;
+use engine::sale::queued::Queued;
+use engine::sale::refused::{Record, Refused};
 use engine::sale::{Accepted, Click, Sale};
+use membership::Tier;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// As the server has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MEMBERS: u32 = 1_000_000;
 /// Orders in one round. Each round starts in a fresh world, because the stock of a sale is finite.
-const ROUND: u64 = 1_000_000;
+const ROUND: u32 = 1_000_000;
 
 /// Members in a random order, which no prefetcher can guess.
 fn strangers() -> Vec<u32> {
@@ -28,7 +41,7 @@ fn strangers() -> Vec<u32> {
 fn in_rounds<W>(iters: u64, world: impl Fn() -> W, mut round: impl FnMut(&W, u64)) -> Duration {
     let (mut left, mut spent) = (iters, Duration::ZERO);
     while left > 0 {
-        let n = left.min(ROUND);
+        let n = left.min(u64::from(ROUND));
         let fresh = world();
         let start = Instant::now();
         round(&fresh, n);
@@ -38,39 +51,72 @@ fn in_rounds<W>(iters: u64, world: impl Fn() -> W, mut round: impl FnMut(&W, u64
     spent
 }
 
+/// Makes a click for each member once it is known what the one before came to, as clicks come: a processor that
+/// looks ahead from one click into the next ones would wait for the memory of many at once.
+fn one_by_one(members: impl Iterator<Item = u32>, mut click: impl FnMut(u32) -> u64) {
+    let (nothing, mut answer) = (black_box(0), 0);
+    for member in members {
+        let behind = u32::try_from(answer & nothing).expect("0");
+        answer = click(member + behind);
+    }
+    black_box(answer);
+}
+
+/// What an accepted click cannot do without, in the same shape and size as a sale of [`ROUND`] units has it.
 struct Primitives {
-    members: Vec<AtomicU32>,
+    /// By open addressing, twice as many as units.
+    members: Box<[AtomicU64]>,
     stock: CachePadded<AtomicU64>,
     number: CachePadded<AtomicU64>,
-    queue: SegQueue<(u64, u64)>,
+    slots: Box<[[AtomicU64; 4]]>,
 }
 
 impl Primitives {
     fn new() -> Self {
+        let words = |count: u32| (0..count).map(|_| AtomicU64::new(0)).collect();
         Self {
-            members: (0..MEMBERS).map(|_| AtomicU32::new(0)).collect(),
-            stock: CachePadded::new(AtomicU64::new(u64::MAX)),
+            members: words(2 * ROUND),
+            stock: CachePadded::new(AtomicU64::new(u64::from(ROUND))),
             number: CachePadded::new(AtomicU64::new(0)),
-            queue: SegQueue::new(),
+            slots: (0..ROUND).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect(),
         }
     }
 
-    /// One CAS on the member's word, one on the shared word, one fetch-add, one push.
-    fn all(&self, member: u32) {
-        let member = &self.members[member as usize];
+    /// One exchange on the member's word, found by a hash; one on the stock; a number; its slot. Returns what
+    /// the member holds.
+    fn all(&self, member: u32) -> u64 {
+        let spread = u64::from(member.wrapping_mul(0x9e37_79b9));
+        let mut at = ((spread * self.members.len() as u64) >> 32) as usize;
+        let owner = u64::from(member) + 1;
         // Ordering: as on the engine's own words, so that the base is not cheaper than it could be.
-        let held = member.load(Ordering::Relaxed);
-        let claimed =
-            member.compare_exchange_weak(held, held + 1, Ordering::Release, Ordering::Relaxed);
-        black_box(claimed.is_ok());
+        let mut held = self.members[at].load(Ordering::Relaxed);
+        while held != 0 && held >> 32 != owner {
+            at = (at + 1) % self.members.len();
+            held = self.members[at].load(Ordering::Relaxed);
+        }
+        let claimed = self.members[at].compare_exchange_weak(
+            held,
+            owner << 32 | ((held & 0xffff_ffff) + 1),
+            Ordering::Release,
+            Ordering::Relaxed, // Ordering: as above.
+        );
+        assert!(claimed.is_ok());
         // Ordering: as above.
         let left = self.stock.load(Ordering::Acquire);
         let reserved =
             self.stock.compare_exchange_weak(left, left - 1, Ordering::AcqRel, Ordering::Acquire);
-        black_box(reserved.is_ok());
+        assert!(reserved.is_ok());
         // Ordering: as above.
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        self.queue.push((number, 0));
+        let [seat, arrival, key, state] = &self.slots[usize::try_from(number).expect("a place")];
+        for (word, value) in [(seat, owner), (arrival, number), (key, 0)] {
+            // Ordering: as above.
+            word.store(value, Ordering::Relaxed);
+        }
+        // Ordering: as above.
+        state.store(1, Ordering::Release);
+        // Ordering: as above.
+        self.members[at].load(Ordering::Acquire)
     }
 }
 
@@ -78,32 +124,85 @@ fn accepted(c: &mut Criterion) {
     let strangers = strangers();
     let mut group = c.benchmark_group("accepted");
     group.sample_size(30);
+    let round =
+        |n: u64| strangers.iter().copied().cycle().take(usize::try_from(n).expect("a round"));
     group.bench_function("base", |b| {
         b.iter_custom(|iters| {
             in_rounds(iters, Primitives::new, |primitives, n| {
-                for member in strangers.iter().cycle().take(usize::try_from(n).expect("a round")) {
-                    primitives.all(black_box(*member));
-                }
+                one_by_one(round(n), |member| primitives.all(member));
             })
         });
     });
-    let fresh = || {
-        let sale = sale(Lamps { stock: 10_000_000, limit: 65_535 });
-        for seat in 0..MEMBERS {
-            sale.restore_holding(Seat::new(seat), Units(0), 0);
-        }
-        sale
+    let stock = |units| move || sale(Lamps { stock: units * ROUND, limit: 65_535 });
+    let buys = |sale: &Sale, click: Click| {
+        sale.buy(black_box(NOW), black_box(click)).expect("an order");
+        u64::from(sale.held(click.seat).0)
     };
     group.bench_function("buy", |b| {
         b.iter_custom(|iters| {
-            in_rounds(iters, fresh, |sale, n| {
-                for seat in strangers.iter().cycle().take(usize::try_from(n).expect("a round")) {
-                    let bought = sale.buy(black_box(NOW), black_box(click(*seat)));
-                    assert!(black_box(bought).is_ok());
-                }
+            in_rounds(iters, stock(1), |sale, n| {
+                one_by_one(round(n), |seat| buys(sale, click(seat)))
             })
         });
     });
+    group.bench_function("multi_unit", |b| {
+        let three = |seat| Click { units: Units(3), ..click(seat) };
+        b.iter_custom(|iters| {
+            in_rounds(iters, stock(3), |sale, n| {
+                one_by_one(round(n), |seat| buys(sale, three(seat)))
+            })
+        });
+    });
+    group.bench_function("keyed", |b| {
+        let mut keys = fastrand::Rng::with_seed(8);
+        b.iter_custom(|iters| {
+            in_rounds(iters, stock(1), |sale, n| {
+                one_by_one(round(n), |seat| {
+                    let key = NonZeroU64::new(keys.u64(1..)).map(IdempotencyKey);
+                    buys(sale, Click { key, ..click(seat) })
+                });
+            })
+        });
+    });
+    group.bench_function("with_points", |b| {
+        b.iter_custom(|iters| {
+            in_rounds(iters, fresh_with_purses, |(sale, purses), n| {
+                one_by_one(round(n), |seat| {
+                    let click = black_box(click(seat));
+                    let bought = sale.buy_with(black_box(NOW), click, purses, 1, None);
+                    bought.expect("points").expect("an order");
+                    u64::from(sale.held(Seat::new(seat)).0)
+                });
+            })
+        });
+    });
+    group.finish();
+}
+
+/// A sale that takes points, and members who have some.
+fn fresh_with_purses() -> (Sale, Purses) {
+    let lamps = Lamps { stock: ROUND, limit: 65_535 };
+    let (sale, purses) = (Sale::new(paid_with_points(lamps)), Purses::default());
+    for seat in (0..MEMBERS).map(Seat::new) {
+        purses.tell(seat, Told { balance: 1_000_000, coupons: Vec::new() }, 0);
+    }
+    (sale, purses)
+}
+
+/// What it costs to keep a refusal for those who ask why: each, and where they come too fast.
+fn kept(c: &mut Criterion) {
+    let record = Record::default();
+    let refused = |at| Refused { seat: Seat::new(1), kind: 8, at: Millis(at), left: Units(0) };
+    let mut group = c.benchmark_group("kept");
+    let mut at = 0;
+    group.bench_function("each", |b| {
+        b.iter(|| {
+            // Each in a moment of its own.
+            at += 100;
+            record.note(black_box(refused(at)));
+        });
+    });
+    group.bench_function("too_fast", |b| b.iter(|| record.note(black_box(refused(1)))));
     group.finish();
 }
 
@@ -143,39 +242,51 @@ fn refused(c: &mut Criterion) {
     group.finish();
 }
 
-/// The time of two containers for the order queue: one that grows, and one as deep as the stock.
+/// An order's way from the click to the confirmer: a queue beside the board, and the board's own tail.
 fn queue(c: &mut Criterion) {
     let mut group = c.benchmark_group("queue");
     group.sample_size(30);
-    group.bench_function("segmented", |b| {
+    let order = |number| Order {
+        number,
+        seat: Seat::new(7),
+        tier: Tier::Gold,
+        units: Units(1),
+        status: Status::Reserved,
+        reserved_at: NOW,
+        settled_at: None,
+        changed_at: None,
+    };
+    group.bench_function("base_beside", |b| {
         b.iter_custom(|iters| {
-            in_rounds(iters, SegQueue::new, |queue, n| {
-                (0..n).for_each(|number| queue.push((number, number)));
-                while let Some(order) = queue.pop() {
+            let world = || (Board::new(0, Units(1)), SegQueue::new());
+            in_rounds(iters, world, |(board, queue), n| {
+                (0..n).for_each(|number| {
+                    board.write(black_box(&order(number)), None, false);
+                    queue.push((number, Queued { key: None, is_mixed: false }));
+                });
+                while let Some((number, queued)) = queue.pop() {
+                    black_box((queued, board.read(number)));
+                }
+            })
+        });
+    });
+    group.bench_function("tail", |b| {
+        b.iter_custom(|iters| {
+            let world = || (Board::new(0, Units(1)), OrderQueue::new(0));
+            in_rounds(iters, world, |(board, queue), n| {
+                (0..n).for_each(|_| {
+                    let number = queue.take_number();
+                    board.write(black_box(&order(number)), None, false);
+                });
+                let mut intake = queue.intake(board);
+                while let Some(order) = queue.pop(board, &mut intake) {
                     black_box(order);
                 }
             })
         });
     });
-    group.bench_function("ring", |b| {
-        let deep = usize::try_from(ROUND).expect("a round");
-        b.iter_custom(|iters| {
-            in_rounds(
-                iters,
-                || ArrayQueue::new(deep),
-                |queue, n| {
-                    (0..n).for_each(|number| {
-                        black_box(queue.push((number, number)).is_ok());
-                    });
-                    while let Some(order) = queue.pop() {
-                        black_box(order);
-                    }
-                },
-            )
-        });
-    });
     group.finish();
 }
 
-criterion_group!(benches, accepted, refused, queue);
+criterion_group!(benches, accepted, refused, kept, queue);
 criterion_main!(benches);

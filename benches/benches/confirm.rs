@@ -6,10 +6,12 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use engine::OpenSale;
 use engine::clock::Clock;
 use engine::confirm::{Confirmer, Progress};
+use engine::members::Book;
 use engine::roster::Roster;
+use engine::rules::cents::Cents;
 use engine::rules::money::Money;
 use engine::rules::seat::Seat;
-use engine::rules::terms::{Cents, SaleId};
+use engine::rules::terms::SaleId;
 use engine::rules::units::Units;
 use engine::sale::Click;
 use engine::store::{
@@ -51,6 +53,7 @@ fn batch(sale: &SaleId, epoch: u64, first: u64, orders: u64) -> Batch {
         money: Money::list(Cents(19_900), Units(1)),
         key: None,
         is_offer: false,
+        refused: None,
     };
     let orders: Arc<[ReservedOrder]> = (first..first + orders).map(reserved).collect();
     let pay_by = NOW + Duration::from_secs(900);
@@ -265,7 +268,10 @@ impl OneSale {
             .expect("room for all"),
         );
         let (clock, calm) = (Clock::by_hand(NOW), Duration::from_secs(3_600));
-        let confirmer = Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, clock, calm);
+        let book = Book::open(Arc::clone(&store.book), clock.clone(), Arc::clone(&roster));
+        let book = Arc::new(book.await.expect("a book"));
+        let confirmer =
+            Confirmer::new(Arc::clone(&open), Arc::clone(&roster), store, book, clock, calm);
         Self { open, roster, confirmer, _running: running }
     }
 
@@ -277,7 +283,13 @@ impl OneSale {
 
     fn click(&self, seats: &[Seat]) {
         for seat in seats {
-            let click = Click { seat: *seat, tier: Tier::Gold, units: Units(1), key: None };
+            let click = Click {
+                seat: *seat,
+                tier: Tier::Gold,
+                units: Units(1),
+                key: None,
+                is_minor: false,
+            };
             self.open.sale.buy(NOW, click).expect("there is enough");
         }
     }

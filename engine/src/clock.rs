@@ -3,7 +3,7 @@
 use crate::rules::time::Millis;
 use crate::sync::{AtomicU64, Ordering};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where "now" comes from.
 #[derive(Debug, Clone)]
@@ -40,5 +40,23 @@ impl Clock {
             // Ordering: Relaxed, as in `now`.
             at.store(to.0, Ordering::Relaxed);
         }
+    }
+}
+
+/// Tells how long something took.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins to count.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long ago it was started.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }

@@ -1,14 +1,26 @@
 //! Engine: the open sales of this process; start, drain, stop.
 
+mod archive;
+mod copies;
+mod erase;
+mod notices;
 mod opening;
+mod outbox;
 mod requests;
+mod terms;
 
+pub use archive::NotDeleted;
+pub use outbox::{ChangeSource, Cursor, Told};
 pub use requests::{NotRefunded, NotWaiting};
+pub use terms::NotChanged;
 
 use crate::clock::Clock;
 use crate::fault::crash_point;
+use crate::members::Book;
 use crate::open::blocked::Blocked;
+use crate::open::ends::Ends;
 use crate::open::found::Found;
+use crate::open::marks::Mark;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::order::OrderId;
@@ -62,10 +74,18 @@ pub struct Engine {
     stop: watch::Sender<bool>,
     /// Whether the start is over.
     started: watch::Sender<bool>,
+    /// Where the outbox of each sale ends that was looked for.
+    ends: Ends,
+    /// The members' book.
+    book: Arc<Book>,
+    /// Copies of archived sales that were asked for lately.
+    copies: copies::Copies,
+    /// Held while a backup is made, and for as long as one sale goes into the archive.
+    backing_up: tokio::sync::Mutex<()>,
 }
 
 /// Why there is no open sale with an id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoSale {
     /// The store has no such sale either.
     #[error("no sale has this id")]
@@ -73,6 +93,12 @@ pub enum NoSale {
     /// The store has it, and this process has not opened it, or not yet.
     #[error("this sale is not opened yet; try again soon")]
     NotOpened,
+    /// It is archived, and only what becomes of its orders can change in it.
+    #[error("this sale is over and archived")]
+    Archived,
+    /// The archive cannot be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
 }
 
 impl Engine {
@@ -128,10 +154,35 @@ impl Engine {
         later.map(|(_, open)| open).filter(|open| wanted(open)).take(most).cloned().collect()
     }
 
-    /// Sales of the store that could not be opened, and why.
+    /// The members' book.
     #[must_use]
-    pub fn not_opened(&self) -> BTreeMap<SaleId, StoreError> {
-        self.not_opened.lock().clone()
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Lets the book take in what became of orders. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was not taken in is taken in the next time.
+    pub async fn feed_book(&self) -> Result<bool, StoreError> {
+        let mut is_more = false;
+        for open in self.sales() {
+            is_more |= self.book.feed(&*self.store.reading, &open).await?;
+        }
+        Ok(is_more)
+    }
+
+    /// How many outbox entries of open sales the book has not taken in yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn book_behind(&self) -> Result<u64, StoreError> {
+        let (taken_in, mut behind) = (self.store.book.taken_in().await?, 0);
+        for open in self.sales() {
+            let end = self.store.reading.outbox_end(&open.sale.terms().id).await?.seq;
+            behind += end.saturating_sub(taken_in.get(&open.sale_number).copied().unwrap_or(0));
+        }
+        Ok(behind)
     }
 
     /// Which member has which seat.
@@ -152,15 +203,26 @@ impl Engine {
     /// [`StoreError`]; nothing has changed in memory.
     pub async fn switch(&self, open: &OpenSale, switch: Switch) -> Result<(), StoreError> {
         let sale = &open.sale;
+        let is_lost = switch == Switch::Resume && open.has_lost_history();
+        if is_lost {
+            // Before the next lock: a call that changes the list may wait for that one.
+            self.put_back_blocked().await?;
+        }
         // Switches are turned one at a time, so that the last one on disk is also the last one in
         // memory.
         let _one_at_a_time = open.switching.lock().await;
-        if switch == Switch::Resume && open.has_lost_history() {
-            self.put_back_blocked().await?;
+        if is_lost && open.has_lost_history() {
             self.put_back(open).await?;
+            self.book.feed_again(open.sale_number);
         }
         self.store.operating.switch(&sale.terms().id, sale.epoch(), switch).await?;
         crash_point("switched");
+        let mark = match switch {
+            Switch::Pause => Mark::Paused,
+            Switch::Resume => Mark::Resumed,
+            Switch::Close => Mark::Closed,
+        };
+        open.marks().note(self.now(), mark);
         match switch {
             Switch::Pause => sale.stock().set_paused(true),
             Switch::Resume => sale.stock().set_paused(false),
@@ -202,7 +264,10 @@ impl Engine {
         crash_point("topped_up");
         // Memory takes the store's total and not the amount: a repeated call finds the total
         // unchanged and adds nothing.
-        sale.top_up(total);
+        let added = sale.top_up(total);
+        if added > Units(0) {
+            open.marks().note(self.now(), Mark::ToppedUp(added));
+        }
         // Waiting members are offered the new units first.
         open.wake();
         Ok(total)
@@ -214,7 +279,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn order(&self, open: &OpenSale, id: &OrderId) -> Result<Option<Found>, StoreError> {
-        if id.epoch == open.sale.epoch() {
+        if id.epoch == open.sale.epoch() && !open.is_archived() {
             return Ok(open.sale.board().read(id.number).map(Found::Here));
         }
         if let Some(known) = open.known(id) {
@@ -307,11 +372,14 @@ impl Engine {
     /// orders that were not confirmed. The caller must have stopped clicks before.
     pub async fn drain(&self, patience: Duration) -> u64 {
         self.stop.send_replace(true);
-        let mut confirmers = self.confirmers.lock().await;
-        let running = &mut confirmers.running;
-        let all_done = async { while running.join_next().await.is_some() {} };
-        if tokio::time::timeout(patience, all_done).await.is_err() {
-            running.abort_all();
+        let all_done = async {
+            let mut confirmers = self.confirmers.lock().await;
+            while confirmers.running.join_next().await.is_some() {}
+        };
+        if tokio::time::timeout(patience, all_done).await.is_err()
+            && let Ok(mut confirmers) = self.confirmers.try_lock()
+        {
+            confirmers.running.abort_all();
         }
         let unconfirmed = |open: &Arc<OpenSale>| {
             let taken_in: u64 = open.reserved().iter().map(|(_, tally)| tally.orders).sum();

@@ -9,7 +9,9 @@
 //! use engine::roster::Roster;
 //! use engine::sale::{Click, Sale};
 //! use engine::rules::units::Units;
-//! use engine::rules::terms::{Cents, Terms};
+//! use engine::rules::cents::Cents;
+//! use engine::rules::member_terms::MemberTerms;
+//! use engine::rules::terms::Terms;
 //! use engine::rules::window::Windows;
 //! use membership::{PerTier, Tier};
 //!
@@ -23,10 +25,12 @@
 //!     windows: Windows::new(opens_at, Millis(9_000))?,
 //!     limits: PerTier([Units(1); 5]),
 //!     pay_within_s: 900,
+//!     adults_only: false,
+//!     members: MemberTerms::default(),
 //! };
 //! let (sale, roster) = (Sale::new(terms), Roster::new());
 //! let seat = roster.seat("viewer-42").expect("a free seat");
-//! let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
+//! let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None, is_minor: false };
 //!
 //! assert_eq!(sale.buy(Millis(1_999), click), Err(Refusal::NotOpen { opens_at: Millis(2_000) }));
 //! assert_eq!(sale.buy(Millis(2_000), click).map(|order| order.number), Ok(1));
@@ -46,6 +50,8 @@ pub mod fault;
 #[path = "confirm/lanes.rs"]
 pub mod lanes;
 #[cfg(not(flash_loom))]
+pub mod members;
+#[cfg(not(flash_loom))]
 pub mod open;
 pub mod roster;
 pub mod rules;
@@ -53,9 +59,13 @@ pub mod sale;
 #[cfg(not(flash_loom))]
 pub mod store;
 pub mod sync;
+pub mod timing;
 
 #[cfg(not(flash_loom))]
-pub use engine::{Engine, NoSale, NotRefunded, NotWaiting, Settings};
+pub use engine::{
+    ChangeSource, Cursor, Engine, NoSale, NotChanged, NotDeleted, NotRefunded, NotWaiting,
+    Settings, Told,
+};
 #[cfg(not(flash_loom))]
 pub use open::found::Found;
 #[cfg(not(flash_loom))]

@@ -17,6 +17,9 @@ const SHARDS: usize = 64;
 /// The most seats that one shard may give out; all shards together have 16,777,216.
 const SHARD_SEATS_MAX: usize = (1 << 24) / SHARDS;
 
+/// How the name of a member begins who was erased. Nobody else's name may begin like this.
+pub const PSEUDONYM: &str = "erased:";
+
 /// As many lookups hide each other's waits; with more, a new member would wait long for the locks.
 const LOOKED_UP_AT_ONCE: usize = 512;
 
@@ -25,6 +28,8 @@ const LOOKED_UP_AT_ONCE: usize = 512;
 pub struct Roster {
     hasher: RandomState,
     shards: Box<[RwLock<Shard>]>,
+    /// Seats that are getting another name, by that name.
+    aliases: RwLock<Vec<(MemberId, Seat)>>,
 }
 
 /// The members whose hash selects this shard; member `i` has the seat `i * SHARDS + shard`.
@@ -65,6 +70,7 @@ impl Roster {
         Self {
             hasher: RandomState::default(),
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            aliases: RwLock::default(),
         }
     }
 
@@ -74,6 +80,9 @@ impl Roster {
     /// `name` must have passed [`MemberId::check`].
     #[must_use]
     pub fn seat(&self, name: &str) -> Option<Seat> {
+        if let Some(seat) = self.aliased(name) {
+            return Some(seat);
+        }
         let hash = self.hasher.hash_one(name);
         let (at, lock) = self.shard(hash);
         let known = lock.read().find(hash, name);
@@ -87,6 +96,9 @@ impl Roster {
     /// The seat of a member who has been seen; allocates nothing.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Seat> {
+        if let Some(seat) = self.aliased(name) {
+            return Some(seat);
+        }
         let hash = self.hasher.hash_one(name);
         let (at, lock) = self.shard(hash);
         let i = lock.read().find(hash, name)?;
@@ -135,6 +147,62 @@ impl Roster {
             all[at].parse().expect("the roster keeps checked names only")
         };
         names.into_iter().map(member).collect()
+    }
+
+    fn aliased(&self, name: &str) -> Option<Seat> {
+        // Nobody is looked for by a pseudonym but by the records of a member who has one.
+        if !name.starts_with(PSEUDONYM) {
+            return None;
+        }
+        let aliases = self.aliases.read();
+        aliases.iter().find(|(alias, _)| alias.as_str() == name).map(|(_, seat)| *seat)
+    }
+
+    /// Begins to give a seat another name, which begins like a pseudonym: the seat is found by both.
+    /// Returns the name: if this was begun before, that of then.
+    ///
+    /// # Panics
+    /// When the name does not begin like a pseudonym.
+    pub fn alias(&self, seat: Seat, name: &MemberId) -> MemberId {
+        assert!(name.as_str().starts_with(PSEUDONYM), "only a pseudonym is an alias");
+        let mut aliases = self.aliases.write();
+        if let Some((begun, _)) = aliases.iter().find(|(_, of)| *of == seat) {
+            return begun.clone();
+        }
+        aliases.push((name.clone(), seat));
+        name.clone()
+    }
+
+    /// Whether the seat has, or is getting, another name.
+    #[must_use]
+    pub fn has_alias(&self, seat: Seat) -> bool {
+        self.aliases.read().iter().any(|(_, of)| *of == seat)
+    }
+
+    /// Ends what [`Roster::alias`] began: the seat has the other name alone. The old one is free: a member
+    /// who comes by it gets another seat.
+    ///
+    /// # Panics
+    /// When this roster did not give out the seat, or nothing was begun.
+    pub fn rename(&self, seat: Seat) {
+        let from = self.member(seat);
+        let to = {
+            let aliases = self.aliases.read();
+            let begun = aliases.iter().find(|(_, of)| *of == seat);
+            begun.expect("a rename was begun").0.clone()
+        };
+        let mut shard = self.shards[seat.index() % SHARDS].write();
+        let i = seat.index() / SHARDS;
+        let hash = self.hasher.hash_one(from.as_str());
+        if let Ok(entry) = shard.by_name.find_entry(hash, |other| *other as usize == i) {
+            entry.remove();
+        }
+        let range = shard.range(i);
+        let (was, is) = (range.len(), to.as_str().len());
+        shard.names.replace_range(range, to.as_str());
+        for end in &mut shard.ends[i..] {
+            *end = u32::try_from(*end as usize + is - was).expect("64 bytes a seat at most");
+        }
     }
 
     /// The number of members that have been seen.
@@ -209,6 +277,27 @@ mod tests {
         assert_eq!(roster.members(&seats), one_by_one);
         assert_eq!(roster.len(), 10_000);
         assert_eq!(roster.find("stranger"), None);
+    }
+
+    #[test]
+    fn a_seat_goes_on_under_another_name_and_the_old_one_is_free() {
+        let roster = Roster::new();
+        let seats: Vec<_> = (0..5_000).map(|i| roster.seat(&format!("m{i}")).unwrap()).collect();
+        let pseudonym: MemberId = "erased:0123456789abcdef".parse().unwrap();
+        assert_eq!(roster.alias(seats[7], &pseudonym), pseudonym);
+        assert_eq!(roster.alias(seats[7], &"erased:2".parse().unwrap()), pseudonym);
+        assert_eq!(roster.find("m7"), roster.seat(pseudonym.as_str()));
+        roster.rename(seats[7]);
+        assert_eq!(roster.member(seats[7]), pseudonym);
+        assert_eq!((roster.find("m7"), roster.find(pseudonym.as_str())), (None, Some(seats[7])));
+        for (i, seat) in seats.iter().enumerate().filter(|(i, _)| *i != 7) {
+            let name = format!("m{i}");
+            assert_eq!((roster.member(*seat).as_str(), roster.find(&name)), (&*name, Some(*seat)));
+        }
+        let again = roster.seat("m7").unwrap();
+        assert!(!seats.contains(&again) && roster.member(again).as_str() == "m7");
+        let all: Vec<_> = roster.members(&seats).iter().map(MemberId::to_string).collect();
+        assert_eq!((all[7].as_str(), all[8].as_str()), (pseudonym.as_str(), "m8"));
     }
 
     #[test]

@@ -9,18 +9,25 @@ pub mod click;
 pub mod holdings;
 pub mod keys;
 pub mod meter;
+mod mixed;
 pub mod phase;
+pub mod purse;
 pub mod queue;
+pub mod queued;
+pub mod refused;
+mod resume;
 pub mod search;
+mod seats;
 pub mod stock;
-mod table;
+pub(crate) mod table;
 pub mod vouch;
 mod waits;
 
 pub use click::{Accepted, Click};
+pub use resume::{ORDERS_PER_MEMBER, Start};
 
 use crate::rules::door::Door;
-use crate::rules::key::IdempotencyKey;
+use crate::rules::money::Money;
 use crate::rules::order::{Order, Status};
 use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
@@ -31,36 +38,18 @@ use crate::rules::window::Entered;
 use crate::sale::admitted::Admitted;
 use crate::sale::aside::Aside;
 use crate::sale::board::Board;
+use crate::sale::click::MixedPrice;
 use crate::sale::holdings::Holdings;
 use crate::sale::keys::Keys;
 use crate::sale::meter::Meter;
 use crate::sale::phase::Phase;
-use crate::sale::queue::{OrderQueue, Queued};
+use crate::sale::queue::{Intake, OrderQueue};
+use crate::sale::queued::Queued;
 use crate::sale::search::Search;
-use crate::sale::stock::{Counts, Stock};
+use crate::sale::stock::Stock;
 use crate::sale::vouch::{Vouch, Vouched};
-use crate::sync::{AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicU64, Ordering, SharedMap};
 use membership::{PerTier, Tier};
-#[cfg(not(flash_loom))]
-use std::collections::HashMap;
-
-/// Where a sale starts: what former processes left of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Start {
-    /// Which opening of the sale this is.
-    pub epoch: u64,
-    /// Units in all, top-ups included.
-    pub stock: Units,
-    /// Units that nobody holds.
-    pub left: Units,
-    /// The number of the next order, from 1.
-    pub next_number: u64,
-    /// The most orders that one member may make in this sale, whatever becomes of them; from 1.
-    pub orders_per_member: u16,
-}
-
-/// The most orders of one member in one sale, unless another number is asked for.
-pub const ORDERS_PER_MEMBER: u16 = 1_000;
 
 /// One drop of one item, as this process sells it.
 #[derive(Debug)]
@@ -72,47 +61,17 @@ pub struct Sale {
     aside: Aside,
     holdings: Holdings,
     keys: Keys,
-    next_number: CachePadded<AtomicU64>,
+    /// In milliseconds; it may come to be later, never earlier.
+    closes_at: AtomicU64,
     vouched: Vouched,
     queue: OrderQueue,
     board: Board,
+    /// What orders of this process cost that are paid with points or a coupon in part, by number.
+    mixed: SharedMap<u64, Money>,
     meter: Meter,
 }
 
 impl Sale {
-    /// A sale without any order yet, opened for the first time.
-    #[must_use]
-    pub fn new(terms: Terms) -> Self {
-        let start = Start {
-            epoch: 1,
-            stock: terms.stock,
-            left: terms.stock,
-            next_number: 1,
-            orders_per_member: ORDERS_PER_MEMBER,
-        };
-        Self::resume(terms, start, Meter::new())
-    }
-
-    /// A sale as former processes left it, with the counts of what they stored.
-    #[must_use]
-    pub fn resume(terms: Terms, start: Start, meter: Meter) -> Self {
-        let Start { epoch, stock, left, next_number, orders_per_member } = start;
-        Self {
-            doors: PerTier(Tier::ALL.map(|tier| Door::new(&terms, tier))),
-            terms,
-            epoch,
-            stock: Stock::resume(Counts { total: stock, left }),
-            aside: Aside::default(),
-            holdings: Holdings::new(orders_per_member),
-            keys: Keys::default(),
-            next_number: CachePadded::new(AtomicU64::new(next_number)),
-            vouched: Vouched::new(Vouch::ALWAYS),
-            queue: OrderQueue::new(),
-            board: Board::new(next_number),
-            meter,
-        }
-    }
-
     /// Judges a click, at once and for good. `now` is the server's clock.
     ///
     /// # Errors
@@ -122,27 +81,36 @@ impl Sale {
         // This is the answer that 99 of 100 clicks of a rush get, and it takes one branch: nothing
         // else is wrong with the click, and too few units are left.
         let (door, level) = (self.doors[click.tier], self.stock.level());
-        let is_plain = click.key.is_none() & door.takes(click.units) & door.is_open(now);
+        let is_plain = click.key.is_none()
+            & !click.is_minor
+            & door.takes(click.units)
+            & door.is_open(now, self.closes_at());
         if is_plain & level.is_merely_short_of(click.units) {
             return Err(Refusal::SoldOut { left: level.left() });
         }
-        self.judge(now, click)
+        self.judge(now, click, None)
     }
 
     /// Makes every check in its order: what is cheap and private first, the contended word last.
-    fn judge(&self, now: Millis, click: Click) -> Result<Accepted, Refusal> {
+    fn judge(
+        &self,
+        now: Millis,
+        click: Click,
+        price: Option<&MixedPrice<'_>>,
+    ) -> Result<Accepted, Refusal> {
         let limit = self.doors[click.tier].units_max;
         if !self.doors[click.tier].takes(click.units) {
             return Err(Refusal::BadUnits { limit });
         }
         if let Some(key) = click.key
-            && let Some(number) = self.keys.look(click.seat, key, click.units)?
+            && let Some(number) =
+                self.keys.look(click.seat, key, &MixedPrice::body(price, click))?
         {
             return Ok(Accepted { number, is_new: false });
         }
         match self.admit(now, click) {
-            Ok(entered) => self.take(now, click, entered),
-            Err(refusal) => self.refuse(click, refusal),
+            Ok(entered) => self.take(now, click, price, entered),
+            Err(refusal) => self.refuse(click, price, refusal),
         }
     }
 
@@ -153,12 +121,14 @@ impl Sale {
         if level.is_closed() {
             return Err(Refusal::Closed);
         }
-        if self.terms.windows.is_over(now) {
+        let closes_at = self.closes_at();
+        if now >= closes_at {
             // What has closed stays closed, whatever the clock says to the next click.
             self.stock.close();
             return Err(Refusal::Closed);
         }
-        let entered = self.terms.windows.enter(click.tier, now)?;
+        self.terms.admits(click.tier, click.is_minor)?;
+        let entered = self.terms.windows.enter_until(closes_at, click.tier, now)?;
         level.admits(click.units)?;
         Ok(entered)
     }
@@ -167,71 +137,84 @@ impl Sale {
     /// written down before its click takes anything, so a click that meets what was taken also
     /// finds the key.
     #[cold]
-    fn refuse(&self, click: Click, refusal: Refusal) -> Result<Accepted, Refusal> {
+    fn refuse(
+        &self,
+        click: Click,
+        price: Option<&MixedPrice<'_>>,
+        refusal: Refusal,
+    ) -> Result<Accepted, Refusal> {
         let known = match click.key {
             None => None,
-            Some(key) => self.keys.look(click.seat, key, click.units)?,
+            Some(key) => self.keys.look(click.seat, key, &MixedPrice::body(price, click))?,
         };
         known.map(|number| Accepted { number, is_new: false }).ok_or(refusal)
     }
 
     /// Takes everything that may fail before it writes anything.
-    fn take(&self, now: Millis, click: Click, entered: Entered) -> Result<Accepted, Refusal> {
-        let Click { seat, tier, units, key } = click;
+    fn take(
+        &self,
+        now: Millis,
+        click: Click,
+        price: Option<&MixedPrice<'_>>,
+        entered: Entered,
+    ) -> Result<Accepted, Refusal> {
+        let Click { seat, tier, units, key, .. } = click;
         let wanted = Wanted { units, limit: self.doors[tier].units_max };
         let begun = match key {
             None => None,
             Some(key) => {
                 if let Err(refusal) = self.holdings.check(seat, wanted) {
-                    return self.refuse(click, refusal);
+                    return self.refuse(click, price, refusal);
                 }
-                match self.keys.begin(seat, key, units) {
+                match self.keys.begin(seat, key, MixedPrice::body(price, click)) {
                     Some(begun) => Some(begun),
-                    None => return self.refuse(click, Refusal::IdempotencyInFlight),
+                    None => return self.refuse(click, price, Refusal::IdempotencyInFlight),
                 }
             }
         };
+        if !self.vouched.get().covers(tier, now) {
+            // Nothing is claimed: a member who is told `busy` takes no room in the sale's tables.
+            self.holdings.check(seat, wanted)?;
+            return MixedPrice::spend(price, click, now).and(Err(Refusal::Busy));
+        }
         // A member may click twice at once. Claiming before reserving keeps the loser off the one
         // word that every buyer fights for.
         let claim = self.holdings.claim(seat, wanted)?;
-        if !self.vouched.get().covers(tier, now) {
-            return Err(Refusal::Busy);
-        }
+        let spending = MixedPrice::spend(price, click, now)?;
         let reservation = self.stock.reserve(units)?;
-        let number = self.enqueue(now, Admitted::click(click, entered, claim, reservation));
+        let admitted = Admitted::click(click, entered, claim, reservation);
+        let number = match spending {
+            None => self.enqueue(now, admitted, None),
+            Some((spending, money)) => self.enqueue(now, admitted.paid_with(spending), Some(money)),
+        };
         if let Some(begun) = begun {
             begun.keep(number);
         }
         Ok(Accepted { number, is_new: true })
     }
 
-    /// Takes a number for the order, writes the order on the board and sends it on its way to the
-    /// confirmer.
+    /// Takes a number for the order and sends it on its way to the confirmer.
     #[inline]
-    fn enqueue(&self, now: Millis, admitted: Admitted<'_>) -> u64 {
-        // Ordering: Relaxed, a number only has to be unique; the order is published by the board.
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let Click { seat, tier, units, .. } = admitted.wish();
-        self.board.write(&Order {
-            number,
-            seat,
-            tier,
-            units,
-            status: Status::Reserved,
-            reserved_at: now,
-            settled_at: None,
-            changed_at: None,
-        });
-        self.queue.push(admitted, number);
+    fn enqueue(&self, now: Millis, admitted: Admitted<'_>, money: Option<&Money>) -> u64 {
+        let number = self.queue.take_number();
+        if let Some(money) = money {
+            // Before the board shows the order: what finds it there also finds what it costs.
+            self.mixed.pin().insert(number, money.clone());
+        }
+        self.queue.push(&self.board, admitted, number, now);
         number
     }
 
-    /// Takes the order that has waited longest off the queue. Only the confirmer may call this.
-    pub fn take_in(&self) -> Option<(Queued, Order)> {
-        let queued = self.queue.pop()?;
-        let order = self.board.read(queued.number);
-        let order = order.expect("an order is on the board before it is on the queue");
-        self.board.link(&order);
+    /// Begins to take orders in. Only the confirmer may call this, once.
+    #[must_use]
+    pub fn intake(&self) -> Intake {
+        self.queue.intake(&self.board)
+    }
+
+    /// Takes the order that has waited longest off the queue.
+    pub fn take_in(&self, intake: &mut Intake) -> Option<(Queued, Order)> {
+        let (queued, order) = self.queue.pop(&self.board, intake)?;
+        self.board.link(&order, intake.all_below());
         self.meter.accept(&order);
         Some((queued, order))
     }
@@ -268,24 +251,6 @@ impl Sale {
     /// called again.
     pub fn vouch(&self, vouch: Vouch) {
         self.vouched.set(vouch);
-    }
-
-    /// The keys of accepted clicks, by the number of their order.
-    #[cfg(not(flash_loom))]
-    pub(crate) fn keys_by_number(&self) -> HashMap<u64, IdempotencyKey> {
-        self.keys.by_number()
-    }
-
-    /// Takes up the units that a seat held in a former process, and the number of orders that it had
-    /// made. Call it only before other threads have the sale.
-    pub fn restore_holding(&self, seat: Seat, units: Units, orders: u32) {
-        self.holdings.restore(seat, units, orders);
-    }
-
-    /// Takes up a key that stands for an order of a former process. Call it only before other
-    /// threads have the sale.
-    pub fn restore_key(&self, seat: Seat, key: IdempotencyKey, units: Units, number: u64) {
-        self.keys.restore(seat, key, units, number);
     }
 
     /// The sale's terms.
@@ -339,20 +304,33 @@ impl Sale {
     /// The number that the next order will have.
     #[must_use]
     pub fn next_number(&self) -> u64 {
-        // Ordering: Relaxed, orders are published by the board. A caller that has an order's number
-        // never reads an older one here.
-        self.next_number.load(Ordering::Relaxed)
+        self.queue.next_number()
+    }
+
+    /// When the sale is over by the clock.
+    #[inline]
+    #[must_use]
+    pub fn closes_at(&self) -> Millis {
+        // Ordering: Relaxed, an instant that publishes nothing but itself. A click that still reads the
+        // earlier one is judged as if it had come before the change.
+        Millis(self.closes_at.load(Ordering::Relaxed))
+    }
+
+    /// Lets the sale go on until `to`, if that is later. A sale that has closed stays closed.
+    pub fn close_at(&self, to: Millis) {
+        // Ordering: Relaxed, as in `closes_at`.
+        self.closes_at.fetch_max(to.0, Ordering::Relaxed);
     }
 
     /// Whether the sale is over: closed, or past its closing instant.
     #[must_use]
     pub fn is_over(&self, now: Millis) -> bool {
-        self.stock.level().is_closed() || self.terms.windows.is_over(now)
+        self.stock.level().is_closed() || now >= self.closes_at()
     }
 
     /// Where the sale stands.
     #[must_use]
     pub fn phase(&self, now: Millis) -> Phase {
-        Phase::of(self.stock.level(), &self.terms, now)
+        Phase::of(self.stock.level(), &self.terms, self.closes_at(), now)
     }
 }

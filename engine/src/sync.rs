@@ -1,11 +1,10 @@
-//! The loom facade: the only door to atomics and to the order queue's container.
+//! The loom facade: the only door to atomics and to what is made of them elsewhere.
 //!
-//! Under the private cfg `flash_loom` it hands out loom's atomics and a modelled queue and map, so
+//! Under the private cfg `flash_loom` it hands out loom's atomics and a modelled cell and map, so
 //! that a model sees every step that another thread could see.
 
 #[cfg(not(flash_loom))]
 mod real {
-    pub(crate) use crossbeam::queue::SegQueue;
     pub(crate) use crossbeam::utils::CachePadded;
     pub(crate) use once_cell::race::OnceBox;
     use std::sync::atomic::AtomicUsize;
@@ -15,9 +14,16 @@ mod real {
     pub(crate) type SharedMap<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
 
     /// Cells in a chunk of a growing table.
-    pub(crate) const CHUNK_CELLS: usize = 4096;
+    pub(crate) const CHUNK_CELLS: usize = 1024;
     /// Chunks in a page, and pages in a table.
-    pub(crate) const FAN_OUT: usize = 1024;
+    pub(crate) const FAN_OUT: usize = 2048;
+    /// So many cells ahead of the last one, a chunk is made before a click needs it.
+    pub(crate) const AHEAD_CELLS: usize = CHUNK_CELLS;
+    /// Cells in the first table of a sale's seats.
+    pub(crate) const FIRST_CELLS_MIN: usize = 64;
+    pub(crate) const FIRST_CELLS_MAX: usize = 20_000_000;
+    /// Cells of one table at which a seat may be.
+    pub(crate) const PATH_CELLS: usize = 32;
     /// Counters are striped so that threads seldom share one.
     pub(crate) const STRIPES: usize = 8;
 
@@ -44,6 +50,10 @@ mod modelled {
 
     pub(crate) const CHUNK_CELLS: usize = 2;
     pub(crate) const FAN_OUT: usize = 2;
+    pub(crate) const AHEAD_CELLS: usize = 0;
+    pub(crate) const FIRST_CELLS_MIN: usize = 2;
+    pub(crate) const FIRST_CELLS_MAX: usize = 2;
+    pub(crate) const PATH_CELLS: usize = 1;
     pub(crate) const STRIPES: usize = 1;
 
     pub(crate) fn stripe() -> usize {
@@ -51,7 +61,7 @@ mod modelled {
     }
 
     /// Stands in for crossbeam's padding, which a model has no use for.
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub(crate) struct CachePadded<T>(T);
 
     impl<T> CachePadded<T> {
@@ -100,58 +110,6 @@ mod modelled {
         }
     }
 
-    /// Orders that a model's queue may ever have.
-    const QUEUED_MAX: usize = 4;
-
-    /// Has the interface of crossbeam's queue: who pops a value sees what its pusher did before, and
-    /// nothing else is ordered.
-    #[derive(Debug)]
-    pub(crate) struct SegQueue<T> {
-        values: [Mutex<Option<T>>; QUEUED_MAX],
-        is_written: [AtomicU32; QUEUED_MAX],
-        tail: AtomicUsize,
-        head: AtomicUsize,
-    }
-
-    impl<T> SegQueue<T> {
-        pub(crate) fn new() -> Self {
-            Self {
-                values: std::array::from_fn(|_| Mutex::new(None)),
-                is_written: std::array::from_fn(|_| AtomicU32::new(0)),
-                tail: AtomicUsize::new(0),
-                head: AtomicUsize::new(0),
-            }
-        }
-
-        pub(crate) fn push(&self, value: T) {
-            // Ordering: Relaxed, it only has to be unique; the value is published below.
-            let at = self.tail.fetch_add(1, Ordering::Relaxed);
-            *self.values[at].lock().expect("no model panics here") = Some(value);
-            // Ordering: Release, paired with the Acquire in `pop`.
-            self.is_written[at].store(1, Ordering::Release);
-        }
-
-        /// Pops the oldest value; one that is still being pushed may be missed.
-        pub(crate) fn pop(&self) -> Option<T> {
-            // Ordering: Relaxed, there is one consumer.
-            let at = self.head.load(Ordering::Relaxed);
-            let is_written = self.is_written.get(at)?;
-            // Ordering: Acquire, paired with the Release in `push`.
-            if is_written.load(Ordering::Acquire) == 0 {
-                return None;
-            }
-            // Ordering: Relaxed, there is one consumer.
-            self.head.store(at + 1, Ordering::Relaxed);
-            self.values[at].lock().expect("no model panics here").take()
-        }
-
-        pub(crate) fn len(&self) -> usize {
-            // Ordering: Relaxed, a model's caller only looks at the count.
-            let ends = [&self.tail, &self.head].map(|end| end.load(Ordering::Relaxed));
-            ends[0].saturating_sub(ends[1])
-        }
-    }
-
     /// Keys that a model's map may ever have.
     const KEYS_MAX: usize = 2;
 
@@ -176,15 +134,15 @@ mod modelled {
         }
     }
 
-    impl<K: Eq + Copy, V: Copy> SharedMap<K, V> {
+    impl<K: Eq + Clone, V: Clone> SharedMap<K, V> {
         pub(crate) fn pin(&self) -> Pinned<'_, K, V> {
             Pinned(self)
         }
 
-        fn room(&self, key: K) -> usize {
+        fn room(&self, key: &K) -> usize {
             let mut keys = self.keys.lock().expect("no model panics here");
-            keys.iter().position(|other| *other == key).unwrap_or_else(|| {
-                keys.push(key);
+            keys.iter().position(|other| other == key).unwrap_or_else(|| {
+                keys.push(key.clone());
                 keys.len() - 1
             })
         }
@@ -200,30 +158,30 @@ mod modelled {
     #[derive(Debug)]
     pub(crate) struct Pinned<'a, K, V>(&'a SharedMap<K, V>);
 
-    impl<K: Eq + Copy, V: Copy> Pinned<'_, K, V> {
+    impl<K: Eq + Clone, V: Clone> Pinned<'_, K, V> {
         pub(crate) fn get(&self, key: &K) -> Option<&V> {
-            let room = self.0.room(*key);
+            let room = self.0.room(key);
             // Ordering: Acquire, paired with the Release of `insert` and `try_insert`.
             let at = self.0.rooms[room].load(Ordering::Acquire).checked_sub(1)?;
-            let value = self.0.values[room].lock().expect("no model panics here")[at];
+            let value = self.0.values[room].lock().expect("no model panics here")[at].clone();
             // The value is leaked: a model lives for microseconds, and a reference into a guarded
             // list could not leave it.
             Some(Box::leak(Box::new(value)))
         }
 
         pub(crate) fn insert(&self, key: K, value: V) {
-            let room = self.0.room(key);
+            let room = self.0.room(&key);
             // Ordering: Release, paired with the Acquire in `get`.
             self.0.rooms[room].store(self.0.keep(room, value), Ordering::Release);
         }
 
         pub(crate) fn remove(&self, key: &K) {
             // Ordering: Release, as in `insert`.
-            self.0.rooms[self.0.room(*key)].store(0, Ordering::Release);
+            self.0.rooms[self.0.room(key)].store(0, Ordering::Release);
         }
 
         pub(crate) fn try_insert(&self, key: K, value: V) -> Result<(), ()> {
-            let room = self.0.room(key);
+            let room = self.0.room(&key);
             let at = self.0.keep(room, value);
             // Ordering: Release, as in `insert`, and Acquire, as in `get`, for a value that is there.
             let inserted = self.0.rooms[room].compare_exchange(
@@ -238,14 +196,16 @@ mod modelled {
 }
 
 #[cfg(flash_loom)]
-pub use modelled::{AtomicU32, AtomicU64, Ordering};
-#[cfg(flash_loom)]
 pub(crate) use modelled::{
-    CHUNK_CELLS, CachePadded, FAN_OUT, OnceBox, STRIPES, SegQueue, SharedMap, stripe,
+    AHEAD_CELLS, CHUNK_CELLS, CachePadded, FAN_OUT, FIRST_CELLS_MAX, FIRST_CELLS_MIN, OnceBox,
+    PATH_CELLS, STRIPES, SharedMap, stripe,
+};
+#[cfg(flash_loom)]
+pub use modelled::{AtomicU32, AtomicU64, Ordering};
+#[cfg(not(flash_loom))]
+pub(crate) use real::{
+    AHEAD_CELLS, CHUNK_CELLS, CachePadded, FAN_OUT, FIRST_CELLS_MAX, FIRST_CELLS_MIN, OnceBox,
+    PATH_CELLS, STRIPES, SharedMap, stripe,
 };
 #[cfg(not(flash_loom))]
 pub use real::{AtomicU32, AtomicU64, Ordering};
-#[cfg(not(flash_loom))]
-pub(crate) use real::{
-    CHUNK_CELLS, CachePadded, FAN_OUT, OnceBox, STRIPES, SegQueue, SharedMap, stripe,
-};

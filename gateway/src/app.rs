@@ -3,12 +3,14 @@
 use crate::ask::rates::Rates;
 use crate::ask::session::Sessions;
 use crate::ask::signature::PaymentKeys;
+use crate::ask::tiers::TiersFrom;
 use crate::ask::verifier::Verifier;
+use crate::audit::AuditLog;
 use crate::member::click::Clicks;
 use crate::member::health::Leaving;
 use crate::member::hub::Hub;
 use crate::member::passes::Passes;
-use crate::operator::metrics::Gates;
+use crate::meters::Meters;
 use axum::extract::FromRef;
 use engine::Engine;
 use std::sync::Arc;
@@ -41,31 +43,54 @@ parts! {
     rates: Rates,
     payment_keys: PaymentKeys,
     hub: Hub,
-    gates: Gates,
+    meters: Meters,
     passes: Passes,
     leaving: Leaving,
+    audit: AuditLog,
+}
+
+/// What the parts are made of.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) engine: Engine,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) tiers_from: TiersFrom,
+    pub(crate) payment_keys: Arc<PaymentKeys>,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) audit: Arc<AuditLog>,
+    /// Streams of events end when it becomes true.
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) anonymous_streams_max: u64,
 }
 
 impl App {
-    /// Streams of events end when `stop` becomes true.
-    pub(crate) fn new(
-        engine: Engine,
-        verifier: Arc<Verifier>,
-        payment_keys: Arc<PaymentKeys>,
-        rates: Arc<Rates>,
-        stop: watch::Receiver<bool>,
-        anonymous_streams_max: u64,
-    ) -> Self {
+    pub(crate) fn new(given: Given) -> Self {
+        let Given {
+            engine,
+            verifier,
+            tiers_from,
+            payment_keys,
+            rates,
+            meters,
+            audit,
+            stop,
+            anonymous_streams_max,
+        } = given;
         let engine = Arc::new(engine);
+        let clicks =
+            Clicks::new(Arc::clone(&engine), Arc::clone(&rates), Arc::clone(&meters), tiers_from);
+        let hub = Hub::new(Arc::clone(&engine), stop, anonymous_streams_max);
         Self(Arc::new(Parts {
-            sessions: Arc::new(Sessions::new(verifier, Arc::clone(&engine))),
-            clicks: Arc::new(Clicks::new(Arc::clone(&engine), Arc::clone(&rates))),
+            sessions: Arc::new(Sessions::new(verifier, Arc::clone(&engine), tiers_from)),
+            clicks: Arc::new(clicks),
             rates,
             payment_keys,
-            hub: Arc::new(Hub::new(Arc::clone(&engine), stop, anonymous_streams_max)),
-            gates: Arc::default(),
+            hub: Arc::new(hub),
+            meters,
             passes: Arc::default(),
             leaving: Arc::default(),
+            audit,
             engine,
         }))
     }

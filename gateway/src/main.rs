@@ -2,9 +2,13 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use engine::members::{BookAudit, audit as audit_book};
 use engine::rules::order::Status;
 use engine::store::Audit;
-use gateway::{Algorithm, LogFormat, RedisArgs, ServeOptions, duration, issue_token};
+use gateway::{
+    Algorithm, BackupOptions, Configuration, LogFormat, RedisArgs, RestoreOptions, ServeOptions,
+    duration, issue_token,
+};
 use membership::{MemberId, Tier};
 use std::io::Write;
 use std::path::PathBuf;
@@ -34,6 +38,10 @@ enum Command {
     Token(TokenOptions),
     /// Add every order in the store up again; exit 1 and say what differs
     Verify(VerifyOptions),
+    /// Ask a running `serve` for a copy of its embedded store on its disk
+    Backup(BackupOptions),
+    /// Make a data folder of a backup
+    Restore(RestoreOptions),
     /// Take over what an older version stored in Redis; stop its `serve` first
     Upgrade(RedisArgs),
 }
@@ -73,21 +81,42 @@ struct VerifyOptions {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    log(match &command {
-        Command::Serve(options) => options.log_format,
-        Command::Token(_) | Command::Verify(_) | Command::Upgrade(_) => LogFormat::Text,
-    });
-    let done = match command {
-        Command::Serve(options) => run(gateway::serve(*options)).map(|()| ExitCode::SUCCESS),
-        Command::Token(options) => token(&options).map(|()| ExitCode::SUCCESS),
-        Command::Verify(options) => run(verify(options)),
-        Command::Upgrade(redis) => run(upgrade(redis)).map(|()| ExitCode::SUCCESS),
+    let done = match Cli::parse().command {
+        Command::Serve(_) => serve(),
+        Command::Token(options) => {
+            log(LogFormat::Text);
+            token(&options)
+        }
+        Command::Verify(options) => {
+            log(LogFormat::Text);
+            run(verify(options))
+        }
+        Command::Backup(options) => {
+            log(LogFormat::Text);
+            gateway::backup(&options).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Restore(options) => {
+            log(LogFormat::Text);
+            run(gateway::restore(&options)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Upgrade(redis) => {
+            log(LogFormat::Text);
+            run(upgrade(redis))
+        }
     };
     done.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Serves as the arguments, the environment and the configuration say together.
+fn serve() -> anyhow::Result<ExitCode> {
+    let args = std::env::args_os().skip_while(|arg| arg != "serve").skip(1);
+    let configuration = Configuration::read(args);
+    let format = |it: &Configuration| it.options.log_format;
+    log(configuration.as_ref().map_or(LogFormat::Text, format));
+    run(gateway::serve(configuration?)).map(|()| ExitCode::SUCCESS)
 }
 
 /// Begins to write log lines.
@@ -110,7 +139,7 @@ fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     done
 }
 
-fn token(options: &TokenOptions) -> anyhow::Result<()> {
+fn token(options: &TokenOptions) -> anyhow::Result<ExitCode> {
     let path = options.token_key.clone().unwrap_or_else(|| options.data.join("token.key"));
     let key = std::fs::read(&path).with_context(|| {
         let path = path.display();
@@ -124,24 +153,27 @@ fn token(options: &TokenOptions) -> anyhow::Result<()> {
     let token = issue_token(options.token_alg, &key, issuer, kid.as_deref(), member, tier, ttl)
         .with_context(|| format!("the key in {path} cannot sign tokens"))?;
     writeln!(std::io::stdout(), "{token}")?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn verify(options: VerifyOptions) -> anyhow::Result<ExitCode> {
     let stored = gateway::stored(&options.data, &options.redis).await?;
-    let audit = stored.audit().await.context("cannot read the store")?;
-    report(&audit)?;
-    Ok(if audit.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let audit = stored.reading.audit().await.context("cannot read the store")?;
+    let book = audit_book(&*stored.book).await.context("cannot read the members' book")?;
+    report(&audit, &book)?;
+    let is_clean = audit.is_clean() && book.differences.is_empty();
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn upgrade(redis: RedisArgs) -> anyhow::Result<()> {
+async fn upgrade(redis: RedisArgs) -> anyhow::Result<ExitCode> {
     let lines = gateway::upgrade(&redis).await.context("not everything was taken over")?;
     let mut out = std::io::stdout().lock();
     lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    Ok(writeln!(out, "{} sales taken over, nothing is left to do", lines.len())?)
+    writeln!(out, "{} sales taken over, nothing is left to do", lines.len())?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn report(audit: &Audit) -> std::io::Result<()> {
+fn report(audit: &Audit, book: &BookAudit) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for sale in &audit.sales {
         let of = |status: Status| sale.tallies.sum(status);
@@ -166,6 +198,13 @@ fn report(audit: &Audit) -> std::io::Result<()> {
             writeln!(out, "{}: DIFFERS: {difference}", sale.sale)?;
         }
     }
-    let outcome = if audit.is_clean() { "everything adds up" } else { "the store does not add up" };
+    if book.members > 0 {
+        writeln!(out, "members' book: {} members, {} postings", book.members, book.postings)?;
+    }
+    for difference in &book.differences {
+        writeln!(out, "members' book: DIFFERS: {difference}")?;
+    }
+    let is_clean = audit.is_clean() && book.differences.is_empty();
+    let outcome = if is_clean { "everything adds up" } else { "the store does not add up" };
     writeln!(out, "{} sales, {outcome}", audit.sales.len())
 }

@@ -1,7 +1,7 @@
 //! `/openapi.json`: the contract, generated from the handlers.
 
 use crate::answer::{problem, view};
-use crate::member::{buy, events, health, orders, passes, sales, waitlist};
+use crate::member::{buy, events, health, me, orders, passes, sales, waitlist};
 use crate::operator;
 use crate::provider::payments;
 use axum::Json;
@@ -14,12 +14,14 @@ use utoipa::{Modify, OpenApi, openapi};
     info(title = "Flashlane", description = "Member drops for live rooms: the public listener."),
     tags(
         (name = "members", description = "What members do: look, buy, wait."),
+        (name = "membership", description = "What members have: growth, points, coupons, rewards."),
         (name = "payments", description = "What the payment provider tells."),
         (name = "health", description = "What monitors and generators of clients read."),
     ),
     paths(
         sales::list, sales::read, buy::buy, orders::list, orders::read, orders::cancel, passes::make,
-        waitlist::join, waitlist::leave, payments::receive, events::serve,
+        waitlist::join, waitlist::leave, payments::receive, events::serve, me::read, me::postings,
+        me::coupons, me::notices, me::redeem, me::set_birthday, me::claim_gift, me::set_preferences, me::rewards,
         health::healthz, health::readyz, serve,
     ),
     components(schemas(problem::Problem, view::OrderView, view::WaitView)),
@@ -32,6 +34,7 @@ struct Public;
     info(title = "Flashlane, operator", description = "The operator listener."),
     tags(
         (name = "operator", description = "What operators do with sales, and read of them."),
+        (name = "membership", description = "What members have, corrections of it, and the plan."),
         (name = "health", description = "What generators of clients read."),
     ),
     security(("operator" = [])),
@@ -39,14 +42,33 @@ struct Public;
         operator::sales::list,
         operator::sales::create,
         operator::sales::read,
+        operator::sales::change,
         operator::sales::pause,
         operator::sales::resume,
         operator::sales::close,
         operator::sales::top_up,
         operator::orders::list,
         operator::orders::read,
+        operator::check_in::check_in,
+        operator::why::read,
         operator::waitlist::list,
         operator::key::read,
+        operator::audit::list,
+        operator::members::export,
+        operator::members::erase,
+        operator::sales::delete,
+        operator::backup::back_up,
+        operator::book::read,
+        operator::book::postings,
+        operator::book::adjust,
+        operator::book::issue,
+        operator::book::orders,
+        operator::plan::read,
+        operator::plan::change,
+        operator::plan::dry_run,
+        operator::reports::liability,
+        operator::reports::consistency,
+        operator::reports::benefits,
         operator::blocked::list,
         operator::blocked::block,
         operator::blocked::unblock,
@@ -63,9 +85,19 @@ struct Operator;
     info(title = "Flashlane, platform", description = "The listener of the platform's own servers."),
     tags(
         (name = "platform", description = "What the platform's servers do for many members."),
+        (name = "membership", description = "Who is a member, and what they did in live rooms."),
         (name = "health", description = "What generators of clients read."),
     ),
-    paths(crate::platform::clicks::judge, serve_platform),
+    paths(
+        crate::platform::clicks::judge,
+        crate::platform::members::enrol,
+        crate::platform::members::read,
+        crate::platform::members::postings,
+        crate::platform::members::orders,
+        crate::platform::acts::take,
+        crate::platform::outbox::read,
+        serve_platform,
+    ),
     components(schemas(problem::Problem)),
     security(("platform" = [])),
     modifiers(&PlatformKey, &Common),
@@ -115,7 +147,8 @@ impl Modify for Common {
         // Addresses in the document are those of the server that it was read from.
         openapi.servers = Some(vec![openapi::Server::new("/")]);
         for item in openapi.paths.paths.values_mut() {
-            let calls = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
+            let calls =
+                [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
             for call in calls.into_iter().flatten() {
                 // A call that one sentence describes has it as both.
                 call.description = call.description.take().or_else(|| call.summary.clone());

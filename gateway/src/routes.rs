@@ -6,16 +6,22 @@ use crate::ask::guard::{Guard, guard};
 use crate::ask::origin::Origin;
 use crate::ask::request::REQUEST_ID;
 use crate::assets::{self, page};
-use crate::member::{buy, events, health, orders, passes, sales, waitlist};
+use crate::member::{buy, events, health, me, orders, passes, sales, waitlist};
+use crate::meters::Face;
 use crate::provider::payments;
 use crate::start::options::Origins;
 use crate::{openapi, operator, platform};
 use axum::Router;
 use axum::http::{HeaderName, Method, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use std::time::Duration;
 use tower_http::cors::CorsLayer;
+
+/// Paths of the public listener that are pages, and no calls.
+const PAGES: [&str; 3] = ["/", "/room/{sale}", "/assets/{file}"];
+/// The one call of the listener of metrics.
+const METRICS: &str = "/metrics";
 
 /// How long a browser remembers what it may call.
 const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
@@ -35,6 +41,15 @@ pub(crate) fn public(app: App, origins: &Origins) -> Router {
         .route("/v1/orders/{order}", get(orders::read))
         .route("/v1/orders/{order}/cancel", post(orders::cancel))
         .route("/v1/stream-passes", post(passes::make))
+        .route("/v1/me", get(me::read))
+        .route("/v1/me/postings", get(me::postings))
+        .route("/v1/me/coupons", get(me::coupons))
+        .route("/v1/me/notices", get(me::notices))
+        .route("/v1/me/redemptions", post(me::redeem))
+        .route("/v1/me/birthday", put(me::set_birthday))
+        .route("/v1/me/birthday-gift", post(me::claim_gift))
+        .route("/v1/me/preferences", put(me::set_preferences))
+        .route("/v1/rewards", get(me::rewards))
         .route("/v1/payments", post(payments::receive))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -78,9 +93,15 @@ fn cors(allow: &[Origin]) -> CorsLayer {
 
 /// The routes of the platform listener, for the platform's own servers.
 pub(crate) fn platform(app: App, keys: Guard) -> Router {
-    use platform::clicks;
+    use platform::{acts, clicks, members, outbox};
     Router::new()
         .route("/v1/sales/{sale}/clicks", post(clicks::judge))
+        .route("/v1/members", post(members::enrol))
+        .route("/v1/members/{member}", get(members::read))
+        .route("/v1/members/{member}/postings", get(members::postings))
+        .route("/v1/members/{member}/orders", get(members::orders))
+        .route("/v1/events", post(acts::take))
+        .route("/v1/outbox", get(outbox::read))
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .layer(from_fn_with_state(keys, guard))
@@ -91,25 +112,64 @@ pub(crate) fn platform(app: App, keys: Guard) -> Router {
 
 /// The routes of the operator listener. They are never served on the public one.
 pub(crate) fn operator(app: App, keys: Guard) -> Router {
-    use operator::{blocked, key, metrics, orders, sales, waitlist};
+    use operator::{
+        audit, backup, blocked, book, check_in, key, members, orders, plan, reports, sales,
+    };
+    use operator::{waitlist, why};
     Router::new()
         .route("/v1/sales", get(sales::list).post(sales::create))
-        .route("/v1/sales/{sale}", get(sales::read))
+        .route("/v1/sales/{sale}", get(sales::read).patch(sales::change).delete(sales::delete))
         .route("/v1/sales/{sale}/pause", post(sales::pause))
         .route("/v1/sales/{sale}/resume", post(sales::resume))
         .route("/v1/sales/{sale}/close", post(sales::close))
         .route("/v1/sales/{sale}/stock", post(sales::top_up))
         .route("/v1/sales/{sale}/orders", get(orders::list))
         .route("/v1/sales/{sale}/waitlist", get(waitlist::list))
+        .route("/v1/sales/{sale}/why/{member}", get(why::read))
         .route("/v1/orders/{order}", get(orders::read))
+        .route("/v1/orders/{order}/check-in", post(check_in::check_in))
         .route("/v1/key", get(key::read))
+        .route("/v1/audit", get(audit::list))
+        .route("/v1/backup", post(backup::back_up))
+        .route("/v1/members/{member}", get(book::read).delete(members::erase))
+        .route("/v1/members/{member}/postings", get(book::postings))
+        .route("/v1/members/{member}/orders", get(book::orders))
+        .route("/v1/members/{member}/adjustments", post(book::adjust))
+        .route("/v1/members/{member}/coupons", post(book::issue))
+        .route("/v1/reports/liability", get(reports::liability))
+        .route("/v1/reports/consistency", get(reports::consistency))
+        .route("/v1/reports/benefits", get(reports::benefits))
+        .route("/v1/plan", get(plan::read).put(plan::change))
+        .route("/v1/plan/dry-run", post(plan::dry_run))
+        .route("/v1/members/{member}/export", get(members::export))
         .route("/v1/blocked", get(blocked::list))
         .route("/v1/blocked/{member}", put(blocked::block).delete(blocked::unblock))
-        .route("/metrics", get(metrics::serve))
+        .route(METRICS, metrics_call())
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .layer(from_fn_with_state(keys, guard))
         // What stands below needs no key.
         .route("/openapi.json", get(openapi::serve_operator).fallback(ApiError::no_method))
         .with_state(app)
+}
+
+fn metrics_call() -> MethodRouter<App> {
+    get(operator::metrics::serve)
+}
+
+/// The routes of the listener of metrics, which needs no key.
+pub(crate) fn metrics(app: App) -> Router {
+    Router::new()
+        .route(METRICS, metrics_call())
+        .fallback(ApiError::no_route)
+        .method_not_allowed_fallback(ApiError::no_method)
+        .with_state(app)
+}
+
+/// The paths of each listener's routes, in the order of [`Face::ALL`].
+pub(crate) fn paths() -> [Vec<String>; Face::ALL.len()] {
+    let [public, operator, platform] =
+        openapi::documents().map(|document| document.paths.paths.into_keys().collect::<Vec<_>>());
+    let public = PAGES.into_iter().map(str::to_owned).chain(public).collect();
+    [public, operator, platform, vec![METRICS.to_owned()]]
 }

@@ -1,7 +1,9 @@
 //! Small sales for models.
 
+use engine::rules::cents::Cents;
+use engine::rules::member_terms::{CouponTerms, MemberTerms, Off};
 use engine::rules::seat::Seat;
-use engine::rules::terms::{Cents, Terms};
+use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::rules::window::Windows;
@@ -49,10 +51,27 @@ pub fn sale(Lamps { stock, limit }: Lamps) -> Sale {
     sale_of(stock, PerTier([Some(Millis(1)); 5]), PerTier([limit; 5]))
 }
 
+/// A sale open to all tiers whose lamps cost 100, of which points and the coupon `welcome` may pay all.
+#[must_use]
+pub fn paid_with_points(Lamps { stock, limit }: Lamps) -> Sale {
+    let coupon = CouponTerms { off: Off::Percent(100), least_order: Cents(0) };
+    let members = MemberTerms {
+        points_share_max: 100,
+        coupons: [("welcome".to_owned(), coupon)].into(),
+        ..MemberTerms::default()
+    };
+    let terms = terms_of(stock, PerTier([Some(Millis(1)); 5]), PerTier([limit; 5]));
+    Sale::new(Terms { price: Cents(100), members, ..terms })
+}
+
 /// A sale with a window and a limit for each tier. It closes at [`CLOSES_AT`].
 #[must_use]
 pub fn sale_of(stock: u32, opens_at: PerTier<Option<Millis>>, limits: PerTier<u32>) -> Sale {
-    let terms = Terms {
+    Sale::new(terms_of(stock, opens_at, limits))
+}
+
+fn terms_of(stock: u32, opens_at: PerTier<Option<Millis>>, limits: PerTier<u32>) -> Terms {
+    Terms {
         id: "model".parse().expect("a sale id"),
         title: "A lamp".into(),
         price: Cents(1),
@@ -61,14 +80,15 @@ pub fn sale_of(stock: u32, opens_at: PerTier<Option<Millis>>, limits: PerTier<u3
         windows: Windows::new(opens_at, CLOSES_AT).expect("windows"),
         limits: PerTier(limits.0.map(Units)),
         pay_within_s: 1,
-    };
-    Sale::new(terms)
+        adults_only: false,
+        members: MemberTerms::default(),
+    }
 }
 
 /// A click of a gold member.
 #[must_use]
 pub fn click(seat: u32, units: Units) -> Click {
-    Click { seat: Seat::new(seat), tier: Tier::Gold, units, key: None }
+    Click { seat: Seat::new(seat), tier: Tier::Gold, units, key: None, is_minor: false }
 }
 
 /// Runs a model under every interleaving with at most three preemptions.

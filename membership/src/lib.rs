@@ -13,8 +13,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod account;
+pub mod birthday;
+pub mod event;
+pub mod lots;
 mod member;
+pub mod older;
+pub mod plan;
+pub mod posting;
+pub mod referral_code;
+pub mod replay;
 mod tier;
+pub mod time;
 
 pub use member::{BadMemberId, MemberId};
 pub use tier::{PerTier, Tier, UnknownTier};

@@ -70,15 +70,11 @@ struct Site {
 
 impl Site {
     fn start(data: &Path, more: &[&str]) -> anyhow::Result<Self> {
-        let free = "127.0.0.1:0";
-        let folder = data.to_str().context("a plain path")?;
-        let mut args = vec!["serve", "--listen", free, "--operator-listen", free, "--data", folder];
-        args.extend(more);
-        let server = Server::start("flashlane", &args)?;
+        let server = Server::flashlane(data, more)?;
         let key = std::fs::read_to_string(data.join("operator.key"))?;
         let operator = Operator::new(server.operator.context("an operator listener")?, &key)?;
         // All tiers have equally many members, so that what is shed of each can be compared.
-        let (clickers, _) = clickers(data, 50_000, &[20, 20, 20, 20, 20])?;
+        let (clickers, _) = clickers(data, 50_000, &[20, 20, 20, 20, 20], 0)?;
         Ok(Self { server, operator, clickers, sales: 0 })
     }
 

@@ -48,12 +48,7 @@ struct World<'a> {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let data = tempfile::tempdir()?;
-    let folder = data.path().to_str().context("a plain folder name")?;
-    let free = "127.0.0.1:0";
-    let server = Server::start(
-        "flashlane",
-        &["serve", "--listen", free, "--operator-listen", free, "--data", folder],
-    )?;
+    let server = Server::flashlane(data.path(), &[])?;
     let mut world = World::new(&options, server, data.path())?;
     let mut out = std::io::stdout();
     let Options { rounds, seconds, connections } = options;
@@ -78,11 +73,7 @@ async fn main() -> anyhow::Result<()> {
 
     let redis_folder = tempfile::tempdir()?;
     let redis = RedisServer::start(redis_folder.path());
-    let url = redis.url();
-    let server = Server::start(
-        "flashlane",
-        &["serve", "--listen", free, "--operator-listen", free, "--data", folder, "--redis", &url],
-    )?;
+    let server = Server::flashlane(data.path(), &["--redis", &redis.url()])?;
     let mut world = World::new(&options, server, data.path())?;
     writeln!(out, "| confirmed to Redis, orders/s | {} | | |", world.confirmed_rates().await?)?;
     writeln!(out)?;
@@ -100,7 +91,7 @@ impl<'a> World<'a> {
         let key = std::fs::read_to_string(data.join("operator.key"))?;
         let address = server.operator.context("flashlane says where operators connect")?;
         let operator = Operator::new(address, &key)?;
-        let (clickers, _) = clickers(data, 20_000, &[92, 4, 2, 1, 1])?;
+        let (clickers, _) = clickers(data, 20_000, &[92, 4, 2, 1, 1], 0)?;
         Ok(Self { options, server, operator, clickers })
     }
 

@@ -2,9 +2,11 @@
 
 use anyhow::{Context, bail, ensure};
 use benches::load::afterwards::{Actors, Lives, Mix};
+use benches::load::book;
 use benches::load::drive::{Moment, Plan, SoFar, drive};
 use benches::load::members::{Clicker, clickers};
 use benches::run::operator::{ListedOrder, Operator, SaleReport};
+use benches::run::platform::Platform;
 use benches::told::audit::Audit;
 use benches::told::report::{Report, Sample};
 use benches::told::tally::Tally;
@@ -51,6 +53,12 @@ struct Options {
     /// Limits of a sale to make: regular, silver, gold, platinum, diamond
     #[arg(long, value_delimiter = ',', default_value = "1,1,2,2,3")]
     limits: Vec<u32>,
+    /// Of a hundred members, how many have an account in the book; they pay with points and a coupon in part
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    enrolled: usize,
+    /// The server's platform address; with --enrolled
+    #[arg(long, default_value = "127.0.0.1:8082")]
+    platform: SocketAddr,
     /// Milliseconds between the windows of a sale to make, diamond first
     #[arg(long, default_value_t = 1_000)]
     stagger_ms: u64,
@@ -111,7 +119,7 @@ fn rate(text: &str) -> Result<Rate, String> {
 impl Options {
     fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            self.target.ip().is_loopback() && self.operator.ip().is_loopback(),
+            [self.target, self.operator, self.platform].iter().all(|to| to.ip().is_loopback()),
             "load is sent to loopback addresses only"
         );
         ensure!(self.limits.len() == 5, "--limits takes five numbers, regular first");
@@ -150,9 +158,19 @@ struct Run {
 async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     options.check()?;
-    let (clickers, members) = clickers(&options.data, options.members, &options.tiers)?;
+    let (clickers, members) =
+        clickers(&options.data, options.members, &options.tiers, options.enrolled)?;
     let key = read(&options.data.join("operator.key"))?;
     let mut operator = Operator::new(options.operator, &key)?;
+    let mut book = match options.enrolled {
+        0 => None,
+        _ => {
+            let key = read(&options.data.join("platform.key"))?;
+            let mut platform = Platform::new(options.platform, key.trim())?;
+            let before = book::enrol(&mut platform, &mut operator, &clickers).await;
+            Some((platform, before.context("the members could not be enrolled")?))
+        }
+    };
     if let Some(units) = options.make {
         let sale = sale_to_make(&options, units)?;
         operator.make_sale(&sale).await.context("the sale could not be made")?;
@@ -160,7 +178,15 @@ async fn main() -> anyhow::Result<ExitCode> {
     let run = run(&options, &mut operator, clickers).await?;
     let sale = operator.settled(&options.sale, Duration::from_secs(60)).await?;
     let listed = operator.orders(&options.sale).await?;
-    let audit = audit(&options, &run, &listed, &sale).await?;
+    let mut audit = audit(&options, &run, &listed, &sale);
+    if let Some((platform, before)) = &mut book {
+        let (members, differences) =
+            book::compare(platform, &mut operator, before, &listed).await?;
+        audit.book(members, differences);
+    }
+    if let Some(pid) = options.verify_after_stopping {
+        verify_store(&options, pid, &listed, &mut audit).await?;
+    }
     let Run { started_at, tally, lives, samples } = run;
     let report = Report {
         command: std::env::args().skip(1).fold("load".into(), |line, arg| line + " " + &arg),
@@ -191,7 +217,7 @@ async fn run(
     ensure!(before.left == before.stock, "the sale {} has orders already", options.sale);
     let Options { target, data, sale, mix, .. } = options;
     let clicking = Arc::clone(&clickers);
-    let actors = Actors::new(*target, data, sale, before.price_cents, clickers, *mix)?;
+    let actors = Actors::new(*target, data, sale, clickers, *mix)?;
     let actors = Arc::new(actors);
     let (tell, told) = mpsc::unbounded_channel();
     let acting = tokio::spawn(Arc::clone(&actors).act(told));
@@ -209,26 +235,29 @@ async fn run(
     Ok(Run { started_at, tally, lives, samples })
 }
 
-/// Compares the receipts with the operator's list and, if asked to, with the stopped server's store.
-async fn audit(
-    options: &Options,
-    run: &Run,
-    listed: &[ListedOrder],
-    sale: &SaleReport,
-) -> anyhow::Result<Audit> {
+/// Compares the receipts with the operator's list.
+fn audit(options: &Options, run: &Run, listed: &[ListedOrder], sale: &SaleReport) -> Audit {
     let mut audit = Audit::default();
     audit.orders(&run.tally, listed, sale, &run.lives.joined);
     if options.mix.is_some() {
         audit.lives(&run.lives, listed, sale);
     }
-    if let Some(pid) = options.verify_after_stopping {
-        stop(pid).await?;
-        let store = Store::from(JournalStore::open(&options.data, JournalOptions::default())?);
-        let stored = store.reading.audit().await?;
-        let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
-        audit.store(stored, listed);
-    }
-    Ok(audit)
+    audit
+}
+
+/// Ends the server and compares its store with the operator's list.
+async fn verify_store(
+    options: &Options,
+    pid: i32,
+    listed: &[ListedOrder],
+    audit: &mut Audit,
+) -> anyhow::Result<()> {
+    stop(pid).await?;
+    let store = Store::from(JournalStore::open(&options.data, JournalOptions::default())?);
+    let stored = store.reading.audit().await?;
+    let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
+    audit.store(stored, listed);
+    Ok(())
 }
 
 /// Prints the report, and writes the files that were asked for.
@@ -268,6 +297,7 @@ fn sale_to_make(options: &Options, units: u32) -> anyhow::Result<serde_json::Val
         "id": options.sale, "title": "A lamp that only members get", "price_cents": 19_900,
         "currency": "CNY", "stock": units, "windows": windows, "limits": limits,
         "closes_at": at(3_600_000)?, "pay_within_s": options.pay_within_s,
+        "points_share_max": 50, "coupons": ["welcome"],
     }))
 }
 

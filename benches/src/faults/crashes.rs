@@ -6,14 +6,13 @@ use super::shop::{LARGE, SHOPPERS, SMALL, Shop};
 use super::site::{KeptIn, Site};
 use super::suite::{Outcome, Suite, Times};
 use super::views::{Allowed, Views};
-use crate::run::operator::Operator;
 use anyhow::{Context, ensure};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
 /// The points at which a process can end in the middle of a click, a batch, the making of a sale or
 /// an operator's call, and at which arrival at the point it ends.
-const POINTS: [(&str, u64); 17] = [
+const POINTS: [(&str, u64); 22] = [
     ("loaded", 1),
     ("indexed", 1),
     ("created", 2),
@@ -21,8 +20,9 @@ const POINTS: [(&str, u64); 17] = [
     ("judged", 200),
     ("answering", 200),
     ("gathered", 200),
-    ("sending", 200),
-    ("answered", 200),
+    ("held", 20),
+    ("sending", 3_000),
+    ("answered", 3_000),
     ("settling", 200),
     ("settled", 200),
     ("told", 200),
@@ -31,6 +31,10 @@ const POINTS: [(&str, u64); 17] = [
     ("switched", 3),
     ("topped_up", 3),
     ("draining", 1),
+    ("posted", 200),
+    ("fed", 20),
+    ("erasing", 2),
+    ("taken_out", 2),
 ];
 
 pub(super) async fn points(suite: Suite) -> anyhow::Result<Outcome> {
@@ -71,17 +75,17 @@ async fn ends_at(mut site: Site, point: &str) -> anyhow::Result<Outcome> {
         while !site.process.has_ended() {
             ensure!(start.elapsed() < patience(), "this point was never passed");
             // A call that fails here is repeated below.
-            operate(&mut site.process.as_operator()?, calls).await.ok();
+            operate(&site.process, calls).await.ok();
             calls += 1;
         }
         site.restart().await?;
     }
     ensure!(site.crashes == 1, "the process did not end at this point");
     site.recovered().await?;
-    let mut operator = site.process.as_operator()?;
     for call in 0..=calls {
-        operate(&mut operator, call).await?;
+        operate(&site.process, call).await?;
     }
+    let mut operator = site.process.as_operator()?;
     let added = operator.report(LARGE).await?.stock - 5_000_000;
     ensure!(added == calls + 1, "{} top-ups added {added} units", calls + 1);
     let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
@@ -89,8 +93,12 @@ async fn ends_at(mut site: Site, point: &str) -> anyhow::Result<Outcome> {
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// Makes the calls of an operator with a lot to do: two switches and a top-up.
-async fn operate(operator: &mut Operator, call: u64) -> anyhow::Result<()> {
+/// Makes the calls of an operator with a lot to do: two switches, a top-up, and the erasing of a member.
+async fn operate(process: &Process, call: u64) -> anyhow::Result<()> {
+    let member = format!("gone-{call}");
+    process.as_platform()?.enrol(&member, None).await?;
+    let operator = &mut process.as_operator()?;
+    operator.erase(&member).await?;
     operator.switch(SMALL, "pause").await?;
     operator.switch(SMALL, "resume").await?;
     operator.top_up(LARGE, &format!("top-up-{call}"), 1).await

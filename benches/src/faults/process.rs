@@ -3,6 +3,7 @@
 use super::patience::{CONFIRM_WITHIN, patience};
 use crate::run::client::Client;
 use crate::run::operator::Operator;
+use crate::run::platform::Platform;
 use crate::run::redis::RedisServer;
 use anyhow::{Context, bail};
 use http_body_util::Full;
@@ -25,6 +26,8 @@ pub struct Process {
     pub public: SocketAddr,
     /// Where operators connect.
     pub operator: SocketAddr,
+    /// Where the platform's servers connect.
+    pub platform: SocketAddr,
 }
 
 impl Process {
@@ -59,6 +62,15 @@ impl Process {
     pub fn as_operator(&self) -> anyhow::Result<Operator> {
         let key = std::fs::read_to_string(self.data.join("operator.key"))?;
         Operator::new(self.operator, &key)
+    }
+
+    /// Returns a connection to the platform's side of the process.
+    ///
+    /// # Errors
+    /// When the platform's key cannot be read.
+    pub fn as_platform(&self) -> anyhow::Result<Platform> {
+        let key = std::fs::read_to_string(self.data.join("platform.key"))?;
+        Platform::new(self.platform, &key)
     }
 
     /// Whether the process answers at all. It listens before it can answer.
@@ -115,7 +127,7 @@ pub(super) async fn start(
     variables: &[(&str, &str)],
 ) -> anyhow::Result<(Process, u64)> {
     let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
-    let addresses = Addresses { redis, public: free(), operator: free() };
+    let addresses = Addresses { redis, public: free(), operator: free(), platform: free() };
     start_at(binary, data, variables, addresses).await
 }
 
@@ -125,6 +137,7 @@ pub(super) struct Addresses {
     pub(super) redis: Option<SocketAddr>,
     pub(super) public: SocketAddr,
     pub(super) operator: SocketAddr,
+    pub(super) platform: SocketAddr,
 }
 
 /// As `start`, at these addresses.
@@ -132,7 +145,7 @@ pub(super) async fn start_at(
     binary: &Path,
     data: &Path,
     variables: &[(&str, &str)],
-    Addresses { redis, public, operator }: Addresses,
+    Addresses { redis, public, operator, platform }: Addresses,
 ) -> anyhow::Result<(Process, u64)> {
     let start = Instant::now();
     let mut crashes = 0;
@@ -143,6 +156,7 @@ pub(super) async fn start_at(
         let child = Command::new(binary)
             .arg("serve")
             .args(["--listen", &public.to_string(), "--operator-listen", &operator.to_string()])
+            .args(["--platform-listen", &platform.to_string()])
             .arg("--data")
             .arg(data)
             .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
@@ -156,7 +170,7 @@ pub(super) async fn start_at(
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
         let data = data.to_owned();
-        let mut process = Process { child, data, public, operator };
+        let mut process = Process { child, data, public, operator, platform };
         while !process.has_ended() && start.elapsed() < patience() {
             if process.is_alive().await {
                 return Ok((process, crashes));

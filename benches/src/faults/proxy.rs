@@ -1,5 +1,5 @@
 //! A proxy on loopback between Flashlane and Redis: it can cut a connection after any byte of a
-//! commit or of its reply, delay, slice, throttle, swallow everything, turn connections away, lead
+//! commit, of its reply or of a change, delay, slice, throttle, swallow everything, turn connections away, lead
 //! elsewhere, and put other bytes in the place of a commit.
 
 use parking_lot::Mutex;
@@ -14,6 +14,9 @@ use tokio::sync::watch;
 
 /// The bytes by which the proxy knows a commit.
 const COMMIT: &[u8] = b"_commit\r\n";
+
+/// The bytes by which the proxy knows a change: a payment, a cancellation or the like.
+const CHANGE: &[u8] = b"_change\r\n";
 
 /// How long after one commit of a batch the next one may come.
 const TOGETHER: Duration = Duration::from_millis(50);
@@ -35,13 +38,16 @@ pub enum Weather {
     Refused,
 }
 
-/// What the proxy does to the next commit, once.
+/// What the proxy does to the next commit or change, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trick {
     /// The connection is cut after this many bytes of the request, modulo its length.
     CutRequest(usize),
     /// The connection is cut after this many bytes of the reply to it, modulo its length.
     CutReply(usize),
+    /// The connection is cut after this many bytes of a change, modulo the length of what is sent
+    /// with it.
+    CutChange(usize),
     /// These bytes are sent in place of the commit.
     Replace(Vec<u8>),
     /// Of a batch that comes in several commits, the first alone is sent on and answered; then the
@@ -139,7 +145,7 @@ impl Proxy {
         self.era.send_modify(|era| *era += 1);
     }
 
-    /// Plays this trick on the next commit.
+    /// Plays this trick on the next commit, or on the next change if it is one for changes.
     pub fn play(&self, trick: Trick) {
         self.state.lock().trick = Some(trick);
     }
@@ -250,6 +256,30 @@ async fn carry(client: TcpStream, line: Line) {
     tokio::select! { () = requests => {} () = replies => {} }
 }
 
+/// Whether these bytes are one whole command: `*2`, then two words with their lengths.
+fn is_one_command(chunk: &[u8]) -> bool {
+    let number = |at: usize| -> Option<(usize, usize)> {
+        let end = at + chunk.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
+        Some((str::from_utf8(&chunk[at..end]).ok()?.parse().ok()?, end + 2))
+    };
+    let end = || {
+        let (words, mut at) =
+            number(chunk.iter().position(|byte| *byte == b'*').filter(|at| *at == 0)? + 1)?;
+        for _ in 0..words {
+            let (length, begin) = number(at + 1)?;
+            at = begin + length + 2;
+        }
+        Some(at)
+    };
+    end() == Some(chunk.len())
+}
+
+/// Returns the places at which these words stand.
+fn places(chunk: &[u8], words: &[u8]) -> Vec<usize> {
+    let all = chunk.windows(words.len()).enumerate();
+    all.filter(|(_, window)| *window == words).map(|(at, _)| at).collect()
+}
+
 fn has_verdicts(reply: &[u8]) -> bool {
     reply.windows(9).any(|word| word == b"confirmed")
 }
@@ -262,34 +292,34 @@ async fn read<'a>(from: &mut (impl AsyncReadExt + Unpin), bytes: &'a mut [u8]) -
 impl Line {
     /// Returns the bytes to send in place of these, and what becomes of the rest.
     fn tamper(&self, chunk: &[u8], cut_reply: &mut Option<Cut>) -> (Vec<u8>, Rest) {
-        let commits = || chunk.windows(COMMIT.len()).enumerate().filter(|(_, w)| *w == COMMIT);
-        if commits().next().is_none() {
-            return (chunk.to_vec(), Rest::GoesOn);
-        }
+        let commits = places(chunk, COMMIT);
         let mut state = self.state.lock();
-        state.commits += 1;
-        state.longest_request = state.longest_request.max(chunk.len());
-        // The second of several commits begins at the last `*` before its name.
-        let second =
-            commits().nth(1).and_then(|(at, _)| chunk[..at].iter().rposition(|b| *b == b'*'));
-        let trick = match (state.trick.take(), second) {
-            // This trick waits for a batch of several commits.
-            (Some(Trick::OnePart), None) => {
-                state.trick = Some(Trick::OnePart);
-                None
-            }
-            (trick, _) => trick,
-        };
+        if !commits.is_empty() {
+            state.commits += 1;
+            state.longest_request = state.longest_request.max(chunk.len());
+        }
+        let trick = state.trick.take_if(|trick| match trick {
+            Trick::CutRequest(_) | Trick::CutReply(_) => !commits.is_empty(),
+            // One answer comes in its place, so no other command may be lost with it.
+            Trick::Replace(_) => !commits.is_empty() && is_one_command(chunk),
+            Trick::CutChange(_) => !places(chunk, CHANGE).is_empty(),
+            Trick::OnePart => commits.len() > 1,
+        });
         let Some(trick) = trick else { return (chunk.to_vec(), Rest::GoesOn) };
         state.played += u64::from(!matches!(trick, Trick::CutReply(_) | Trick::OnePart));
         match trick {
-            Trick::CutRequest(after) => (chunk[..after % chunk.len()].to_vec(), Rest::IsCut),
+            Trick::CutRequest(after) | Trick::CutChange(after) => {
+                (chunk[..after % chunk.len()].to_vec(), Rest::IsCut)
+            }
             Trick::CutReply(after) => {
                 *cut_reply = Some(Cut::After(after));
                 (chunk.to_vec(), Rest::GoesOn)
             }
             Trick::Replace(bytes) => (bytes, Rest::GoesOn),
             Trick::OnePart => {
+                // The second commit begins at the last `*` before its name.
+                let second =
+                    commits.get(1).and_then(|at| chunk[..*at].iter().rposition(|b| *b == b'*'));
                 *cut_reply = Some(Cut::Behind);
                 (chunk[..second.unwrap_or(chunk.len())].to_vec(), Rest::IsHeld)
             }
@@ -299,7 +329,7 @@ impl Line {
     /// Whether the trick needs a second commit behind the one that was read.
     fn waits_for_more(&self, chunk: &[u8]) -> bool {
         let is_armed = self.state.lock().trick == Some(Trick::OnePart);
-        is_armed && chunk.windows(COMMIT.len()).filter(|window| *window == COMMIT).count() == 1
+        is_armed && places(chunk, COMMIT).len() == 1
     }
 
     fn note(&self, reply: &[u8], is_cut: bool) {

@@ -174,7 +174,7 @@ pub(super) async fn cluster(suite: Suite) -> anyhow::Result<Outcome> {
 
     let (from, to) = (last_line(&site.redis, "CLUSTER MYID"), last_line(&other, "CLUSTER MYID"));
     let port = other.address().port();
-    site.redis.must(&format!("CLUSTER MEET 127.0.0.1 {port}"));
+    site.redis.must(&format!("CLUSTER MEET 127.0.0.1 {port} {}", other.bus_port()));
     let knows = |node: &RedisServer, id: &str| {
         node.must("CLUSTER NODES").contains(id)
             && node.must("CLUSTER INFO").contains("cluster_state:ok")

@@ -11,7 +11,7 @@ pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
-pub const SCENARIOS: [Scenario; 38] = [
+pub const SCENARIOS: [Scenario; 39] = [
     ("points", "`kill -9` of flashlane at each named point", |s| Box::pin(crashes::points(s))),
     ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),
     ("redis-kills", "`kill -9` of Redis mid-batch", |s| Box::pin(crashes::redis_kills(s))),
@@ -25,6 +25,7 @@ pub const SCENARIOS: [Scenario; 38] = [
     ("away", "Redis away for longer than orders may wait", |s| Box::pin(crashes::away(s))),
     ("cut-requests", "cut after each byte of a commit", |s| Box::pin(wire::cut_requests(s))),
     ("cut-replies", "cut after each byte of its reply", |s| Box::pin(wire::cut_replies(s))),
+    ("cut-changes", "cut while orders are paid and cancelled", |s| Box::pin(wire::cut_changes(s))),
     ("slow", "100 ms each way", |s| Box::pin(wire::slow(s))),
     ("sliced", "one byte a packet", |s| Box::pin(wire::sliced(s))),
     ("throttled", "64 bytes a millisecond", |s| Box::pin(wire::throttled(s))),

@@ -10,6 +10,7 @@ use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode, header};
 use membership::Tier;
 use serde::Deserialize;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +29,9 @@ pub const LARGE: &str = "large";
 /// The sale of a few units, each wanted by many.
 pub const SMALL: &str = "small";
 /// Price of one unit in both sales.
-pub const PRICE_CENTS: u64 = 100;
+pub const PRICE_CENTS: u64 = 10_000;
+/// The id of each shopper's coupon.
+pub const COUPON: &str = "once";
 /// How many members click in the small sale.
 pub const SMALL_MEMBERS: u64 = 100;
 
@@ -43,6 +46,8 @@ pub struct Receipt {
     pub member: String,
     /// Units that the member asked for.
     pub units: u32,
+    /// What is to be paid in money.
+    pub due_cents: u64,
     /// The order's id.
     pub order_id: String,
     /// Whether the answer said `confirmed`.
@@ -101,6 +106,8 @@ struct Wish {
     sale: &'static str,
     member: String,
     units: u32,
+    /// Points to pay a part with, and a coupon.
+    spends: (u64, Option<String>),
     key: String,
     wait: bool,
 }
@@ -109,6 +116,7 @@ struct Wish {
 struct Order {
     order_id: String,
     status: String,
+    due_cents: u64,
 }
 
 impl Shop {
@@ -167,6 +175,12 @@ async fn shop(
                 false => format!("many-{}", rng.u64(..40)),
             },
             units: rng.u32(1..=3),
+            // Most have points for some time, and each a coupon for one order.
+            spends: match rng.u8(..8) {
+                0 => (rng.u64(1..=4_000), None),
+                1 => (rng.u64(..=1_000), Some(COUPON.to_owned())),
+                _ => (0, None),
+            },
             key: format!("{}-{i}-{n}", counter.name),
             wait: rng.bool(),
         };
@@ -210,6 +224,7 @@ async fn insist(
                     key: wish.key.clone(),
                     member: wish.member.clone(),
                     units: wish.units,
+                    due_cents: order.due_cents,
                     order_id: order.order_id,
                     was_confirmed: order.status == "confirmed",
                     told: None,
@@ -288,8 +303,8 @@ struct Told {
 }
 
 fn payment(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
-    let (order, units) = (&receipt.order_id, u64::from(receipt.units));
-    afterwards::payment(&counter.payment_key, &format!("msg-{order}"), order, PRICE_CENTS * units)
+    let (order, due) = (&receipt.order_id, receipt.due_cents);
+    afterwards::payment(&counter.payment_key, &format!("msg-{order}"), order, due)
 }
 
 fn cancellation(counter: &Counter, receipt: &Receipt) -> Request<Full<Bytes>> {
@@ -317,7 +332,9 @@ async fn click(counter: &Counter, client: &mut Client, wish: &Wish) -> Option<(S
     if wish.wait {
         request = request.header("prefer", "wait=2");
     }
-    let body = Full::new(Bytes::from(format!("{{\"units\":{}}}", wish.units)));
+    let (points, coupon) = &wish.spends;
+    let body = json!({"units": wish.units, "points": points, "coupon": coupon});
+    let body = Full::new(Bytes::from(body.to_string()));
     let sent = client.send(request.body(body).expect("a request"));
     let answer = tokio::time::timeout(Duration::from_secs(8), sent).await;
     if answer.is_err() {
@@ -334,6 +351,7 @@ pub async fn click_once(counter: &Counter, nth: u64, receipts: &mut Receipts) ->
         sale: LARGE,
         member: "many-0".into(),
         units: 1,
+        spends: (0, None),
         key: format!("{}-once-{nth}", counter.name),
         wait: false,
     };
@@ -353,6 +371,7 @@ pub async fn probe(counter: &Counter, nth: u64, receipts: &mut Receipts) -> Opti
             sale: LARGE,
             member: format!("many-{}", n % 40),
             units: 1,
+            spends: (0, None),
             key: format!("{}-probe-{nth}-{n}", counter.name),
             wait: true,
         };

@@ -1,15 +1,16 @@
 //! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
 
+use super::book_view::{book_view, until_book_follows};
 use super::patience::{patience, until};
 use super::process::{Addresses, Process, start, start_at};
 use super::proxy::Proxy;
 use super::shop::{
-    Counter, LARGE, PRICE_CENTS, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe,
+    COUPON, Counter, LARGE, PRICE_CENTS, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe,
 };
 use super::views::{Allowed, Views, compare, limit};
 use crate::run::redis::RedisServer;
 use anyhow::{Context, ensure};
-use engine::store::{JournalStore, Reading, RedisOptions, RedisStore};
+use engine::store::{JournalStore, RedisOptions, RedisStore, Store};
 use membership::Tier;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -28,6 +29,11 @@ pub enum KeptIn {
     Journal,
 }
 
+/// So many of the shoppers have an account in the members' book.
+const ENROLLED: u64 = 30;
+/// Points that each of them is given.
+const POINTS: u64 = 10_000;
+
 /// All the parts of one scenario. They end when it is dropped.
 #[derive(Debug)]
 pub struct Site {
@@ -37,6 +43,8 @@ pub struct Site {
     binary: PathBuf,
     /// The process keeps its sales in its data folder, and Redis stands idle.
     is_embedded: bool,
+    /// Shoppers have accounts. In a cluster only one slot moves, and the book has others.
+    has_book: bool,
     /// The Redis behind the proxy.
     pub redis: RedisServer,
     /// The proxy between flashlane and Redis.
@@ -136,6 +144,7 @@ impl Site {
             folder,
             binary: binary.to_owned(),
             is_embedded: embedded.is_some(),
+            has_book: !settings.contains(&"--cluster-enabled"),
             redis,
             proxy,
             process,
@@ -153,6 +162,9 @@ impl Site {
         self.sells_few = sales.contains(&SMALL);
         for sale in sales {
             self.make(sale).await?;
+        }
+        if self.has_book {
+            self.enrol().await?;
         }
         self.shop = Some(Shop::open(&self.counter("a")?));
         self.until_orders(50).await?;
@@ -174,6 +186,36 @@ impl Site {
         }
     }
 
+    /// Enrols some of the shoppers, most of them by another one's referral code. The others buy all the
+    /// same.
+    async fn enrol(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let (mut code, mut nth) = (None, 0);
+        while nth < ENROLLED {
+            let member = format!("many-{nth}");
+            match self.admit(&member, code.as_deref()).await {
+                Ok(own) => {
+                    code.get_or_insert(own);
+                    nth += 1;
+                }
+                Err(error) if start.elapsed() > patience() => return Err(error),
+                Err(_) if self.process.has_ended() => self.restart().await?,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Enrols a shopper, once, with points and a coupon if they can be given; returns their own code.
+    async fn admit(&self, member: &str, code: Option<&str>) -> anyhow::Result<String> {
+        let account = self.process.as_platform()?.enrol(member, code).await?;
+        let mut operator = self.process.as_operator()?;
+        // Err: a shopper without either pays with money.
+        operator.adjust(member, "given", "points", POINTS).await.ok();
+        operator.issue(member, COUPON, "welcome").await.ok();
+        Ok(account.referral_code)
+    }
+
     /// Returns the counter at which shoppers of this site click.
     ///
     /// # Errors
@@ -193,9 +235,9 @@ impl Site {
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.crashes += u64::from(self.process.was_killed());
         self.process.kill();
-        let Process { public, operator, .. } = self.process;
+        let Process { public, operator, platform, .. } = self.process;
         let redis = (!self.is_embedded).then_some(self.proxy.address);
-        let addresses = Addresses { redis, public, operator };
+        let addresses = Addresses { redis, public, operator, platform };
         let data = self.process.data.clone();
         (self.process, _) = start_at(&self.binary, &data, &[], addresses).await?;
         Ok(())
@@ -306,7 +348,16 @@ impl Site {
             }
         }
         self.until_ready().await?;
-        let mut views = compare(&*self.at_rest().await?, &self.receipts, allowed).await?;
+        let differences = match self.has_book {
+            true => until_book_follows(&mut operator).await?.differences,
+            false => Vec::new(),
+        };
+        let store = self.at_rest().await?;
+        let mut views = compare(&*store.reading, &self.receipts, allowed).await?;
+        views.problems.extend(differences.into_iter().map(|told| format!("book: {told}")));
+        if self.has_book {
+            views.problems.extend(book_view(&store, allowed.gaps).await?);
+        }
         let sold: u64 = reports.values().map(|report| report.confirmed + report.paid).sum();
         let sum: u64 = reports.values().map(|report| report.stock - report.left).sum();
         if sold != sum {
@@ -316,10 +367,10 @@ impl Site {
     }
 
     /// The store, for reading. The process of an embedded site ends first.
-    async fn at_rest(&mut self) -> anyhow::Result<Arc<dyn Reading>> {
+    async fn at_rest(&mut self) -> anyhow::Result<Store> {
         if !self.is_embedded {
             let (store, _) = RedisStore::connect(&RedisOptions::new(self.redis.url())).await?;
-            return Ok(Arc::new(store));
+            return Ok(Store::from(Arc::new(store)));
         }
         self.process.signal(Signal::TERM)?;
         let process = &mut self.process;
@@ -344,5 +395,6 @@ fn terms(sale: &str) -> Value {
         "id": sale, "title": sale, "price_cents": PRICE_CENTS, "currency": "CNY", "stock": stock,
         "windows": for_all(json!(open)), "limits": for_all(json!(limit(sale))),
         "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
+        "points_share_max": 50, "coupons": ["welcome"],
     })
 }

@@ -2,20 +2,22 @@
 //! another process commits what no click led to.
 
 use super::patience::{patience, until};
-use super::shop::LARGE;
+use super::shop::{LARGE, Shop};
 use super::site::Site;
 use super::suite::{Outcome, Suite, Times};
 use super::views::Allowed;
 use crate::world::{Lamps, NOW, terms};
 use anyhow::{Context, ensure};
 use engine::rules::money::Money;
-use engine::rules::order::Status::{Confirmed, Released};
+use engine::rules::order::Status::Confirmed;
 use engine::rules::terms::SaleId;
 use engine::rules::units::Units;
+use engine::rules::why::Why;
 use engine::store::{
     Batch, Record, RedisOptions, RedisStore, ReservedOrder, Store, StoreError, Verdict,
 };
 use membership::Tier;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -42,6 +44,18 @@ impl SmallDisk {
         self.mount(&format!("remount,size={size}"))
     }
 
+    /// Writes a file until there is no room left.
+    pub(super) fn fill(&self) -> anyhow::Result<()> {
+        let mut file = std::fs::File::create(self.path().join("filler"))?;
+        loop {
+            match file.write_all(&[0; 4_096]) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
@@ -56,11 +70,17 @@ impl Drop for SmallDisk {
 pub(super) async fn disk_full(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for _ in 0..suite.times(Times { short: 1, long: 3 }) {
-        let disk = SmallDisk::new("640k")?;
+        let disk = SmallDisk::new("32m")?;
         let path = disk.path().to_str().context("a folder's name")?;
         let mut site = Site::open(&suite.binary, &["--dir", path], &[]).await?;
+        // A member whom the book was never asked about is not let in while it is away.
+        site.until_orders(400).await?;
+        // Clicks are accepted for as long as orders may wait, which a slow end of Redis may use up.
+        let orders = || site.shop.as_ref().map_or(0, Shop::orders);
+        let before = orders();
+        disk.fill()?;
         until("Redis ends because its disk is full", || site.redis.has_ended()).await?;
-        site.until_orders(20).await.context("clicks are still answered")?;
+        until("clicks are still answered", || orders() >= before + 20).await?;
         disk.grow("256m")?;
         site.redis.start_again();
         site.recovered().await?;
@@ -109,13 +129,14 @@ pub(super) async fn impostor(suite: Suite) -> anyhow::Result<Outcome> {
     let stored = |status| Verdict::Stored(status, NOW);
 
     let greedy = vec![reserved(1, "ann", 2), reserved(2, "ann", 1), reserved(3, "bob", 1)];
-    let verdicts = [stored(Confirmed), stored(Released), stored(Confirmed)];
+    let released = |why| Verdict::Released(why, NOW);
+    let verdicts = [stored(Confirmed), released(Why::LimitReached), stored(Confirmed)];
     for _ in 0..2 {
         let said = commit(stale, greedy.clone()).await?;
         ensure!(said == verdicts, "over the limit, and sent twice: {said:?}");
     }
     let said = commit(stale, vec![reserved(4, "cyd", 2), reserved(5, "dan", 1)]).await?;
-    ensure!(said == [stored(Released), stored(Confirmed)], "more than there is: {said:?}");
+    ensure!(said == [released(Why::SoldOut), stored(Confirmed)], "more than there is: {said:?}");
     let (epoch, put_back) = (store.opening.open(&sale).await?.epoch, record(6, "eve", 1));
     let said = commit(stale, vec![reserved(6, "eve", 1)]).await?;
     ensure!(said == [Verdict::Fenced], "after another process took over: {said:?}");
@@ -142,6 +163,7 @@ pub(super) fn reserved(number: u64, member: &str, units: u32) -> ReservedOrder {
         money: Money::list(terms("any", Lamps { stock: 1, limit: 1 }).price, Units(units)),
         key: None,
         is_offer: false,
+        refused: None,
     }
 }
 
@@ -163,5 +185,6 @@ fn record(number: u64, member: &str, units: u32) -> Record {
         refunds: Vec::new(),
         key,
         before: 0,
+        why: None,
     }
 }

@@ -24,6 +24,20 @@ pub(super) async fn cut_replies(suite: Suite) -> anyhow::Result<Outcome> {
     cut(suite, Trick::CutReply, |(_, reply)| reply).await
 }
 
+/// Cuts the connection while orders are paid and cancelled.
+pub(super) async fn cut_changes(suite: Suite) -> anyhow::Result<Outcome> {
+    let mut site = Site::open(&suite.binary, &[], &[]).await?;
+    let times = suite.times(Times { short: 12, long: 100 });
+    for turn in 0..times {
+        // The first cut lets no byte through.
+        site.proxy.play(Trick::CutChange(usize::try_from(turn)? * 13));
+        until("a change is cut", || site.proxy.played() > turn).await?;
+    }
+    site.recovered().await?;
+    let views = site.close(Allowed::default()).await?;
+    Ok(Outcome { times, views, recovery: site.recovery })
+}
+
 async fn cut(
     suite: Suite,
     trick: fn(usize) -> Trick,
@@ -74,9 +88,7 @@ async fn each_byte(trick: fn(usize) -> Trick) -> anyhow::Result<u64> {
         proxy.play(trick(after));
         let (cuts, is_whole) = match trick(0) {
             Trick::CutReply(_) => (reply, after >= reply),
-            Trick::CutRequest(_) | Trick::Replace(_) | Trick::OnePart => {
-                (request, after >= request)
-            }
+            _ => (request, after >= request),
         };
         if after > 0 && is_whole {
             let audit = store.reading.audit().await?;

@@ -37,6 +37,9 @@ pub struct Mix {
     /// Of a hundred orders, how many are cancelled and paid all the same
     #[arg(long, default_value_t = 0, value_name = "PERCENT")]
     pub late: u64,
+    /// Of a hundred orders that are paid, how many are given back: all of their money goes back
+    #[arg(long, default_value_t = 0, value_name = "PERCENT")]
+    pub returned: u64,
     /// Of a hundred clicks that find the sale sold out, how many join the waitlist; a quarter of those
     /// leave it again
     #[arg(long, default_value_t = 0, value_name = "PERCENT")]
@@ -86,7 +89,6 @@ impl Lives {
 pub struct Actors {
     target: SocketAddr,
     sale: String,
-    price_cents: u64,
     clickers: Arc<[Clicker]>,
     mix: Mix,
     payment_key: String,
@@ -107,7 +109,6 @@ impl Actors {
         target: SocketAddr,
         data: &Path,
         sale: &str,
-        price_cents: u64,
         clickers: Arc<[Clicker]>,
         mix: Mix,
     ) -> anyhow::Result<Self> {
@@ -117,7 +118,7 @@ impl Actors {
         let payment_key = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         let (sale, payment_key) = (sale.to_owned(), payment_key.trim().to_owned());
-        Ok(Self { target, sale, price_cents, clickers, mix, payment_key })
+        Ok(Self { target, sale, clickers, mix, payment_key })
     }
 
     /// Acts on each moment as it comes, until no more come.
@@ -164,7 +165,7 @@ impl Actors {
                 // Four of five offers are paid; the fifth goes to the next member who waits.
                 if seen.insert(order.order_id.clone()) && is_offer && order.number % 5 != 0 {
                     hand.lives.count("offers paid");
-                    hand.pay(&order.order_id, order.units).await;
+                    hand.pay(&order.order_id, order.due_cents).await;
                 }
             }
             let is_over =
@@ -187,6 +188,10 @@ impl Actors {
 #[must_use]
 pub fn payment(key: &str, id: &str, order_id: &str, amount_cents: u64) -> Request<Full<Bytes>> {
     let body = json!({"order_id": order_id, "event": "paid", "amount_cents": amount_cents});
+    signed(key, id, &body)
+}
+
+fn signed(key: &str, id: &str, body: &serde_json::Value) -> Request<Full<Bytes>> {
     let (body, at) = (body.to_string(), Timestamp::now().as_second());
     let webhook = Webhook::new(key).expect("a key");
     let signature = webhook.sign(id, at, body.as_bytes()).expect("text is signed");
@@ -216,17 +221,22 @@ impl<'a> Hand<'a> {
     async fn live(&mut self, moment: &Moment) {
         let (mix, chance) = (self.actors.mix, self.rng.u64(..100));
         match moment {
-            Moment::Accepted { order_id, units, clicker } => {
+            // Nothing is due of it: there is nothing to pay, and it cannot be cancelled.
+            Moment::Accepted { is_paid: true, .. } => {}
+            Moment::Accepted { order_id, due_cents, clicker, .. } => {
                 if chance < mix.paid {
                     if self.rng.u8(..10) == 0 {
-                        self.forge(order_id, *units).await;
+                        self.forge(order_id, *due_cents).await;
                     }
-                    self.pay(order_id, *units).await;
+                    self.pay(order_id, *due_cents).await;
+                    if self.rng.u64(..100) < mix.returned {
+                        self.give_back(order_id, *due_cents).await;
+                    }
                 } else if chance < mix.paid + mix.cancelled {
                     self.cancel(order_id, *clicker).await;
                 } else if chance < mix.paid + mix.cancelled + mix.late {
                     self.cancel(order_id, *clicker).await;
-                    self.pay(order_id, *units).await;
+                    self.pay(order_id, *due_cents).await;
                 }
             }
             Moment::SoldOut { clicker } if chance < mix.waiting => self.wait(*clicker).await,
@@ -234,13 +244,9 @@ impl<'a> Hand<'a> {
         }
     }
 
-    fn payment(&self, order_id: &str, units: u32, key: &str, id: &str) -> Request<Full<Bytes>> {
-        payment(key, id, order_id, self.actors.price_cents * u64::from(units))
-    }
-
-    async fn forge(&mut self, order_id: &str, units: u32) {
+    async fn forge(&mut self, order_id: &str, due_cents: u64) {
         let key = "whsec_Zm9yZ2VkIGZvcmdlZCBmb3JnZWQgZm9yZ2Vk";
-        let request = self.payment(order_id, units, key, "forged");
+        let request = payment(key, "forged", order_id, due_cents);
         let answer = self.send(request).await;
         self.lives.count("payments forged");
         if answer.map(|(status, _)| status) != Some(StatusCode::UNAUTHORIZED) {
@@ -248,20 +254,33 @@ impl<'a> Hand<'a> {
         }
     }
 
-    async fn pay(&mut self, order_id: &str, units: u32) {
+    async fn pay(&mut self, order_id: &str, due_cents: u64) {
         let id = format!("msg-{order_id}");
         let key = self.actors.payment_key.clone();
-        let first = self.send(self.payment(order_id, units, &key, &id)).await;
+        let first = self.send(payment(&key, &id, order_id, due_cents)).await;
         let Some(status) = self.status_of(order_id, "a payment", first.as_ref()) else { return };
         self.lives.count(if status == "paid" { "payments in time" } else { "payments too late" });
         if self.rng.u8(..3) == 0 {
             self.lives.count("payments told twice");
-            let again = self.send(self.payment(order_id, units, &key, &id)).await;
+            let again = self.send(payment(&key, &id, order_id, due_cents)).await;
             let again = self.status_of(order_id, "a repeated payment", again.as_ref());
             if again.as_ref().is_some_and(|again| *again != status) {
                 let both = format!("{order_id}: {status}, told again {again:?}");
                 self.lives.wrong.push(both);
             }
+        }
+    }
+
+    /// All of the money goes back.
+    async fn give_back(&mut self, order_id: &str, due_cents: u64) {
+        let refund = format!("back-{order_id}");
+        let body = json!({
+            "order_id": order_id, "event": "refunded", "refund_id": refund, "amount_cents": due_cents,
+        });
+        let request = signed(&self.actors.payment_key, &refund, &body);
+        let answer = self.send(request).await;
+        if self.status_of(order_id, "a refund", answer.as_ref()).is_some() {
+            self.lives.count("goods given back");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The open loop: clicks are due at a fixed rate whatever the server does, and a late answer counts
 //! from when its click was due. So a server that stalls cannot hide behind clicks not sent.
 
+use crate::load::book::{COUPON, SPENT};
 use crate::load::members::Clicker;
 use crate::run::client::Client;
 use crate::told::tally::{Receipt, Tally};
@@ -8,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, header};
 use serde::Deserialize;
+use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,8 +52,10 @@ pub enum Moment {
     Accepted {
         /// The order's id.
         order_id: String,
-        /// The order's units.
-        units: u32,
+        /// What is to be paid for it in money.
+        due_cents: u64,
+        /// Whether it is paid already: nothing was due.
+        is_paid: bool,
         /// The member who clicked, as an index into `clickers`.
         clicker: usize,
     },
@@ -80,6 +84,8 @@ struct Run {
     so_far: Arc<SoFar>,
     path: String,
     body: Bytes,
+    /// What members who have an account send in turn: with points, and with points and a coupon.
+    mixed: [Bytes; 2],
 }
 
 /// Clicks until the plan is over. Returns when every click has its answer or its error.
@@ -91,6 +97,13 @@ pub async fn drive(plan: Plan, so_far: Arc<SoFar>) -> Tally {
     let run = Arc::new(Run {
         path: format!("/v1/sales/{}/orders", plan.sale),
         body: Bytes::from(format!("{{\"units\":{}}}", plan.units)),
+        mixed: [
+            json!({"units": plan.units, "points": SPENT}),
+            json!({
+                "units": plan.units, "points": SPENT, "coupon": COUPON,
+            }),
+        ]
+        .map(|body| Bytes::from(body.to_string())),
         start: Instant::now(),
         total,
         next: AtomicU64::new(0),
@@ -161,12 +174,19 @@ async fn click_on(run: Arc<Run>) -> Tally {
         let order = run.note(&mut tally, clicker, due, answer);
         let is_repeated = run.plan.keyed && i % 100 < run.plan.repeated_percent;
         // Only an order is repeated: a refused click that is sent again is a new click.
-        if is_repeated && let Some((id, _)) = &order {
+        if is_repeated && let Some(order) = &order {
             let again = client.send(run.request(i, clicker)).await;
-            tally.note_repeated(id, again);
+            tally.note_repeated(&order.id, again);
         }
         run.tell(turn, &tally, order);
     }
+}
+
+/// What a member acts on of an order.
+struct Accepted {
+    id: String,
+    due_cents: u64,
+    is_paid: bool,
 }
 
 #[derive(Deserialize)]
@@ -174,6 +194,7 @@ struct OrderAnswer<'a> {
     order_id: &'a str,
     units: u32,
     status: &'a str,
+    due_cents: u64,
 }
 
 #[derive(Deserialize)]
@@ -193,7 +214,12 @@ impl Run {
         if self.plan.keyed {
             request = request.header("idempotency-key", format!("load-{i}"));
         }
-        request.body(Full::new(self.body.clone())).expect("a plain request")
+        let body = match (clicker.is_enrolled, i % 3) {
+            (true, 0) => &self.mixed[1],
+            (true, 1) => &self.mixed[0],
+            _ => &self.body,
+        };
+        request.body(Full::new(body.clone())).expect("a plain request")
     }
 
     fn note(
@@ -202,7 +228,7 @@ impl Run {
         clicker: &Clicker,
         due: Instant,
         answer: anyhow::Result<(StatusCode, Bytes)>,
-    ) -> Option<(String, u32)> {
+    ) -> Option<Accepted> {
         let latency = due.elapsed();
         if self.plan.receipts {
             *tally.clicks.entry(clicker.tier).or_default() += 1;
@@ -217,7 +243,8 @@ impl Run {
                     tally.record("unreadable", latency);
                     return None;
                 };
-                let was_confirmed = order.status == "confirmed";
+                let is_paid = order.status == "paid";
+                let was_confirmed = order.status == "confirmed" || is_paid;
                 tally.record(if was_confirmed { "confirmed" } else { "accepted" }, latency);
                 if self.plan.receipts {
                     let due_ms = due.duration_since(self.start).as_millis();
@@ -231,7 +258,8 @@ impl Run {
                     });
                 }
                 let goes_on = self.plan.moments.is_some() || self.plan.repeated_percent > 0;
-                return goes_on.then(|| (order.order_id.to_owned(), order.units));
+                let (id, due_cents) = (order.order_id.to_owned(), order.due_cents);
+                return goes_on.then_some(Accepted { id, due_cents, is_paid });
             }
             Ok((status, body)) => {
                 // Ordering: Relaxed, for the progress bar.
@@ -254,10 +282,12 @@ impl Run {
     }
 
     /// Sends the answer to the task that acts on it afterwards.
-    fn tell(&self, clicker: usize, tally: &Tally, order: Option<(String, u32)>) {
+    fn tell(&self, clicker: usize, tally: &Tally, order: Option<Accepted>) {
         let Some(moments) = &self.plan.moments else { return };
         let moment = match order {
-            Some((order_id, units)) => Moment::Accepted { order_id, units, clicker },
+            Some(Accepted { id, due_cents, is_paid }) => {
+                Moment::Accepted { order_id: id, due_cents, is_paid, clicker }
+            }
             None if tally.is_last_sold_out => Moment::SoldOut { clicker },
             None => return,
         };

@@ -18,13 +18,16 @@ pub struct Clicker {
     pub tier: Tier,
     /// `Bearer ...`
     pub authorization: HeaderValue,
+    /// Whether the member has an account in the book, with points and a coupon to spend.
+    pub is_enrolled: bool,
 }
 
 /// How many members of each tier take part.
 pub type Members = BTreeMap<Tier, u64>;
 
 /// Returns `count` members in a fixed random order. `mix` says how many of a hundred are in each
-/// tier, lowest first. The key in the server's data folder signs their tokens.
+/// tier, lowest first, and `enrolled` how many have an account. The key in the server's data folder signs
+/// their tokens.
 ///
 /// # Errors
 /// When the mix does not add up or the key cannot be read.
@@ -32,6 +35,7 @@ pub fn clickers(
     data: &Path,
     count: usize,
     mix: &[usize],
+    enrolled: usize,
 ) -> anyhow::Result<(Arc<[Clicker]>, Members)> {
     let is_whole = mix.len() == 5 && mix.iter().sum::<usize>() == 100;
     ensure!(is_whole, "the mix of tiers is five numbers, regular first, that add up to 100");
@@ -49,7 +53,9 @@ pub fn clickers(
         let token = issue_token(Algorithm::Hs256, &key, None, None, &member, tier, ttl)?;
         let authorization = HeaderValue::try_from(format!("Bearer {token}"))?;
         *members.entry(tier).or_default() += 1;
-        clickers.push(Clicker { member: member.to_string(), tier, authorization });
+        // Members of all tiers: the tiers come in blocks of a hundred.
+        let is_enrolled = i * 37 % 100 < enrolled;
+        clickers.push(Clicker { member: member.to_string(), tier, authorization, is_enrolled });
     }
     // The seed is fixed, so that the same members click in the same order in every run.
     fastrand::Rng::with_seed(1).shuffle(&mut clickers);

@@ -1,6 +1,7 @@
 //! What the load generator sends: clicks, and what follows them.
 
 pub mod afterwards;
+pub mod book;
 pub mod drive;
 pub mod members;
 pub mod slow;

@@ -43,14 +43,24 @@ impl Client {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let (head, body) = self.begin(request).await?.into_parts();
+        Ok((head.status, body.collect().await?.to_bytes()))
+    }
+
+    /// Sends a request and returns its answer as soon as that begins; its body is still to be read.
+    ///
+    /// # Errors
+    /// When no answer came. It is not known then whether the server has carried out the request.
+    pub async fn begin(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let sender = match &mut self.sender {
             Some(sender) if !sender.is_closed() => sender,
             gone => gone.insert(connect(self.address).await?),
         };
         sender.ready().await?;
-        let response: Response<Incoming> = sender.send_request(request).await?;
-        let (head, body) = response.into_parts();
-        Ok((head.status, body.collect().await?.to_bytes()))
+        Ok(sender.send_request(request).await?)
     }
 }
 

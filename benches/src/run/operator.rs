@@ -1,26 +1,19 @@
 //! The operator's side of a run: makes the sale, watches it, and lists its orders.
 
-use crate::run::client::Client;
-use anyhow::{Context, ensure};
-use http_body_util::Full;
-use hyper::body::Bytes;
-use hyper::header::HeaderValue;
-use hyper::{Method, Request, StatusCode, header};
+use crate::run::caller::Caller;
+use anyhow::ensure;
+use hyper::Method;
 use jiff::Timestamp;
 use membership::Tier;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A connection to the operator listener.
 #[derive(Debug)]
-pub struct Operator {
-    client: Client,
-    authorization: HeaderValue,
-}
+pub struct Operator(Caller);
 
 /// What the run looks at in a sale's report. Counts are units.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,6 +30,8 @@ pub struct SaleReport {
     pub confirmed: u64,
     /// Units of orders that were paid.
     pub paid: u64,
+    /// Units of orders all of whose money went back.
+    pub returned: u64,
     /// Units of orders that the store refused.
     pub released: u64,
     /// How long an order may stay unpaid, in seconds.
@@ -54,6 +49,17 @@ pub struct SaleReport {
     pub trouble: Option<String>,
     /// Each tier's orders.
     pub by_tier: BTreeMap<Tier, TierReport>,
+}
+
+/// Whether the members' book adds up.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BookReport {
+    /// Members who were enrolled.
+    pub members: u64,
+    /// Changes of orders that the book has not taken in yet.
+    pub behind: u64,
+    /// What does not fit.
+    pub differences: Vec<String>,
 }
 
 /// One tier's part of a sale's report.
@@ -76,6 +82,10 @@ pub struct ListedOrder {
     pub tier: Tier,
     /// The order's units.
     pub units: u32,
+    /// Points that it is paid with in part.
+    pub points: u64,
+    /// What is to be paid for it in money.
+    pub due_cents: u64,
     /// The order's status.
     pub status: String,
     /// The order's number, which is its place in the order of arrival.
@@ -92,7 +102,7 @@ impl ListedOrder {
     /// Whether the order holds its units, so that no other order can have them.
     #[must_use]
     pub fn holds_units(&self) -> bool {
-        ["reserved", "confirmed", "paid"].contains(&&*self.status)
+        ["reserved", "confirmed", "paid", "returned"].contains(&&*self.status)
     }
 
     /// Whether the order was ever confirmed.
@@ -108,46 +118,7 @@ impl Operator {
     /// # Errors
     /// When the key cannot be the value of a header.
     pub fn new(address: SocketAddr, key: &str) -> anyhow::Result<Self> {
-        let authorization = HeaderValue::try_from(format!("Bearer {}", key.trim()));
-        let authorization = authorization.context("the operator key is no header value")?;
-        Ok(Self { client: Client::new(address), authorization })
-    }
-
-    async fn call<T: DeserializeOwned>(
-        &mut self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> anyhow::Result<T> {
-        let body = self.ask(method, path, body, "").await?;
-        serde_json::from_slice(&body)
-            .with_context(|| format!("{path} answered {}", String::from_utf8_lossy(&body)))
-    }
-
-    async fn ask(
-        &mut self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        key: &str,
-    ) -> anyhow::Result<Bytes> {
-        let bytes = body.map(Value::to_string).unwrap_or_default();
-        let mut request = Request::builder()
-            .method(&method)
-            .uri(path)
-            .header(header::HOST, "flashlane")
-            .header(header::AUTHORIZATION, &self.authorization);
-        if !key.is_empty() {
-            request = request.header("idempotency-key", key);
-        }
-        let request = request.body(Full::new(Bytes::from(bytes)))?;
-        let (status, body) = self.client.send(request).await?;
-        let text = String::from_utf8_lossy(&body);
-        ensure!(
-            matches!(status, StatusCode::OK | StatusCode::CREATED),
-            "{method} {path} was answered with {status}: {text}"
-        );
-        Ok(body)
+        Ok(Self(Caller::new(address, key)?))
     }
 
     /// Turns a switch: `pause`, `resume` or `close`.
@@ -155,7 +126,7 @@ impl Operator {
     /// # Errors
     /// When the server refuses the call.
     pub async fn switch(&mut self, sale: &str, switch: &str) -> anyhow::Result<SaleReport> {
-        self.call(Method::POST, &format!("/v1/sales/{sale}/{switch}"), None).await
+        self.0.call(Method::POST, &format!("/v1/sales/{sale}/{switch}"), None).await
     }
 
     /// Adds stock, once for each key.
@@ -163,8 +134,8 @@ impl Operator {
     /// # Errors
     /// When the server refuses the call.
     pub async fn top_up(&mut self, sale: &str, key: &str, add: u32) -> anyhow::Result<()> {
-        let (path, body) = (format!("/v1/sales/{sale}/stock"), serde_json::json!({"add": add}));
-        self.ask(Method::POST, &path, Some(&body), key).await.map(drop)
+        let (path, body) = (format!("/v1/sales/{sale}/stock"), json!({"add": add}));
+        self.0.ask(Method::POST, &path, Some(&body), key).await.map(drop)
     }
 
     /// Returns every metric, in the text form that Prometheus reads.
@@ -172,8 +143,63 @@ impl Operator {
     /// # Errors
     /// When the server does not answer.
     pub async fn metrics(&mut self) -> anyhow::Result<String> {
-        let body = self.ask(Method::GET, "/metrics", None, "").await?;
+        let body = self.0.ask(Method::GET, "/metrics", None, "").await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Erases a member.
+    ///
+    /// # Errors
+    /// When the server refuses the call.
+    pub async fn erase(&mut self, member: &str) -> anyhow::Result<()> {
+        self.0.ask(Method::DELETE, &format!("/v1/members/{member}"), None, "").await.map(drop)
+    }
+
+    /// Corrects a member's growth or points, once under its id.
+    ///
+    /// # Errors
+    /// When the server refuses the call.
+    pub async fn adjust(
+        &mut self,
+        member: &str,
+        id: &str,
+        account: &str,
+        amount: u64,
+    ) -> anyhow::Result<()> {
+        let path = format!("/v1/members/{member}/adjustments");
+        let body = json!({"id": id, "account": account, "amount": amount, "reason": "a run"});
+        self.0.ask(Method::POST, &path, Some(&body), "").await.map(drop)
+    }
+
+    /// Issues a coupon, once under its id.
+    ///
+    /// # Errors
+    /// When the server refuses the call.
+    pub async fn issue(&mut self, member: &str, id: &str, kind: &str) -> anyhow::Result<()> {
+        let path = format!("/v1/members/{member}/coupons");
+        let body = json!({"id": id, "kind": kind});
+        self.0.ask(Method::POST, &path, Some(&body), "").await.map(drop)
+    }
+
+    /// Returns the membership plan.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn plan(&mut self) -> anyhow::Result<membership::plan::Plan> {
+        #[derive(Deserialize)]
+        struct Current {
+            plan: membership::plan::Plan,
+        }
+        let current: Current = self.0.call(Method::GET, "/v1/plan", None).await?;
+        Ok(current.plan)
+    }
+
+    /// Has the members' book added up.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn book(&mut self) -> anyhow::Result<BookReport> {
+        self.0.call(Method::GET, "/v1/reports/consistency", None).await
     }
 
     /// Makes a sale.
@@ -181,7 +207,7 @@ impl Operator {
     /// # Errors
     /// When the server refuses the call.
     pub async fn make_sale(&mut self, sale: &Value) -> anyhow::Result<SaleReport> {
-        self.call(Method::POST, "/v1/sales", Some(sale)).await
+        self.0.call(Method::POST, "/v1/sales", Some(sale)).await
     }
 
     /// Returns the report of a sale.
@@ -189,7 +215,7 @@ impl Operator {
     /// # Errors
     /// When the server does not answer.
     pub async fn report(&mut self, sale: &str) -> anyhow::Result<SaleReport> {
-        self.call(Method::GET, &format!("/v1/sales/{sale}"), None).await
+        self.0.call(Method::GET, &format!("/v1/sales/{sale}"), None).await
     }
 
     /// Waits until no order waits for the store any more, and returns the sale's report.
@@ -225,7 +251,7 @@ impl Operator {
         let (mut orders, mut after) = (Vec::new(), 0);
         loop {
             let path = format!("/v1/sales/{sale}/orders?after={after}&limit=10000");
-            let page: Page = self.call(Method::GET, &path, None).await?;
+            let page: Page = self.0.call(Method::GET, &path, None).await?;
             orders.extend(page.orders);
             match page.next {
                 Some(next) => after = next,

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Errors that Redis answers every command with, so that the mark of an answer's end never comes.
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct RedisServer {
     folder: PathBuf,
     address: SocketAddr,
+    /// Where it talks to other nodes of a cluster.
+    bus: SocketAddr,
     settings: Vec<String>,
     process: Option<Child>,
 }
@@ -28,8 +31,8 @@ impl RedisServer {
     /// Starts a server with settings of its own, written as on the command line.
     pub fn with(folder: &Path, settings: &[&str]) -> Self {
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let mut server =
-            Self { folder: folder.to_owned(), address: free_address(), settings, process: None };
+        let (folder, address, bus) = (folder.to_owned(), free_address(), free_address());
+        let mut server = Self { folder, address, bus, settings, process: None };
         server.start_again();
         server
     }
@@ -40,7 +43,8 @@ impl RedisServer {
         let start = Instant::now();
         // An error such as LOADING is an answer, too.
         while self.ask("PING").is_none_or(|answer| answer.is_empty()) {
-            assert!(start.elapsed() < PATIENCE, "redis-server does not answer");
+            let log = || std::fs::read_to_string(self.folder.join("redis.log")).unwrap_or_default();
+            assert!(start.elapsed() < PATIENCE, "redis-server does not answer: {}", log());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -50,13 +54,14 @@ impl RedisServer {
         command.args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string()]);
         command.arg("--dir").arg(&self.folder).args(["--appendonly", "yes", "--save", ""]);
         command.args(["--appendfsync", "always", "--enable-debug-command", "yes"]);
-        command.args(&self.settings);
+        // By itself it would take the port 10,000 above, which an outgoing connection may have.
+        command.args(["--cluster-port", &self.bus.port().to_string()]).args(&self.settings);
         let log = std::fs::File::create(self.folder.join("redis.log")).expect("a log");
         let process = command.stdout(log).stderr(Stdio::null()).spawn();
         self.process = Some(process.expect("redis-server is installed (Debian: redis-server)"));
     }
 
-    /// Returns a port that no process uses at this moment.
+    /// Returns a port that no process uses at this moment, and no outgoing connection will.
     pub fn free_port() -> u16 {
         free_address().port()
     }
@@ -69,6 +74,11 @@ impl RedisServer {
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The port at which it talks to other nodes, if it is one of a cluster.
+    pub fn bus_port(&self) -> u16 {
+        self.bus.port()
     }
 
     /// The value for `--redis`.
@@ -128,7 +138,21 @@ impl Drop for RedisServer {
     }
 }
 
+/// A port below those that the kernel gives to outgoing connections, so that none of them has it when a
+/// process that was ended is started again. Each call returns another one.
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    listener.local_addr().expect("it is bound")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes that run side by side start far from each other.
+    let first = (std::process::id() % 700) * 16;
+    for _ in 0..12_000 {
+        // Ordering: Relaxed, because only the number counts.
+        let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + (first + next) % 12_000;
+        let address =
+            SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).expect("below 32,000")));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port between 20,000 and 32,000 is free");
 }

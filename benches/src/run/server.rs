@@ -3,7 +3,7 @@
 use anyhow::Context;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A running server.
@@ -45,6 +45,16 @@ impl Server {
 }
 
 impl Server {
+    /// Starts `flashlane serve` on a data folder and free ports, with further arguments.
+    ///
+    /// # Errors
+    /// When the binary cannot be started or ends before it listens.
+    pub fn flashlane(data: &Path, more: &[&str]) -> anyhow::Result<Self> {
+        let (data, free) = (data.to_str().context("a plain folder name")?, "127.0.0.1:0");
+        let args = ["serve", "--listen", free, "--operator-listen", free, "--data", data];
+        Self::start("flashlane", &[&args, more].concat())
+    }
+
     /// Returns the memory that the process has now, in bytes.
     ///
     /// # Errors

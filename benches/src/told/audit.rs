@@ -108,8 +108,8 @@ impl Audit {
         let held_now = || listed.iter().filter(|order| order.holds_units());
         let sold: u64 = held_now().map(|order| u64::from(order.units)).sum();
         let mut uneven = Vec::new();
-        if sold + report.left != report.stock || sold != report.confirmed + report.paid {
-            let (left, stock, said) = (report.left, report.stock, report.confirmed + report.paid);
+        if sold + report.left != report.stock || sold != held_by(report) {
+            let (left, stock, said) = (report.left, report.stock, held_by(report));
             uneven.push(format!("{sold} sold (report: {said}) + {left} left, of {stock}"));
         }
         self.check(format!("{sold} units sold + {} left = {}", report.left, report.stock), uneven);
@@ -159,6 +159,12 @@ impl Audit {
         self.check(format!("the store has the {orders} orders of the list where they are"), uneven);
     }
 
+    /// Notes what the book has of members and what differs from their orders.
+    pub fn book(&mut self, members: usize, differences: Vec<String>) {
+        let promise = format!("the book has of {members} members what their orders come to");
+        self.check(promise, differences);
+    }
+
     /// Compares what was told after the clicks with the list at the end.
     pub fn lives(&mut self, lives: &Lives, listed: &[ListedOrder], report: &SaleReport) {
         self.check(
@@ -196,4 +202,9 @@ impl Audit {
             stranded.into_iter().collect(),
         );
     }
+}
+
+/// Units that orders on disk hold.
+const fn held_by(report: &SaleReport) -> u64 {
+    report.confirmed + report.paid + report.returned
 }

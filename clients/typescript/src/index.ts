@@ -26,6 +26,17 @@ export interface Options {
   fetch?: typeof fetch;
 }
 
+export interface BuyOptions {
+  /** Stands for this click and what it pays with: sent again, it buys once. */
+  key?: string;
+  /** How long the answer may wait for the order to be on disk, 1 to 10 s. */
+  waitS?: number;
+  /** Points to pay a part with. */
+  points?: number;
+  /** A coupon of the member's, by its id. */
+  coupon?: string;
+}
+
 /** One member at one server. */
 export class Flashlane {
   readonly #options: Options;
@@ -36,16 +47,18 @@ export class Flashlane {
 
   /**
    * Buys units. Without an answer the click is sent again with the same key, so it never buys twice. With
-   * `waitS`, from 1 to 10, the answer comes when the order is on disk. Throws `Refused` with the reason.
+   * `waitS`, from 1 to 10, the answer comes when the order is on disk. `points` and a `coupon` pay a part.
+   * Throws `Refused` with the reason.
    */
   async buy(
     sale: string,
     units: number,
-    { key = newKey(), waitS }: { key?: string; waitS?: number } = {},
+    { key = newKey(), waitS, points, coupon }: BuyOptions = {},
   ): Promise<Order> {
     const headers: Record<string, string> = { "idempotency-key": key };
     if (waitS !== undefined) headers["prefer"] = `wait=${waitS}`;
-    return this.#call("POST", `/v1/sales/${encodeURIComponent(sale)}/orders`, { units }, headers);
+    const body = { units, ...(points && { points }), ...(coupon && { coupon }) };
+    return this.#call("POST", `/v1/sales/${encodeURIComponent(sale)}/orders`, body, headers);
   }
 
   /** A page of the sales, by id. */

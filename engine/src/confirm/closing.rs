@@ -9,7 +9,7 @@ use std::time::Duration;
 impl Confirmer {
     /// How long until the sale is over by the clock; `None` once the store knows that it is.
     pub(super) fn until_over(&self) -> Option<Duration> {
-        let closes_at = self.open.sale.terms().windows.closes_at();
+        let closes_at = self.open.sale.closes_at();
         (!self.is_close_stored).then(|| closes_at.since(self.clock.now()))
     }
 

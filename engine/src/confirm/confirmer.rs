@@ -7,18 +7,22 @@
 
 use super::deadlines::Deadlines;
 use super::lanes::Lanes;
-use super::work::{Progress, Work};
+use super::work::{Committing, Progress, Work};
 use crate::clock::Clock;
 use crate::fault::crash_point;
+use crate::members::Book;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
-use crate::rules::money::Money;
 use crate::rules::order::Order;
 use crate::rules::time::Millis;
-use crate::sale::queue::Queued;
+use crate::sale::queue::Intake;
+use crate::sale::queued::Queued;
 use crate::sale::vouch::Vouch;
 use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
 use membership::MemberId;
+use membership::event::Tender;
+use membership::posting::Source;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +32,8 @@ use std::time::Duration;
 const SHED_STEPS: u32 = 10;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 const RETRY_MOST: Duration = Duration::from_secs(1);
+/// Orders that wait for the book keep all others waiting no longer than this.
+const BOOK_RETRY_MOST: Duration = Duration::from_millis(100);
 
 /// The order queue's only consumer.
 #[derive(Debug)]
@@ -35,8 +41,15 @@ pub struct Confirmer {
     pub(super) open: Arc<OpenSale>,
     pub(super) roster: Arc<Roster>,
     pub(super) store: Store,
+    pub(super) book: Arc<Book>,
     pub(super) clock: Clock,
+    intake: Intake,
     pub(super) lanes: Lanes,
+    /// Orders that wait for the book: it has not said yet whether it keeps what they are paid with.
+    pub(super) parked: Vec<(Queued, Order)>,
+    pub(super) book_failures: u32,
+    /// Orders that never come to the store, and what the book keeps for them.
+    pub(super) fenced: Vec<(MemberId, Source, Tender)>,
     pub(super) deadlines: Deadlines,
     pub(super) in_flight: Option<Work>,
     /// Orders and changes take turns when both wait.
@@ -54,17 +67,24 @@ impl Confirmer {
         open: Arc<OpenSale>,
         roster: Arc<Roster>,
         store: &Store,
+        book: Arc<Book>,
         clock: Clock,
         patience: Duration,
     ) -> Self {
         let deadlines = Deadlines::of(&open);
         let is_close_stored = open.sale.stock().level().is_closed();
+        let intake = open.sale.intake();
         Self {
             open,
             roster,
             store: store.clone(),
+            book,
             clock,
+            intake,
             lanes: Lanes::default(),
+            parked: Vec::new(),
+            book_failures: 0,
+            fenced: Vec::new(),
             deadlines,
             in_flight: None,
             changes_next: false,
@@ -149,7 +169,7 @@ impl Confirmer {
         match self.send(&mut work, sent_at).await {
             Ok(progress) => {
                 match progress {
-                    Progress::Halted => {}
+                    Progress::Halted | Progress::Retry(_) => {}
                     // Verdicts on orders that were stored before do not say which process sells the
                     // sale now.
                     _ if is_resend => self.look().await,
@@ -196,13 +216,25 @@ impl Confirmer {
     ) -> Result<Progress, StoreError> {
         crash_point("gathered");
         match work {
-            Work::Orders(batch) => {
+            Work::Orders(committing) => {
+                let batch = &mut committing.batch;
                 // An order that the store decides only at this try is confirmed now, so its time to
                 // pay begins now, too.
                 batch.at = batch.at.max(sent_at);
-                batch.pay_by = self.open.sale.terms().pay_by(batch.at);
+                batch.pay_by = self.open.pay_by(batch.at);
+                self.hold_or_park(committing).await;
+                let batch = &mut committing.batch;
+                if batch.orders.is_empty() {
+                    // The sale goes on without them, and asks the store whether it may.
+                    self.look().await;
+                    return Ok(Progress::Retry(back_off(self.book_failures).min(BOOK_RETRY_MOST)));
+                }
                 match self.store.selling.commit(batch).await {
-                    Ok(verdicts) => Ok(self.settle(batch, &verdicts)),
+                    Ok(verdicts) => {
+                        let progress = self.settle(batch, &verdicts);
+                        self.end_fenced().await;
+                        Ok(progress)
+                    }
                     Err(BrokenOff { error, answered }) => {
                         self.settle_answered(batch, &answered);
                         Err(error)
@@ -231,7 +263,7 @@ impl Confirmer {
         }
         self.changes_next = true;
         if let Some(batch) = self.gather() {
-            return Some(Work::Orders(batch));
+            return Some(Work::Orders(Committing { batch, asked: BTreeSet::new() }));
         }
         self.gather_changes().map(Work::Changes)
     }
@@ -280,7 +312,7 @@ impl Confirmer {
 
     fn drain(&mut self) {
         let sale = &self.open.sale;
-        while let Some((queued, order)) = sale.take_in() {
+        while let Some((queued, order)) = sale.take_in(&mut self.intake) {
             self.lanes.push(queued, order);
         }
         let units_max = sale.stock().level().total().0 as usize;
@@ -288,10 +320,13 @@ impl Confirmer {
     }
 
     fn gather(&mut self) -> Option<Batch> {
-        let (now, terms) = (self.clock.now(), self.open.sale.terms());
+        let (now, sale) = (self.clock.now(), &self.open.sale);
+        let terms = sale.terms();
         let next = || self.lanes.pop(now);
         let most = self.store.selling.batch_orders_max();
-        let taken: Vec<_> = std::iter::from_fn(next).take(most).collect();
+        let mut taken: Vec<_> = std::iter::from_fn(next).take(most).collect();
+        let room = (most - taken.len()).min(self.parked.len());
+        taken.extend(self.parked.drain(..room));
         if taken.is_empty() {
             return None;
         }
@@ -303,16 +338,20 @@ impl Confirmer {
             tier: order.tier,
             units: order.units,
             reserved_at: order.reserved_at,
-            money: Money::list(terms.price, order.units),
+            money: match queued.is_mixed {
+                true => sale.money(&order),
+                false => terms.money(order.tier, order.units, order.reserved_at),
+            },
             key: queued.key,
             is_offer: waitlist.is_offer(order.seat, order.number),
+            refused: None,
         };
         let orders: Arc<[_]> = taken.into_iter().zip(members).map(reserved).collect();
         Some(Batch {
             sale: terms.id.clone(),
             epoch: self.open.sale.epoch(),
             at: now,
-            pay_by: terms.pay_by(now),
+            pay_by: self.open.pay_by(now),
             orders,
         })
     }
@@ -326,6 +365,7 @@ impl Drop for Mourner {
     fn drop(&mut self) {
         // An operator who waits for this task hears that it has ended.
         drop(self.0.take_asked_to_put_back());
+        self.0.note_ended();
         if std::thread::panicking() {
             self.0.sale.stock().halt();
             let why = "the sale's confirmer failed; restart this process";

@@ -2,7 +2,7 @@
 
 use crate::rules::order::Order;
 use crate::rules::time::Millis;
-use crate::sale::queue::Queued;
+use crate::sale::queued::Queued;
 use membership::Tier;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -71,7 +71,7 @@ mod tests {
             settled_at: None,
             changed_at: None,
         };
-        (Queued { number, key: None }, order)
+        (Queued { key: None, is_mixed: false }, order)
     }
 
     fn served(orders: &[(u64, Tier, u64)], now: u64) -> Vec<u64> {
@@ -80,7 +80,7 @@ mod tests {
             let (queued, order) = waiting(number, tier, at);
             lanes.push(queued, order);
         }
-        let next = || lanes.pop(Millis(now)).map(|(queued, _)| queued.number);
+        let next = || lanes.pop(Millis(now)).map(|(_, order)| order.number);
         std::iter::from_fn(next).collect()
     }
 

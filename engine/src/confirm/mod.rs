@@ -4,6 +4,7 @@ mod changes;
 mod closing;
 mod confirmer;
 mod deadlines;
+mod holds;
 pub mod lanes;
 mod offers;
 mod put_back;

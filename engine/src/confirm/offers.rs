@@ -35,8 +35,7 @@ impl Confirmer {
             let within = Units(aside.0 + level.left().0);
             // The clock may have gone back since a member joined.
             let may_be_served = |waiter: &Waiter| {
-                !blocked.contains(waiter.seat)
-                    && sale.terms().windows.enter(waiter.tier, now).is_ok()
+                !blocked.contains(waiter.seat) && sale.has_entered(waiter.tier, now)
             };
             let Some(waiter) = list.first_within(within, may_be_served) else {
                 // Every waiting member is blocked or wants more units than there are.
@@ -48,7 +47,7 @@ impl Confirmer {
                 sale.set_aside();
                 continue;
             }
-            match sale.offer(now, Click { seat, tier, units, key: None }) {
+            match sale.offer(now, Click { seat, tier, units, key: None, is_minor: false }) {
                 Ok(number) => list.serve(seat, number),
                 // The member has bought in the meantime: waiting longer would not change that.
                 Err(Refusal::LimitReached { .. } | Refusal::TooManyOrders { .. }) => {

@@ -4,15 +4,19 @@ use super::confirmer::Confirmer;
 use super::work::Progress;
 use crate::fault::crash_point;
 use crate::open::sale::OpenSale;
-use crate::rules::money::Money;
+use crate::roster::PSEUDONYM;
 use crate::rules::order::Status;
 use crate::rules::waitlist::Waiter;
 use crate::sale::vouch::Vouch;
 use crate::store::{Change, Changes, Head, Record, StoreError, Switch, Waiting};
 use membership::MemberId;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+fn is_pseudonym(member: &MemberId) -> bool {
+    member.as_str().starts_with(PSEUDONYM)
+}
 
 impl Confirmer {
     /// Puts back into the store the orders of this process that it lost. The sale goes on if the
@@ -33,7 +37,9 @@ impl Confirmer {
         let open = Arc::clone(&self.open);
         let sale = &open.sale;
         let (id, epoch) = (&sale.terms().id, sale.epoch());
+        self.erase_again(records).await?;
         self.store.opening.restore(id, epoch, records).await?;
+        open.feed().note_step();
         crash_point("put_back");
         self.learn_of_work().await?;
         check_whole(&open, &self.store.opening.restore(id, epoch, &[]).await?)?;
@@ -48,6 +54,32 @@ impl Confirmer {
         sale.stock().go_on();
         open.set_trouble(None);
         open.wake();
+        Ok(())
+    }
+
+    /// Takes the names away again of members who were erased since the history that the store has now: it
+    /// has their orders under them.
+    async fn erase_again(&self, records: &[Record]) -> Result<(), StoreError> {
+        let (id, epoch) = (&self.open.sale.terms().id, self.open.sale.epoch());
+        let mut done = BTreeSet::new();
+        if records.iter().any(|record| is_pseudonym(&record.member)) {
+            // A store that does not know how far the sale had come takes no rename.
+            self.store.opening.restore(id, epoch, &[]).await?;
+        }
+        for record in records.iter().filter(|record| is_pseudonym(&record.member)) {
+            if !done.insert(&record.member) {
+                continue;
+            }
+            let stored = self.store.reading.order(id, record.number).await?;
+            match stored.filter(|stored| stored.epoch == record.epoch) {
+                Some(stored) if stored.member != record.member => {
+                    self.store.members.rename(id, epoch, &stored.member, &record.member).await?;
+                }
+                Some(_) => {}
+                // Another order of theirs may be there.
+                None => drop(done.remove(&record.member)),
+            }
+        }
         Ok(())
     }
 
@@ -84,12 +116,13 @@ impl Confirmer {
                 changed_at: order.changed_at?,
                 pay_by: match order.status {
                     Status::Released => settled_at,
-                    _ => sale.terms().pay_by(settled_at),
+                    _ => self.open.pay_by(settled_at),
                 },
-                money: Money::list(sale.terms().price, order.units),
+                money: sale.money(&order),
                 refunds: self.open.refunds(number),
                 key: keys.get(&number).copied(),
                 before: 0,
+                why: self.open.why(number),
             })
         };
         let numbers = sale.board().first_number()..sale.next_number();

@@ -5,7 +5,9 @@ use super::deadlines::Deadlines;
 use super::work::Progress;
 use crate::fault::crash_point;
 use crate::rules::order::Status;
+use crate::rules::why::Why;
 use crate::store::{Batch, StoreError, Verdict};
+use std::sync::Arc;
 
 impl Confirmer {
     /// Settles the verdicts that came although the commit broke off. The other orders stay in the
@@ -31,15 +33,17 @@ impl Confirmer {
     /// members are told.
     pub(super) fn settle(&mut self, batch: &Batch, verdicts: &[Verdict]) -> Progress {
         assert_eq!(verdicts.len(), batch.orders.len(), "the store answers for each order");
-        let sale = &self.open.sale;
+        let open = Arc::clone(&self.open);
+        let sale = &open.sale;
         let mut settled = Vec::with_capacity(verdicts.len());
         let mut is_fenced = false;
         for (order, verdict) in batch.orders.iter().zip(verdicts) {
-            let (status, at) = match *verdict {
-                Verdict::Stored(status, at) => (status, at),
+            let (status, at, why) = match *verdict {
+                Verdict::Stored(status, at) => (status, at, None),
+                Verdict::Released(why, at) => (Status::Released, at, Some(why)),
                 Verdict::Fenced => {
                     is_fenced = true;
-                    (Status::Released, batch.at)
+                    (Status::Released, batch.at, Some(Why::Fenced))
                 }
             };
             if is_fenced {
@@ -47,18 +51,28 @@ impl Confirmer {
                 // unit again.
                 sale.stock().halt();
             }
-            settled.extend(sale.settle(order.number, status, at));
+            if let Some(why) = why {
+                self.open.note_why(order.number, why);
+            }
+            let moved = sale.settle(order.number, status, at);
+            if moved.is_some() && order.refused.is_some() {
+                self.give_back_to_purse(order);
+            } else if why == Some(Why::Fenced) && !order.money.is_plain() {
+                self.note_fenced(batch, order);
+            }
+            settled.extend(moved);
             if order.is_offer {
                 self.open.offer_settled(order.number);
             }
             if status == Status::Confirmed {
-                self.deadlines.push(sale.terms().pay_by(at), order.number);
+                self.deadlines.push(self.open.pay_by(at), order.number);
             }
             crash_point("settling");
         }
         let now = self.clock.now();
-        let waits = settled.iter().map(|order| now.since(order.reserved_at));
-        sale.meter().confirmed_after(waits);
+        for order in &settled {
+            sale.meter().confirming().record(now.since(order.reserved_at));
+        }
         crash_point("settled");
         self.open.feed().settled(&settled);
         crash_point("told");
@@ -77,9 +91,17 @@ impl Confirmer {
         self.deadlines = Deadlines::default();
         let sale = &self.open.sale;
         let now = self.clock.now();
+        let is_fenced = self.open.trouble() == Some(StoreError::Fenced);
         let mut released = Vec::new();
-        while let Some((queued, _)) = self.lanes.pop(now) {
-            released.extend(sale.settle(queued.number, Status::Released, now));
+        while let Some((queued, order)) = self.parked.pop().or_else(|| self.lanes.pop(now)) {
+            if is_fenced {
+                self.open.note_why(order.number, Why::Fenced);
+            }
+            let moved = sale.settle(order.number, Status::Released, now);
+            if let Some(order) = moved.filter(|_| queued.is_mixed) {
+                self.book.purses().give_back(order.seat, &sale.money(&order));
+            }
+            released.extend(moved);
         }
         self.open.feed().settled(&released);
         if released.is_empty() { Progress::Idle } else { Progress::Halted }

@@ -2,6 +2,7 @@
 
 use crate::open::asks::Answer;
 use crate::store::{Batch, Changed, Changes};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What one piece of work came to.
@@ -21,8 +22,17 @@ pub enum Progress {
 /// until there is an answer.
 #[derive(Debug)]
 pub(super) enum Work {
-    Orders(Batch),
+    Orders(Committing),
     Changes(Making),
+}
+
+/// Orders on their way to the store.
+#[derive(Debug)]
+pub(super) struct Committing {
+    pub(super) batch: Batch,
+    /// Those of which the book has said whether it keeps what they are paid with beside money. They are not
+    /// asked for again: with its word, what they took of their members' purses has ended.
+    pub(super) asked: BTreeSet<u64>,
 }
 
 /// Changes on their way to the store, and where the answer to each goes.

@@ -1,10 +1,14 @@
 //! Opening: takes sales of the store over, side by side. One that cannot be opened keeps no other
 //! from being sold, and is tried again.
 
+use super::copies::Copies;
 use super::{Confirmers, Engine, Settings};
 use crate::clock::Clock;
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
+use crate::members::Book;
+use crate::open::ends::Ends;
+use crate::open::marks::Mark;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::terms::{SaleId, Terms};
@@ -38,10 +42,14 @@ impl Engine {
     /// # Errors
     /// As [`Engine::start`].
     pub async fn begin(store: Store, clock: Clock, settings: Settings) -> Result<Self, StoreError> {
+        let roster = Arc::new(Roster::new());
+        let book = Book::open(Arc::clone(&store.book), clock.clone(), Arc::clone(&roster)).await?;
+        let book = Arc::new(book);
         let engine = Self {
+            book,
             store,
             clock,
-            roster: Arc::new(Roster::new()),
+            roster,
             sales: ArcSwap::default(),
             confirmers: tokio::sync::Mutex::default(),
             settings,
@@ -50,8 +58,12 @@ impl Engine {
             blocking: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
             started: watch::Sender::new(false),
+            ends: Ends::default(),
+            copies: Copies::default(),
+            backing_up: tokio::sync::Mutex::default(),
         };
         engine.read_blocked().await?;
+        engine.read_erasing().await?;
         let to_come = || StoreError::Refused("it is still to be opened".into());
         let sales = engine.store.reading.sales().await?;
         *engine.not_opened.lock() = sales.into_iter().map(|sale| (sale, to_come())).collect();
@@ -133,28 +145,58 @@ impl Engine {
         }
     }
 
+    /// Opens a sale anew that this process has open, and puts it in the old one's place. The old one
+    /// must be paused and have no orders.
+    pub(super) async fn reopen(
+        &self,
+        old: &OpenSale,
+        confirmers: &mut Confirmers,
+    ) -> Result<Arc<OpenSale>, StoreError> {
+        let id = &old.sale.terms().id;
+        match self.take_over(id).await {
+            Ok(open) => {
+                self.begin_to_confirm(std::slice::from_ref(&open), confirmers);
+                old.retire();
+                Ok(open)
+            }
+            Err(error) => {
+                // It is tried again, as after a start.
+                self.not_opened.lock().insert(id.clone(), error.clone());
+                self.sales.rcu(|sales| {
+                    let mut sales = BTreeMap::clone(sales);
+                    sales.remove(id);
+                    sales
+                });
+                old.retire();
+                Err(error)
+            }
+        }
+    }
+
     /// Takes a sale over from the process that sold it before.
-    async fn take_over(&self, id: &SaleId) -> Result<Arc<OpenSale>, StoreError> {
+    pub(super) async fn take_over(&self, id: &SaleId) -> Result<Arc<OpenSale>, StoreError> {
         if *self.stop.borrow() {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
         let opened = self.store.opening.open(id).await?;
         let (blocked, stopping) = (Arc::clone(&self.blocked), self.stop.subscribe());
-        Ok(Arc::new(OpenSale::resume(
-            opened,
-            self.settings.orders_per_member,
-            &self.roster,
-            blocked,
-            stopping,
-        )?))
+        let most = self.settings.orders_per_member;
+        let open = OpenSale::resume(opened, most, &self.roster, blocked, stopping)?;
+        open.marks().note(self.now(), Mark::Opened);
+        let closes_at = open.sale.closes_at();
+        if open.is_settled() && closes_at <= self.now() {
+            open.note_settled(closes_at);
+        }
+        Ok(Arc::new(open))
     }
 
     /// Begins to confirm sales that were taken over, and shows them to callers.
-    fn begin_to_confirm(&self, opened: &[Arc<OpenSale>], confirmers: &mut Confirmers) {
+    pub(super) fn begin_to_confirm(&self, opened: &[Arc<OpenSale>], confirmers: &mut Confirmers) {
         for open in opened {
             let (roster, clock) = (Arc::clone(&self.roster), self.clock.clone());
             let (open, patience) = (Arc::clone(open), self.settings.confirm_within);
-            let confirmer = Confirmer::new(open, roster, &self.store, clock, patience);
+            let book = Arc::clone(&self.book);
+            let confirmer = Confirmer::new(open, roster, &self.store, book, clock, patience);
             confirmers.running.spawn(confirmer.run());
         }
         self.sales.rcu(|sales| {

@@ -5,6 +5,7 @@ use super::{Engine, NoSale};
 use crate::open::blocked::Look;
 use crate::open::found::Found;
 use crate::open::sale::OpenSale;
+use crate::roster::PSEUDONYM;
 use crate::rules::money::Refund;
 use crate::rules::order::{OrderId, Status, Step};
 use crate::rules::payment_ref::read_payment_ref;
@@ -67,6 +68,15 @@ impl Engine {
         id: &OrderId,
         step: Step,
     ) -> Result<Option<Found>, StoreError> {
+        if open.is_archived() {
+            let found = self.order(open, id).await?;
+            let status = found.as_ref().map(Found::status);
+            let is_late_payment =
+                step == Step::Pay && matches!(status, Some(Status::Cancelled | Status::Expired));
+            if !is_late_payment {
+                return Ok(found);
+            }
+        }
         let (epoch, number) = (id.epoch, id.number);
         let changed = self.change_order(open, id, Change::Order { step, epoch, number }).await?;
         Ok(changed.and_then(|changed| found(open, id, changed)))
@@ -77,14 +87,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`NoSale`]
-    pub fn order_named(&self, name: &str) -> Result<(Arc<OpenSale>, OrderId), NoSale> {
+    pub async fn order_named(&self, name: &str) -> Result<(Arc<OpenSale>, OrderId), NoSale> {
         if let Some((sale, epoch, number)) = read_payment_ref(name) {
-            let open = self.sale_numbered(sale)?;
+            let open = self.any_sale_numbered(sale).await?;
             let sale = open.sale.terms().id.clone();
             return Ok((open, OrderId { sale, epoch, number }));
         }
         let id: OrderId = name.parse().map_err(|_| NoSale::Unknown)?;
-        Ok((self.sale(id.sale.as_str())?, id))
+        Ok((self.any_sale(id.sale.as_str()).await?, id))
     }
 
     /// The waiting members in the order of service, from place `from` on, and how many wait.
@@ -127,6 +137,10 @@ impl Engine {
         id: &OrderId,
         change: Change,
     ) -> Result<Option<Changed>, StoreError> {
+        if open.is_archived() {
+            let open = self.unarchive(&id.sale).await?;
+            return Box::pin(self.change_order(&open, id, change)).await;
+        }
         let received_at = self.now();
         if id.epoch == open.sale.epoch() {
             // An order that is still on its way to the store has no state there yet, so it cannot
@@ -137,6 +151,10 @@ impl Engine {
             }
         } else {
             let Some(Found::Before(record)) = self.order(open, id).await? else { return Ok(None) };
+            if self.roster.find(record.member.as_str()).is_none() {
+                let why = "the member is being erased; ask again";
+                return Err(StoreError::Refused(why.into()));
+            }
             open.know(record);
         }
         self.ask(open, change, received_at).await.map(Some)
@@ -190,6 +208,9 @@ impl Engine {
     /// # Errors
     /// [`StoreError`]; if it is transient, ask again.
     pub async fn leave_waitlist(&self, open: &OpenSale, seat: Seat) -> Result<(), StoreError> {
+        if open.is_archived() {
+            return Ok(());
+        }
         // The store is asked also for a member who is not on the waitlist: they may be asking to
         // join it at this moment.
         let leave = Change::Leave(self.roster.member(seat));
@@ -203,11 +224,21 @@ impl Engine {
         self.blocked.look()
     }
 
+    /// Whether the member may not buy.
+    #[must_use]
+    pub fn is_blocked(&self, member: &MemberId) -> bool {
+        let seat = self.roster.find(member.as_str());
+        seat.is_some_and(|seat| self.blocked.contains(seat))
+    }
+
     /// Members who may not buy, by id.
     #[must_use]
     pub fn blocked(&self) -> Vec<MemberId> {
+        let seats = self.blocked.seats();
+        let members = seats.iter().map(|seat| self.roster.member(*seat));
+        // The seats of erased members stay blocked, and are nobody's.
         let mut members: Vec<_> =
-            self.blocked.seats().iter().map(|seat| self.roster.member(*seat)).collect();
+            members.filter(|member| !member.as_str().starts_with(PSEUDONYM)).collect();
         members.sort();
         members
     }
@@ -219,8 +250,8 @@ impl Engine {
     /// # Errors
     /// [`StoreError`]; nothing has changed in memory.
     pub async fn block(&self, member: &MemberId) -> Result<(), StoreError> {
-        let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
+        let seat = self.seat(member)?;
         self.store.members.set_blocked(member, true).await?;
         self.blocked.insert(seat).await;
         Ok(())
@@ -229,10 +260,14 @@ impl Engine {
     /// Lets a member buy again: first on disk, then in memory.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing has changed in memory.
+    /// [`StoreError`]; nothing has changed in memory. [`StoreError::Refused`] for a member who is being
+    /// erased.
     pub async fn unblock(&self, member: &MemberId) -> Result<(), StoreError> {
-        let seat = self.seat(member)?;
         let _one_at_a_time = self.blocking.lock().await;
+        if self.erasing().await?.iter().any(|(begun, _)| begun == member) {
+            return Err(StoreError::Refused("this member is being erased".into()));
+        }
+        let seat = self.seat(member)?;
         self.store.members.set_blocked(member, false).await?;
         self.blocked.remove(seat).await;
         Ok(())
@@ -259,7 +294,7 @@ impl Engine {
         Ok(())
     }
 
-    fn seat(&self, member: &MemberId) -> Result<Seat, StoreError> {
+    pub(super) fn seat(&self, member: &MemberId) -> Result<Seat, StoreError> {
         let full = || StoreError::Refused("more members than this process has seats".into());
         self.roster.seat(member.as_str()).ok_or_else(full)
     }

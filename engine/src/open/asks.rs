@@ -138,6 +138,12 @@ impl Asks {
         heard.others.drain(..most).collect()
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        let heard = self.heard.lock();
+        heard.payments.is_empty() && heard.others.is_empty()
+    }
+
     /// Takes everything that waits.
     pub(crate) fn take_all(&self) -> Vec<Ask> {
         let mut heard = std::mem::take(&mut *self.heard.lock());

@@ -4,6 +4,7 @@
 use crate::open::found::Found;
 use crate::rules::order::Order;
 use crate::rules::seat::Seat;
+use crate::sync::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,7 @@ const WATCHERS_MAX: usize = 16;
 pub(crate) struct Feed {
     waiting: Mutex<HashMap<u64, Vec<oneshot::Sender<Order>>>>,
     watching: Mutex<HashMap<Seat, Vec<mpsc::Sender<Found>>>>,
+    steps: AtomicU64,
 }
 
 impl Feed {
@@ -49,6 +51,19 @@ impl Feed {
         }
         all.push(tell);
         told
+    }
+
+    /// Notes that the store has something new, also where no watcher is told of it.
+    pub(crate) fn note_step(&self) {
+        // Ordering: Release, paired with the Acquire in `steps`.
+        self.steps.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts up whenever the store has something new.
+    pub(crate) fn steps(&self) -> u64 {
+        // Ordering: Acquire, paired with the Release in `note_step`: what the store is asked after this
+        // look has all that was noted before it.
+        self.steps.load(Ordering::Acquire)
     }
 
     /// Forgets watchers that are gone.
@@ -83,6 +98,7 @@ impl Feed {
     /// Tells the watchers of these members' orders. Only the confirmer calls this, so that steps
     /// are told in their order.
     pub(crate) fn changed(&self, orders: impl Iterator<Item = (Seat, Found)>) {
+        self.note_step();
         let mut watching = self.watching.lock();
         if watching.is_empty() {
             return;

@@ -2,9 +2,9 @@
 
 use crate::rules::money::Money;
 use crate::rules::order::{Order, Status};
-use crate::rules::terms::{Cents, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::sale::Sale;
 use crate::store::Record;
 
 /// An order as the engine knows it: on its board, or from before in the store.
@@ -44,12 +44,12 @@ impl Found {
         }
     }
 
-    /// What is to be paid for the whole order.
+    /// What the order costs.
     #[must_use]
-    pub fn due(&self, terms: &Terms) -> Cents {
+    pub fn money(&self, sale: &Sale) -> Money {
         match self {
-            Self::Here(order) => Money::list(terms.price, order.units).due,
-            Self::Before(record) => record.money.due,
+            Self::Here(order) => sale.money(order),
+            Self::Before(record) => record.money.clone(),
         }
     }
 

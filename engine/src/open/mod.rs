@@ -2,6 +2,9 @@
 
 pub(crate) mod asks;
 pub mod blocked;
+pub(crate) mod ends;
 pub(crate) mod feed;
 pub mod found;
+pub(crate) mod live_terms;
+pub mod marks;
 pub mod sale;

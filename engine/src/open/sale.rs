@@ -2,20 +2,28 @@
 //! verdict, members who wait for units, the changes that are asked for, why the store does not
 //! confirm, and what former processes left.
 
+mod check;
+mod over;
+mod terms;
+mod waiting;
+
 use crate::open::asks::Asks;
 use crate::open::blocked::{Blocked, Look};
 use crate::open::feed::Feed;
 use crate::open::found::Found;
+use crate::open::live_terms::LiveTerms;
+use crate::open::marks::Marks;
 use crate::roster::Roster;
 use crate::rules::money::Refund;
 use crate::rules::order::{Order, OrderId, Status};
 use crate::rules::seat::Seat;
 use crate::rules::tally::Tally;
-use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::rules::waitlist::{Waiter, Waitlist};
+use crate::rules::why::Why;
 use crate::sale::meter::Meter;
+use crate::sale::refused;
 use crate::sale::{Sale, Start};
 use crate::store::{Change, Changed, Holding, Keyed, Opened, Record, StoreError, Waiting};
 use membership::{MemberId, PerTier};
@@ -36,6 +44,8 @@ pub struct OpenSale {
     former: Mutex<HashMap<u64, Record>>,
     /// Money that went back of orders of this process, by number.
     refunds: Mutex<HashMap<u64, Vec<Refund>>>,
+    /// Why orders of this process were released, by number.
+    whys: Mutex<HashMap<u64, Why>>,
     waitlist: Mutex<Waitlist>,
     asks: Asks,
     /// Where the outcome goes when an operator has asked to put back what the store has lost.
@@ -47,6 +57,17 @@ pub struct OpenSale {
     hurry: Notify,
     trouble: Mutex<Option<StoreError>>,
     pub(crate) switching: tokio::sync::Mutex<()>,
+    live: LiveTerms,
+    marks: Marks,
+    /// The newest refusals.
+    pub refused: refused::Record,
+    /// Whether the sale was opened anew, and another one has taken this one's place.
+    retired: watch::Sender<bool>,
+    /// Whether the sale's confirmer has ended.
+    ended: watch::Sender<bool>,
+    /// Since when everything about the sale is settled, when it was last looked at.
+    settled_since: Mutex<Option<Millis>>,
+    is_archived: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -63,10 +84,23 @@ impl OpenSale {
         blocked: Arc<Blocked>,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, StoreError> {
-        check(&opened)?;
+        let room = opened.stock;
+        Self::with_room_for(room, opened, orders_per_member, roster, blocked, stopping)
+    }
+
+    fn with_room_for(
+        room: Units,
+        opened: Opened,
+        orders_per_member: u16,
+        roster: &Roster,
+        blocked: Arc<Blocked>,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<Self, StoreError> {
+        check::check(&opened)?;
         let Opened { sale_number, terms, epoch, stock, left, next_number, .. } = opened;
         let meter = Meter::resume(&opened.tallies);
-        let start = Start { epoch, stock, left, next_number, orders_per_member };
+        let start = Start { epoch, stock, left, next_number, orders_per_member, room };
+        let live = LiveTerms::new(&terms);
         let sale = Sale::resume(terms, start, meter);
         let seat = |member: &MemberId| {
             let full = || StoreError::Refused("more members than this process has seats".into());
@@ -78,8 +112,8 @@ impl OpenSale {
             sale.restore_holding(seat, *units, *orders);
             seats.push(seat);
         }
-        for Keyed { holder, key, units, number } in opened.keyed {
-            sale.restore_key(seats[holder], key, units, number);
+        for Keyed { holder, key, units, tender, number } in opened.keyed {
+            sale.restore_key(seats[holder], key, (units, tender), number);
         }
         let mut waitlist = Waitlist::default();
         for waiting in &opened.waiting {
@@ -100,6 +134,7 @@ impl OpenSale {
             sale_number,
             former: Mutex::new(former),
             refunds: Mutex::default(),
+            whys: Mutex::default(),
             waitlist: Mutex::new(waitlist),
             asks: Asks::default(),
             put_back: Mutex::new(None),
@@ -109,6 +144,13 @@ impl OpenSale {
             hurry: Notify::new(),
             trouble: Mutex::new(None),
             switching: tokio::sync::Mutex::new(()),
+            live,
+            marks: Marks::default(),
+            refused: refused::Record::default(),
+            retired: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
+            settled_since: Mutex::default(),
+            is_archived: false,
             stopping,
         })
     }
@@ -170,17 +212,6 @@ impl OpenSale {
         self.feed.watch(seat)
     }
 
-    /// How the member waits: the units, and their place in the order of service, from 1. A blocked
-    /// member is passed over, so they do not wait as far as they are told.
-    #[must_use]
-    pub fn position(&self, seat: Seat) -> Option<(Units, usize)> {
-        if self.blocked.contains(seat) {
-            return None;
-        }
-        let position = self.waitlist.lock().position(seat);
-        position.map(|(waiter, place)| (waiter.units, place))
-    }
-
     /// Asks the confirmer for a change that this process heard of at `received_at`; the answer comes
     /// when the store has made it and memory has followed. A former process's order must have been
     /// taken up by [`OpenSale::know`] before.
@@ -211,24 +242,11 @@ impl OpenSale {
         self.former.lock().get(&id.number).filter(|record| record.epoch == id.epoch).cloned()
     }
 
-    /// The next place on the waitlist; `None` when the waitlist is full.
-    #[must_use]
-    pub fn next_place(&self) -> Option<u64> {
-        let mut waitlist = self.waitlist.lock();
-        (waitlist.len() < Waitlist::WAITING_MAX).then(|| waitlist.next_place())
-    }
-
-    /// Members who wait for units that come back.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waitlist.lock().len()
-    }
-
     /// The epoch of an order that waits for its payment, and when the payment is due.
     pub(crate) fn due(&self, number: u64) -> Option<(u64, Millis)> {
         let (epoch, status, pay_by) = match self.sale.board().read(number) {
             Some(order) => {
-                let pay_by = self.sale.terms().pay_by(order.settled_at?);
+                let pay_by = self.pay_by(order.settled_at?);
                 (self.sale.epoch(), order.status, pay_by)
             }
             None => {
@@ -238,6 +256,13 @@ impl OpenSale {
             }
         };
         (status == Status::Confirmed).then_some((epoch, pay_by))
+    }
+
+    /// Follows a member's new name in former processes' orders; those of this process have the seat.
+    pub(crate) fn rename(&self, member: &MemberId, to: &MemberId) {
+        for record in self.former.lock().values_mut().filter(|record| record.member == *member) {
+            record.member = to.clone();
+        }
     }
 
     /// Follows what the store says of where an order is in its life. Returns the order if it has
@@ -274,6 +299,16 @@ impl OpenSale {
         self.refunds.lock().get(&number).cloned().unwrap_or_default()
     }
 
+    pub(crate) fn note_why(&self, number: u64, why: Why) {
+        self.whys.lock().insert(number, why);
+    }
+
+    /// Why an order of this process was released; `None` if it was not.
+    #[must_use]
+    pub fn why(&self, number: u64) -> Option<Why> {
+        self.whys.lock().get(&number).copied()
+    }
+
     /// Whether an order is on its way to a member who waited.
     #[must_use]
     pub fn is_offered(&self, seat: Seat) -> bool {
@@ -288,37 +323,6 @@ impl OpenSale {
     /// The members who may not buy. Hold the look while a member is served.
     pub(crate) fn look_at_blocked(&self) -> Look {
         self.blocked.look()
-    }
-
-    pub(crate) fn joined(&self, waiting: &Waiting, roster: &Roster) {
-        let Waiting { tier, units, place, .. } = *waiting;
-        let seat = roster.seat(waiting.member.as_str()).expect("a member who asks has a seat");
-        let mut waitlist = self.waitlist.lock();
-        waitlist.join(Waiter { seat, tier, units, place });
-        if waitlist.position(seat).is_some() {
-            // Units that came back since the member asked are also offered to waiting members
-            // before they go on sale.
-            self.sale.set_aside();
-        }
-    }
-
-    pub(crate) fn left(&self, member: &MemberId, roster: &Roster) {
-        let mut waitlist = self.waitlist.lock();
-        let left = roster.find(member.as_str()).and_then(|seat| waitlist.leave(seat));
-        if left.is_some() && waitlist.is_empty() {
-            self.sale.end_waiting();
-        }
-    }
-
-    /// No member waits any more.
-    pub(crate) fn dissolved(&self) {
-        let mut waitlist = self.waitlist.lock();
-        waitlist.dissolve();
-        self.sale.end_waiting();
-    }
-
-    pub(crate) fn waitlist(&self) -> MutexGuard<'_, Waitlist> {
-        self.waitlist.lock()
     }
 
     pub(crate) fn former(&self) -> MutexGuard<'_, HashMap<u64, Record>> {
@@ -368,30 +372,16 @@ impl OpenSale {
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        *self.stopping.borrow() || self.is_retired()
     }
 
     pub(crate) async fn woken(&self) {
-        let mut stopping = self.stopping.clone();
+        let (mut stopping, mut retired) = (self.stopping.clone(), self.retired.subscribe());
         tokio::select! {
             () = self.wake.notified() => {}
             // A closed channel means that the engine was dropped: the sale then stops, too.
             _ = stopping.wait_for(|stopping| *stopping) => {}
+            _ = retired.wait_for(|retired| *retired) => {}
         }
-    }
-}
-
-/// Refuses counts that no sale can have: the store holds what Flashlane did not write.
-fn check(opened: &Opened) -> Result<(), StoreError> {
-    let Opened { stock, left, next_number, holdings, .. } = opened;
-    let damaged = |why: String| Err(StoreError::Damaged(why));
-    if left > stock || *stock > Terms::STOCK_MAX || *next_number == 0 {
-        return damaged(format!("{left} units left of {stock}, the next order is {next_number}"));
-    }
-    match holdings.iter().find(|holding| holding.units > Terms::LIMIT_MAX) {
-        Some(Holding { member, units, .. }) => {
-            damaged(format!("{member} holds {units} units, over any limit"))
-        }
-        None => Ok(()),
     }
 }

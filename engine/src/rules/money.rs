@@ -1,7 +1,9 @@
 //! Money: what one order costs, and what of it went back.
 
-use crate::rules::terms::Cents;
+use crate::rules::cents::Cents;
 use crate::rules::units::Units;
+use membership::event::Tender;
+use membership::posting::Source;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -101,6 +103,19 @@ pub struct Money {
 }
 
 impl Money {
+    /// What the order is paid with beside money.
+    #[must_use]
+    pub fn tender(&self) -> Tender {
+        let coupon = self.coupon.as_ref().map(|id| Source(id.to_string()));
+        Tender { points: self.points, coupon }
+    }
+
+    /// Whether the order is paid with money alone.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.points == 0 && self.coupon.is_none()
+    }
+
     /// So many units at the price of the sale.
     #[must_use]
     pub fn list(price: Cents, units: Units) -> Self {

@@ -24,6 +24,9 @@ pub enum Refusal {
     /// The tier has no window in this sale.
     #[error("this tier may not buy in this sale")]
     TierNotAdmitted,
+    /// The member is a minor, and the sale is for adults.
+    #[error("this sale is not for minors")]
+    NotForMinors,
     /// The tier's window has not opened.
     #[error("the sale is not open for this tier yet")]
     NotOpen {
@@ -59,6 +62,15 @@ pub enum Refusal {
         /// The most orders of one member in one sale.
         most: u16,
     },
+    /// The member has fewer points than the click would pay with.
+    #[error("the member has {points} points that can be spent now")]
+    NotEnoughPoints {
+        /// What there is.
+        points: u64,
+    },
+    /// The member does not have this coupon, or it is not good for this order.
+    #[error("this coupon is not valid for this order")]
+    CouponNotValid,
     /// The waitlist has no room for another member.
     #[error("the waitlist is full")]
     WaitlistFull,
@@ -69,7 +81,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// How many kinds of refusal there are.
-    pub const KINDS: usize = 13;
+    pub const KINDS: usize = 16;
 
     /// The stable words that clients switch on, in the order of checks.
     pub const CODES: [&'static str; Self::KINDS] = [
@@ -78,12 +90,15 @@ impl Refusal {
         "idempotency_in_flight",
         "closed",
         "tier_not_admitted",
+        "not_for_minors",
         "not_open",
         "paused",
         "sold_out",
         "not_sold_out",
         "limit_reached",
         "too_many_orders",
+        "not_enough_points",
+        "coupon_not_valid",
         "waitlist_full",
         "busy",
     ];
@@ -97,14 +112,17 @@ impl Refusal {
             Self::IdempotencyInFlight => 2,
             Self::Closed => 3,
             Self::TierNotAdmitted => 4,
-            Self::NotOpen { .. } => 5,
-            Self::Paused => 6,
-            Self::SoldOut { .. } => 7,
-            Self::NotSoldOut { .. } => 8,
-            Self::LimitReached { .. } => 9,
-            Self::TooManyOrders { .. } => 10,
-            Self::WaitlistFull => 11,
-            Self::Busy => 12,
+            Self::NotForMinors => 5,
+            Self::NotOpen { .. } => 6,
+            Self::Paused => 7,
+            Self::SoldOut { .. } => 8,
+            Self::NotSoldOut { .. } => 9,
+            Self::LimitReached { .. } => 10,
+            Self::TooManyOrders { .. } => 11,
+            Self::NotEnoughPoints { .. } => 12,
+            Self::CouponNotValid => 13,
+            Self::WaitlistFull => 14,
+            Self::Busy => 15,
         }
     }
 

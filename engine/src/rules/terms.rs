@@ -1,5 +1,8 @@
-//! Terms: what an operator sets when a sale is made, checked once and fixed from then on.
+//! Terms: what an operator sets when a sale is made, and may change as long as nobody relies on it.
 
+use crate::rules::cents::Cents;
+use crate::rules::member_terms::MemberTerms;
+use crate::rules::refusal::Refusal;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::rules::window::{BadWindows, Windows};
@@ -66,16 +69,6 @@ impl fmt::Display for SaleId {
     }
 }
 
-/// An amount of money, in the currency's minor unit: the hundredth part for CNY, a whole yen for JPY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Cents(pub u64);
-
-impl fmt::Display for Cents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// What a sale sells, to whom, how many and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -95,6 +88,12 @@ pub struct Terms {
     pub limits: PerTier<Units>,
     /// How long a confirmed order may stay unpaid, in seconds.
     pub pay_within_s: u32,
+    /// Whether minors are not admitted.
+    #[serde(default)]
+    pub adults_only: bool,
+    /// What it gives its members.
+    #[serde(default)]
+    pub members: MemberTerms,
 }
 
 /// One reason why terms do not make a sale.
@@ -121,6 +120,15 @@ pub enum BadTerms {
     /// The time to pay is zero, or over 30 days.
     #[error("1 to 2,592,000 seconds")]
     PayWithin,
+    /// The price on a member day is over the price of the sale.
+    #[error("1 to the price of the sale; 0 for a free one")]
+    MemberDayPrice,
+    /// Points cannot pay more than all of it.
+    #[error("0 to 100 per cent")]
+    PointsShare,
+    /// The sale would be there for nobody who has a window.
+    #[error("at least one tier that has a window")]
+    Audience,
 }
 
 impl BadTerms {
@@ -135,6 +143,9 @@ impl BadTerms {
             Self::Windows(_) => "windows",
             Self::Limit(_) => "limits",
             Self::PayWithin => "pay_within_s",
+            Self::MemberDayPrice => "member_day_price_cents",
+            Self::PointsShare => "points_share_max",
+            Self::Audience => "audience",
         }
     }
 }
@@ -172,26 +183,64 @@ impl Terms {
                 faults.push(BadTerms::Limit(tier));
             }
         }
+        let MemberTerms { member_day_price, points_share_max, audience, .. } = &self.members;
+        let least = Cents(1).min(self.price);
+        if member_day_price.is_some_and(|price| !(least..=self.price).contains(&price)) {
+            faults.push(BadTerms::MemberDayPrice);
+        }
+        if *points_share_max > 100 {
+            faults.push(BadTerms::PointsShare);
+        }
+        if !Tier::ALL
+            .iter()
+            .any(|tier| audience.tiers[*tier] && self.windows.opens_at(*tier).is_some())
+        {
+            faults.push(BadTerms::Audience);
+        }
         faults
     }
 
-    /// The fields, as the API names them, in which these terms differ from others.
+    /// The fields, as the API names them, in which these terms differ from others. What the plan says of them
+    /// is not compared.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let Self { id, title, price, currency, stock, windows, limits, pay_within_s } = self;
+        let Self { id, title, price, currency, stock, windows, limits, pay_within_s, .. } = self;
+        let (members, others) = (self.members.of_the_sale(), other.members.of_the_sale());
         [
             ("id", *id == other.id),
             ("title", *title == other.title),
             ("price_cents", *price == other.price),
             ("currency", *currency == other.currency),
             ("stock", *stock == other.stock),
-            ("windows or closes_at", *windows == other.windows),
+            ("windows", windows.closing_at(Millis::MAX) == other.windows.closing_at(Millis::MAX)),
+            ("closes_at", windows.closes_at() == other.windows.closes_at()),
             ("limits", *limits == other.limits),
             ("pay_within_s", *pay_within_s == other.pay_within_s),
+            ("adults_only", self.adults_only == other.adults_only),
+            ("member_day_price_cents", members.member_day_price == others.member_day_price),
+            ("points_share_max", members.points_share_max == others.points_share_max),
+            ("coupons", members.coupons == others.coupons),
+            ("audience", members.audience == others.audience),
+            ("listed", members.is_unlisted == others.is_unlisted),
         ]
         .into_iter()
         .filter_map(|(field, is_same)| (!is_same).then_some(field))
         .collect()
+    }
+
+    /// Checks that members of this tier are admitted at all, and minors if this member is one.
+    ///
+    /// # Errors
+    /// [`Refusal::TierNotAdmitted`] or [`Refusal::NotForMinors`].
+    #[inline]
+    pub fn admits(&self, tier: Tier, is_minor: bool) -> Result<(), Refusal> {
+        if self.windows.opens_at(tier).is_none() {
+            return Err(Refusal::TierNotAdmitted);
+        }
+        if is_minor && self.adults_only {
+            return Err(Refusal::NotForMinors);
+        }
+        Ok(())
     }
 
     /// Most units that one click of this tier may ask for. A tier that is not admitted has no limit

@@ -70,6 +70,12 @@ impl Windows {
         }
     }
 
+    /// The same openings, and this close.
+    #[must_use]
+    pub fn closing_at(&self, closes_at: Millis) -> Self {
+        Self { closes_at, ..self.clone() }
+    }
+
     /// Lets the tier enter from its opening until the close: the opening's very millisecond is
     /// included, the closing one is not.
     ///
@@ -78,8 +84,22 @@ impl Windows {
     /// [`Refusal::NotOpen`].
     #[inline]
     pub fn enter(&self, tier: Tier, now: Millis) -> Result<Entered, Refusal> {
+        self.enter_until(self.closes_at, tier, now)
+    }
+
+    /// As [`Windows::enter`], with another close.
+    ///
+    /// # Errors
+    /// As for [`Windows::enter`].
+    #[inline]
+    pub fn enter_until(
+        &self,
+        closes_at: Millis,
+        tier: Tier,
+        now: Millis,
+    ) -> Result<Entered, Refusal> {
         match self.opens_at[tier] {
-            _ if self.is_over(now) => Err(Refusal::Closed),
+            _ if now >= closes_at => Err(Refusal::Closed),
             None => Err(Refusal::TierNotAdmitted),
             Some(opens_at) if now < opens_at => Err(Refusal::NotOpen { opens_at }),
             Some(_) => Ok(Entered { tier }),

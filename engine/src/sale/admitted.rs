@@ -4,18 +4,21 @@
 use super::aside::Taken;
 use super::click::Click;
 use super::holdings::Claim;
+use super::purse::Spending;
 use super::stock::{Reservation, Stock};
 use crate::rules::refusal::Refusal;
 use crate::rules::units::Units;
 use crate::rules::window::Entered;
 
-/// A click with its claim on the member's limit and its units. Dropping it gives both back.
-#[must_use = "dropping it gives limit and units back"]
+/// A click with its claim on the member's limit, its units, and what it spends beside money. Dropping it gives
+/// all of that back.
+#[must_use = "dropping it gives back what was taken"]
 #[derive(Debug)]
 pub struct Admitted<'a> {
     click: Click,
     claim: Claim<'a>,
     source: Source<'a>,
+    spending: Option<Spending<'a>>,
 }
 
 /// Where the units come from, and go back to.
@@ -39,7 +42,7 @@ impl<'a> Admitted<'a> {
     ) -> Self {
         assert!(entered.into_tier() == click.tier, "another tier has entered");
         assert_same(click.units, claim.units(), reservation.units());
-        Self { click, claim, source: Source::Stock(reservation) }
+        Self { click, claim, source: Source::Stock(reservation), spending: None }
     }
 
     /// An offer's order: the limit is claimed, the units lay aside. The switches are read after the
@@ -58,7 +61,12 @@ impl<'a> Admitted<'a> {
     ) -> Result<Self, Refusal> {
         assert_same(click.units, claim.units(), taken.units());
         stock.level().admits(Units(0))?;
-        Ok(Self { click, claim, source: Source::Aside(taken) })
+        Ok(Self { click, claim, source: Source::Aside(taken), spending: None })
+    }
+
+    /// The same order, paid in part with what was taken for it.
+    pub fn paid_with(self, spending: Spending<'a>) -> Self {
+        Self { spending: Some(spending), ..self }
     }
 
     /// The click, or the wish of a member who waited.
@@ -68,14 +76,20 @@ impl<'a> Admitted<'a> {
         self.click
     }
 
-    /// Gives the limit and the units over to an order on the queue.
+    /// Gives the limit, the units and what else was taken over to an order on the queue. Returns whether
+    /// there was something else.
     #[inline]
-    pub(super) fn keep(self) {
+    pub(super) fn keep(self) -> bool {
         self.claim.keep();
         match self.source {
             Source::Stock(reservation) => reservation.keep(),
             Source::Aside(taken) => taken.keep(),
         }
+        let is_mixed = self.spending.is_some();
+        if let Some(spending) = self.spending {
+            spending.keep();
+        }
+        is_mixed
     }
 }
 

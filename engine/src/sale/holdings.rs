@@ -5,19 +5,16 @@ use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
 use crate::rules::terms::Terms;
 use crate::rules::units::{Units, Wanted};
-use crate::sale::table::Table;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sale::seats::{Seats, Word};
+use std::convert::Infallible;
 
-/// Bits 0..16: units that one seat holds, those of its orders that are reserved or sold, and of clicks
+/// One reading of a seat's word. Bits 0..16: units that one seat holds, those of its orders that are reserved or sold, and of clicks
 /// being judged; they never exceed the limit under which its claims were made. Bits 16..32: orders that
 /// the seat has made, whatever became of them; they never exceed `orders_max`.
-type Row = AtomicU32;
-
-const ONE_ORDER: u32 = 1 << 16;
-
-/// One reading of a row.
 #[derive(Clone, Copy)]
 struct Held(u32);
+
+const ONE_ORDER: u32 = 1 << 16;
 
 impl Held {
     const fn units(self) -> Units {
@@ -32,22 +29,20 @@ impl Held {
 /// What each seat holds in one sale.
 #[derive(Debug)]
 pub struct Holdings {
-    rows: Table<Row>,
+    seats: Seats,
     orders_max: u16,
 }
 
 impl Holdings {
-    /// Holdings in which no seat holds a unit, and each may make `orders_max` orders.
+    /// Holdings of a sale of this stock, in which no seat holds a unit and each may make `orders_max` orders.
     #[must_use]
-    pub fn new(orders_max: u16) -> Self {
-        Self { rows: Table::new(), orders_max }
+    pub fn new(stock: Units, orders_max: u16) -> Self {
+        Self { seats: Seats::with_room_for(stock.0 as usize), orders_max }
     }
 
+    /// A thread that sees a claim also sees the idempotency key that its click wrote down before.
     fn read(&self, seat: Seat) -> Held {
-        // Ordering: Acquire, paired with the Release in `claim`: a thread that sees a claim also
-        // sees the idempotency key that its click wrote down before.
-        let held = |row: &Row| row.load(Ordering::Acquire);
-        Held(self.rows.get(seat.index()).map_or(0, held))
+        Held(self.seats.read(seat))
     }
 
     /// Units that the seat holds.
@@ -64,7 +59,7 @@ impl Holdings {
         self.with(self.read(seat), wanted).map(drop)
     }
 
-    /// What the row becomes with a claim more.
+    /// What the word becomes with a claim more.
     #[inline]
     fn with(&self, held: Held, Wanted { units, limit }: Wanted) -> Result<u32, Refusal> {
         let fits = held.units().0.checked_add(units.0).is_some_and(|held| held <= limit.0);
@@ -88,23 +83,8 @@ impl Holdings {
     #[inline]
     pub fn claim(&self, seat: Seat, wanted: Wanted) -> Result<Claim<'_>, Refusal> {
         assert!(wanted.limit <= Terms::LIMIT_MAX, "no limit is over 65,535 units");
-        let row = self.rows.get_or_grow(seat.index());
-        // Ordering: Relaxed, the value is only a first guess for the exchange.
-        let mut held = row.load(Ordering::Relaxed);
-        loop {
-            let next = self.with(Held(held), wanted)?;
-            // Ordering: Release, paired with the Acquire in `read`. The counts themselves are safe
-            // under any ordering: a read-modify-write always sees the newest value of its own word.
-            match row.compare_exchange_weak(
-                held,
-                next,
-                Ordering::Release,
-                Ordering::Relaxed, // Ordering: only the value is used, and tried again.
-            ) {
-                Ok(_) => return Ok(Claim { row, units: wanted.units }),
-                Err(now) => held = now,
-            }
-        }
+        let word = self.seats.change(seat, |held| self.with(Held(held), wanted))?;
+        Ok(Claim { word, units: wanted.units })
     }
 
     /// Takes units off the seat's holdings, when its order no longer holds them. The order goes on
@@ -113,8 +93,8 @@ impl Holdings {
     /// # Panics
     /// When the seat holds fewer: units were given back twice.
     pub(crate) fn give_back(&self, seat: Seat, units: Units) {
-        let row = self.rows.get(seat.index()).expect("an order's seat has claimed before");
-        give_back(row, units, 0);
+        let word = self.seats.find(seat).expect("an order's seat has claimed before");
+        give_back(word, units, 0);
     }
 
     /// Sets what a seat held before a restart, and how many orders it had made. Call it only before
@@ -123,15 +103,14 @@ impl Holdings {
         assert!(units <= Terms::LIMIT_MAX, "no limit is over 65,535 units");
         // A process that allowed more orders may have run before this one.
         let held = orders.min(0xffff) * ONE_ORDER + units.0;
-        // Ordering: Relaxed, the sale is published to other threads afterwards, by a lock.
-        self.rows.get_or_grow(seat.index()).store(held, Ordering::Relaxed);
+        let Ok(_) = self.seats.change(seat, |_| Ok::<_, Infallible>(held));
     }
 }
 
 #[inline]
-fn give_back(row: &Row, units: Units, orders: u32) {
-    // Ordering: Relaxed, the counts carry no other data; the units travel through the stock.
-    let before = Held(row.fetch_sub(orders * ONE_ORDER + units.0, Ordering::Relaxed));
+fn give_back(word: Word<'_>, units: Units, orders: u32) {
+    // The counts carry no other data; the units travel through the stock.
+    let before = Held(word.take_off(orders * ONE_ORDER + units.0));
     let had = before.units();
     assert!(had >= units, "{units} given back by a seat that held {had}");
 }
@@ -140,7 +119,7 @@ fn give_back(row: &Row, units: Units, orders: u32) {
 #[must_use = "dropping a claim gives the limit back"]
 #[derive(Debug)]
 pub struct Claim<'a> {
-    row: &'a Row,
+    word: Word<'a>,
     units: Units,
 }
 
@@ -163,7 +142,7 @@ impl Drop for Claim<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.units.0 > 0 {
-            give_back(self.row, self.units, 1);
+            give_back(self.word, self.units, 1);
         }
     }
 }

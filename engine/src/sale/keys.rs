@@ -8,15 +8,23 @@ use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
 use crate::rules::units::Units;
 use crate::sync::SharedMap;
+use membership::event::Tender;
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;
 
-/// What is known of a key: the units that its click asked for, and the order it became.
-#[derive(Debug, Clone, Copy)]
+/// What is known of a key: what its click asked for, and the order it became.
+#[derive(Debug, Clone)]
 struct Known {
-    units: Units,
+    body: Body,
     /// `None` while the click is being judged.
     number: Option<u64>,
+}
+
+/// What a click asks for: a key stands for that, and for nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Body {
+    pub(crate) units: Units,
+    pub(crate) tender: Tender,
 }
 
 /// The keys of one sale.
@@ -29,27 +37,27 @@ impl Keys {
     /// The order that the key stands for, if any.
     ///
     /// # Errors
-    /// [`Refusal::IdempotencyConflict`] if it stands for a click with other units,
+    /// [`Refusal::IdempotencyConflict`] if it stands for a click that asked for something else,
     /// [`Refusal::IdempotencyInFlight`] if its click is being judged.
     pub(crate) fn look(
         &self,
         seat: Seat,
         key: IdempotencyKey,
-        units: Units,
+        body: &Body,
     ) -> Result<Option<u64>, Refusal> {
         match self.map.pin().get(&(seat, key)) {
             None => Ok(None),
-            Some(known) if known.units != units => Err(Refusal::IdempotencyConflict),
+            Some(known) if known.body != *body => Err(Refusal::IdempotencyConflict),
             Some(Known { number: None, .. }) => Err(Refusal::IdempotencyInFlight),
             Some(Known { number, .. }) => Ok(*number),
         }
     }
 
     /// Writes a key down as being judged; `None` when another click with this key was faster.
-    pub(crate) fn begin(&self, seat: Seat, key: IdempotencyKey, units: Units) -> Option<Begun<'_>> {
-        let known = Known { units, number: None };
+    pub(crate) fn begin(&self, seat: Seat, key: IdempotencyKey, body: Body) -> Option<Begun<'_>> {
+        let known = Known { body: body.clone(), number: None };
         let inserted = self.map.pin().try_insert((seat, key), known).is_ok();
-        inserted.then(|| Begun { keys: self, seat, key, units, number: None })
+        inserted.then(|| Begun { keys: self, seat, key, body, number: None })
     }
 
     /// The keys that stand for an order, by its number.
@@ -60,8 +68,8 @@ impl Keys {
     }
 
     /// Writes down a key of an order that a former process confirmed.
-    pub(crate) fn restore(&self, seat: Seat, key: IdempotencyKey, units: Units, number: u64) {
-        let known = Known { units, number: Some(number) };
+    pub(crate) fn restore(&self, seat: Seat, key: IdempotencyKey, body: Body, number: u64) {
+        let known = Known { body, number: Some(number) };
         self.map.pin().insert((seat, key), known);
     }
 }
@@ -73,7 +81,7 @@ pub(crate) struct Begun<'a> {
     keys: &'a Keys,
     seat: Seat,
     key: IdempotencyKey,
-    units: Units,
+    body: Body,
     number: Option<u64>,
 }
 
@@ -89,7 +97,7 @@ impl Drop for Begun<'_> {
         let map = self.keys.map.pin();
         match self.number {
             Some(_) => {
-                let known = Known { units: self.units, number: self.number };
+                let known = Known { body: self.body.clone(), number: self.number };
                 map.insert((self.seat, self.key), known);
             }
             None => {

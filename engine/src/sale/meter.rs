@@ -8,10 +8,8 @@ use crate::rules::refusal::Refusal;
 use crate::rules::tally::{Tallies, Tally};
 use crate::rules::units::Units;
 use crate::sync::{AtomicU64, CachePadded, Ordering, STRIPES, stripe};
-use hdrhistogram::Histogram;
+use crate::timing::{OUTSIDE, Timing};
 use membership::{PerTier, Tier};
-use parking_lot::Mutex;
-use std::time::Duration;
 
 /// Orders and the units in them. Only the confirmer's task counts, so the two words need not move
 /// together: a reader may find them one order apart.
@@ -60,8 +58,8 @@ pub struct Meter {
     accepted: [Count; 5],
     /// By state, in the order of [`Status::STORED`], and by tier.
     stored: [[Count; 5]; Status::STORED.len()],
-    /// From the click to the verdict, in milliseconds.
-    confirm_ms: Mutex<Histogram<u64>>,
+    /// From the click to the verdict.
+    confirming: Timing,
 }
 
 impl Default for Meter {
@@ -80,12 +78,11 @@ impl Meter {
     /// A meter that goes on from what former processes stored.
     #[must_use]
     pub fn resume(stored: &Tallies) -> Self {
-        let histogram = Histogram::new_with_bounds(1, 3_600_000, 2);
         Self {
             stripes: (0..STRIPES).map(|_| CachePadded::new(Stripe::default())).collect(),
             accepted: stored.all().0.map(Count::of),
             stored: stored.0.map(|tallies| tallies.0.map(Count::of)),
-            confirm_ms: Mutex::new(histogram.expect("the bounds are in range")),
+            confirming: Timing::new(OUTSIDE),
         }
     }
 
@@ -110,15 +107,6 @@ impl Meter {
             self.stored[Tallies::index(was)][tier as usize].remove(units);
         }
         self.stored[Tallies::index(is)][tier as usize].add(units);
-    }
-
-    /// Records how long orders of one batch waited for their verdicts.
-    pub fn confirmed_after(&self, waits: impl Iterator<Item = Duration>) {
-        let mut histogram = self.confirm_ms.lock();
-        for waited in waits {
-            let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX).max(1);
-            histogram.saturating_record(waited_ms);
-        }
     }
 
     /// Accepted orders by tier, without those that are still on the queue.
@@ -146,12 +134,10 @@ impl Meter {
         sum
     }
 
-    /// The time from click to verdict in milliseconds: how many were measured, and the values at
-    /// the given quantiles (0 to 1).
+    /// How long orders waited, from the click to the verdict.
     #[must_use]
-    pub fn confirm_ms<const N: usize>(&self, quantiles: [f64; N]) -> (u64, [u64; N]) {
-        let histogram = self.confirm_ms.lock();
-        (histogram.len(), quantiles.map(|q| histogram.value_at_quantile(q)))
+    pub fn confirming(&self) -> &Timing {
+        &self.confirming
     }
 }
 

@@ -38,8 +38,8 @@ impl Phase {
         }
     }
 
-    pub(crate) fn of(level: Level, terms: &Terms, now: Millis) -> Self {
-        if level.is_closed() || terms.windows.is_over(now) {
+    pub(crate) fn of(level: Level, terms: &Terms, closes_at: Millis, now: Millis) -> Self {
+        if level.is_closed() || now >= closes_at {
             Self::Closed
         } else if level.is_paused() {
             Self::Paused

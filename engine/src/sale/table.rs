@@ -1,7 +1,7 @@
 //! A table that grows under its readers: cells are made chunk by chunk, never moved, never freed
 //! before the table is.
 //!
-//! Seats and order numbers are dense, so the hot path indexes instead of hashing. Growing is
+//! A process's seats and a sale's order numbers are dense, so the hot path indexes instead of hashing. Growing is
 //! lock-free: threads that meet at a missing chunk each make one, and all but one are dropped.
 
 use crate::sync::{CHUNK_CELLS, FAN_OUT, OnceBox};
@@ -13,6 +13,12 @@ type Page<T> = [OnceBox<Chunk<T>>; FAN_OUT];
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     pages: Box<[OnceBox<Page<T>>; FAN_OUT]>,
+}
+
+impl<T: Default> Default for Table<T> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<T: Default> Table<T> {

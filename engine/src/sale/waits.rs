@@ -6,6 +6,7 @@ use crate::rules::time::Millis;
 use crate::rules::units::{Units, Wanted};
 use crate::sale::admitted::Admitted;
 use crate::sale::aside::Aside;
+use membership::Tier;
 
 impl Sale {
     /// Checks whether a member may wait for units that come back. The checks are those of a click,
@@ -26,6 +27,12 @@ impl Sale {
         self.holdings.check(wish.seat, Wanted { units: wish.units, limit })
     }
 
+    /// Whether the tier's window is open at `now`.
+    #[must_use]
+    pub fn has_entered(&self, tier: Tier, now: Millis) -> bool {
+        self.terms.windows.enter_until(self.closes_at(), tier, now).is_ok()
+    }
+
     /// Makes an order of units that came back, for a member who waited for them. Returns the
     /// order's number.
     ///
@@ -36,12 +43,12 @@ impl Sale {
     pub fn offer(&self, now: Millis, wish: Click) -> Result<u64, Refusal> {
         let Click { seat, tier, units, .. } = wish;
         let limit = self.terms.limits[tier];
-        self.terms.windows.enter(tier, now)?;
+        self.terms.windows.enter_until(self.closes_at(), tier, now)?;
         // The units come first here: the member may be the one who gave them up.
         let too_few = || Refusal::SoldOut { left: self.aside.units() };
         let taken = self.aside.take(units).ok_or_else(too_few)?;
         let claim = self.holdings.claim(seat, Wanted { units, limit })?;
-        Ok(self.enqueue(now, Admitted::offer(wish, claim, taken, &self.stock)?))
+        Ok(self.enqueue(now, Admitted::offer(wish, claim, taken, &self.stock)?, None))
     }
 
     /// Raises the total to `total`; the units that this adds go to waiting members, or on sale.

@@ -3,9 +3,9 @@
 
 use super::counters::{Counters, Holder};
 use super::{BadRefund, Record, StoreError};
+use crate::rules::cents::Cents;
 use crate::rules::money::{REFUNDS_MAX, Refund};
 use crate::rules::order::Status;
-use crate::rules::terms::Cents;
 use crate::rules::time::Millis;
 
 /// What happened to a stored order, as its outbox entry tells it.

@@ -3,10 +3,13 @@
 
 use super::counters::{Counters, Holder};
 use super::{StoreError, Verdict};
+use crate::rules::cents::Cents;
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
 use crate::rules::units::{Units, Wanted};
+use crate::rules::why::Why;
 use membership::Tier;
+use serde::{Deserialize, Serialize};
 
 /// An order that is stored already.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,7 @@ pub(super) struct Known {
     pub(super) epoch: u64,
     pub(super) status: Status,
     pub(super) changed_at: Millis,
+    pub(super) why: Option<Why>,
 }
 
 /// The verdict on an order that is not to be decided: it is stored already, or another process
@@ -25,8 +29,8 @@ pub(super) fn known_verdict(
     known: Option<Known>,
 ) -> Result<Option<Verdict>, StoreError> {
     match known {
-        Some(known) if known.epoch == epoch => {
-            Ok(Some(Verdict::Stored(known.status, known.changed_at)))
+        Some(Known { epoch: of, status, changed_at, why, .. }) if of == epoch => {
+            Ok(Some(verdict(status, why, changed_at)))
         }
         _ if counters.sold_by(epoch).is_err() => Ok(Some(Verdict::Fenced)),
         Some(Known { number, epoch, .. }) => {
@@ -37,13 +41,60 @@ pub(super) fn known_verdict(
     }
 }
 
-/// What becomes of a new order: it is confirmed if limit and stock allow it. `limit` is that of the
-/// tier at the click.
-pub(super) fn judge(counters: &Counters, holder: &Holder, wanted: Wanted) -> Status {
+/// What was decided of an order. The first two stand where older versions have a `bool`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Decided {
+    /// An older version released it, and wrote down no reason.
+    Released,
+    Confirmed,
+    /// Nothing was due, so it was paid when it was confirmed.
+    Paid,
+    ReleasedFor(Why),
+}
+
+impl Decided {
+    pub(super) const fn status(self) -> Status {
+        match self {
+            Self::Released | Self::ReleasedFor(_) => Status::Released,
+            Self::Confirmed => Status::Confirmed,
+            Self::Paid => Status::Paid,
+        }
+    }
+
+    pub(super) const fn why(self) -> Option<Why> {
+        match self {
+            Self::ReleasedFor(why) => Some(why),
+            Self::Released | Self::Confirmed | Self::Paid => None,
+        }
+    }
+}
+
+/// What the store says of an order that it has.
+pub(super) fn verdict(status: Status, why: Option<Why>, at: Millis) -> Verdict {
+    match why {
+        Some(why) if status == Status::Released => Verdict::Released(why, at),
+        _ => Verdict::Stored(status, at),
+    }
+}
+
+/// What becomes of a new order: it is confirmed if limit and stock allow it, and paid at once if nothing is due.
+/// `limit` is that of the tier at the click; `refused` says why it is to be released in any case.
+pub(super) fn judge(
+    counters: &Counters,
+    holder: &Holder,
+    wanted: Wanted,
+    due: Cents,
+    refused: Option<Why>,
+) -> Decided {
     let Wanted { units, limit } = wanted;
     let held = Units(holder.units.0 + units.0);
-    let fits = held <= limit.max(holder.limit) && units <= counters.left;
-    if fits { Status::Confirmed } else { Status::Released }
+    match refused {
+        Some(why) => Decided::ReleasedFor(why),
+        None if held > limit.max(holder.limit) => Decided::ReleasedFor(Why::LimitReached),
+        None if units > counters.left => Decided::ReleasedFor(Why::SoldOut),
+        None if due == Cents(0) => Decided::Paid,
+        None => Decided::Confirmed,
+    }
 }
 
 /// What counts of an order that was not stored before.

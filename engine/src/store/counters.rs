@@ -71,6 +71,18 @@ impl Counters {
         }
     }
 
+    /// Follows a change of the terms: the units left grow or shrink as the stock does.
+    pub(super) fn change_terms(&mut self, before: &Terms, now: &Terms) -> Result<(), StoreError> {
+        let (was, is) = (before.stock.0, now.stock.0);
+        if is >= was {
+            return self.add_stock(Units(is - was));
+        }
+        let left =
+            self.left.0.checked_sub(was - is).ok_or(StoreError::TooLittleStock(self.left))?;
+        (self.left, self.stock) = (Units(left), Units(self.stock.0 - (was - is)));
+        Ok(())
+    }
+
     /// Adds units that are free.
     pub(super) fn add_stock(&mut self, add: Units) -> Result<(), StoreError> {
         let total = self.stock.0.checked_add(add.0).map(Units);

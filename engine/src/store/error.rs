@@ -24,6 +24,11 @@ pub enum StoreError {
     /// The idempotency key stands for a top-up by another amount.
     #[error("this idempotency key was used for a top-up by {0} units")]
     TopUpConflict(Units),
+    /// The store is not an embedded one.
+    #[error(
+        "the store has means of its own for that: Redis's persistence and replicas (docs/redis.md)"
+    )]
+    NotEmbedded,
     /// The store refused and changed nothing; asking again may help.
     #[error("the store refused for now: {0}")]
     Refused(String),
@@ -65,6 +70,7 @@ impl StoreError {
         match self {
             Self::Refused(_) | Self::Unknown(_) => true,
             Self::SaleExists
+            | Self::NotEmbedded
             | Self::UnknownSale
             | Self::Fenced
             | Self::TooMuchStock(_)

@@ -1,12 +1,23 @@
 //! The store that forgets everything when the process ends: for trying out and for tests.
 
+use super::book::LiveBook;
 use super::row_store::{Keeper, Reader, RowStore};
 use super::rows::{SaleRows, Stored, damaged};
-use super::{Audit, OutboxEntry, StoreError, audit, section};
+use super::{
+    Archiving, Audit, BookStore, Bucket, BucketChange, Found, Made, NoticeEntry, Opened, OutboxEnd,
+    OutboxEntry, PlanVersion, StoreError, Wanted, audit, index_of, section,
+};
 use crate::rules::terms::{SaleId, Terms};
+use crate::rules::time::Millis;
+use async_trait::async_trait;
 use membership::MemberId;
+use membership::account::Membership;
+use membership::event::MemberNumber;
+use membership::posting::Posting;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::path::Path;
 use std::time::Duration;
 
 /// Sales in memory, one transaction at a time.
@@ -16,12 +27,21 @@ pub type MemoryStore = RowStore<Memory>;
 #[derive(Debug, Default)]
 pub struct Memory {
     kept: Mutex<Kept>,
+    book: LiveBook,
+    /// Changes of the book are made one at a time.
+    posting: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     sales: BTreeMap<SaleId, Sale>,
+    /// Sales that are over, and when each had its newest change.
+    archived: BTreeMap<SaleId, (Sale, Millis)>,
+    deleted: BTreeSet<SaleId>,
+    /// How many sales were made.
+    made: u32,
     blocked: BTreeSet<MemberId>,
+    erasing: BTreeMap<MemberId, MemberId>,
 }
 
 #[derive(Debug)]
@@ -49,6 +69,14 @@ impl Sale {
     }
 }
 
+impl Kept {
+    /// A sale, archived or not.
+    fn any(&mut self, id: &SaleId) -> Option<&mut Sale> {
+        let archived = self.archived.get_mut(id).map(|(sale, _)| sale);
+        self.sales.get_mut(id).or(archived)
+    }
+}
+
 impl Reader for Memory {
     fn sales(&self) -> Stored<Vec<SaleId>> {
         Ok(self.kept.lock().sales.keys().cloned().collect())
@@ -60,7 +88,7 @@ impl Reader for Memory {
         view: impl FnOnce(&SaleRows) -> Stored<T> + Send + 'static,
     ) -> Stored<Option<T>> {
         let mut kept = self.kept.lock();
-        kept.sales.get_mut(sale).map(|sale| view(sale.well()?)).transpose()
+        kept.any(sale).map(|sale| view(sale.well()?)).transpose()
     }
 
     async fn outbox_after(
@@ -69,15 +97,25 @@ impl Reader for Memory {
         after: u64,
         most: usize,
     ) -> Stored<Vec<OutboxEntry>> {
-        let kept = self.kept.lock();
-        let Some(sale) = kept.sales.get(sale) else { return Ok(Vec::new()) };
+        let mut kept = self.kept.lock();
+        let Some(sale) = kept.any(sale) else { return Ok(Vec::new()) };
         let from = sale.outbox.partition_point(|entry| entry.seq <= after);
         Ok(sale.outbox[from..].iter().take(most).cloned().collect())
     }
 
+    async fn outbox_end(&self, sale: &SaleId) -> Stored<OutboxEnd> {
+        let mut kept = self.kept.lock();
+        let end = |sale: &mut Sale| OutboxEnd {
+            seq: sale.rows.counters.seq,
+            newest_at: sale.outbox.last().map(|entry| entry.at),
+        };
+        Ok(kept.any(sale).map(end).unwrap_or_default())
+    }
+
     async fn audit(&self) -> Stored<Audit> {
         let kept = self.kept.lock();
-        let sales = kept.sales.values().map(|sale| {
+        let archived = kept.archived.values().map(|(sale, _)| sale);
+        let sales = kept.sales.values().chain(archived).map(|sale| {
             let outbox = sale.outbox.iter().cloned().map(Ok);
             audit::audit(&sale.rows, outbox)
         });
@@ -86,6 +124,10 @@ impl Reader for Memory {
 
     fn blocked(&self) -> Stored<Vec<MemberId>> {
         Ok(self.kept.lock().blocked.iter().cloned().collect())
+    }
+
+    fn erasing(&self) -> Stored<Vec<(MemberId, MemberId)>> {
+        Ok(self.kept.lock().erasing.clone().into_iter().collect())
     }
 }
 
@@ -117,9 +159,21 @@ impl Keeper for Memory {
             Some(_) => return Err(StoreError::SaleExists),
             None => {}
         }
-        let number = u32::try_from(kept.sales.len() + 1).expect("few sales fit into memory");
-        let rows = SaleRows::new(number, terms.clone());
+        if kept.archived.contains_key(&terms.id) || kept.deleted.contains(&terms.id) {
+            return Err(StoreError::SaleExists);
+        }
+        kept.made += 1;
+        let rows = SaleRows::new(kept.made, terms.clone());
         kept.sales.insert(terms.id.clone(), Sale { rows, outbox: Vec::new(), damage: None });
+        Ok(())
+    }
+
+    async fn unarchive(&self, sale: &SaleId) -> Stored<()> {
+        let mut kept = self.kept.lock();
+        if let Some((of, _)) = kept.archived.remove(sale) {
+            self.book.take_in(of.rows.number, of.rows.counters.seq);
+            kept.sales.insert(sale.clone(), of);
+        }
         Ok(())
     }
 
@@ -129,12 +183,165 @@ impl Keeper for Memory {
         sale.well()?.counters.sold_by(epoch)
     }
 
+    async fn set_erasing(&self, member: &MemberId, pseudonym: Option<&MemberId>) -> Stored<()> {
+        let erasing = &mut self.kept.lock().erasing;
+        match pseudonym {
+            Some(pseudonym) => erasing.insert(member.clone(), pseudonym.clone()),
+            None => erasing.remove(member),
+        };
+        Ok(())
+    }
+
+    async fn rename_beside(&self, _: &SaleId, _: &MemberId, _: &MemberId) -> Stored<()> {
+        std::future::ready(Ok(())).await
+    }
+
+    async fn forget(&self) -> Stored<()> {
+        std::future::ready(Ok(())).await
+    }
+
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Stored<()> {
         let blocked = &mut self.kept.lock().blocked;
         match is_blocked {
             true => blocked.insert(member.clone()),
             false => blocked.remove(member),
         };
+        Ok(())
+    }
+}
+
+fn without_members(rows: &SaleRows) -> Stored<Opened> {
+    Ok(Opened { holdings: Vec::new(), keyed: Vec::new(), ..rows.opened()? })
+}
+
+#[async_trait]
+impl Archiving for RowStore<Memory> {
+    async fn archive(&self, sale: &SaleId, epoch: u64, changed_at: Millis) -> Stored<()> {
+        let mut kept = self.keeper.kept.lock();
+        let of = kept.sales.get_mut(sale).ok_or(StoreError::UnknownSale)?;
+        of.well()?.counters.sold_by(epoch)?;
+        let of = kept.sales.remove(sale).expect("it was there");
+        self.keeper.book.forget_taken_in(of.rows.number);
+        kept.archived.insert(sale.clone(), (of, changed_at));
+        Ok(())
+    }
+
+    async fn look(&self, sale: &SaleId) -> Stored<Option<Opened>> {
+        let kept = self.keeper.kept.lock();
+        kept.archived.get(sale).map(|(sale, _)| without_members(&sale.rows)).transpose()
+    }
+
+    async fn is_taken(&self, sale: &SaleId) -> Stored<bool> {
+        let kept = self.keeper.kept.lock();
+        Ok(kept.archived.contains_key(sale) || kept.deleted.contains(sale))
+    }
+
+    async fn archived_after(&self, after: &str, most: usize) -> Stored<Vec<Opened>> {
+        let kept = self.keeper.kept.lock();
+        let later = kept.archived.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        later.take(most).map(|(_, (sale, _))| without_members(&sale.rows)).collect()
+    }
+
+    async fn archived_since(&self, since: Millis) -> Stored<Vec<(u32, SaleId)>> {
+        let kept = self.keeper.kept.lock();
+        let since = kept.archived.iter().filter(|(_, (_, changed_at))| *changed_at >= since);
+        let mut found: Vec<_> = since.map(|(id, (of, _))| (of.rows.number, id.clone())).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    async fn archived_numbered(&self, number: u32) -> Stored<Option<SaleId>> {
+        let kept = self.keeper.kept.lock();
+        let found = kept.archived.iter().find(|(_, (sale, _))| sale.rows.number == number);
+        Ok(found.map(|(id, _)| id.clone()))
+    }
+
+    async fn archived_of(&self, member: &MemberId) -> Stored<Vec<SaleId>> {
+        let kept = self.keeper.kept.lock();
+        let has = |sale: &Sale| sale.rows.holders.find(member.as_str()).is_some();
+        Ok(kept
+            .archived
+            .iter()
+            .filter(|(_, (sale, _))| has(sale))
+            .map(|(id, _)| id.clone())
+            .collect())
+    }
+
+    async fn back_up(&self, _: &Path) -> Stored<()> {
+        std::future::ready(Err(StoreError::NotEmbedded)).await
+    }
+
+    async fn trim(&self, _: Millis) -> Stored<()> {
+        // Every entry is kept.
+        std::future::ready(Ok(())).await
+    }
+
+    async fn delete(&self, sale: &SaleId) -> Stored<()> {
+        let mut kept = self.keeper.kept.lock();
+        if kept.sales.contains_key(sale) {
+            return Err(StoreError::Refused("this sale is not archived".into()));
+        }
+        if kept.archived.remove(sale).is_some() {
+            kept.deleted.insert(sale.clone());
+        }
+        if kept.deleted.contains(sale) { Ok(()) } else { Err(StoreError::UnknownSale) }
+    }
+}
+
+#[async_trait]
+impl BookStore for RowStore<Memory> {
+    async fn read_members(&self, bucket: Bucket, wanted: &[Wanted]) -> Stored<Found> {
+        self.keeper.book.read(|layers| layers.read(bucket, wanted))
+    }
+
+    async fn post(&self, change: &BucketChange) -> Stored<Made> {
+        let _one_at_a_time = self.keeper.posting.lock();
+        let book = &self.keeper.book;
+        if let Some(made) = book.stands(change, book.version(change.bucket))? {
+            return Ok(made);
+        }
+        book.apply(vec![change.clone()], 0);
+        Ok(Made::Posted)
+    }
+
+    async fn postings(&self, who: MemberNumber, before: u64, most: usize) -> Stored<Vec<Posting>> {
+        let Some(bucket) = Bucket::of_number(who) else { return Ok(Vec::new()) };
+        self.keeper.book.read(|layers| layers.postings(bucket, index_of(who), before, most))
+    }
+
+    async fn accounts(
+        &self,
+        bucket: Bucket,
+        from: u32,
+        most: usize,
+    ) -> Stored<Vec<(u32, Membership)>> {
+        self.keeper.book.read(|layers| layers.accounts(bucket, from, most))
+    }
+
+    async fn notices(&self, bucket: Bucket, after: u64, most: usize) -> Stored<Vec<NoticeEntry>> {
+        self.keeper.book.read(|layers| layers.notices(bucket, after, most))
+    }
+
+    async fn name(&self, who: MemberNumber) -> Stored<Option<MemberId>> {
+        let Some(bucket) = Bucket::of_number(who) else { return Ok(None) };
+        self.keeper.book.read(|layers| layers.name(bucket, index_of(who)))
+    }
+
+    async fn plans(&self) -> Stored<Vec<PlanVersion>> {
+        Ok(self.keeper.book.plans())
+    }
+
+    async fn add_plan(&self, plan: &PlanVersion) -> Stored<()> {
+        self.keeper.book.add_plan(plan.clone());
+        Ok(())
+    }
+
+    async fn taken_in(&self) -> Stored<BTreeMap<u32, u64>> {
+        Ok(self.keeper.book.taken_in())
+    }
+
+    async fn take_in(&self, sale: u32, seq: u64) -> Stored<()> {
+        self.keeper.book.take_in(sale, seq);
         Ok(())
     }
 }

@@ -1,12 +1,15 @@
 //! What is sent to the store and what comes back: orders, changes, verdicts, records.
 
+use crate::rules::cents::Cents;
 use crate::rules::key::IdempotencyKey;
 use crate::rules::money::{Money, Refund};
 use crate::rules::order::{OrderId, Status, Step};
 use crate::rules::tally::Tallies;
-use crate::rules::terms::{Cents, SaleId, Terms};
+use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::rules::why::Why;
+use membership::event::Tender;
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct ReservedOrder {
     pub key: Option<IdempotencyKey>,
     /// Whether it was offered to a member who waited; deciding it ends their wait.
     pub is_offer: bool,
+    /// Why it is to be released, whatever limit and stock say: the book does not have what it is paid with.
+    pub refused: Option<Why>,
 }
 
 /// Orders of one sale to commit together. Cheap to clone: a resend has the same orders.
@@ -52,8 +57,21 @@ pub struct Batch {
 pub enum Verdict {
     /// The order is on disk, or was already: this is what it became, and when.
     Stored(Status, Millis),
+    /// The order is on disk as released, or was already: why, and when.
+    Released(Why, Millis),
     /// Another process has opened the sale since; this order is not in the store and will not be.
     Fenced,
+}
+
+impl Verdict {
+    /// What the order became.
+    #[must_use]
+    pub const fn status(self) -> Status {
+        match self {
+            Self::Stored(status, _) => status,
+            Self::Released(..) | Self::Fenced => Status::Released,
+        }
+    }
 }
 
 /// An order in the store.
@@ -88,6 +106,9 @@ pub struct Record {
     pub key: Option<IdempotencyKey>,
     /// The number of the member's order that was stored before this one; 0 for none.
     pub before: u64,
+    /// Why it was released; `None` if it was not, or an older version did not write it down.
+    #[serde(skip)]
+    pub why: Option<Why>,
 }
 
 impl Record {
@@ -222,6 +243,15 @@ pub struct OutboxEntry {
     pub refund: Option<Refund>,
 }
 
+/// Where a sale's outbox ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxEnd {
+    /// The `seq` of the newest entry that there ever was; 0 for none.
+    pub seq: u64,
+    /// The instant of the newest entry that is kept.
+    pub newest_at: Option<Millis>,
+}
+
 /// What a member has in one sale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
@@ -234,7 +264,7 @@ pub struct Holding {
 }
 
 /// A stored order that may be asked for again by its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyed {
     /// Whose it is, by the place in [`Opened::holdings`].
     pub holder: usize,
@@ -242,6 +272,8 @@ pub struct Keyed {
     pub key: IdempotencyKey,
     /// Units that the click asked for.
     pub units: Units,
+    /// What it was paid with beside money.
+    pub tender: Tender,
     /// The order's number.
     pub number: u64,
 }

@@ -5,6 +5,7 @@
 //! the outbox entry. Every adapter passes the same contract test.
 
 mod audit;
+mod book;
 mod change;
 mod commit;
 mod counters;
@@ -18,23 +19,32 @@ mod redis;
 mod row_store;
 mod rows;
 mod section;
+mod timed;
 
 pub use audit::{Audit, SaleAudit};
+pub(crate) use book::index_of;
+pub use book::{
+    BenefitCount, BookStore, Bucket, BucketChange, BucketHead, Folded, Found, FoundMember, Made,
+    NameChange, NoticeEntry, PlanVersion, PostingKey, Wanted, Who,
+};
 pub use error::{BrokenOff, StoreError};
 pub use journal::{Disk, DiskFile, Folder, Journal, JournalOptions, JournalStore};
 pub use memory::MemoryStore;
 pub use message::{
-    BadRefund, Batch, Change, Changed, Changes, Head, Holding, Keyed, Opened, OutboxEntry, Record,
-    ReservedOrder, Switch, Verdict, Waiting,
+    BadRefund, Batch, Change, Changed, Changes, Head, Holding, Keyed, Opened, OutboxEnd,
+    OutboxEntry, Record, ReservedOrder, Switch, Verdict, Waiting,
 };
 pub use planted::planted;
 pub use redis::{RedisOptions, RedisStore, Upgraded};
+pub use timed::Calls;
 
 use crate::rules::terms::{SaleId, Terms};
+use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use async_trait::async_trait;
 use membership::MemberId;
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +104,13 @@ pub trait Operating: Debug + Send + Sync + 'static {
     /// Turns one of the operator's switches. Closing is for good: a closed sale stays closed.
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError>;
 
+    /// Gives a sale other terms under the same id. The units left grow or shrink as the stock does; what
+    /// was added since stays. A repeated call changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLittleStock`] if fewer units are left than go; [`StoreError::TooMuchStock`].
+    async fn change_terms(&self, epoch: u64, terms: &Terms) -> Result<(), StoreError>;
+
     /// Adds stock, once per `key`; returns the units that there are in all after it.
     async fn top_up(
         &self,
@@ -107,7 +124,7 @@ pub trait Operating: Debug + Send + Sync + 'static {
 /// Reading what is stored.
 #[async_trait]
 pub trait Reading: Debug + Send + Sync + 'static {
-    /// The ids of all sales.
+    /// The ids of all sales that are not archived.
     async fn sales(&self) -> Result<Vec<SaleId>, StoreError>;
 
     /// An order by its number.
@@ -142,8 +159,56 @@ pub trait Reading: Debug + Send + Sync + 'static {
         most: usize,
     ) -> Result<Vec<OutboxEntry>, StoreError>;
 
+    /// Where a sale's outbox ends.
+    async fn outbox_end(&self, sale: &SaleId) -> Result<OutboxEnd, StoreError>;
+
     /// Adds everything up again and says what does not fit.
     async fn audit(&self) -> Result<Audit, StoreError>;
+}
+
+/// The archive: sales that are over. What [`Reading`] reads of a sale, it reads of an archived one, too;
+/// [`Opening::open`] takes a sale out of the archive again.
+#[async_trait]
+pub trait Archiving: Debug + Send + Sync + 'static {
+    /// Archives a sale that this epoch sells and whose newest change was made at `changed_at`. Nothing may
+    /// be on its way to the sale's rows.
+    async fn archive(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        changed_at: Millis,
+    ) -> Result<(), StoreError>;
+
+    /// An archived sale as it was left, without what it has of members; `None` for any other. Nothing is
+    /// taken over.
+    async fn look(&self, sale: &SaleId) -> Result<Option<Opened>, StoreError>;
+
+    /// Whether a sale that is archived or was deleted has this id.
+    async fn is_taken(&self, sale: &SaleId) -> Result<bool, StoreError>;
+
+    /// At most `most` archived sales with ids over `after`, by id, without what they have of members.
+    async fn archived_after(&self, after: &str, most: usize) -> Result<Vec<Opened>, StoreError>;
+
+    /// The archived sales whose newest change was made at `since` or later, by number.
+    async fn archived_since(&self, since: Millis) -> Result<Vec<(u32, SaleId)>, StoreError>;
+
+    /// The archived sale with this number.
+    async fn archived_numbered(&self, number: u32) -> Result<Option<SaleId>, StoreError>;
+
+    /// The archived sales that have orders of this member, in no order.
+    async fn archived_of(&self, member: &MemberId) -> Result<Vec<SaleId>, StoreError>;
+
+    /// Deletes an archived sale for good; its id stays taken. A repeated call changes nothing.
+    async fn delete(&self, sale: &SaleId) -> Result<(), StoreError>;
+
+    /// Makes a consistent copy of the store in a folder that is not there yet, while it goes on.
+    ///
+    /// # Errors
+    /// [`StoreError::NotEmbedded`] if the store has means of its own for that.
+    async fn back_up(&self, to: &Path) -> Result<(), StoreError>;
+
+    /// Lets outbox entries of archived sales go that are too old to be kept, some at a time.
+    async fn trim(&self, now: Millis) -> Result<(), StoreError>;
 }
 
 /// What is kept of members beyond one sale.
@@ -154,6 +219,33 @@ pub trait Members: Debug + Send + Sync + 'static {
 
     /// Keeps a member from buying, or lets them again.
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError>;
+
+    /// Members who are being erased, and the pseudonym of each.
+    async fn erasing(&self) -> Result<Vec<(MemberId, MemberId)>, StoreError>;
+
+    /// Notes that a member is being erased, under which pseudonym, or, with `None`, is not any more.
+    async fn set_erasing(
+        &self,
+        member: &MemberId,
+        pseudonym: Option<&MemberId>,
+    ) -> Result<(), StoreError>;
+
+    /// Gives a holder of a sale another name, under which their orders stand from now on. It changes
+    /// nothing if the member is none of its holders. No order of the member may be on its way.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if another holder of the sale has that name.
+    async fn rename(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        member: &MemberId,
+        to: &MemberId,
+    ) -> Result<(), StoreError>;
+
+    /// Sees to it that names that were taken away are nowhere in what is stored once its outbox
+    /// entries of now are too old to be kept.
+    async fn forget(&self) -> Result<(), StoreError>;
 }
 
 /// A store, by what it is needed for. Cheap to clone.
@@ -167,23 +259,35 @@ pub struct Store {
     pub operating: Arc<dyn Operating>,
     /// For every caller that only reads.
     pub reading: Arc<dyn Reading>,
+    /// For the archive.
+    pub archiving: Arc<dyn Archiving>,
     /// For what is kept of members.
     pub members: Arc<dyn Members>,
+    /// For the members' book.
+    pub book: Arc<dyn BookStore>,
 }
 
-impl<A: Selling + Opening + Operating + Reading + Members> From<Arc<A>> for Store {
+impl<A> From<Arc<A>> for Store
+where
+    A: Selling + Opening + Operating + Reading + Archiving + Members + BookStore,
+{
     fn from(adapter: Arc<A>) -> Self {
         Self {
             selling: Arc::clone(&adapter) as Arc<dyn Selling>,
             opening: Arc::clone(&adapter) as Arc<dyn Opening>,
             operating: Arc::clone(&adapter) as Arc<dyn Operating>,
             reading: Arc::clone(&adapter) as Arc<dyn Reading>,
-            members: adapter,
+            archiving: Arc::clone(&adapter) as Arc<dyn Archiving>,
+            members: Arc::clone(&adapter) as Arc<dyn Members>,
+            book: adapter,
         }
     }
 }
 
-impl<A: Selling + Opening + Operating + Reading + Members> From<A> for Store {
+impl<A> From<A> for Store
+where
+    A: Selling + Opening + Operating + Reading + Archiving + Members + BookStore,
+{
     fn from(adapter: A) -> Self {
         Arc::new(adapter).into()
     }

@@ -4,7 +4,7 @@
 use super::rows::{SaleRows, Stored};
 use super::{
     Audit, Batch, BrokenOff, Changed, Changes, Head, Members, Opened, Opening, Operating,
-    OutboxEntry, Reading, Record, Selling, StoreError, Switch, Verdict, Waiting,
+    OutboxEnd, OutboxEntry, Reading, Record, Selling, StoreError, Switch, Verdict, Waiting,
 };
 use crate::clock::Clock;
 use crate::rules::terms::{SaleId, Terms};
@@ -34,10 +34,15 @@ pub(super) trait Reader: Debug + Send + Sync + 'static {
         most: usize,
     ) -> impl Future<Output = Stored<Vec<OutboxEntry>>> + Send;
 
+    /// As [`Reading::outbox_end`].
+    fn outbox_end(&self, sale: &SaleId) -> impl Future<Output = Stored<OutboxEnd>> + Send;
+
     /// Adds everything up again.
     fn audit(&self) -> impl Future<Output = Stored<Audit>> + Send;
 
     fn blocked(&self) -> Stored<Vec<MemberId>>;
+
+    fn erasing(&self) -> Stored<Vec<(MemberId, MemberId)>>;
 }
 
 /// Keeps sales, and runs one transaction at a time on each.
@@ -55,6 +60,9 @@ pub(super) trait Keeper: Reader {
 
     fn create(&self, terms: &Terms) -> impl Future<Output = Stored<()>> + Send;
 
+    /// Takes a sale out of the archive again, if it is there.
+    fn unarchive(&self, sale: &SaleId) -> impl Future<Output = Stored<()>> + Send;
+
     /// Whether this epoch sells the sale, without waiting for any transaction.
     fn still_sells(&self, sale: &SaleId, epoch: u64) -> impl Future<Output = Stored<()>> + Send;
 
@@ -63,6 +71,23 @@ pub(super) trait Keeper: Reader {
         member: &MemberId,
         is_blocked: bool,
     ) -> impl Future<Output = Stored<()>> + Send;
+
+    fn set_erasing(
+        &self,
+        member: &MemberId,
+        pseudonym: Option<&MemberId>,
+    ) -> impl Future<Output = Stored<()>> + Send;
+
+    /// Gives a holder another name wherever a sale stands beside its rows, too.
+    fn rename_beside(
+        &self,
+        sale: &SaleId,
+        member: &MemberId,
+        to: &MemberId,
+    ) -> impl Future<Output = Stored<()>> + Send;
+
+    /// As [`Members::forget`].
+    fn forget(&self) -> impl Future<Output = Stored<()>> + Send;
 }
 
 /// A store whose sales are kept by `K`.
@@ -108,6 +133,7 @@ impl<K: Keeper> Opening for RowStore<K> {
             rows.open(now, block);
             Ok(rows.counters.epoch)
         };
+        self.keeper.unarchive(sale).await?;
         let epoch = self.keeper.write(sale, open).await?;
         // A large sale takes a while to read, so that is no part of the transaction. Another opening may
         // have come in between.
@@ -128,6 +154,11 @@ impl<K: Keeper> Opening for RowStore<K> {
 impl<K: Keeper> Operating for RowStore<K> {
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Stored<()> {
         self.keeper.write(sale, move |rows, block| rows.switch(epoch, switch, block)).await
+    }
+
+    async fn change_terms(&self, epoch: u64, terms: &Terms) -> Stored<()> {
+        let to = terms.clone();
+        self.keeper.write(&terms.id, move |rows, block| rows.change_terms(epoch, to, block)).await
     }
 
     async fn top_up(&self, sale: &SaleId, epoch: u64, key: &str, add: Units) -> Stored<Units> {
@@ -177,6 +208,10 @@ impl<K: Reader> Reading for RowStore<K> {
         self.keeper.outbox_after(sale, after, most).await
     }
 
+    async fn outbox_end(&self, sale: &SaleId) -> Stored<OutboxEnd> {
+        self.keeper.outbox_end(sale).await
+    }
+
     async fn audit(&self) -> Stored<Audit> {
         self.keeper.audit().await
     }
@@ -190,5 +225,29 @@ impl<K: Keeper> Members for RowStore<K> {
 
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Stored<()> {
         self.keeper.set_blocked(member, is_blocked).await
+    }
+
+    async fn erasing(&self) -> Stored<Vec<(MemberId, MemberId)>> {
+        self.keeper.erasing()
+    }
+
+    async fn set_erasing(&self, member: &MemberId, pseudonym: Option<&MemberId>) -> Stored<()> {
+        self.keeper.set_erasing(member, pseudonym).await
+    }
+
+    async fn rename(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        member: &MemberId,
+        to: &MemberId,
+    ) -> Stored<()> {
+        self.keeper.rename_beside(sale, member, to).await?;
+        let (member, to) = (member.clone(), to.clone());
+        self.keeper.write(sale, move |rows, block| rows.rename(epoch, &member, to, block)).await
+    }
+
+    async fn forget(&self) -> Stored<()> {
+        self.keeper.forget().await
     }
 }

@@ -4,6 +4,7 @@
 //! later version with other rules finds the same orders in it.
 
 use super::change::{self, Event};
+use super::commit::Decided;
 use super::counters::Counters;
 use super::rows::{Stored, damaged};
 use super::{OutboxEntry, Record, StoreError, Switch, Waiting};
@@ -13,6 +14,7 @@ use crate::rules::order::Status;
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::rules::why::Why;
 use membership::Tier;
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
@@ -38,10 +40,32 @@ pub(super) enum Kind {
     /// Outbox entries of a store that was taken over: an [`OutboxEntry`] each. The orders that they
     /// tell of are in the snapshot.
     Told = 8,
+    /// A sale has other terms: its [`Terms`](crate::rules::terms::Terms) in JSON.
+    Terms = 9,
+    /// A holder has another name: [`RenamedEntry`].
+    Renamed = 10,
+    /// Names were taken away; what was written before this is to go as soon as it may. It is about no
+    /// sale and says nothing else.
+    Forgotten = 11,
+    /// As [`Self::Booked`], as format 3 of the journal has it.
+    Posted = 12,
+    /// The membership plan has a new version: its [`PlanVersion`](super::PlanVersion).
+    Plan = 13,
+    /// The book has taken in a sale's outbox up to the entry (8 bytes) that follows.
+    TakenIn = 14,
+    /// A member is being erased, or is not any more: [`ErasingEntry`].
+    Erasing = 15,
+    /// Something was posted in a bucket of the book: its [`BucketChange`](super::BucketChange). It names
+    /// the bucket in a sale's place.
+    Booked = 16,
+    /// A sale is archived: the version (8 bytes) of the archive that has it.
+    Archived = 17,
+    /// A sale is out of the archive again, as the archive has it. It says nothing else.
+    Unarchived = 18,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 18] = [
         Self::Create,
         Self::Open,
         Self::Orders,
@@ -50,6 +74,16 @@ impl Kind {
         Self::TopUp,
         Self::Blocked,
         Self::Told,
+        Self::Terms,
+        Self::Renamed,
+        Self::Forgotten,
+        Self::Posted,
+        Self::Plan,
+        Self::TakenIn,
+        Self::Erasing,
+        Self::Booked,
+        Self::Archived,
+        Self::Unarchived,
     ];
 }
 
@@ -80,11 +114,11 @@ pub(super) struct OrderEntry<'a> {
     pub(super) holder: HolderName<'a>,
     pub(super) tier: Tier,
     pub(super) units: Units,
-    pub(super) is_confirmed: bool,
+    pub(super) decided: Decided,
     /// From the click to the commit; below 0 if the clock went back.
     pub(super) waited_ms: i64,
     pub(super) key: Option<IdempotencyKey>,
-    /// `None` for so many units at the price of the sale.
+    /// `None` for what the terms say of such a click.
     pub(super) money: Option<Cow<'a, Money>>,
     pub(super) ends_wait: bool,
 }
@@ -103,6 +137,8 @@ pub(super) enum ChangeEntry<'a> {
     Join(Cow<'a, Waiting>),
     Leave(&'a str),
     Dissolve,
+    /// As [`Self::Put`], of an order that was released.
+    PutReleased(Cow<'a, Record>, Why),
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +149,22 @@ pub(super) struct TopUpEntry<'a> {
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RenamedEntry<'a> {
+    pub(super) holder: u32,
+    pub(super) to: &'a str,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BlockedEntry<'a> {
     pub(super) member: &'a str,
     pub(super) is_blocked: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ErasingEntry<'a> {
+    pub(super) member: &'a str,
+    /// `None` when it is done.
+    pub(super) pseudonym: Option<&'a str>,
 }
 
 /// A section begins with: its kind (1 byte), the sale's number (4), the length of what follows this
@@ -278,10 +327,11 @@ impl<'a> ReadSection<'a> {
                 let OrdersHead { at, .. } = body.next()?;
                 let mut number = 0_u64;
                 while !body.is_empty() {
-                    let OrderEntry { step, is_confirmed, .. } = body.next()?;
+                    let OrderEntry { step, decided, .. } = body.next()?;
                     number = number.wrapping_add_signed(step);
-                    let status = if is_confirmed { Status::Confirmed } else { Status::Released };
-                    tell(&mut entries, number, Event { status, at, refund: None });
+                    for status in decided.status().path() {
+                        tell(&mut entries, number, Event { status: *status, at, refund: None });
+                    }
                 }
             }
             Kind::Changes => {
@@ -291,7 +341,7 @@ impl<'a> ReadSection<'a> {
                             let refund = refund.map(Cow::into_owned);
                             tell(&mut entries, number, Event { status, at, refund });
                         }
-                        ChangeEntry::Put(record) => {
+                        ChangeEntry::Put(record) | ChangeEntry::PutReleased(record, _) => {
                             for event in change::history(&record) {
                                 tell(&mut entries, record.number, event);
                             }
@@ -306,12 +356,26 @@ impl<'a> ReadSection<'a> {
                     tell(&mut entries, number, Event { status, at, refund });
                 }
             }
-            Kind::Create | Kind::Open | Kind::Switch | Kind::TopUp | Kind::Blocked => {}
+            Kind::Create
+            | Kind::Open
+            | Kind::Switch
+            | Kind::TopUp
+            | Kind::Terms
+            | Kind::Renamed
+            | Kind::Forgotten
+            | Kind::Posted
+            | Kind::Booked
+            | Kind::Plan
+            | Kind::TakenIn
+            | Kind::Erasing
+            | Kind::Archived
+            | Kind::Unarchived
+            | Kind::Blocked => {}
         }
         Ok(entries)
     }
 
-    /// The terms of a sale that was made.
+    /// The terms of a sale that was made, or has others.
     pub(super) fn terms(&self) -> Stored<Terms> {
         terms_of(self.body().next()?)
     }

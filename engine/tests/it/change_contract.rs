@@ -9,6 +9,7 @@ use engine::rules::order::Status::{
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::rules::why::Why;
 use engine::store::{Change, Changed, Changes, Record, ReservedOrder, Store, StoreError, Verdict};
 use membership::Tier::{Diamond, Gold, Regular};
 
@@ -165,7 +166,7 @@ async fn what_ends_unpaid_gives_units_and_limit_back_once(store: &Store) {
     store.selling.commit(&batch(epoch, vec![reserved(1, "ann", Gold, 3)])).await.unwrap();
     let full =
         store.selling.commit(&batch(epoch, vec![reserved(2, "ann", Gold, 1)])).await.unwrap();
-    assert_eq!(full, [Verdict::Stored(Released, Millis(5_001))]);
+    assert_eq!(full, [Verdict::Released(Why::LimitReached, Millis(5_001))]);
     for _ in 0..2 {
         take(store, epoch, 6_000, Cancel, 1).await;
         assert_eq!(left(store).await, 10);
@@ -289,10 +290,7 @@ async fn an_offer_that_is_decided_ends_the_wait(store: &Store) {
     let first = batch(epoch, orders);
     for _ in 0..2 {
         let verdicts = store.selling.commit(&first).await.unwrap();
-        let statuses = verdicts.iter().map(|verdict| match verdict {
-            Verdict::Stored(status, _) => *status,
-            Verdict::Fenced => panic!("{verdicts:?}"),
-        });
+        let statuses = verdicts.iter().map(|verdict| verdict.status());
         assert_eq!(statuses.collect::<Vec<_>>(), [Confirmed, Released, Released]);
     }
     let waits = store.reading.waiting(&id()).await.unwrap();

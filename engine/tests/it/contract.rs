@@ -1,15 +1,20 @@
 //! What every store must keep, run against each adapter.
 
 use crate::redis_server::RedisServer;
-use crate::support::{batch, id, member, reserved, terms};
+use crate::support::{batch, changes, id, member, refund, reserved, terms};
+use engine::rules::cents::Cents;
+use engine::rules::key::IdempotencyKey;
+use engine::rules::money::Money;
 use engine::rules::order::Status::{self, Confirmed, Released};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::rules::why::Why;
 use engine::store::{
-    Holding, JournalOptions, JournalStore, MemoryStore, Record, RedisOptions, RedisStore, Store,
-    StoreError, Switch, Verdict,
+    Change, Changed, Holding, JournalOptions, JournalStore, MemoryStore, OutboxEnd, Record,
+    RedisOptions, RedisStore, ReservedOrder, Store, StoreError, Switch, Verdict,
 };
 use membership::Tier::{Diamond, Gold, Regular};
+use std::num::NonZeroU64;
 use std::path::Path;
 
 const AT: Millis = Millis(5_001);
@@ -73,10 +78,15 @@ contract!(
     switches_last,
     a_top_up_counts_once,
     a_top_up_over_the_largest_stock_is_refused,
+    a_holder_goes_on_under_another_name,
+    terms_change_and_the_units_left_follow,
     each_change_has_one_outbox_entry,
     orders_are_paged_by_number,
     a_members_orders_are_found,
     what_is_not_there_is_not_found,
+    a_released_order_says_why,
+    an_order_with_nothing_due_is_paid_when_it_is_confirmed,
+    what_an_order_is_paid_with_is_kept_and_stands_for_its_key,
     the_audit_finds_nothing_to_say,
 );
 
@@ -87,6 +97,10 @@ pub(crate) async fn opened(store: &Store, stock: u32) -> u64 {
 
 const fn stored(status: Status) -> Verdict {
     Verdict::Stored(status, AT)
+}
+
+const fn released(why: Why) -> Verdict {
+    Verdict::Released(why, AT)
 }
 
 async fn a_sale_is_made_once(store: &Store) {
@@ -125,7 +139,7 @@ async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &Store)
     let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 1)];
     let first = batch(epoch, orders);
     let verdicts = store.selling.commit(&first).await.unwrap();
-    assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
+    assert_eq!(verdicts, [stored(Confirmed), released(Why::SoldOut)]);
     let again = engine::store::Batch { at: Millis(8_000), ..first };
     assert_eq!(store.selling.commit(&again).await.unwrap(), verdicts);
     assert_eq!(store.opening.open(&id()).await.unwrap().left, Units(0));
@@ -136,7 +150,7 @@ async fn the_limit_holds_over_all_orders_of_a_member(store: &Store) {
     let epoch = opened(store, 10).await;
     let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "ann", Gold, 2)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
-    assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
+    assert_eq!(verdicts, [stored(Confirmed), released(Why::LimitReached)]);
     let verdicts =
         store.selling.commit(&batch(epoch, vec![reserved(3, "ann", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)]);
@@ -154,7 +168,7 @@ async fn the_stock_is_never_exceeded(store: &Store) {
     let epoch = opened(store, 3).await;
     let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 2)];
     let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
-    assert_eq!(verdicts, [stored(Confirmed), stored(Released)]);
+    assert_eq!(verdicts, [stored(Confirmed), released(Why::SoldOut)]);
     let verdicts =
         store.selling.commit(&batch(epoch, vec![reserved(3, "cyd", Gold, 1)])).await.unwrap();
     assert_eq!(verdicts, [stored(Confirmed)], "the last unit is sold");
@@ -191,9 +205,8 @@ async fn only_the_newest_opening_sells_the_sale(store: &Store) {
 
 /// A settled order, as the process that accepted it knows it.
 pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: u64) -> Record {
-    let engine::store::ReservedOrder {
-        number, member, tier, units, reserved_at, money, key, ..
-    } = reserved(number, name, Gold, units);
+    let ReservedOrder { number, member, tier, units, reserved_at, money, key, .. } =
+        reserved(number, name, Gold, units);
     let settled_at = AT;
     Record {
         number,
@@ -210,6 +223,7 @@ pub(crate) fn known(number: u64, name: &str, units: u32, status: Status, epoch: 
         refunds: Vec::new(),
         key,
         before: 0,
+        why: (status == Released).then_some(Why::SoldOut),
     }
 }
 
@@ -232,7 +246,11 @@ async fn what_was_lost_is_put_back_once(store: &Store) {
     assert_eq!(store.reading.outbox_after(&id(), 0, 10).await.unwrap().len(), 3);
     let limited = vec![reserved(5, "bob", Gold, 1), reserved(6, "ann", Gold, 1)];
     let verdicts = store.selling.commit(&batch(epoch, limited)).await.unwrap();
-    assert_eq!(verdicts, [stored(Released), stored(Confirmed)], "holdings came back, too");
+    assert_eq!(
+        verdicts,
+        [released(Why::LimitReached), stored(Confirmed)],
+        "holdings came back, too"
+    );
     let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
     let another = [known(2, "cyd", 3, Confirmed, epoch)];
@@ -274,8 +292,8 @@ async fn a_fenced_resend_still_tells_what_was_stored(store: &Store) {
 
 async fn a_resumed_sale_is_what_was_stored(store: &Store) {
     let epoch = opened(store, 10).await;
-    let key = Some(engine::rules::key::IdempotencyKey(std::num::NonZeroU64::MIN));
-    let keyed = engine::store::ReservedOrder { key, ..reserved(7, "bob", Regular, 1) };
+    let key = Some(IdempotencyKey(NonZeroU64::MIN));
+    let keyed = ReservedOrder { key, ..reserved(7, "bob", Regular, 1) };
     let orders = vec![reserved(3, "ann", Gold, 2), keyed];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     let opened = store.opening.open(&id()).await.unwrap();
@@ -325,8 +343,88 @@ async fn a_top_up_over_the_largest_stock_is_refused(store: &Store) {
     );
 }
 
+async fn a_holder_goes_on_under_another_name(store: &Store) {
+    let stale = opened(store, 10).await;
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 1)];
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    let rename = async |epoch, from: &str, to: &str| {
+        store.members.rename(&id(), epoch, &member(from), &member(to)).await
+    };
+    assert_eq!(rename(stale, "ann", "erased:1").await, Err(StoreError::Fenced));
+    for _ in 0..2 {
+        assert_eq!(rename(epoch, "ann", "erased:1").await, Ok(()));
+    }
+    assert_eq!(rename(epoch, "nobody", "erased:2").await, Ok(()));
+    // A holder keeps the name that they have, and nobody gets the name of another.
+    assert_eq!(rename(epoch, "erased:1", "erased:1").await, Ok(()));
+    let taken = rename(epoch, "bob", "erased:1").await;
+    assert!(matches!(taken, Err(StoreError::Refused(_))), "{taken:?}");
+    let first = store.reading.order(&id(), 1).await.unwrap().unwrap();
+    assert_eq!((first.member, first.units), (member("erased:1"), Units(2)));
+    let of =
+        async |name: &str| store.reading.orders_of(&id(), &member(name), None, 9).await.unwrap();
+    assert_eq!(
+        (of("ann").await.len(), of("erased:1").await.len(), of("bob").await.len()),
+        (0, 1, 1)
+    );
+    // The name is free: its next order is another person's.
+    let orders = vec![reserved(3, "ann", Gold, 3), reserved(4, "erased:1", Gold, 2)];
+    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(
+        verdicts,
+        [stored(Confirmed), released(Why::LimitReached)],
+        "what is held is held on"
+    );
+    let mut holdings = store.opening.open(&id()).await.unwrap().holdings;
+    holdings.sort_by(|a, b| a.member.cmp(&b.member));
+    let held: Vec<_> = holdings.iter().map(|h| (h.member.as_str(), h.units.0, h.orders)).collect();
+    assert_eq!(held, [("ann", 3, 1), ("bob", 1, 1), ("erased:1", 2, 2)]);
+    assert!(store.reading.audit().await.unwrap().is_clean());
+}
+
+async fn terms_change_and_the_units_left_follow(store: &Store) {
+    let stale = opened(store, 10).await;
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    store.operating.top_up(&id(), epoch, "k", Units(5)).await.unwrap();
+    let change = async |epoch, stock: u32, gold: u32| {
+        let mut to = terms(stock);
+        to.title = format!("{stock} lamps");
+        to.limits[Gold] = Units(gold);
+        store.operating.change_terms(epoch, &to).await
+    };
+    assert_eq!(change(stale, 12, 3).await, Err(StoreError::Fenced));
+    for _ in 0..2 {
+        assert_eq!(change(epoch, 12, 1).await, Ok(()));
+    }
+    let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 1)];
+    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(
+        verdicts,
+        [released(Why::LimitReached), stored(Confirmed)],
+        "the limit is another one"
+    );
+    assert_eq!(change(epoch, 4, 3).await, Ok(()));
+    assert_eq!(change(epoch, 1, 3).await, Ok(()), "5 of 6 units are left");
+    let too_many = change(epoch, 9_999_999, 3).await;
+    assert_eq!(too_many, Err(StoreError::TooMuchStock(Units(6))));
+    let opened = store.opening.open(&id()).await.unwrap();
+    assert_eq!((opened.stock, opened.left), (Units(6), Units(5)));
+    assert_eq!((opened.terms.stock, opened.terms.title.as_str()), (Units(1), "1 lamps"));
+    let epoch = opened.epoch;
+    let orders = vec![reserved(3, "cyd", Gold, 3), reserved(4, "dan", Gold, 2)];
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    // No unit is left, so none can go.
+    assert_eq!(change(epoch, 3, 3).await, Ok(()));
+    let orders = vec![reserved(5, "eve", Gold, 2)];
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(change(epoch, 2, 3).await, Err(StoreError::TooLittleStock(Units(0))));
+    assert!(store.reading.audit().await.unwrap().is_clean());
+}
+
 async fn each_change_has_one_outbox_entry(store: &Store) {
     let epoch = opened(store, 2).await;
+    assert_eq!(store.reading.outbox_end(&id()).await, Ok(OutboxEnd::default()));
     let orders = vec![reserved(1, "ann", Gold, 2), reserved(2, "bob", Gold, 2)];
     store.selling.commit(&batch(epoch, orders)).await.unwrap();
     store.selling.commit(&batch(epoch, vec![reserved(3, "cyd", Gold, 1)])).await.unwrap();
@@ -337,6 +435,8 @@ async fn each_change_has_one_outbox_entry(store: &Store) {
     let page = store.reading.outbox_after(&id(), 1, 1).await.unwrap();
     assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2]);
     assert_eq!(store.reading.outbox_after(&id(), 3, 10).await.unwrap(), []);
+    let end = OutboxEnd { seq: 3, newest_at: entries.last().map(|entry| entry.at) };
+    assert_eq!(store.reading.outbox_end(&id()).await, Ok(end));
 }
 
 async fn orders_are_paged_by_number(store: &Store) {
@@ -405,4 +505,68 @@ async fn the_audit_finds_nothing_to_say(store: &Store) {
         found.tallies.sum(Released).orders,
     );
     assert_eq!((counts, found.holders), ((Units(5), Units(0), 5, 1), 2));
+}
+
+async fn a_released_order_says_why(store: &Store) {
+    let epoch = opened(store, 3).await;
+    let refused =
+        ReservedOrder { refused: Some(Why::NotEnoughPoints), ..reserved(4, "eve", Gold, 1) };
+    let orders = vec![
+        reserved(1, "ann", Gold, 2),
+        reserved(2, "ann", Gold, 2),
+        reserved(3, "bob", Gold, 2),
+        refused,
+    ];
+    let reasons = [Why::LimitReached, Why::SoldOut, Why::NotEnoughPoints];
+    let first = batch(epoch, orders);
+    for _ in 0..2 {
+        let verdicts = store.selling.commit(&first).await.unwrap();
+        assert_eq!(verdicts[1..], reasons.map(released));
+    }
+    let mut whys = Vec::new();
+    for number in 1..=4 {
+        whys.push(store.reading.order(&id(), number).await.unwrap().unwrap().why);
+    }
+    assert_eq!(whys, [None, Some(reasons[0]), Some(reasons[1]), Some(reasons[2])]);
+    assert!(store.reading.audit().await.unwrap().is_clean());
+    // A process that forgot why puts the same order back.
+    let known = Record { why: None, ..known(3, "bob", 2, Released, epoch) };
+    let head = store.opening.restore(&id(), epoch, &[known]).await.unwrap();
+    assert_eq!(head.tallies.of(Released)[Gold].orders, 3);
+}
+
+async fn an_order_with_nothing_due_is_paid_when_it_is_confirmed(store: &Store) {
+    let epoch = opened(store, 3).await;
+    let free = Money { due: Cents(0), points: 19_900, ..Money::list(Cents(19_900), Units(1)) };
+    let order = ReservedOrder { money: free, ..reserved(1, "ann", Gold, 1) };
+    for _ in 0..2 {
+        let verdicts = store.selling.commit(&batch(epoch, vec![order.clone()])).await.unwrap();
+        assert_eq!(verdicts, [stored(Status::Paid)]);
+    }
+    let told = store.reading.outbox_after(&id(), 0, 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|entry| (entry.seq, entry.status)).collect();
+    assert_eq!(told, [(1, Confirmed), (2, Status::Paid)]);
+    let opened = store.opening.open(&id()).await.unwrap();
+    assert_eq!((opened.unpaid.len(), opened.left), (0, Units(2)));
+    // With nothing to go back, it is told all the same that it is returned.
+    let change = Change::Refund { epoch: opened.epoch, number: 1, refund: refund("r", 0) };
+    let of_former = Change::Refund { epoch, number: 1, refund: refund("r", 0) };
+    let made = store.selling.change(&changes(opened.epoch, 6_000, vec![change, of_former])).await;
+    let made = made.unwrap();
+    assert_eq!(made[0], Changed::NoOrder);
+    assert!(matches!(&made[1], Changed::Order(record) if record.status == Status::Returned));
+    assert!(store.reading.audit().await.unwrap().is_clean());
+}
+
+async fn what_an_order_is_paid_with_is_kept_and_stands_for_its_key(store: &Store) {
+    let epoch = opened(store, 3).await;
+    let coupon = Some("welcome-1".parse().unwrap());
+    let money =
+        Money { points: 500, coupon, due: Cents(18_400), ..Money::list(Cents(19_900), Units(1)) };
+    let key = Some(IdempotencyKey(NonZeroU64::new(7).unwrap()));
+    let order = ReservedOrder { money: money.clone(), key, ..reserved(1, "ann", Gold, 1) };
+    store.selling.commit(&batch(epoch, vec![order])).await.unwrap();
+    assert_eq!(store.reading.order(&id(), 1).await.unwrap().unwrap().money, money);
+    let opened = store.opening.open(&id()).await.unwrap();
+    assert_eq!(opened.keyed[0].tender, money.tender());
 }

@@ -2,7 +2,7 @@
 
 use crate::redis::{connect, started};
 use crate::redis_server::RedisServer;
-use crate::support::{CALM, Fault, FaultyStore, OPEN, click, id, patient, terms, waiting};
+use crate::support::{CALM, Fault, FaultyStore, OPEN, click, id, member, patient, terms, waiting};
 use engine::clock::Clock;
 use engine::rules::order::Status::{self, Confirmed};
 use engine::rules::order::{OrderId, Step};
@@ -183,6 +183,33 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
 }
 
 #[tokio::test]
+async fn a_name_that_was_erased_does_not_come_back_with_an_older_history() {
+    let (_folder, server) = started(&[]);
+    let mut world = Selling::start(&server, 10, CALM).await;
+    world.confirmed().await;
+    world.confirmed().await;
+    copy(&server, "flashlane", "backup");
+    world.confirmed().await;
+    for (name, pseudonym) in [("m1", "erased:1"), ("m3", "erased:3")] {
+        world.engine.erase(&member(name), &member(pseudonym)).await.unwrap();
+        world.engine.erased(&member(name)).await.unwrap();
+    }
+    copy(&server, "backup", "flashlane");
+    world.click().unwrap();
+    world.halted().await;
+    world.engine.switch(&world.open, Switch::Resume).await.unwrap();
+    world.all_confirmed(&server, 4).await;
+    let store = connect(&server).await;
+    let mut names = Vec::new();
+    for number in 1..=3 {
+        let record = store.reading.order(&id(), number).await.unwrap().unwrap();
+        names.push(record.member.to_string());
+    }
+    assert_eq!(names, ["erased:1", "m2", "erased:3"]);
+    assert!(!server.must("HGETALL flashlane:{drop}:holders").contains("m1 "));
+}
+
+#[tokio::test]
 async fn a_history_that_was_lost_between_two_parts_of_a_batch_is_put_back() {
     let (_folder, server) = started(&[]);
     let (mut world, store) = Selling::faulty(&server, 10).await;
@@ -259,7 +286,7 @@ async fn a_lost_history_with_nothing_to_put_back_is_over_with_one_resume() {
         for number in [7, 8] {
             copy(&server, "flashlane", "backup");
             // The engine sees how far the store has come, and never hears of this order.
-            let order = format!("{number} zoe zoe-digest gold 1 0 100 '5000 - 100 list 0 -'");
+            let order = format!("{number} zoe zoe-digest gold 1 0 100 '5000 - 100 list 0 -' -");
             let epoch = world.open.sale.epoch();
             call(&server, "commit", &format!("{epoch} {sold} 0 5001 905001 {order}"));
             let before = calls();

@@ -64,6 +64,11 @@ impl Operating for Counting {
         self.inner.operating.switch(sale, epoch, switch).await
     }
 
+    async fn change_terms(&self, epoch: u64, terms: &Terms) -> Result<(), StoreError> {
+        self.count("change_terms");
+        self.inner.operating.change_terms(epoch, terms).await
+    }
+
     async fn top_up(
         &self,
         sale: &SaleId,
@@ -81,6 +86,32 @@ impl Members for Counting {
     async fn blocked(&self) -> Result<Vec<MemberId>, StoreError> {
         self.count("blocked");
         self.inner.members.blocked().await
+    }
+
+    async fn erasing(&self) -> Result<Vec<(MemberId, MemberId)>, StoreError> {
+        self.inner.members.erasing().await
+    }
+
+    async fn set_erasing(
+        &self,
+        member: &MemberId,
+        pseudonym: Option<&MemberId>,
+    ) -> Result<(), StoreError> {
+        self.inner.members.set_erasing(member, pseudonym).await
+    }
+
+    async fn rename(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        member: &MemberId,
+        to: &MemberId,
+    ) -> Result<(), StoreError> {
+        self.inner.members.rename(sale, epoch, member, to).await
+    }
+
+    async fn forget(&self) -> Result<(), StoreError> {
+        self.inner.members.forget().await
     }
 
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {

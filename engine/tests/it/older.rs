@@ -3,15 +3,25 @@
 use crate::disk::MemoryDisk;
 use crate::redis::{connect, started};
 use crate::support::{id, member};
+use engine::clock::Clock;
+use engine::members::{Ask, Book, audit};
+use engine::roster::Roster;
+use engine::rules::cents::Cents;
 use engine::rules::money::Money;
 use engine::rules::order::Status::{
     self, Cancelled, Confirmed, Paid, RefundDue, Refunded, Returned,
 };
-use engine::rules::terms::Cents;
 use engine::rules::units::Units;
-use engine::store::{JournalOptions, JournalStore, RedisOptions, RedisStore, Store, StoreError};
+use engine::store::{
+    JournalOptions, JournalStore, RedisOptions, RedisStore, Store, StoreError, Who,
+};
+use membership::Tier;
+use membership::event::{Act, Event};
+use membership::posting::Source;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The versions, and what became of the orders 3 and 5 with them: the first knew of no refunds.
 const VERSIONS: [(&str, [Status; 2]); 2] =
@@ -159,6 +169,59 @@ async fn redis_keys_are_taken_over_by_an_upgrade_and_by_nothing_else() {
     }
 }
 
+/// The book of Ann and Dan, whom she referred, is there, adds up, and goes on.
+async fn check_book(store: &Store) {
+    let clock = Clock::Wall;
+    let roster = Arc::new(Roster::new());
+    let book = Book::open(Arc::clone(&store.book), clock.clone(), roster).await.unwrap();
+    let account = async |name: &str| {
+        book.account(Who::Named(member(name))).await.unwrap().expect("an account").1
+    };
+    let whole = book.audit().await.unwrap();
+    assert_eq!((whole.members, whole.differences), (3, vec![]));
+    let now = clock.now();
+    let (ann, dan) = (account("ann").await, account("dan").await);
+    // An order of 199 and a share; 200 points for Dan, who has reached silver by a gift of growth.
+    assert_eq!((ann.growth.posted(), ann.points.posted(), ann.pending), (204, 400, 398));
+    assert_eq!((dan.growth.posted(), dan.standing.tier), (1_005, Tier::Silver));
+    assert_eq!((ann.opening.number, ann.entitled.len(), ann.notices.len()), (0, 0, 1));
+    let act = Act::Share;
+    for (id, is_known) in [("s2", true), ("s3", false)] {
+        let event = Event::Act { id: Source(id.into()), act };
+        let ask = Ask { who: Who::Named(member("dan")), event, at: now };
+        assert_eq!(book.take(ask).await.unwrap().unwrap().is_known, is_known, "{id}");
+    }
+    let dan = account("dan").await;
+    assert!(dan.entitled.contains_key("discount") && dan.growth.posted() == 1_010, "{dan:?}");
+    assert_eq!(book.audit().await.unwrap().differences, [""; 0]);
+}
+
+const WITHOUT_BENEFITS: &str = "c219088";
+
+#[tokio::test]
+async fn a_book_in_blocks_and_in_its_file_is_read_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(old(&format!("{WITHOUT_BENEFITS}.journal"))).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let open = || JournalStore::open(folder.path(), JournalOptions::default());
+    let store = Store::from(open().unwrap());
+    check_book(&store).await;
+    drop(store);
+    let again = audit(&*Store::from(open().unwrap()).book).await.unwrap();
+    assert_eq!((again.members, again.differences), (3, vec![]));
+}
+
+#[tokio::test]
+async fn a_book_in_redis_is_read_and_goes_on() {
+    let (_folder, server) = started(&[]);
+    for command in fs::read_to_string(old(&format!("{WITHOUT_BENEFITS}.redis"))).unwrap().lines() {
+        server.must(command);
+    }
+    check_book(&connect(&server).await).await;
+}
+
 /// What this version writes today, every later one must read: these bytes stand for that.
 #[tokio::test]
 async fn what_is_written_today_is_written_like_this() {
@@ -171,7 +234,38 @@ async fn what_is_written_today_is_written_like_this() {
     assert_eq!(&bytes[..18], b"flashlane file\r\n\x01\0");
     let block = &bytes[32..];
     assert_eq!(block[0..4], 26_u32.to_le_bytes(), "the length of the payload");
-    assert_eq!((block[8], &block[24..28]), (1, &b"\x01\0FL"[..]), "number, format, mark");
+    assert_eq!((block[8], &block[24..28]), (1, &b"\x05\0FL"[..]), "number, format, mark");
     // Kind 7, no sale, 5 bytes; then the name with its length, and `true`.
     assert_eq!(block[32..58], *b"\x07\0\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x03ann\x01");
+}
+
+/// As this file was before there were changes of terms.
+fn of_the_first_format(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    // The head of the file, and that of its only block.
+    for head in bytes[..64].as_chunks_mut::<32>().0 {
+        head[24] = 1;
+        let checksum = crc32fast::hash(&head[..28]);
+        head[28..].copy_from_slice(&checksum.to_le_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_journal_of_the_format_before_is_read_and_goes_on() {
+    let disk = MemoryDisk::default();
+    let store = crate::failing_disk::on(&disk);
+    store.members.set_blocked(&member("ann"), true).await.unwrap();
+    drop(store);
+    let files = disk.files();
+    let older: BTreeMap<_, _> =
+        files.iter().map(|(name, bytes)| (name.clone(), of_the_first_format(bytes))).collect();
+    assert_ne!(older, files);
+    let disk = MemoryDisk::with(&older);
+    let store = crate::failing_disk::on(&disk);
+    assert_eq!(store.members.blocked().await.unwrap(), [member("ann")]);
+    store.members.set_blocked(&member("bob"), true).await.unwrap();
+    drop(store);
+    let store = crate::failing_disk::on(&disk);
+    assert_eq!(store.members.blocked().await.unwrap(), [member("ann"), member("bob")]);
 }

@@ -2,8 +2,9 @@
 //! confirmed is there afterwards, the journal opens, and everything adds up. And when a bit flips.
 
 use crate::disk::MemoryDisk;
-use crate::support::{Move, batch, changes, id, reserved, terms, waiting};
+use crate::support::{Move, batch, changes, id, member, reserved, terms, waiting};
 use engine::rules::order::Status;
+use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::store::{
@@ -47,8 +48,8 @@ async fn sell(store: &Store, told: &mut Told, rng: &mut fastrand::Rng) -> Result
         let orders = (number..).zip(&names).map(|(n, name)| reserved(n, name, Diamond, 1));
         let verdicts = store.selling.commit(&batch(epoch, orders.collect())).await;
         for (n, verdict) in (number..).zip(verdicts.map_err(|broken| broken.error)?) {
-            let Verdict::Stored(status, _) = verdict else { panic!("fenced by nobody") };
-            told.orders.insert(n, status);
+            assert_ne!(verdict, Verdict::Fenced, "fenced by nobody");
+            told.orders.insert(n, verdict.status());
         }
         number += 6;
         let any = |rng: &mut fastrand::Rng| rng.u64(1..number);
@@ -199,9 +200,71 @@ async fn a_file_that_is_missing_is_named() {
 }
 
 #[tokio::test]
+async fn a_name_that_was_taken_away_is_in_no_file_once_its_outbox_entries_are_too_old() {
+    let holds = |disk: &MemoryDisk, name: &str| {
+        let files = disk.files();
+        files.values().any(|bytes| bytes.windows(name.len()).any(|part| part == name.as_bytes()))
+    };
+    let disk = MemoryDisk::default();
+    let outbox_keep = Duration::from_millis(800);
+    let store = on(&disk, JournalOptions { outbox_keep, ..JournalOptions::default() }).unwrap();
+    store.opening.create(&terms(10)).await.unwrap();
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    let orders = vec![reserved(1, "ann-canary", Diamond, 1), reserved(2, "bob-canary", Diamond, 1)];
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    store
+        .selling
+        .change(&changes(epoch, 9, vec![Change::Join(waiting("ann-canary", Diamond, 1, 1))]))
+        .await
+        .unwrap();
+    store
+        .selling
+        .change(&changes(epoch, 9, vec![Change::Leave(member("ann-canary"))]))
+        .await
+        .unwrap();
+    store.members.set_blocked(&member("ann-canary"), true).await.unwrap();
+    store.members.set_blocked(&member("ann-canary"), false).await.unwrap();
+    store.members.rename(&id(), epoch, &member("ann-canary"), &member("erased:1")).await.unwrap();
+    store.members.forget().await.unwrap();
+    store.book.take_in(1, u64::MAX).await.unwrap();
+    assert!(holds(&disk, "ann-canary"), "the outbox entries are still kept");
+    let began = std::time::Instant::now();
+    while holds(&disk, "ann-canary") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", disk.files().keys());
+        tokio::task::yield_now().await;
+    }
+    assert!(holds(&disk, "bob-canary") && holds(&disk, "erased:1"));
+    drop(store);
+    let store = on(&disk, JournalOptions::default()).unwrap();
+    assert_eq!(store.reading.order(&id(), 1).await.unwrap().unwrap().member, member("erased:1"));
+    assert!(store.reading.audit().await.unwrap().is_clean());
+    drop(store);
+    assert!(!holds(&disk, "ann-canary"));
+}
+
+#[tokio::test]
+async fn changed_terms_are_there_after_a_start_from_blocks_or_from_a_snapshot() {
+    for snapshot_bytes in [u64::MAX, 1] {
+        let disk = MemoryDisk::default();
+        let options = JournalOptions { snapshot_bytes, ..SMALL };
+        let store = on(&disk, options).unwrap();
+        store.opening.create(&terms(10)).await.unwrap();
+        let epoch = store.opening.open(&id()).await.unwrap().epoch;
+        let changed = Terms { title: "Another".into(), adults_only: true, ..terms(7) };
+        store.operating.change_terms(epoch, &changed).await.unwrap();
+        drop(store);
+        let store = on(&disk, options).unwrap();
+        let opened = store.opening.open(&id()).await.unwrap();
+        assert_eq!((opened.terms, opened.left), (changed, Units(7)));
+        assert!(store.reading.audit().await.unwrap().is_clean());
+    }
+}
+
+#[tokio::test]
 async fn the_outbox_is_trimmed_by_age_and_says_from_where_on_it_is_there() {
     let disk = MemoryDisk::default();
     let store = on(&disk, JournalOptions { outbox_keep: Duration::ZERO, ..SMALL }).unwrap();
+    store.book.take_in(1, u64::MAX).await.unwrap();
     sell(&store, &mut Told::default(), &mut fastrand::Rng::with_seed(3)).await.unwrap();
     drop(store);
     let store = on(&disk, SMALL).unwrap();
@@ -213,6 +276,19 @@ async fn the_outbox_is_trimmed_by_age_and_says_from_where_on_it_is_there() {
     let logs = disk.files().keys().filter(|name| name.ends_with(".log")).count();
     assert!(logs < 6, "{logs} segments are left");
     assert!(entries.last().unwrap().at >= Millis(6_000));
+}
+
+#[tokio::test]
+async fn what_the_book_has_not_taken_in_is_never_trimmed() {
+    let disk = MemoryDisk::default();
+    let store = on(&disk, JournalOptions { outbox_keep: Duration::ZERO, ..SMALL }).unwrap();
+    store.book.take_in(1, 200).await.unwrap();
+    sell(&store, &mut Told::default(), &mut fastrand::Rng::with_seed(3)).await.unwrap();
+    drop(store);
+    let store = on(&disk, SMALL).unwrap();
+    let audit = store.reading.audit().await.unwrap();
+    let trimmed_to = audit.sales[0].trimmed_to;
+    assert!(audit.is_clean() && (1..=200).contains(&trimmed_to), "{trimmed_to}");
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ async fn a_redis_that_is_too_old_is_refused() {
 
 /// The documented rights: see docs/redis.md.
 const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
-     +hscan +hdel +unlink +xadd +xrange +xtrim +xinfo|stream +type +exists +time +sadd +srem +smembers +incr +info +config|get";
+     +hscan +hdel +unlink +xadd +xrange +xtrim +xinfo|stream +type +exists +time +sadd +srem +smembers +sismember +zadd +zrem +zrange +incr +info +config|get";
 
 #[tokio::test]
 async fn the_documented_rights_are_enough_and_not_more() {
@@ -265,6 +265,12 @@ async fn outbox_entries_are_trimmed_once_they_are_old_enough() {
         entries.iter().map(|entry| entry.seq).collect()
     };
     assert_eq!(seqs().await, [1, 2]);
+    // What the book has not taken in is kept, however old.
+    store.selling.still_sells(&id(), epoch).await.unwrap();
+    assert_eq!(seqs().await, [1, 2]);
+    store.book.take_in(1, 1).await.unwrap();
+    // A look is asked for.
+    store.members.forget().await.unwrap();
     store.selling.still_sells(&id(), epoch).await.unwrap();
     assert_eq!(seqs().await, [2]);
     store.selling.commit(&batch(epoch, vec![reserved(3, "cyd", Gold, 1)])).await.unwrap();

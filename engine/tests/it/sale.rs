@@ -16,8 +16,14 @@ use std::time::Duration;
 
 /// A sale of ten units in which each member may make two orders.
 fn two_orders_each() -> Sale {
-    let start =
-        Start { epoch: 1, stock: Units(10), left: Units(10), next_number: 1, orders_per_member: 2 };
+    let start = Start {
+        epoch: 1,
+        stock: Units(10),
+        left: Units(10),
+        next_number: 1,
+        orders_per_member: 2,
+        room: Units(10),
+    };
     Sale::resume(terms(10), start, Meter::new())
 }
 
@@ -177,8 +183,9 @@ fn a_members_orders_are_listed_by_number_taken_in_or_not() {
         search.into_orders().iter().map(|order| order.number).collect()
     };
     assert_eq!(numbers(), [1, 3, 5]);
+    let mut intake = drop.intake();
     for _ in 0..4 {
-        drop.take_in().unwrap();
+        drop.take_in(&mut intake).unwrap();
         assert_eq!(numbers(), [1, 3, 5]);
     }
 }
@@ -200,9 +207,10 @@ fn when_orders_pile_up_lower_tiers_are_shed_before_higher_ones() {
 #[test]
 fn an_order_counts_as_made_whatever_became_of_it() {
     let drop = two_orders_each();
+    let mut intake = drop.intake();
     for (number, status) in [(1, Status::Released), (2, Status::Cancelled)] {
         drop.buy(OPEN, click(0, Gold, 1)).unwrap();
-        drop.take_in().unwrap();
+        drop.take_in(&mut intake).unwrap();
         drop.settle(number, status, OPEN).unwrap();
     }
     assert_eq!(drop.held(click(0, Gold, 1).seat), Units(0));
@@ -252,4 +260,22 @@ fn orders_of_former_processes_count_as_made() {
         assert_eq!(refused, Err(Refusal::TooManyOrders { most: 2 }));
     }
     assert_eq!(drop.held(click(1, Gold, 1).seat), Units(1));
+}
+
+#[test]
+fn a_later_close_counts_for_clicks_and_offers_and_a_sale_that_has_closed_stays_closed() {
+    let late = Millis(10_000);
+    let drop = sale(5);
+    drop.close_at(Millis(20_000));
+    drop.close_at(Millis(1));
+    assert_eq!(drop.closes_at(), Millis(20_000), "never earlier");
+    let first = drop.buy(late, click(0, Gold, 1)).unwrap();
+    assert!(drop.has_entered(Gold, late) && !drop.is_over(late));
+    drop.set_aside();
+    drop.settle(first.number, Status::Confirmed, late);
+    drop.settle(first.number, Status::Cancelled, late);
+    assert!(drop.offer(late, click(1, Gold, 1)).is_ok(), "the unit that came back");
+    assert_eq!(drop.buy(Millis(20_000), click(2, Gold, 1)), Err(Refusal::Closed));
+    drop.close_at(Millis(30_000));
+    assert_eq!(drop.buy(late, click(2, Gold, 1)), Err(Refusal::Closed));
 }

@@ -424,7 +424,7 @@ async fn simulate(seed: u64) {
 }
 
 /// Prints the seed that failed, whatever the failure was.
-struct Named(u64);
+pub(crate) struct Named(pub(crate) u64);
 
 impl Drop for Named {
     #[expect(clippy::print_stderr)]

@@ -23,8 +23,10 @@ fn many_threads_sell_exactly_the_stock_and_nobody_passes_the_limit() {
         for _ in 0..20_000 {
             let tier = Tier::ALL[rng.usize(..5)];
             let (seat, units) = (Seat::new(rng.u32(..2_000)), Units(rng.u32(1..4)));
-            numbers
-                .extend(drop.buy(OPEN, Click { seat, tier, units, key: None }).map(|a| a.number));
+            numbers.extend(
+                drop.buy(OPEN, Click { seat, tier, units, key: None, is_minor: false })
+                    .map(|a| a.number),
+            );
         }
         numbers
     };
@@ -40,8 +42,9 @@ fn many_threads_sell_exactly_the_stock_and_nobody_passes_the_limit() {
     let held: u32 = (0..2_000).map(|seat| drop.held(Seat::new(seat)).0).sum();
     assert_eq!(held, sold);
     assert!((0..2_000).all(|seat| drop.held(Seat::new(seat)).0 <= 5));
-    let mut queued: Vec<_> = std::iter::from_fn(|| drop.take_in()).map(|(q, _)| q.number).collect();
-    queued.sort_unstable();
+    let mut intake = drop.intake();
+    let queued = std::iter::from_fn(|| drop.take_in(&mut intake)).map(|(_, order)| order.number);
+    let queued: Vec<_> = queued.collect();
     assert_eq!(queued, (1..=numbers.len() as u64).collect::<Vec<_>>());
 }
 
@@ -52,12 +55,12 @@ fn units_that_come_back_are_sold_again_until_none_is_left() {
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let store = scope.spawn(|| {
-            let mut rng = fastrand::Rng::with_seed(3);
+            let (mut rng, mut intake) = (fastrand::Rng::with_seed(3), drop.intake());
             // Ordering: Acquire, paired with the Release below: once set, all clicks are over.
             while !stop.load(std::sync::atomic::Ordering::Acquire) || !drop.queue().is_empty() {
-                let Some((queued, _)) = drop.take_in() else { continue };
+                let Some((_, order)) = drop.take_in(&mut intake) else { continue };
                 let status = if rng.u8(..4) == 0 { Released } else { Confirmed };
-                drop.settle(queued.number, status, OPEN).unwrap();
+                drop.settle(order.number, status, OPEN).unwrap();
             }
         });
         let buyers: Vec<_> = (0..2)
@@ -66,7 +69,13 @@ fn units_that_come_back_are_sold_again_until_none_is_left() {
                 scope.spawn(move || {
                     for i in 0..50_000 {
                         let seat = Seat::new(thread * 50_000 + i);
-                        let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
+                        let click = Click {
+                            seat,
+                            tier: Tier::Gold,
+                            units: Units(1),
+                            key: None,
+                            is_minor: false,
+                        };
                         let refused = drop.buy(OPEN, click).err();
                         assert!(matches!(refused, None | Some(Refusal::SoldOut { .. })));
                     }
@@ -92,7 +101,13 @@ async fn a_crowd_on_the_running_engine_is_confirmed_to_the_last_order() {
             scope.spawn(move || {
                 for i in 0..2_000 {
                     let seat = engine.roster().seat(&format!("m{thread}-{i}")).unwrap();
-                    let click = Click { seat, tier: Tier::Gold, units: Units(1), key: None };
+                    let click = Click {
+                        seat,
+                        tier: Tier::Gold,
+                        units: Units(1),
+                        key: None,
+                        is_minor: false,
+                    };
                     let accepted = open.sale.buy(OPEN, click).is_ok();
                     if accepted {
                         open.wake();

@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 use engine::clock::Clock;
 use engine::confirm::Confirmer;
+use engine::members::Book;
 use engine::open::blocked::Blocked;
 use engine::roster::Roster;
+use engine::rules::cents::Cents;
+use engine::rules::member_terms::MemberTerms;
 use engine::rules::money::{Money, Refund};
 use engine::rules::order::{Status, Step};
 use engine::rules::seat::Seat;
-use engine::rules::terms::{Cents, SaleId, Terms};
+use engine::rules::terms::{SaleId, Terms};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::rules::window::Windows;
@@ -57,6 +60,8 @@ pub(crate) fn terms(stock: u32) -> Terms {
         windows: windows(),
         limits: PerTier([1, 2, 3, 4, 5].map(Units)),
         pay_within_s: 900,
+        adults_only: false,
+        members: MemberTerms::default(),
     }
 }
 
@@ -65,7 +70,7 @@ pub(crate) fn sale(stock: u32) -> Sale {
 }
 
 pub(crate) fn click(seat: u32, tier: Tier, units: u32) -> Click {
-    Click { seat: Seat::new(seat), tier, units: Units(units), key: None }
+    Click { seat: Seat::new(seat), tier, units: Units(units), key: None, is_minor: false }
 }
 
 pub(crate) fn id() -> SaleId {
@@ -80,7 +85,8 @@ pub(crate) fn reserved(number: u64, name: &str, tier: Tier, units: u32) -> Reser
     let (member, units) = (member(name), Units(units));
     let money = Money::list(terms(1).price, units);
     let reserved_at = OPEN;
-    ReservedOrder { number, member, tier, units, reserved_at, money, key: None, is_offer: false }
+    let (key, is_offer, refused) = (None, false, None);
+    ReservedOrder { number, member, tier, units, reserved_at, money, key, is_offer, refused }
 }
 
 pub(crate) fn batch(epoch: u64, orders: Vec<ReservedOrder>) -> Batch {
@@ -132,6 +138,7 @@ pub(crate) struct World {
     pub(crate) roster: Arc<Roster>,
     pub(crate) blocked: Arc<Blocked>,
     pub(crate) clock: Clock,
+    pub(crate) book: Arc<Book>,
     pub(crate) confirmer: Confirmer,
     _running: watch::Sender<bool>,
 }
@@ -161,14 +168,18 @@ impl World {
         );
         let selling = Arc::clone(store) as Arc<dyn Selling>;
         let store = Store { selling, ..store.inner.clone() };
+        let book = Book::open(Arc::clone(&store.book), clock.clone(), Arc::clone(&roster));
+        let book = Arc::new(book.await.unwrap());
         let confirmer = Confirmer::new(
             Arc::clone(&open),
             Arc::clone(&roster),
             &store,
+            Arc::clone(&book),
             clock.clone(),
             CALM.confirm_within,
         );
-        Self { open, roster, blocked, clock: clock.clone(), confirmer, _running: running }
+        let clock = clock.clone();
+        Self { open, roster, blocked, clock, book, confirmer, _running: running }
     }
 
     pub(crate) fn status(&self, number: u64) -> Option<Status> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The lock-free core and the ground that it stands on: what loom sees, and what knows no async and
 /// no store.
-const CORE: [&str; 6] = ["clock", "fault", "roster", "rules", "sale", "sync"];
+const CORE: [&str; 7] = ["clock", "fault", "roster", "rules", "sale", "sync", "timing"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

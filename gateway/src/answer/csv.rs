@@ -4,7 +4,7 @@ use super::view::OrderView;
 use serde_json::Value;
 
 /// The columns: the fields of an order in JSON.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "order_id",
     "payment_ref",
     "sale",
@@ -24,11 +24,12 @@ const COLUMNS: [&str; 19] = [
     "coupon",
     "due_cents",
     "refunded_cents",
+    "why",
 ];
 
 /// The first line.
 pub(crate) const HEAD: &str = "order_id,payment_ref,sale,member,tier,units,status,number,reserved_at,\
-    confirmed_at,pay_by,changed_at,currency,price_cents,price_kind,points,coupon,due_cents,refunded_cents\r\n";
+    confirmed_at,pay_by,changed_at,currency,price_cents,price_kind,points,coupon,due_cents,refunded_cents,why\r\n";
 
 /// The line of one order. What an order does not have is empty.
 pub(crate) fn line(order: &OrderView) -> String {

@@ -7,12 +7,15 @@ use crate::ask::callers::Role;
 use crate::ask::rates::TooOften;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine::NoSale;
+use engine::members::{NotEnrolled, NotPlan, NotTaken};
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::time::Millis;
 use engine::store::StoreError;
+use engine::{NoSale, NotChanged, NotDeleted};
 use membership::Tier;
+use membership::birthday::NoGift;
+use membership::event::Refused;
 use std::any::Any;
 
 /// Why a request was not done.
@@ -25,7 +28,9 @@ pub(crate) enum ApiError {
     #[error("{refusal}")]
     Refused { refusal: Refusal, tier: Tier, now: Millis, may_return: bool },
     #[error("{0}")]
-    NoSale(#[from] NoSale),
+    NoSale(NoSale),
+    #[error("{}", NotDeleted::NotArchived)]
+    NotArchived,
     #[error(
         "no order with this id is yours; one that was reserved before a restart and never \
          confirmed is gone, and its units are on sale again"
@@ -61,10 +66,68 @@ pub(crate) enum ApiError {
     Blocked,
     #[error("the sale cannot be made like this")]
     BadTerms(Vec<FieldError>),
+    #[error("a window has opened; these stay as they are: {}", .0.join(", "))]
+    HasOpened(Vec<&'static str>),
+    #[error("the sale is closed")]
+    SaleOver,
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("{0}")]
+    Book(#[from] NotTaken),
+    #[error("the member was enrolled before, with another referral code or with none")]
+    AlreadyEnrolled,
+    #[error("nobody has this referral code")]
+    UnknownReferralCode,
+    #[error("the plan cannot be like this")]
+    BadPlan(Vec<FieldError>),
+    #[error("the audit log cannot be written ({0}); nothing was changed")]
+    NotAudited(std::io::Error),
     #[error("something went wrong here; it was not your request")]
     Internal,
+}
+
+impl From<NoSale> for ApiError {
+    fn from(none: NoSale) -> Self {
+        match none {
+            NoSale::Archived => Self::SaleOver,
+            NoSale::Store(error) => Self::Store(error),
+            NoSale::Unknown | NoSale::NotOpened => Self::NoSale(none),
+        }
+    }
+}
+
+impl From<NotChanged> for ApiError {
+    fn from(why: NotChanged) -> Self {
+        match why {
+            NotChanged::HasOpened(fields) => Self::HasOpened(fields),
+            NotChanged::Closed => Self::SaleOver,
+            NotChanged::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<NotEnrolled> for ApiError {
+    fn from(why: NotEnrolled) -> Self {
+        match why {
+            NotEnrolled::OtherCode => Self::AlreadyEnrolled,
+            NotEnrolled::UnknownCode => Self::UnknownReferralCode,
+            NotEnrolled::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<NotPlan> for ApiError {
+    fn from(why: NotPlan) -> Self {
+        match why {
+            NotPlan::Wrong(faults) => Self::BadPlan(
+                faults
+                    .into_iter()
+                    .map(|fault| FieldError { field: fault.field, reason: fault.reason })
+                    .collect(),
+            ),
+            NotPlan::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<TooOften> for ApiError {
@@ -103,6 +166,7 @@ impl ApiError {
                 (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", None)
             }
             Self::NotCancellable(_) => (S::CONFLICT, "not_cancellable", None),
+            Self::NotArchived => (S::CONFLICT, "not_archived", None),
             Self::NotPaid => (S::CONFLICT, "not_paid", None),
             Self::BadSignature(_) => (S::UNAUTHORIZED, "bad_signature", None),
             Self::PaymentMismatch(_) => (S::UNPROCESSABLE_ENTITY, "payment_mismatch", None),
@@ -111,25 +175,22 @@ impl ApiError {
             }
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "busy", Some(5)),
             Self::Blocked => (S::FORBIDDEN, "blocked", None),
-            Self::BadTerms(_) => (S::UNPROCESSABLE_ENTITY, "invalid_sale", None),
+            Self::BadTerms(_) | Self::HasOpened(_) => {
+                (S::UNPROCESSABLE_ENTITY, "invalid_sale", None)
+            }
+            Self::SaleOver | Self::NoSale(NoSale::Archived) => (S::GONE, "closed", None),
+            Self::Book(why) => {
+                let (status, code) = not_taken(why);
+                (status, code, None)
+            }
+            Self::AlreadyEnrolled => (S::CONFLICT, "already_enrolled", None),
+            Self::UnknownReferralCode => (S::UNPROCESSABLE_ENTITY, "unknown_referral_code", None),
+            Self::BadPlan(_) => (S::UNPROCESSABLE_ENTITY, "invalid_plan", None),
             Self::Refused { refusal, .. } => {
-                let (status, retry_after) = match refusal {
-                    Refusal::BadUnits { .. } | Refusal::IdempotencyConflict => {
-                        (S::UNPROCESSABLE_ENTITY, None)
-                    }
-                    Refusal::TierNotAdmitted | Refusal::NotOpen { .. } => (S::FORBIDDEN, None),
-                    Refusal::IdempotencyInFlight
-                    | Refusal::Paused
-                    | Refusal::SoldOut { .. }
-                    | Refusal::NotSoldOut { .. }
-                    | Refusal::LimitReached { .. }
-                    | Refusal::TooManyOrders { .. }
-                    | Refusal::WaitlistFull => (S::CONFLICT, None),
-                    Refusal::Closed => (S::GONE, None),
-                    Refusal::Busy => (S::SERVICE_UNAVAILABLE, Some(1)),
-                };
+                let (status, retry_after) = refused(refusal);
                 (status, refusal.code(), retry_after)
             }
+            Self::Store(StoreError::NotEmbedded) => (S::CONFLICT, "not_embedded", None),
             Self::Store(StoreError::SaleExists) => (S::CONFLICT, "sale_exists", None),
             Self::Store(StoreError::TooMuchStock(_)) => {
                 (S::UNPROCESSABLE_ENTITY, "too_much_stock", None)
@@ -140,7 +201,8 @@ impl ApiError {
             Self::Store(StoreError::HistoryLost(_) | StoreError::TooLittleStock(_)) => {
                 (S::CONFLICT, "history_lost", None)
             }
-            Self::NoSale(NoSale::NotOpened)
+            Self::NotAudited(_)
+            | Self::NoSale(NoSale::NotOpened | NoSale::Store(_))
             | Self::Store(
                 StoreError::Fenced
                 | StoreError::Refused(_)
@@ -167,8 +229,26 @@ impl ApiError {
             code,
             ..Problem::default()
         };
+        self.detailed(problem)
+    }
+
+    /// Adds the fields that clients act on.
+    fn detailed(self, problem: Problem) -> Problem {
         match self {
-            Self::BadTerms(errors) => Problem { errors, ..problem },
+            Self::BadTerms(errors) | Self::BadPlan(errors) => Problem { errors, ..problem },
+            Self::Book(NotTaken::Refused(why)) => match why {
+                Refused::NotEnoughPoints { has } => Problem { points: Some(has), ..problem },
+                Refused::TierNotAdmitted(tier) => Problem { tier: Some(tier), ..problem },
+                Refused::LimitReached(limit) => Problem { limit: Some(limit), ..problem },
+                _ => problem,
+            },
+            Self::HasOpened(fields) => {
+                let error = |field: &str| FieldError {
+                    field: field.to_owned(),
+                    reason: "it stays as it is once a window has opened".into(),
+                };
+                Problem { errors: fields.into_iter().map(error).collect(), ..problem }
+            }
             Self::BadBatch { index, .. } => Problem { index, ..problem },
             Self::Refused { refusal, tier, now, may_return } => match refusal {
                 Refusal::BadUnits { limit } => Problem { limit: Some(limit.0), ..problem },
@@ -185,10 +265,13 @@ impl ApiError {
                     Problem { limit: Some(limit.0), held: Some(held.0), ..problem }
                 }
                 Refusal::TooManyOrders { most } => Problem { most: Some(most), ..problem },
+                Refusal::NotEnoughPoints { points } => Problem { points: Some(points), ..problem },
                 Refusal::IdempotencyConflict
                 | Refusal::IdempotencyInFlight
+                | Refusal::NotForMinors
                 | Refusal::Paused
                 | Refusal::Closed
+                | Refusal::CouponNotValid
                 | Refusal::WaitlistFull
                 | Refusal::Busy => problem,
             },
@@ -204,12 +287,18 @@ impl ApiError {
             | Self::HeadersTooLarge
             | Self::NotCancellable(_)
             | Self::NotPaid
+            | Self::NotArchived
             | Self::BadSignature(_)
             | Self::PaymentMismatch(_)
             | Self::TooManyRequests(_)
             | Self::TooManyStreams
             | Self::Blocked
             | Self::Store(_)
+            | Self::NotAudited(_)
+            | Self::SaleOver
+            | Self::Book(NotTaken::NotEnrolled)
+            | Self::AlreadyEnrolled
+            | Self::UnknownReferralCode
             | Self::Internal => problem,
         }
     }
@@ -223,6 +312,51 @@ impl ApiError {
     }
 }
 
+/// The status and the code of what the members' book does not take.
+fn not_taken(why: &NotTaken) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    let NotTaken::Refused(why) = why else { return (S::NOT_FOUND, "unknown_member") };
+    match why {
+        Refused::NotEnoughPoints { .. } => (S::CONFLICT, "not_enough_points"),
+        Refused::Unknown("coupon") => (S::NOT_FOUND, "unknown_coupon"),
+        // No call of a benefit has a problem of its own: they come in batches of acts.
+        Refused::Unknown(_) | Refused::NotEntitled => (S::NOT_FOUND, "unknown_reward"),
+        Refused::TierNotAdmitted(_) => (S::FORBIDDEN, "tier_not_admitted"),
+        Refused::RewardGone => (S::CONFLICT, "reward_gone"),
+        Refused::LimitReached(_) => (S::CONFLICT, "limit_reached"),
+        Refused::NoGift(NoGift::NotYourMonth) => (S::FORBIDDEN, "not_your_month"),
+        Refused::NoGift(NoGift::AlreadyClaimed) => (S::CONFLICT, "already_claimed"),
+        Refused::NoBirthday => (S::CONFLICT, "no_birthday"),
+        Refused::OtherReward => (S::UNPROCESSABLE_ENTITY, "idempotency_conflict"),
+        Refused::BadAmount => (S::UNPROCESSABLE_ENTITY, "bad_amount"),
+        Refused::CouponNotValid => (S::CONFLICT, "coupon_not_valid"),
+        // Holds are asked for by confirmers alone.
+        Refused::HoldIsOver | Refused::TooMany(_) => (S::CONFLICT, "too_many"),
+    }
+}
+
+/// The status of a refusal, and how many seconds the client should wait.
+fn refused(refusal: &Refusal) -> (StatusCode, Option<u64>) {
+    use StatusCode as S;
+    match refusal {
+        Refusal::BadUnits { .. } | Refusal::IdempotencyConflict => (S::UNPROCESSABLE_ENTITY, None),
+        Refusal::TierNotAdmitted | Refusal::NotForMinors | Refusal::NotOpen { .. } => {
+            (S::FORBIDDEN, None)
+        }
+        Refusal::IdempotencyInFlight
+        | Refusal::Paused
+        | Refusal::SoldOut { .. }
+        | Refusal::NotSoldOut { .. }
+        | Refusal::LimitReached { .. }
+        | Refusal::TooManyOrders { .. }
+        | Refusal::NotEnoughPoints { .. }
+        | Refusal::CouponNotValid
+        | Refusal::WaitlistFull => (S::CONFLICT, None),
+        Refusal::Closed => (S::GONE, None),
+        Refusal::Busy => (S::SERVICE_UNAVAILABLE, Some(1)),
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Self::Store(StoreError::Damaged(what)) = &self {
@@ -232,7 +366,9 @@ impl IntoResponse for ApiError {
         debug_assert!(words::CODES.contains(&code) || Refusal::CODES.contains(&code), "{code}");
         let is_unauthenticated = matches!(self, Self::Unauthenticated(_));
         let problem = self.problem(status, code);
-        let body = serde_json::to_vec(&problem).expect("a problem is plain data");
+        // Room for most problems, so that they are not copied while they grow.
+        let mut body = Vec::with_capacity(256);
+        serde_json::to_writer(&mut body, &problem).expect("a problem is plain data");
         let json = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
         if let Some(seconds) = retry_after {

@@ -59,10 +59,13 @@ pub(crate) struct Problem {
     /// `sold_out`: whether units may still come back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) may_return: Option<bool>,
+    /// `not_enough_points`: points that there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) points: Option<u64>,
     /// `invalid_batch`: which click cannot be read, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) index: Option<usize>,
-    /// `invalid_sale`: what to correct.
+    /// `invalid_sale`, `invalid_plan`: what to correct.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
 }
@@ -116,12 +119,26 @@ pub(crate) struct Brief {
     left: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     may_return: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points: Option<u64>,
 }
 
 impl Brief {
     pub(super) fn of(problem: &Problem, retry_after: Option<u64>) -> Self {
         let Problem { code, limit, held, most, tier, opens_at, server_time, .. } = *problem;
-        let Problem { left, may_return, .. } = *problem;
-        Self { code, retry_after, limit, held, most, tier, opens_at, server_time, left, may_return }
+        let Problem { left, may_return, points, .. } = *problem;
+        Self {
+            code,
+            retry_after,
+            limit,
+            held,
+            most,
+            tier,
+            opens_at,
+            server_time,
+            left,
+            may_return,
+            points,
+        }
     }
 }

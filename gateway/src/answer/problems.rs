@@ -68,14 +68,14 @@ groups! {
     HistoryLost { 409: "history_lost" }
     /// Why a click is not accepted.
     ClickRefused {
-        403: "blocked, tier_not_admitted, not_open",
-        409: "idempotency_in_flight, paused, sold_out, limit_reached, too_many_orders",
+        403: "blocked, tier_not_admitted, not_for_minors, not_open",
+        409: "idempotency_in_flight, paused, sold_out, limit_reached, too_many_orders, not_enough_points, coupon_not_valid",
         410: "closed",
         422: "bad_units, idempotency_conflict",
     }
     /// Why a member may not wait.
     WaitRefused {
-        403: "blocked, tier_not_admitted, not_open",
+        403: "blocked, tier_not_admitted, not_for_minors, not_open",
         409: "paused, not_sold_out, limit_reached, too_many_orders, waitlist_full, history_lost",
         410: "closed",
         422: "bad_units",
@@ -91,6 +91,37 @@ groups! {
     }
     /// Why a sale is not made.
     NotMade { 409: "sale_exists", 422: "invalid_sale, with errors" }
+    /// Why a sale is not changed.
+    NotChanged { 410: "closed", 422: "invalid_sale, with errors" }
+    /// Only an archived sale is deleted, or one that never opened.
+    NotArchived { 409: "not_archived" }
+    /// The store has means of its own for that.
+    NotEmbedded { 409: "not_embedded" }
+    /// The sale is over and archived.
+    Over { 410: "closed" }
     /// Why stock is not added.
-    NotAdded { 422: "too_much_stock, idempotency_conflict" }
+    NotAdded { 410: "closed", 422: "too_much_stock, idempotency_conflict" }
+    /// Nobody of this name is enrolled.
+    UnknownMember { 404: "unknown_member" }
+    /// Why a member is not enrolled.
+    NotEnrolled { 409: "already_enrolled", 422: "unknown_referral_code" }
+    /// Why a reward is not given.
+    NotRedeemed {
+        403: "tier_not_admitted",
+        404: "unknown_member, unknown_reward",
+        409: "not_enough_points, reward_gone, limit_reached, too_many",
+        422: "idempotency_conflict",
+    }
+    /// Why a gift is not given.
+    NoGift {
+        403: "tier_not_admitted, not_your_month",
+        404: "unknown_member",
+        409: "already_claimed, no_birthday, too_many",
+    }
+    /// Why a correction is not made.
+    NotAdjusted { 404: "unknown_member", 422: "bad_amount" }
+    /// Why a coupon is not issued.
+    NotIssued { 404: "unknown_member, unknown_coupon", 409: "too_many" }
+    /// A plan with faults.
+    BadPlan { 422: "invalid_plan, with errors" }
 }

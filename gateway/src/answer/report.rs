@@ -1,7 +1,10 @@
 //! What an operator sees of a sale: everything that is counted.
 
-use crate::answer::view::SaleView;
+use crate::answer::view::{SaleView, Time};
+use crate::answer::words;
 use engine::OpenSale;
+use engine::open::marks::Mark;
+use engine::rules::member_terms::Audience;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::tally::Tallies;
@@ -19,7 +22,20 @@ pub(crate) struct SaleReport {
     #[serde(flatten)]
     sale: SaleView,
     epoch: u64,
+    /// The sale is over and archived: this is read from the store.
+    archived: bool,
     pay_within_s: u32,
+    /// The version of the plan whose discounts, coupons and worth of points it has.
+    plan: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_day_price_cents: Option<u64>,
+    /// How much of what is left after a coupon points may pay, in per cent.
+    points_share_max: u8,
+    /// The kinds of coupons that it takes.
+    coupons: Vec<String>,
+    audience: AudienceView,
+    /// Whether it is on lists.
+    listed: bool,
     /// Units whose orders wait for the store, or that are laid aside for the waitlist.
     reserved: u64,
     /// Units whose orders are on disk and wait for the payment.
@@ -44,9 +60,64 @@ pub(crate) struct SaleReport {
     /// Refused clicks and wishes to wait by code, since this process opened the sale.
     #[schema(value_type = BTreeMap<String, u64>)]
     refused: BTreeMap<&'static str, u64>,
+    /// What happened, oldest first: the opening of each tier's window, and since this process opened the
+    /// sale what operators did, at most the newest 256.
+    marks: Vec<MarkView>,
     /// Why orders wait for the store, if they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<String>,
+}
+
+/// For whom a sale is there.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AudienceView {
+    #[schema(value_type = Vec<words::Tier>)]
+    tiers: Vec<Tier>,
+    /// Only for members who are enrolled.
+    enrolled: bool,
+}
+
+impl AudienceView {
+    fn of(audience: Audience) -> Self {
+        let has = |tier: &Tier| audience.tiers[*tier];
+        Self { tiers: Tier::ALL.into_iter().filter(has).collect(), enrolled: audience.is_enrolled }
+    }
+}
+
+/// Something that a chart of the sale shows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MarkView {
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
+    #[schema(value_type = words::Mark)]
+    mark: &'static str,
+    /// Of `window_opened`: whose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Tier>)]
+    tier: Option<Tier>,
+    /// Of `topped_up`: how many were added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    units: Option<u32>,
+}
+
+/// What there is to mark in a sale until `now`.
+fn marks(open: &OpenSale, now: Millis) -> Vec<MarkView> {
+    let mut marks: Vec<(Millis, MarkView)> = Vec::new();
+    let mark = |at, mark, tier, units| (at, MarkView { at: Time(at), mark, tier, units });
+    for tier in Tier::ALL {
+        let opened = open.sale.terms().windows.opens_at(tier).filter(|at| *at <= now);
+        marks.extend(opened.map(|at| mark(at, "window_opened", Some(tier), None)));
+    }
+    marks.extend(open.marks_noted().into_iter().map(|(at, noted)| match noted {
+        Mark::Opened => mark(at, "taken_over", None, None),
+        Mark::Paused => mark(at, "paused", None, None),
+        Mark::Resumed => mark(at, "resumed", None, None),
+        Mark::Closed => mark(at, "closed", None, None),
+        Mark::ToppedUp(units) => mark(at, "topped_up", None, Some(units.0)),
+        Mark::Changed => mark(at, "changed", None, None),
+    }));
+    marks.sort_by_key(|(at, _)| *at);
+    marks.into_iter().map(|(_, mark)| mark).collect()
 }
 
 /// One tier's part of a sale.
@@ -82,7 +153,7 @@ fn reading(open: &OpenSale) -> (Tallies, Level) {
 impl SaleReport {
     pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
         let (tallies, level) = reading(open);
-        let reserved = open.reserved();
+        let (reserved, members) = (open.reserved(), &open.sale.terms().members);
         let units = |status: Status| tallies.sum(status).units;
         let by_tier = Tier::ALL.into_iter().map(|tier| {
             let of = |status: Status| tallies.of(status)[tier].units;
@@ -103,7 +174,14 @@ impl SaleReport {
         Self {
             sale: SaleView::at(open, level, now),
             epoch: open.sale.epoch(),
-            pay_within_s: open.sale.terms().pay_within_s,
+            archived: open.is_archived(),
+            pay_within_s: open.terms_now().pay_within_s,
+            plan: members.plan,
+            member_day_price_cents: members.member_day_price.map(|price| price.0),
+            points_share_max: members.points_share_max,
+            coupons: members.coupons.keys().cloned().collect(),
+            audience: AudienceView::of(members.audience),
+            listed: !members.is_unlisted,
             reserved: u64::from(level.taken().0).saturating_sub(tallies.held_units()),
             confirmed: units(Status::Confirmed),
             paid: units(Status::Paid),
@@ -117,6 +195,7 @@ impl SaleReport {
             queued: open.sale.queue().len(),
             by_tier: by_tier.collect(),
             refused: Refusal::CODES.into_iter().zip(open.sale.meter().refused()).collect(),
+            marks: marks(open, now),
             trouble: open.trouble().map(|trouble| trouble.to_string()),
         }
     }

@@ -4,15 +4,16 @@ use crate::answer::words;
 use engine::rules::money::{ForeignId, Money, PriceKind, Refund};
 use engine::rules::order::{Order, OrderId, Status};
 use engine::rules::payment_ref::payment_ref;
-use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::rules::why::Why;
 use engine::sale::stock::Level;
 use engine::{Engine, Found, OpenSale};
 use jiff::Timestamp;
 use membership::Tier;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -22,9 +23,15 @@ pub(crate) struct Time(pub(crate) Millis);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at_ms = i64::try_from(self.0.0).unwrap_or(i64::MAX);
         let at = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::MAX);
-        serializer.collect_str(&format_args!("{at:.3}"))
+        write!(f, "{at:.3}")
     }
 }
 
@@ -81,6 +88,10 @@ pub struct OrderView {
     /// What of that has gone back; absent while nothing has.
     #[serde(skip_serializing_if = "Option::is_none")]
     refunded_cents: Option<u64>,
+    /// Why it was released; absent if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Why>)]
+    why: Option<Why>,
 }
 
 /// What has gone back; `None` for nothing.
@@ -108,8 +119,9 @@ impl OrderView {
                 reserved_at: Time(record.reserved_at),
                 pay_by: (record.status == Status::Confirmed).then_some(Time(record.pay_by)),
                 refunded_cents: refunded(&record.refunds),
+                why: record.why,
                 ..Self::of(
-                    terms,
+                    open,
                     record.money.clone(),
                     record.status,
                     Some(record.settled_at),
@@ -136,9 +148,13 @@ impl OrderView {
                 Status::Reserved | Status::Confirmed | Status::Released => None,
                 _ => refunded(&open.refunds(order.number)),
             },
+            why: match order.status {
+                Status::Released => open.why(order.number),
+                _ => None,
+            },
             ..Self::of(
-                terms,
-                Money::list(terms.price, order.units),
+                open,
+                open.sale.money(order),
                 order.status,
                 order.settled_at,
                 order.changed_at,
@@ -147,12 +163,13 @@ impl OrderView {
     }
 
     fn of(
-        terms: &Terms,
+        open: &OpenSale,
         money: Money,
         status: Status,
         settled_at: Option<Millis>,
         changed_at: Option<Millis>,
     ) -> Self {
+        let terms = open.sale.terms();
         let confirmed_at = settled_at.filter(|_| status != Status::Released);
         let is_unpaid = status == Status::Confirmed;
         Self {
@@ -166,7 +183,7 @@ impl OrderView {
             number: 0,
             reserved_at: Time(Millis(0)),
             confirmed_at: confirmed_at.map(Time),
-            pay_by: confirmed_at.filter(|_| is_unpaid).map(|at| Time(terms.pay_by(at))),
+            pay_by: confirmed_at.filter(|_| is_unpaid).map(|at| Time(open.pay_by(at))),
             changed_at: changed_at.map(Time),
             currency: terms.currency.clone(),
             price_cents: money.price.0,
@@ -175,6 +192,7 @@ impl OrderView {
             coupon: money.coupon,
             due_cents: money.due.0,
             refunded_cents: None,
+            why: None,
         }
     }
 }
@@ -203,8 +221,15 @@ pub(crate) struct SaleView {
     windows: BTreeMap<&'static str, Time>,
     #[schema(value_type = BTreeMap<String, u32>)]
     limits: BTreeMap<&'static str, u32>,
+    /// What one unit costs each admitted tier now.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    prices: BTreeMap<&'static str, u64>,
     #[schema(value_type = String, format = DateTime)]
     closes_at: Time,
+    /// Minors may not buy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    adults_only: bool,
     #[schema(value_type = String, format = DateTime)]
     server_time: Time,
     /// The sale for the member whose token the request has; absent without a token.
@@ -223,6 +248,12 @@ pub(crate) struct You {
     pub(crate) opens_at: Option<Time>,
     pub(crate) limit: u32,
     pub(crate) held: u32,
+    /// What one unit costs this member now.
+    pub(crate) price_cents: u64,
+    #[schema(value_type = words::Price)]
+    pub(crate) price_kind: PriceKind,
+    /// The most points that may pay a part of one unit, of those that the member has.
+    pub(crate) points_most: u64,
     /// How the member waits for units that come back; absent while the member does not wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<WaitView>,
@@ -255,7 +286,7 @@ impl SaleView {
             || Tier::ALL.into_iter().filter_map(|t| Some((t, terms.windows.opens_at(t)?)));
         Self {
             id: terms.id.to_string(),
-            title: terms.title.clone(),
+            title: open.title(),
             price_cents: terms.price.0,
             currency: terms.currency.clone(),
             stock: level.total().0,
@@ -263,7 +294,11 @@ impl SaleView {
             state: sale.phase(now).as_str(),
             windows: admitted().map(|(tier, at)| (tier.as_str(), Time(at))).collect(),
             limits: admitted().map(|(tier, _)| (tier.as_str(), terms.limits[tier].0)).collect(),
-            closes_at: Time(terms.windows.closes_at()),
+            prices: admitted()
+                .map(|(tier, _)| (tier.as_str(), terms.price_of(tier, now).0.0))
+                .collect(),
+            closes_at: Time(sale.closes_at()),
+            adults_only: terms.adults_only,
             server_time: Time(now),
             you: None,
         }

@@ -38,7 +38,7 @@ impl Role {
     }
 }
 
-/// Who has a key.
+/// The callers that have a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) name: Arc<str>,
@@ -67,6 +67,16 @@ pub(crate) enum BadCallers {
     Short,
     #[error("line {line}: {why}")]
     Line { line: usize, why: String },
+}
+
+/// The first key in a key file that is an admin's.
+pub(crate) fn admins_key(text: &str) -> Option<&str> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let mut keys = lines.filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [key] | [_, "admin", _, key] => Some(key),
+        _ => None,
+    });
+    keys.next()
 }
 
 impl Callers {
@@ -108,7 +118,7 @@ impl Callers {
         Ok(())
     }
 
-    /// Who sent a request with these headers; `None` if nobody is known by its key now.
+    /// The caller that sent a request with these headers; `None` if nobody is known by its key now.
     pub(crate) fn of(&self, headers: &HeaderMap, now: Millis) -> Option<&Caller> {
         let mut given = headers.get_all(AUTHORIZATION).iter();
         let (Some(header), None) = (given.next(), given.next()) else { return None };
@@ -120,7 +130,8 @@ impl Callers {
         (scheme.eq_ignore_ascii_case("bearer") && !is_over).then_some(caller)
     }
 
-    /// Who is known now and was not before, and the reverse, in a sentence; `None` if nothing changed.
+    /// The callers that are known now and were not before, and the reverse, in a sentence; `None` if
+    /// nothing changed.
     pub(crate) fn changes(&self, before: &Self) -> Option<String> {
         let only = |these: &Self, those: &Self| {
             let names = these.0.iter().filter(|caller| !those.0.contains(caller));

@@ -30,17 +30,18 @@ impl Guard {
         Ok(Self(Arc::new(Keys { file: file.to_owned(), has_roles, callers })))
     }
 
-    /// Reads the file again, and says what changed. If it cannot be used, the keys stay as they are.
-    pub(crate) fn read_again(&self) {
+    /// Reads the file again; returns a line on what changed. If it cannot be used, the keys stay as they
+    /// are.
+    pub(crate) fn read_again(&self) -> Result<String, String> {
         let Keys { file, has_roles, callers } = &*self.0;
         let file = file.display();
         match read(&self.0.file, *has_roles) {
             Ok(now) => {
                 let changes = now.changes(&callers.read());
-                tracing::info!(%file, "{}", changes.unwrap_or_else(|| "no key has changed".into()));
                 *callers.write() = now;
+                Ok(format!("{file}: {}", changes.unwrap_or_else(|| "no key has changed".into())))
             }
-            Err(error) => tracing::error!("{error:#}; the keys stay as they were"),
+            Err(error) => Err(format!("{error:#}; the keys stay as they were")),
         }
     }
 
@@ -51,10 +52,7 @@ impl Guard {
             "a key of this listener is needed as a bearer token; this one is not, or has expired";
         let caller = caller.ok_or(ApiError::Unauthenticated(nobody))?;
         let needed = if method.is_safe() { Role::Viewer } else { Role::Operator };
-        match caller.role >= needed {
-            true => Ok(caller.clone()),
-            false => Err(ApiError::NotPermitted { has: caller.role, needs: needed }),
-        }
+        must_be(caller, needed).map(|()| caller.clone())
     }
 }
 
@@ -64,6 +62,14 @@ fn read(file: &Path, has_roles: bool) -> anyhow::Result<Callers> {
     let text = text.with_context(|| format!("cannot read the key file {shown}"))?;
     let callers = Callers::read(&text, has_roles);
     callers.with_context(|| format!("the keys in {shown} cannot be used"))
+}
+
+/// Refuses a caller who has not this role, or one that may do more.
+pub(crate) fn must_be(caller: &Caller, needs: Role) -> Result<(), ApiError> {
+    match caller.role >= needs {
+        true => Ok(()),
+        false => Err(ApiError::NotPermitted { has: caller.role, needs }),
+    }
 }
 
 /// Lets a request through with its [`Caller`], or refuses it.

@@ -1,8 +1,11 @@
 //! A sale to make, as an operator or a file describes it.
 
+use super::member_terms::{AudienceOf, ForMembers};
 use super::request::{AnyUnits, Instant};
 use crate::answer::problem::FieldError;
-use engine::rules::terms::{BadTerms, Cents, Terms};
+use engine::members::CurrentPlan;
+use engine::rules::cents::Cents;
+use engine::rules::terms::{BadTerms, Terms};
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::rules::window::Windows;
@@ -13,7 +16,7 @@ use utoipa::ToSchema;
 /// A value for each tier that is admitted.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ByTier<T> {
+pub(super) struct ByTier<T> {
     regular: Option<T>,
     silver: Option<T>,
     gold: Option<T>,
@@ -22,6 +25,11 @@ struct ByTier<T> {
 }
 
 impl<T> ByTier<T> {
+    pub(super) fn of(values: PerTier<Option<T>>) -> Self {
+        let PerTier([regular, silver, gold, platinum, diamond]) = values;
+        Self { regular, silver, gold, platinum, diamond }
+    }
+
     fn per_tier(self) -> PerTier<Option<T>> {
         PerTier([self.regular, self.silver, self.gold, self.platinum, self.diamond])
     }
@@ -37,33 +45,65 @@ impl<T> ByTier<T> {
 })))]
 pub(crate) struct NewSale {
     /// 1 to 40 of `a-z 0-9 -`.
-    id: String,
-    title: String,
+    pub(super) id: String,
+    pub(super) title: String,
     /// In the currency's minor unit: cents, fen; yen for JPY. 0 only with `free`.
-    price_cents: u64,
+    pub(super) price_cents: u64,
     /// The units cost nothing.
     #[serde(default)]
-    free: bool,
+    pub(super) free: bool,
     /// ISO 4217.
-    currency: String,
+    pub(super) currency: String,
     /// 1 to 10,000,000.
     #[schema(value_type = u32)]
-    stock: AnyUnits,
+    pub(super) stock: AnyUnits,
     /// When each tier's window opens. A tier without a window may not buy.
     #[schema(value_type = std::collections::BTreeMap<String, String>)]
-    windows: ByTier<Instant>,
+    pub(super) windows: ByTier<Instant>,
     /// Most units that a member of each admitted tier may hold, 1 to 65,535.
     #[schema(value_type = std::collections::BTreeMap<String, u32>)]
-    limits: ByTier<AnyUnits>,
+    pub(super) limits: ByTier<AnyUnits>,
     #[schema(value_type = String, format = DateTime)]
-    closes_at: Instant,
-    pay_within_s: u32,
+    pub(super) closes_at: Instant,
+    pub(super) pay_within_s: u32,
+    /// Members whose token says that they are minors may not buy.
+    #[serde(default)]
+    pub(super) adults_only: bool,
+    /// What one unit costs on a member day, a Wednesday in Shanghai, if that is the lowest price.
+    pub(super) member_day_price_cents: Option<u64>,
+    /// How much of what is left after a coupon points may pay, in per cent.
+    #[serde(default)]
+    #[schema(maximum = 100)]
+    pub(super) points_share_max: u8,
+    /// The kinds of coupons that it takes, by their ids in the plan.
+    #[serde(default)]
+    pub(super) coupons: Vec<String>,
+    /// For whom it is there; for everyone if it is absent.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub(super) audience: AudienceOf,
+    /// Whether it is on lists.
+    #[serde(default = "listed")]
+    #[schema(default = true)]
+    pub(super) listed: bool,
+}
+
+const fn listed() -> bool {
+    true
 }
 
 impl NewSale {
-    /// Returns the terms, or everything that is wrong with them.
-    pub(crate) fn terms(self) -> Result<Terms, Vec<FieldError>> {
-        let mut errors = Vec::new();
+    /// Returns the terms under this plan, or everything that is wrong with them. Without a plan, what it
+    /// says is left open.
+    pub(crate) fn terms(self, plan: Option<&CurrentPlan>) -> Result<Terms, Vec<FieldError>> {
+        let for_members = ForMembers {
+            member_day_price_cents: self.member_day_price_cents,
+            points_share_max: self.points_share_max,
+            coupons: self.coupons,
+            audience: self.audience,
+            listed: self.listed,
+        };
+        let (members, mut errors) = for_members.terms(&self.id, &self.currency, plan);
         let mut note = |field: &str, reason: String| {
             errors.push(FieldError { field: field.into(), reason });
         };
@@ -87,6 +127,8 @@ impl NewSale {
             windows: windows.clone().unwrap_or_else(any_windows),
             limits: PerTier(limits),
             pay_within_s: self.pay_within_s,
+            adults_only: self.adults_only,
+            members,
         };
         for fault in terms.faults() {
             let follows = windows.is_none() && matches!(fault, BadTerms::Limit(_));

@@ -6,6 +6,7 @@ use crate::answer::words;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use engine::sale::phase::Phase;
+use engine::store::StoreError;
 use engine::{Engine, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -36,15 +37,48 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     }
 }
 
+/// Whether archived sales are on a list of sales in any state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WithArchived {
+    Always,
+    /// Only on a list of closed ones.
+    IfAskedFor,
+}
+
 impl Page {
-    /// The sales on this page, and where the next page begins, if there is one.
-    pub(crate) fn of(&self, engine: &Engine) -> (Vec<Arc<OpenSale>>, Option<String>) {
+    /// The sales on this page, of those that are shown, and where the next page begins, if there is one. As
+    /// many archived sales are read as a page has, whether or not they are shown.
+    pub(crate) async fn of(
+        &self,
+        engine: &Engine,
+        with_archived: WithArchived,
+        is_shown: impl Fn(&OpenSale) -> bool,
+    ) -> Result<(Vec<Arc<OpenSale>>, Option<String>), StoreError> {
         let now = engine.now();
-        let wanted = |open: &OpenSale| self.state.is_none_or(|state| open.sale.phase(now) == state);
+        let is_in_state = |open: &OpenSale| match self.state {
+            None => true,
+            Some(state) => open.sale.phase(now) == state,
+        };
+        let wanted = |open: &OpenSale| is_shown(open) && is_in_state(open);
         let mut sales = engine.sales_after(&self.after, SALES_MAX + 1, wanted);
-        let is_last = sales.len() <= SALES_MAX;
+        let archived = match self.state {
+            None if with_archived == WithArchived::IfAskedFor => Vec::new(),
+            None | Some(Phase::Closed) => engine.archived_after(&self.after, SALES_MAX).await?,
+            // Every archived sale is closed.
+            Some(_) => Vec::new(),
+        };
+        let id = |open: &Arc<OpenSale>| open.sale.terms().id.clone();
+        let read_to = archived.last().filter(|_| archived.len() == SALES_MAX).map(id);
+        if let Some(read_to) = &read_to {
+            sales.retain(|open| open.sale.terms().id <= *read_to);
+        }
+        sales.extend(archived.into_iter().filter(|open| wanted(open)));
+        sales.sort_by(|a, b| a.sale.terms().id.cmp(&b.sale.terms().id));
+        // A sale may have been archived between the two looks.
+        sales.dedup_by(|a, b| a.sale.terms().id == b.sale.terms().id);
+        let is_full = sales.len() > SALES_MAX;
         sales.truncate(SALES_MAX);
-        let last = sales.last().map(|open| open.sale.terms().id.to_string());
-        (sales, last.filter(|_| !is_last))
+        let next = if is_full { sales.last().map(id) } else { read_to };
+        Ok((sales, next.map(|id| id.to_string())))
     }
 }

@@ -1,5 +1,6 @@
 //! Rates: how often members and addresses may ask, and how many connections an address may have.
 
+use arc_swap::ArcSwap;
 use axum::http::HeaderMap;
 use engine::rules::seat::Seat;
 use foldhash::fast::RandomState;
@@ -88,42 +89,33 @@ type Connections = Arc<Mutex<HashMap<IpAddr, usize>>>;
 /// The rates of one listener.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
+    bounds: ArcSwap<Bounds>,
+    connections: Connections,
+}
+
+/// What is allowed at present.
+#[derive(Debug, Default)]
+struct Bounds {
     members: Option<Rate<Seat>>,
     reads: Option<Rate<Seat>>,
     addresses: Option<Rate<IpAddr>>,
     connections_max: Option<usize>,
-    connections: Connections,
     trusted: Vec<IpNet>,
 }
 
-impl Rates {
-    pub(crate) fn new(args: &RateArgs) -> Self {
+impl Bounds {
+    fn new(args: &RateArgs) -> Self {
         Self {
             members: Rate::new(args.member_rate),
             reads: Rate::new(args.read_rate),
             addresses: Rate::new(args.address_rate),
             connections_max: Some(args.address_connections).filter(|most| *most > 0),
-            connections: Arc::default(),
             trusted: args.trusted_proxies.clone(),
         }
     }
 
-    /// Counts a member's read. Reads have a rate of their own, so that a page that looks often does not
-    /// keep its member from clicking.
-    pub(crate) fn read(&self, seat: Seat) -> Result<(), TooOften> {
-        self.reads.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
-    }
-
-    /// Counts a member's call that changes something, or opens a stream.
-    #[inline]
-    pub(crate) fn call(&self, seat: Seat) -> Result<(), TooOften> {
-        self.members.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
-    }
-
-    /// Counts a request from an address.
-    pub(crate) fn request(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), TooOften> {
-        let Some(rate) = &self.addresses else { return Ok(()) };
-        rate.check(&network(self.client(peer, headers)))
+    fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
     }
 
     /// Returns the client's address. That is the peer, or, if the peer is a trusted proxy, the last
@@ -144,16 +136,49 @@ impl Rates {
         }
         client
     }
+}
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&address))
+impl Rates {
+    pub(crate) fn new(args: &RateArgs) -> Self {
+        let bounds = ArcSwap::from_pointee(Bounds::new(args));
+        Self { bounds, connections: Arc::default() }
+    }
+
+    /// Allows as much as this from now on. Each member and each address begins anew.
+    pub(crate) fn set(&self, args: &RateArgs) {
+        self.bounds.store(Arc::new(Bounds::new(args)));
+    }
+
+    /// As [`Bounds::client`].
+    pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.bounds.load().client(peer, headers)
+    }
+
+    /// Counts a member's read. Reads have a rate of their own, so that a page that looks often does not
+    /// keep its member from clicking.
+    pub(crate) fn read(&self, seat: Seat) -> Result<(), TooOften> {
+        self.bounds.load().reads.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
+    }
+
+    /// Counts a member's call that changes something, or opens a stream.
+    #[inline]
+    pub(crate) fn call(&self, seat: Seat) -> Result<(), TooOften> {
+        self.bounds.load().members.as_ref().map_or(Ok(()), |rate| rate.check(&seat))
+    }
+
+    /// Counts a request from an address.
+    pub(crate) fn request(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), TooOften> {
+        let bounds = self.bounds.load();
+        let Some(rate) = &bounds.addresses else { return Ok(()) };
+        rate.check(&network(bounds.client(peer, headers)))
     }
 
     /// Takes one of an address's connections. Returns `None` if the address has as many as it may
     /// have; trusted proxies may have any number.
     pub(crate) fn connect(&self, peer: IpAddr) -> Option<Connected> {
-        let Some(most) = self.connections_max.filter(|_| !self.is_trusted(peer.to_canonical()))
-        else {
+        let bounds = self.bounds.load();
+        let most = bounds.connections_max.filter(|_| !bounds.is_trusted(peer.to_canonical()));
+        let Some(most) = most else {
             return Some(Connected { of: None });
         };
         let address = network(peer.to_canonical());
@@ -169,15 +194,9 @@ impl Rates {
     /// Forgets members and addresses that have not asked lately. The process calls this now and
     /// then.
     pub(crate) fn forget_the_calm(&self) {
-        if let Some(members) = &self.members {
-            members.forget_the_calm();
-        }
-        if let Some(reads) = &self.reads {
-            reads.forget_the_calm();
-        }
-        if let Some(addresses) = &self.addresses {
-            addresses.forget_the_calm();
-        }
+        let bounds = self.bounds.load();
+        bounds.members.iter().chain(&bounds.reads).for_each(Rate::forget_the_calm);
+        bounds.addresses.iter().for_each(Rate::forget_the_calm);
     }
 }
 

@@ -6,21 +6,28 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
+use engine::roster::PSEUDONYM;
 use engine::rules::key::IdempotencyKey;
 use engine::rules::time::Millis;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Bytes;
+use membership::MemberId;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A request's id: the client's, or one that is made here. It stands in the answer and in log lines.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The address that a request came from; those of the public listener do not carry it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Most bytes that a body may have.
 pub(crate) const BODY_BYTES_MAX: usize = 4 << 10;
@@ -39,6 +46,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         // A name that is not valid text cannot exist, so the answer is the same as for an unknown
         // path.
         name.map(|Path(name)| Self(name)).map_err(|_| ApiError::NoRoute)
+    }
+}
+
+/// The member whom an address names.
+pub(crate) fn member_id(name: &str) -> Result<MemberId, ApiError> {
+    name.parse().map_err(|bad| ApiError::BadRequest(format!("member: {bad}")))
+}
+
+/// As [`member_id`], but no pseudonym of an erased member: there is nobody to do anything with.
+pub(crate) fn nobodys_pseudonym(name: &str) -> Result<MemberId, ApiError> {
+    match name.starts_with(PSEUDONYM) {
+        true => Err(ApiError::BadRequest("member: who has this name was erased".into())),
+        false => member_id(name),
     }
 }
 

@@ -1,17 +1,20 @@
-//! Session: a verified token, and the seat and the tier that it brings.
+//! Session: a verified token, the seat that it brings, and what it says of the tier.
 //!
 //! A verified token is remembered by its bytes until it expires, so that the member's next click
 //! costs no signature check. A token that was not verified is never remembered.
 
-use super::verifier::{Claims, LEEWAY_S, Verifier};
+use super::tiers::{Said, TiersFrom};
+use super::verifier::{Claims, LEEWAY_S, UNKNOWN_KID, Verifier};
 use crate::answer::error::ApiError;
 use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use engine::Engine;
+use engine::roster::PSEUDONYM;
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
+use engine::sync::{AtomicU64, Ordering};
 use membership::{MemberId, Tier};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
@@ -22,7 +25,9 @@ use std::time::Duration;
 pub(crate) struct Session {
     pub(crate) member: Arc<str>,
     pub(crate) seat: Seat,
-    pub(crate) tier: Tier,
+    /// Of the tier; what it is, is asked when it counts.
+    pub(crate) said: Said,
+    pub(crate) is_minor: bool,
     pub(crate) expires_at: Millis,
 }
 
@@ -30,26 +35,41 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     verifier: Arc<Verifier>,
+    tiers_from: TiersFrom,
     engine: Arc<Engine>,
-    /// With the generation of the keys by which each was verified.
+    /// With the generation in which each was verified.
     verified: Cache<Box<str>, (Session, u64)>,
+    /// Counted up when a member was erased.
+    erasures: AtomicU64,
 }
 
 /// Most tokens that are remembered; the least used ones make room for others. About 20 MB when
 /// full.
 const VERIFIED_MAX: usize = 65_536;
+
 impl Sessions {
-    pub(crate) fn new(verifier: Arc<Verifier>, engine: Arc<Engine>) -> Self {
-        Self { verifier, engine, verified: Cache::new(VERIFIED_MAX) }
+    pub(crate) fn new(verifier: Arc<Verifier>, engine: Arc<Engine>, tiers_from: TiersFrom) -> Self {
+        let (verified, erasures) = (Cache::new(VERIFIED_MAX), AtomicU64::new(0));
+        Self { verifier, tiers_from, engine, verified, erasures }
     }
 
-    /// As [`Verifier::generation`].
+    /// Forgets every token that was verified: each is checked again, also one that is being looked at.
+    pub(crate) fn forget_all(&self) {
+        // Ordering: Release, paired with the Acquire in `generation`. A reader that sees the new count
+        // finds the roster without the name that is gone.
+        self.erasures.fetch_add(1, Ordering::Release);
+        self.verified.clear();
+    }
+
+    /// A number that only grows: when keys change, and when a member is erased. What was verified before
+    /// is to be checked again then.
     pub(crate) fn generation(&self) -> u64 {
-        self.verifier.generation()
+        // Ordering: Acquire, paired with the Release in `forget_all`.
+        self.verifier.generation() + self.erasures.load(Ordering::Acquire)
     }
 
     /// Returns the session of the member who sent this request.
-    pub(crate) fn of(&self, parts: &Parts) -> Result<Session, ApiError> {
+    pub(crate) async fn of(&self, parts: &Parts) -> Result<Session, ApiError> {
         let missing = ApiError::Unauthenticated("a bearer token is needed");
         let mut given = parts.headers.get_all(AUTHORIZATION).iter();
         let (Some(header), None) = (given.next(), given.next()) else { return Err(missing) };
@@ -59,11 +79,25 @@ impl Sessions {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(missing);
         }
-        self.session(token.trim())
+        let (token, looked_at) = (token.trim(), self.verifier.generation());
+        let session = match self.session(token) {
+            Err(ApiError::Unauthenticated(why))
+                if why == UNKNOWN_KID && self.verifier.fetch_again(looked_at).await =>
+            {
+                self.session(token)
+            }
+            session => session,
+        }?;
+        if !self.engine.book().is_seated(session.seat) {
+            let member = session.member.parse().map_err(bad_member)?;
+            let (book, needs_tiers) = (self.engine.book(), self.tiers_from.needs_book());
+            book.look_up_or_trust(vec![(session.seat, member)], needs_tiers).await?;
+        }
+        Ok(session)
     }
 
     fn session(&self, token: &str) -> Result<Session, ApiError> {
-        let generation = self.verifier.generation();
+        let generation = self.generation();
         if let Some((known, checked_by)) = self.verified.get(token) {
             if self.engine.now() < known.expires_at && checked_by == generation {
                 return Ok(known);
@@ -77,20 +111,34 @@ impl Sessions {
     }
 
     fn begin(&self, token: &str) -> Result<Session, ApiError> {
-        let Claims { member, tier, exp } = self.verifier.verify(token)?;
-        let bad_member = |_| ApiError::Unauthenticated("the token names no member id");
+        let Claims { member, tier, exp, is_minor } = self.verifier.verify(token)?;
         MemberId::check(&member).map_err(bad_member)?;
+        if member.starts_with(PSEUDONYM) {
+            return Err(ApiError::Unauthenticated("the token names a member who was erased"));
+        }
         let bad_tier = |_| ApiError::Unauthenticated("the token's tier is unknown");
-        let tier: Tier = tier.parse().map_err(bad_tier)?;
+        let tier = match (self.tiers_from, tier) {
+            (TiersFrom::Members, _) => None,
+            (TiersFrom::Token, None) => {
+                return Err(ApiError::Unauthenticated("the token has no claim tier"));
+            }
+            (_, tier) => tier.map(|tier| tier.parse::<Tier>()).transpose().map_err(bad_tier)?,
+        };
+        let said = Said { from: self.tiers_from, tier };
         let Some(seat) = self.engine.roster().seat(&member) else {
             let (refusal, now, may_return) = (Refusal::Busy, self.engine.now(), false);
+            let tier = tier.unwrap_or(Tier::Regular);
             return Err(ApiError::Refused { refusal, tier, now, may_return });
         };
         // A time past every date becomes the last date there is: such a token never expires.
         let valid_for = Duration::try_from_secs_f64(exp + LEEWAY_S as f64);
         let expires_at = Millis(0) + valid_for.unwrap_or(Duration::MAX);
-        Ok(Session { member, seat, tier, expires_at })
+        Ok(Session { member, seat, said, is_minor, expires_at })
     }
+}
+
+fn bad_member<T>(_: T) -> ApiError {
+    ApiError::Unauthenticated("the token names no member id")
 }
 
 impl<S> FromRequestParts<S> for Session
@@ -101,7 +149,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        std::future::ready(Arc::<Sessions>::from_ref(state).of(parts)).await
+        Arc::<Sessions>::from_ref(state).of(parts).await
     }
 }
 
@@ -114,8 +162,9 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, ApiError> {
-        let is_given = parts.headers.contains_key(AUTHORIZATION);
-        let session = is_given.then(|| Arc::<Sessions>::from_ref(state).of(parts));
-        std::future::ready(session.transpose()).await
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        Arc::<Sessions>::from_ref(state).of(parts).await.map(Some)
     }
 }

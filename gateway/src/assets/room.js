@@ -75,14 +75,42 @@ function price(minor, currency) {
   return `${(minor / 10 ** digits).toFixed(digits)} ${currency}`;
 }
 
+// What the member pays, the list price struck out where that is more, and the rule that says so.
+function showPrice(you) {
+  const own = you ? you.price_cents : facts.price_cents;
+  const rule = { tier: `${you?.tier} price`, member_day: "member day" }[you?.price_kind] ?? "";
+  put("price", price(own, facts.currency));
+  put("list", own < facts.price_cents ? price(facts.price_cents, facts.currency) : "");
+  put("rule", rule);
+  at("spend").hidden = !you?.points_most;
+  at("points").max = you?.points_most ?? 0;
+  if (you?.points_most) at("points").placeholder = `up to ${you.points_most}`;
+}
+
+// Coupons that the member has; whether the sale takes them, it says itself.
+async function showCoupons() {
+  const none = new Option("none", "");
+  try {
+    const { coupons } = await call("GET", "/v1/me/coupons");
+    const free = coupons.filter((coupon) => coupon.state === "free");
+    at("coupon").replaceChildren(none, ...free.map((coupon) => new Option(coupon.title, coupon.id)));
+    at("with").hidden = free.length === 0;
+  } catch {
+    // A member who is not enrolled has none.
+    at("coupon").replaceChildren(none);
+    at("with").hidden = true;
+  }
+}
+
 async function load() {
   facts = await call("GET", path);
   document.title = facts.title;
   put("title", facts.title);
-  put("price", price(facts.price_cents, facts.currency));
   showSale(facts);
   const you = facts.you;
+  showPrice(you);
   at("act").hidden = !you;
+  if (you) showCoupons();
   if (you) showWaiting(you.waiting);
   at("windows").replaceChildren(...TIERS.filter((tier) => facts.windows[tier]).map((tier) => {
     const row = document.createElement("tr");
@@ -149,14 +177,22 @@ async function attempt(act) {
 
 const units = () => JSON.stringify({ units: Number(at("units").value) });
 
+function wish() {
+  const [points, coupon] = [Number(at("points").value), at("coupon").value];
+  return JSON.stringify({
+    units: Number(at("units").value), ...(points && { points }), ...(coupon && { coupon }),
+  });
+}
+
 at("act").onsubmit = (event) => {
   event.preventDefault();
   attempt(async () => {
     // The same key until there is an answer: clicking again is safe.
     const key = (at("buy").dataset.key ||= crypto.randomUUID?.() || String(Math.random()).slice(2));
-    const order = await call("POST", path + "/orders", units(), { "idempotency-key": key });
+    const order = await call("POST", path + "/orders", wish(), { "idempotency-key": key });
     delete at("buy").dataset.key;
-    put("said", `Order ${order.number} is ${order.status}.`);
+    put("said", `Order ${order.number} is ${order.status}: ${price(order.due_cents, order.currency)} to pay.`);
+    attempt(load);
     orders.set(order.order_id, order);
     showOrders();
   });

@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::fault::crash_point;
+use engine::rules::money::ForeignId;
 use engine::rules::order::Status;
 use engine::rules::units::Units;
 use engine::sale::Accepted;
@@ -24,11 +25,17 @@ use utoipa::ToSchema;
 /// The body of a click.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!({"units": 1})))]
+#[schema(examples(json!({"units": 1}), json!({"units": 1, "points": 500, "coupon": "welcome-1"})))]
 pub(crate) struct ClickBody {
     /// Units to buy, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
     units: AnyUnits,
+    /// Points to pay a part with, at most as many as the sale takes for such an order.
+    #[serde(default)]
+    points: u64,
+    /// A coupon of the member's, by its id.
+    #[schema(value_type = Option<String>)]
+    coupon: Option<ForeignId>,
 }
 
 /// Buys units.
@@ -60,11 +67,11 @@ pub(crate) async fn buy(
     let body: ClickBody = request::json(body).await?;
     let key = request::idempotency_key(&parts.headers)?.map(request::digest);
     let wait_s = request::wait(&parts.headers)?;
-    let session = sessions.of(&parts)?;
+    let session = sessions.of(&parts).await?;
 
-    let wish = Wish { units: Units(body.units.0), key };
-    let judged = clicks.judge(&session, &id, wish);
-    told(&session, &id, wish, judged.as_ref().err(), &parts.headers);
+    let wish = Wish { units: Units(body.units.0), key, points: body.points, coupon: body.coupon };
+    let judged = clicks.judge(&session, &id, &wish).await;
+    told(&session, &id, &wish, judged.as_ref().err(), &parts.headers);
     let (open, Accepted { number, .. }) = judged?;
     let order = match wait_s {
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
@@ -79,10 +86,16 @@ pub(crate) async fn buy(
 }
 
 /// Shows a click and its answer to who looks for them: costs one comparison to who does not.
-fn told(session: &Session, sale: &str, wish: Wish, why: Option<&NotAccepted>, headers: &HeaderMap) {
-    let (member, tier, units) = (&session.member, session.tier.as_str(), wish.units.0);
+fn told(
+    session: &Session,
+    sale: &str,
+    wish: &Wish,
+    why: Option<&NotAccepted>,
+    headers: &HeaderMap,
+) {
+    let (member, said, units) = (&session.member, session.said.tier, wish.units.0);
     tracing::debug!(
-        sale, %member, tier, units, refused = ?why,
+        sale, %member, ?said, units, refused = ?why,
         request_id = ?headers.get(REQUEST_ID), traceparent = ?headers.get("traceparent"), "click",
     );
 }
@@ -96,7 +109,7 @@ async fn repeated(engine: &Engine, open: &OpenSale, number: u64) -> Result<Order
 
 fn answer(view: &OrderView, wait_s: Option<u64>) -> Response {
     let status = match wait_s {
-        Some(_) if view.status == Status::Confirmed => StatusCode::CREATED,
+        Some(_) if matches!(view.status, Status::Confirmed | Status::Paid) => StatusCode::CREATED,
         Some(_) | None => StatusCode::ACCEPTED,
     };
     let location = HeaderValue::try_from(format!("/v1/orders/{}", view.order_id));
@@ -123,6 +136,7 @@ impl From<NotAccepted> for ApiError {
             NotAccepted::TooOften(too_often) => too_often.into(),
             NotAccepted::Blocked => Self::Blocked,
             NotAccepted::NoSale(none) => none.into(),
+            NotAccepted::BadPoints(bad) => Self::BadRequest(bad.to_string()),
             NotAccepted::Refused { refusal, tier, now, may_return } => {
                 Self::Refused { refusal, tier, now, may_return }
             }

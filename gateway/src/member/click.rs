@@ -1,14 +1,23 @@
 //! Click: every click is judged by [`Clicks::judge`], whichever way it came. This file knows no
 //! HTTP.
 
+use crate::answer::refusals::{BLOCKED, TOO_OFTEN};
+use crate::ask::audience::{any_sale_for, sale_for};
 use crate::ask::rates::{Rates, TooOften};
 use crate::ask::session::Session;
+use crate::ask::tiers::{Said, TiersFrom};
+use crate::meters::Meters;
+use engine::clock::Stopwatch;
 use engine::fault::crash_point;
 use engine::open::blocked::Look;
 use engine::rules::key::IdempotencyKey;
+use engine::rules::money::ForeignId;
+use engine::rules::price::BadPoints;
 use engine::rules::refusal::Refusal;
+use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::sale::refused::{Kind, Refused};
 use engine::sale::{Accepted, Click};
 use engine::{Engine, NoSale, OpenSale};
 use membership::Tier;
@@ -19,25 +28,33 @@ use std::sync::Arc;
 pub(crate) struct Clicks {
     engine: Arc<Engine>,
     rates: Arc<Rates>,
+    meters: Arc<Meters>,
+    tiers_from: TiersFrom,
 }
 
 /// What a click asks for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wish {
     pub(crate) units: Units,
     /// With a key it is safe to send the same click again.
     pub(crate) key: Option<IdempotencyKey>,
+    /// Points to pay a part with.
+    pub(crate) points: u64,
+    /// A coupon of the member's.
+    pub(crate) coupon: Option<ForeignId>,
 }
 
 /// Why a click did not become an order. Nothing has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotAccepted {
     /// The member has clicked too often.
     TooOften(TooOften),
     /// The member may not buy.
     Blocked,
-    /// There is no open sale with this id.
+    /// There is no open sale with this id for this member.
     NoSale(NoSale),
+    /// The order cannot be paid with so many points.
+    BadPoints(BadPoints),
     /// The sale refused it.
     Refused {
         refusal: Refusal,
@@ -51,8 +68,23 @@ pub(crate) enum NotAccepted {
 }
 
 impl Clicks {
-    pub(crate) fn new(engine: Arc<Engine>, rates: Arc<Rates>) -> Self {
-        Self { engine, rates }
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        rates: Arc<Rates>,
+        meters: Arc<Meters>,
+        tiers_from: TiersFrom,
+    ) -> Self {
+        Self { engine, rates, meters, tiers_from }
+    }
+
+    /// What a trusted caller's word on a member's tier counts.
+    pub(crate) const fn said(&self, tier: Tier) -> Said {
+        Said { from: self.tiers_from, tier: Some(tier) }
+    }
+
+    /// Whether a click cannot be judged before the book was asked about the member.
+    pub(crate) const fn needs_book(&self) -> bool {
+        self.tiers_from.needs_book()
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -71,7 +103,7 @@ impl Clicks {
         if blocked.contains(session.seat) {
             return Err(NotAccepted::Blocked);
         }
-        let open = self.engine.sale(sale).map_err(NotAccepted::NoSale)?;
+        let open = sale_for(&self.engine, sale, Some(session)).map_err(NotAccepted::NoSale)?;
         Ok((open, blocked))
     }
 
@@ -79,19 +111,61 @@ impl Clicks {
     /// order.
     ///
     /// A refused click gets the first refusal in the order of checks, and it has changed nothing.
-    pub(crate) fn judge(
+    pub(crate) async fn judge(
         &self,
         session: &Session,
         sale: &str,
-        wish: Wish,
+        wish: &Wish,
+    ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
+        let watch = Stopwatch::start();
+        let mut judged = self.decide(session, sale, wish);
+        if let Err(NotAccepted::NoSale(NoSale::Unknown)) = judged {
+            // It may be archived: then a key may still stand for an order.
+            judged = match any_sale_for(&self.engine, sale, Some(session)).await {
+                Ok(open) => self.decide_in(session, open, wish),
+                Err(none) => Err(NotAccepted::NoSale(none)),
+            };
+        }
+        if let Err(why) = &judged {
+            self.note_refused(session, sale, why);
+        }
+        let timing = if judged.is_ok() { &self.meters.accepted } else { &self.meters.refused };
+        timing.record(watch.elapsed());
+        judged
+    }
+
+    fn decide(
+        &self,
+        session: &Session,
+        sale: &str,
+        wish: &Wish,
     ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
         // The member cannot be blocked before the click is judged.
         let (open, _look) = self.enter(session, sale)?;
-        let Session { seat, tier, .. } = *session;
-        let Wish { units, key } = wish;
-        let now = self.engine.now();
-        let accepted = open.sale.buy(now, Click { seat, tier, units, key }).map_err(|refusal| {
+        self.decide_in(session, open, wish)
+    }
+
+    fn decide_in(
+        &self,
+        session: &Session,
+        open: Arc<OpenSale>,
+        wish: &Wish,
+    ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
+        let Session { seat, said, is_minor, .. } = *session;
+        let tier = said.tier(&self.engine, seat);
+        let Wish { units, key, .. } = *wish;
+        let (now, click) = (self.engine.now(), Click { seat, tier, units, key, is_minor });
+        let judged = match (wish.points, &wish.coupon) {
+            (0, None) => open.sale.buy(now, click),
+            (points, coupon) => {
+                let (purses, coupon) = (self.engine.book().purses(), coupon.clone());
+                let judged = open.sale.buy_with(now, click, purses, points, coupon);
+                judged.map_err(NotAccepted::BadPoints)?
+            }
+        };
+        let accepted = judged.map_err(|refusal| {
             open.sale.meter().refuse(&refusal);
+            note(&open, seat, refusal.kind(), now);
             // Orders that are not paid may still give their units back.
             let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
             NotAccepted::Refused { refusal, tier, now, may_return }
@@ -102,4 +176,24 @@ impl Clicks {
         }
         Ok((open, accepted))
     }
+
+    /// Notes what the sale did not hear of; what it refused itself is noted there.
+    fn note_refused(&self, session: &Session, sale: &str, why: &NotAccepted) {
+        let kind = match why {
+            NotAccepted::TooOften(_) => TOO_OFTEN,
+            NotAccepted::Blocked => BLOCKED,
+            NotAccepted::NoSale(_) | NotAccepted::BadPoints(_) | NotAccepted::Refused { .. } => {
+                return;
+            }
+        };
+        if let Ok(open) = self.engine.sale(sale) {
+            note(&open, session.seat, kind, self.engine.now());
+        }
+    }
+}
+
+/// Keeps a refusal for those who ask why.
+fn note(open: &OpenSale, seat: Seat, why: Kind, at: Millis) {
+    let left = open.sale.stock().level().left();
+    open.refused.note(Refused { seat, kind: why, at, left });
 }

@@ -4,7 +4,8 @@ use super::hub::{Hub, SaleEvent};
 use super::passes::Passes;
 use super::watcher::{HEARTBEAT, Watcher};
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadRequest, Busy, TooMany, Unauthenticated, UnknownSale};
+use crate::answer::problems::{BadRequest, Busy, Over, TooMany, Unauthenticated, UnknownSale};
+use crate::ask::audience::any_sale_for;
 use crate::ask::rates::Rates;
 use crate::ask::request::{InQuery, Named};
 use crate::ask::session::{Session, Sessions};
@@ -26,7 +27,7 @@ struct InAddress {
     last_event_id: Option<String>,
 }
 
-/// Who asks for a stream, and from when on.
+/// The viewer that asks for a stream, and from when on.
 #[derive(Debug)]
 pub(crate) struct Asked {
     session: Option<Session>,
@@ -83,7 +84,7 @@ where
     ),
     responses(
         (status = 200, description = "a stream that does not end by itself", body = SaleEvent, content_type = "text/event-stream"),
-        BadRequest, Unauthenticated, UnknownSale, TooMany, Busy,
+        BadRequest, Unauthenticated, UnknownSale, Over, TooMany, Busy,
     ),
 )]
 pub(crate) async fn serve(
@@ -93,7 +94,10 @@ pub(crate) async fn serve(
     Asked { session, after }: Asked,
     Named(id): Named,
 ) -> Result<Response, ApiError> {
-    let open = engine.sale(&id)?;
+    let open = any_sale_for(&engine, &id, session.as_ref()).await?;
+    if open.is_archived() {
+        return Err(ApiError::SaleOver);
+    }
     if let Some(session) = &session {
         rates.call(session.seat)?;
     }

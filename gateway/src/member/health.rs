@@ -15,6 +15,10 @@ impl Leaving {
     pub(crate) fn note(&self) {
         self.0.send_replace(true);
     }
+
+    pub(crate) fn is_noted(&self) -> bool {
+        *self.0.borrow()
+    }
 }
 
 /// Answers as long as the process is alive.
@@ -38,7 +42,7 @@ pub(crate) async fn readyz(
     State(engine): State<Arc<Engine>>,
     State(leaving): State<Arc<Leaving>>,
 ) -> (StatusCode, String) {
-    if *leaving.0.borrow() {
+    if leaving.is_noted() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping: connect to another one\n".into());
     }
     if let Some((opened, all)) = engine.starting() {
@@ -48,7 +52,11 @@ pub(crate) async fn readyz(
     let mut reasons = String::new();
     for open in engine.sales() {
         if let Some(trouble) = open.trouble() {
-            reasons.push_str(&format!("{}: {}\n", open.sale.terms().id, for_everyone(&trouble)));
+            let terms = open.sale.terms();
+            // Nobody hears here of a sale that is not there for everyone.
+            let is_known = !terms.members.is_unlisted && terms.members.audience.is_everyone();
+            let name = if is_known { terms.id.as_str() } else { "an unlisted sale" };
+            reasons.push_str(&format!("{name}: {}\n", for_everyone(&trouble)));
         }
     }
     for (sale, error) in engine.not_opened() {
@@ -77,6 +85,7 @@ fn for_everyone(trouble: &StoreError) -> &'static str {
         StoreError::Unknown(_) => "the store does not answer; orders wait for it",
         StoreError::UnknownSale => "the store does not have this sale; restore it",
         StoreError::SaleExists
+        | StoreError::NotEmbedded
         | StoreError::TooMuchStock(_)
         | StoreError::TooLittleStock(_)
         | StoreError::TopUpConflict(_) => "the store has other units than this process",

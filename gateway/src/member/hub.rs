@@ -90,7 +90,7 @@ impl Watched {
     }
 }
 
-/// Who opens a stream.
+/// What a stream is opened by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Viewer {
     Member,
@@ -222,6 +222,11 @@ async fn follow(hub: Arc<Hub>, open: Arc<OpenSale>, mut last: Seen) {
     let mut news = None;
     while let Some(pause) = hub.tell(id, news) {
         tokio::time::sleep(pause).await;
+        if open.is_retired() {
+            // Its streams end, and their clients come back to the one that is sold now.
+            hub.watched.lock().sales.remove(id);
+            return;
+        }
         let (seen, event) = hub.look(&open);
         news = (seen != last).then_some(event);
         last = seen;

@@ -5,6 +5,7 @@ pub(crate) mod click;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod hub;
+pub(crate) mod me;
 pub(crate) mod orders;
 pub(crate) mod passes;
 pub(crate) mod sales;

@@ -6,12 +6,14 @@ use crate::answer::problems::{
     UnknownSale,
 };
 use crate::answer::view::{OrderView, OrdersView};
+use crate::ask::audience::sees;
 use crate::ask::rates::Rates;
 use crate::ask::request::{InQuery, Named};
 use crate::ask::session::Session;
 use axum::Json;
 use axum::extract::State;
 use engine::rules::order::{OrderId, Status, Step};
+use engine::rules::seat::Seat;
 use engine::{Engine, Found, NoSale, OpenSale};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,9 +47,9 @@ async fn own(
 ) -> Result<(Arc<OpenSale>, OrderId, Found), ApiError> {
     // A malformed id cannot belong to any order, so the answer is the same as for an unknown one.
     let id: OrderId = id.parse().map_err(|_| ApiError::UnknownOrder)?;
-    let open = engine.sale(id.sale.as_str()).map_err(|none| match none {
+    let open = engine.any_sale(id.sale.as_str()).await.map_err(|none| match none {
         NoSale::Unknown => ApiError::UnknownOrder,
-        NoSale::NotOpened => none.into(),
+        none => none.into(),
     })?;
     let found = engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
     let is_own = match &found {
@@ -120,11 +122,37 @@ pub(crate) async fn list(
     InQuery(of): InQuery<Of>,
 ) -> Result<Json<OrdersView>, ApiError> {
     rates.read(session.seat)?;
-    let open = engine.sale(&of.sale)?;
-    let mut found = engine.orders_of(&open, session.seat, of.after, ORDERS_MAX + 1).await?;
+    let open = engine.any_sale(&of.sale).await?;
+    let view = page(&engine, &open, Some(session.seat), of.after).await?;
+    // Who has orders there knows of it, whatever their tier is by now.
+    match view.orders.is_empty() && !sees(&engine, &open, Some(&session)) {
+        true => Err(NoSale::Unknown.into()),
+        false => Ok(view),
+    }
+}
+
+/// Orders of a member by name, as they see them; none of somebody who never came here.
+pub(crate) async fn orders_of(
+    engine: &Engine,
+    member: &str,
+    of: Of,
+) -> Result<Json<OrdersView>, ApiError> {
+    // Whoever has orders in it is known once the sale is found.
+    let open = engine.any_sale(&of.sale).await?;
+    page(engine, &open, engine.roster().find(member), of.after).await
+}
+
+async fn page(
+    engine: &Engine,
+    open: &OpenSale,
+    seat: Option<Seat>,
+    after: u64,
+) -> Result<Json<OrdersView>, ApiError> {
+    let Some(seat) = seat else { return Ok(Json(OrdersView { orders: Vec::new(), next: None })) };
+    let mut found = engine.orders_of(open, seat, after, ORDERS_MAX + 1).await?;
     let is_last = found.len() <= ORDERS_MAX;
     found.truncate(ORDERS_MAX);
     let next = found.last().map(Found::number).filter(|_| !is_last);
-    let view = |found: &Found| OrderView::found(&engine, &open, found);
+    let view = |found: &Found| OrderView::found(engine, open, found);
     Ok(Json(OrdersView { orders: found.iter().map(view).collect(), next }))
 }

@@ -130,12 +130,14 @@ pub(crate) async fn make(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::tiers::{Said, TiersFrom};
     use engine::rules::seat::Seat;
     use membership::Tier;
 
     fn session() -> Session {
-        let (seat, tier, expires_at) = (Seat::new(1), Tier::Gold, Millis::MAX);
-        Session { member: "ann".into(), seat, tier, expires_at }
+        let said = Said { from: TiersFrom::Token, tier: Some(Tier::Gold) };
+        let (seat, expires_at) = (Seat::new(1), Millis::MAX);
+        Session { member: "ann".into(), seat, said, is_minor: false, expires_at }
     }
 
     fn issue(passes: &Passes, now: u64) -> String {

@@ -1,16 +1,18 @@
 //! The sales, as any client may see them.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::{BadRequest, TooMany, Unauthenticated, UnknownSale};
+use crate::answer::problems::{BadRequest, Busy, TooMany, Unauthenticated, UnknownSale};
 use crate::answer::view::{SaleView, Time, WaitView, You};
-use crate::ask::page::Page;
+use crate::ask::audience::{any_sale_for, sees};
+use crate::ask::page::{Page, WithArchived};
 use crate::ask::rates::Rates;
 use crate::ask::request::Named;
 use crate::ask::session::Session;
 use axum::Json;
 use axum::extract::State;
-use engine::Engine;
+use engine::rules::time::Millis;
 use engine::rules::units::Units;
+use engine::{Engine, OpenSale};
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -23,11 +25,12 @@ pub(crate) struct SalesView {
     next: Option<String>,
 }
 
-/// Lists the sales, 100 on a page.
+/// Lists the sales that are there for the member, at most 100 on a page. An unlisted one is on no page, and an
+/// archived one only with `state=closed`. A page may have fewer sales and still not be the last.
 #[utoipa::path(
     get, path = "/v1/sales", operation_id = "listSales", tag = "members", params(Page),
     security((), ("member" = [])),
-    responses((status = 200, description = "a page of them, by id", body = SalesView), BadRequest, Unauthenticated, TooMany),
+    responses((status = 200, description = "a page of them, by id", body = SalesView), BadRequest, Busy, Unauthenticated, TooMany),
 )]
 pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
@@ -35,10 +38,14 @@ pub(crate) async fn list(
     session: Option<Session>,
     page: Page,
 ) -> Result<Json<SalesView>, ApiError> {
+    let session = session.as_ref();
     session.map_or(Ok(()), |session| rates.read(session.seat))?;
-    let (now, (sales, next)) = (engine.now(), page.of(&engine));
+    let is_shown =
+        |open: &OpenSale| !open.sale.terms().members.is_unlisted && sees(&engine, open, session);
+    let (now, (sales, next)) =
+        (engine.now(), page.of(&engine, WithArchived::IfAskedFor, is_shown).await?);
     let sales = sales.iter().map(|open| SaleView::of(open, now)).collect();
-    std::future::ready(Ok(Json(SalesView { sales, next }))).await
+    Ok(Json(SalesView { sales, next }))
 }
 
 /// Returns a sale. With a token it also returns what the sale is for that member.
@@ -55,18 +62,30 @@ pub(crate) async fn read(
     Named(id): Named,
 ) -> Result<Json<SaleView>, ApiError> {
     session.as_ref().map_or(Ok(()), |session| rates.read(session.seat))?;
-    let open = engine.sale(&id)?;
-    let mut view = SaleView::of(&open, engine.now());
-    view.you = session.map(|session| {
-        let (terms, tier) = (open.sale.terms(), session.tier);
-        let opens_at = terms.windows.opens_at(tier);
-        You {
-            tier,
-            opens_at: opens_at.map(Time),
-            limit: opens_at.map_or(Units(0), |_| terms.limits[tier]).0,
-            held: open.sale.held(session.seat).0,
-            waiting: open.position(session.seat).map(WaitView::of),
-        }
-    });
-    std::future::ready(Ok(Json(view))).await
+    let open = any_sale_for(&engine, &id, session.as_ref()).await?;
+    let now = engine.now();
+    let mut view = SaleView::of(&open, now);
+    view.you = session.map(|session| you(&engine, &open, &session, now));
+    Ok(Json(view))
+}
+
+/// The sale as this member may use it.
+fn you(engine: &Engine, open: &OpenSale, session: &Session, now: Millis) -> You {
+    let (terms, seat) = (open.sale.terms(), session.seat);
+    let tier = session.said.tier(engine, seat);
+    let opens_at = terms.windows.opens_at(tier);
+    let money = terms.money(tier, Units(1), now);
+    let points = engine.book().purses().free(seat).unwrap_or(u64::MAX);
+    let worth = terms.members.worth;
+    You {
+        tier,
+        opens_at: opens_at.map(Time),
+        limit: opens_at.map_or(Units(0), |_| terms.limits[tier]).0,
+        held: open.sale.held(seat).0,
+        price_cents: money.price.0,
+        price_kind: money.kind,
+        // No more than the member has, in steps that are worth a whole number.
+        points_most: terms.points_most(money.due).min(worth.most(worth.of(points))),
+        waiting: open.position(seat).map(WaitView::of),
+    }
 }

@@ -1,11 +1,12 @@
 //! The waitlist: members join it for units that come back, and leave it.
 
-use super::click::Clicks;
+use super::click::{Clicks, NotAccepted};
 use crate::answer::error::ApiError;
 use crate::answer::problems::{
     BadBody, HistoryLost, PerhapsDone, TooMany, Unauthenticated, UnknownSale, WaitRefused,
 };
 use crate::answer::view::WaitView;
+use crate::ask::audience::{any_sale_for, sees};
 use crate::ask::rates::Rates;
 use crate::ask::request::{self, AnyUnits, Named};
 use crate::ask::session::{Session, Sessions};
@@ -14,7 +15,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use engine::rules::units::Units;
 use engine::sale::Click;
-use engine::{Engine, NotWaiting};
+use engine::{Engine, NoSale, NotWaiting};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -52,10 +53,18 @@ pub(crate) async fn join(
 ) -> Result<(StatusCode, Json<WaitView>), ApiError> {
     let (parts, body) = request.into_parts();
     let wish: WaitBody = request::json(body).await?;
-    let session = sessions.of(&parts)?;
-    let (open, _) = clicks.enter(&session, &id)?;
-    let Session { seat, tier, .. } = session;
-    let wish = Click { seat, tier, units: Units(wish.units.0), key: None };
+    let session = sessions.of(&parts).await?;
+    let open = match clicks.enter(&session, &id) {
+        Ok((open, _)) => open,
+        // It may be archived.
+        Err(NotAccepted::NoSale(NoSale::Unknown)) => {
+            any_sale_for(&engine, &id, Some(&session)).await?
+        }
+        Err(why) => return Err(why.into()),
+    };
+    let Session { seat, said, is_minor, .. } = session;
+    let tier = said.tier(&engine, seat);
+    let wish = Click { seat, tier, units: Units(wish.units.0), key: None, is_minor };
     let waits = engine.join(&open, wish).await.map_err(|why| match why {
         NotWaiting::Refused(refusal) => {
             open.sale.meter().refuse(&refusal);
@@ -84,7 +93,10 @@ pub(crate) async fn leave(
     Named(id): Named,
 ) -> Result<StatusCode, ApiError> {
     rates.call(session.seat)?;
-    let open = engine.sale(&id)?;
+    let open = engine.any_sale(&id).await?;
+    if !sees(&engine, &open, Some(&session)) && open.position(session.seat).is_none() {
+        return Err(NoSale::Unknown.into());
+    }
     engine.leave_waitlist(&open, session.seat).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -194,8 +194,9 @@ impl Watcher {
     async fn next(&mut self) -> Option<Event> {
         loop {
             let now = self.engine.now();
-            let is_expired = self.member.as_ref().is_some_and(|own| now >= own.until);
-            if is_expired || *self.stop.borrow() {
+            let is_over = |own: &Own| now >= own.until || self.engine.roster().has_alias(own.seat);
+            let is_erased_or_expired = self.member.as_ref().is_some_and(is_over);
+            if is_erased_or_expired || *self.stop.borrow() {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {

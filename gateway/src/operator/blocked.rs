@@ -1,15 +1,16 @@
 //! Members who may not buy: the operator's list.
 
-use super::to_the_end::to_the_end;
+use super::audited::{Action, Audited};
 use crate::answer::error::ApiError;
 use crate::answer::problems::{BadRequest, Busy, NotPermitted, Unauthenticated};
-use crate::ask::request::Named;
+use crate::ask::request::{Named, nobodys_pseudonym};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use engine::Engine;
 use membership::MemberId;
 use serde::Serialize;
+use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -37,11 +38,17 @@ pub(crate) async fn list(State(engine): State<Arc<Engine>>) -> Json<Blocked> {
 )]
 pub(crate) async fn block(
     State(engine): State<Arc<Engine>>,
+    audited: Audited,
     Named(member): Named,
 ) -> Result<StatusCode, ApiError> {
-    let member = id(&member)?;
+    let member = nobodys_pseudonym(&member)?;
     tracing::info!(%member, "blocked");
-    to_the_end(async move { engine.block(&member).await }).await?;
+    let action = action("block_member", &engine, &member);
+    let block = {
+        let member = member.clone();
+        async move { engine.block(&member).await }
+    };
+    audited.carry_out(action, block, |()| json!({"blocked": true})).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -52,14 +59,21 @@ pub(crate) async fn block(
 )]
 pub(crate) async fn unblock(
     State(engine): State<Arc<Engine>>,
+    audited: Audited,
     Named(member): Named,
 ) -> Result<StatusCode, ApiError> {
-    let member = id(&member)?;
+    let member = nobodys_pseudonym(&member)?;
     tracing::info!(%member, "no longer blocked");
-    to_the_end(async move { engine.unblock(&member).await }).await?;
+    let action = action("unblock_member", &engine, &member);
+    let unblock = {
+        let member = member.clone();
+        async move { engine.unblock(&member).await }
+    };
+    audited.carry_out(action, unblock, |()| json!({"blocked": false})).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn id(member: &str) -> Result<MemberId, ApiError> {
-    member.parse().map_err(|bad| ApiError::BadRequest(format!("member: {bad}")))
+fn action<'a>(action: &'static str, engine: &Engine, member: &'a MemberId) -> Action<'a> {
+    let before = json!({"blocked": engine.is_blocked(member)});
+    Action { action, member: Some(member), before, ..Action::default() }
 }

@@ -1,27 +1,20 @@
-//! `/metrics`: the meters' counts as Prometheus text, gathered when they are asked for.
+//! `/metrics`: everything that is counted, as Prometheus text, gathered when it is asked for.
 
+use crate::answer::exposition::Exposition;
 use crate::answer::problems::Unauthenticated;
 use crate::member::hub::Hub;
+use crate::meters::{Face, Meters};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
-use engine::sync::{AtomicU64, Ordering};
+use engine::sync::Ordering;
 use engine::{Engine, OpenSale};
 use membership::Tier;
-use metrics::{counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use std::sync::Arc;
-
-/// Counts from outside the engine: connections, counted by the accept loops, and payments that
-/// match no order.
-#[derive(Debug, Default)]
-pub(crate) struct Gates {
-    pub(crate) connections: AtomicU64,
-    pub(crate) turned_away: AtomicU64,
-    pub(crate) payments_mismatched: AtomicU64,
-}
 
 /// Returns everything that is counted, as Prometheus text.
 #[utoipa::path(
@@ -31,110 +24,123 @@ pub(crate) struct Gates {
 pub(crate) async fn serve(
     State(engine): State<Arc<Engine>>,
     State(hub): State<Arc<Hub>>,
-    State(gates): State<Arc<Gates>>,
+    State(meters): State<Arc<Meters>>,
 ) -> Response {
-    // The recorder lives for this one answer: the counts themselves are kept elsewhere.
-    let recorder = PrometheusBuilder::new().build_recorder();
-    metrics::with_local_recorder(&recorder, || {
-        describe();
-        // A sale that is over changes no more, unless it is in trouble; its counts stand in its report.
-        let now = engine.now();
-        for open in engine.sales() {
-            if !open.sale.is_over(now) || open.trouble().is_some() {
-                sale(&open);
-            }
+    let mut told = Exposition::default();
+    build(&mut told);
+    // A sale that is over changes no more, unless it is in trouble; its counts stand in its report.
+    let (now, mut open_sales) = (engine.now(), 0);
+    for open in engine.sales() {
+        if !open.sale.is_over(now) || open.trouble().is_some() {
+            open_sales += 1;
+            units(&mut told, &open);
+            orders(&mut told, &open);
         }
-        gauge!("flashlane_members_seen").set(float(engine.roster().len() as u64));
-        // Ordering: Relaxed, counts that publish nothing but themselves.
-        let connections = gates.connections.load(Ordering::Relaxed);
-        let turned_away = gates.turned_away.load(Ordering::Relaxed);
-        counter!("flashlane_connections_total").absolute(connections);
-        counter!("flashlane_connections_turned_away_total").absolute(turned_away);
-        gauge!("flashlane_streams").set(float(hub.streams()));
-        gauge!("flashlane_anonymous_streams").set(float(hub.anonymous_streams()));
-        // Ordering: Relaxed, as above.
-        let mismatched = gates.payments_mismatched.load(Ordering::Relaxed);
-        counter!("flashlane_payments_mismatched_total").absolute(mismatched);
-    });
-    let text = HeaderValue::from_static("text/plain; version=0.0.4");
-    let answer = ([(header::CONTENT_TYPE, text)], recorder.handle().render()).into_response();
-    std::future::ready(answer).await
+    }
+    let not_opened = engine.not_opened().len() as u64;
+    told.gauge("flashlane_open_sales", "Sales that are not over", &[], open_sales);
+    told.gauge("flashlane_sales_not_opened", "Sales that could not be opened", &[], not_opened);
+    let seen = engine.roster().len() as u64;
+    told.gauge("flashlane_members_seen", "Members this process has given a seat", &[], seen);
+    told.gauge("flashlane_streams", "Event streams that are open", &[], hub.streams());
+    let anonymous = hub.anonymous_streams();
+    told.gauge("flashlane_anonymous_streams", "Event streams without a token", &[], anonymous);
+    process(&mut told, &meters);
+    timings(&mut told, &meters);
+    let text = told.text(ProcessCollector::for_self().collect());
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4");
+    std::future::ready(([(header::CONTENT_TYPE, kind)], text).into_response()).await
 }
 
-fn describe() {
-    describe_counter!("flashlane_accepted_orders_total", "Clicks accepted by this process");
-    describe_counter!("flashlane_confirmed_orders_total", "Orders ever confirmed on disk");
-    describe_counter!("flashlane_released_orders_total", "Orders the store refused");
-    describe_gauge!("flashlane_orders", "Stored orders by where they are in their life");
-    describe_gauge!("flashlane_waiting", "Members on the waitlist");
-    describe_counter!(
-        "flashlane_payments_mismatched_total",
-        "Alarm: payments of another amount, or of no order"
-    );
-    describe_counter!(
-        "flashlane_refused_total",
-        "Clicks and wishes to wait refused by this process, by code"
-    );
-    describe_gauge!("flashlane_stock_units", "Units in all");
-    describe_gauge!("flashlane_left_units", "Units nobody holds");
-    describe_gauge!("flashlane_reserved_orders", "Orders that wait for the store");
-    describe_gauge!("flashlane_store_trouble", "1 while the store does not confirm");
-    describe_gauge!("flashlane_history_lost", "Alarm: 1 while the store lacks what it had told of");
-    describe_gauge!("flashlane_halted", "1 while this process sells nothing for this store");
-    describe_gauge!("flashlane_confirm_ms", "Click to verdict in milliseconds, by quantile");
-    describe_gauge!("flashlane_members_seen", "Members this process has given a seat");
-    describe_gauge!("flashlane_streams", "Event streams that are open");
-    describe_gauge!("flashlane_anonymous_streams", "Event streams that have no token");
-    describe_counter!("flashlane_connections_total", "Connections accepted");
-    describe_counter!("flashlane_connections_turned_away_total", "Connections over the cap");
+fn build(told: &mut Exposition) {
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("FLASHLANE_COMMIT"))];
+    told.gauge("flashlane_build_info", "1, with what is running as its labels", &labels, 1);
 }
 
-fn sale(open: &OpenSale) {
-    let id = open.sale.terms().id.to_string();
-    let meter = open.sale.meter();
+/// What there is of a sale's units, and whether it is well.
+fn units(told: &mut Exposition, open: &OpenSale) {
+    let sale = &[("sale", open.sale.terms().id.as_str())];
     let level = open.sale.stock().level();
-    gauge!("flashlane_stock_units", "sale" => id.clone()).set(f64::from(level.total().0));
-    gauge!("flashlane_left_units", "sale" => id.clone()).set(f64::from(level.left().0));
-    let trouble = f64::from(u8::from(open.trouble().is_some()));
-    gauge!("flashlane_store_trouble", "sale" => id.clone()).set(trouble);
-    let lost = f64::from(u8::from(open.has_lost_history()));
-    gauge!("flashlane_history_lost", "sale" => id.clone()).set(lost);
-    gauge!("flashlane_halted", "sale" => id.clone()).set(f64::from(u8::from(level.is_halted())));
-    for (tier, tally) in meter.accepted().iter() {
-        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
-        counter!("flashlane_accepted_orders_total", &labels).absolute(tally.orders);
-    }
-    let stored = meter.stored();
-    for tier in Tier::ALL {
-        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
-        let released = stored.of(Status::Released)[tier].orders;
-        let confirmed = stored.all()[tier].orders - released;
-        counter!("flashlane_confirmed_orders_total", &labels).absolute(confirmed);
-        counter!("flashlane_released_orders_total", &labels).absolute(released);
-        for (status, tallies) in stored.iter() {
-            let of = ("status", status.as_str().to_owned());
-            let labels = [labels[0].clone(), labels[1].clone(), of];
-            gauge!("flashlane_orders", &labels).set(float(tallies[tier].orders));
-        }
-    }
-    gauge!("flashlane_waiting", "sale" => id.clone()).set(float(open.waiting() as u64));
-    for (tier, tally) in open.reserved().iter() {
-        let labels = [("sale", id.clone()), ("tier", tier.to_string())];
-        gauge!("flashlane_reserved_orders", &labels).set(float(tally.orders));
-    }
-    for (code, count) in Refusal::CODES.into_iter().zip(meter.refused()) {
-        let labels = [("sale", id.clone()), ("code", code.to_owned())];
-        counter!("flashlane_refused_total", &labels).absolute(count);
-    }
-    let quantiles = [0.5, 0.9, 0.99, 0.999, 1.0];
-    let (_, values) = meter.confirm_ms(quantiles);
-    for (quantile, value) in quantiles.into_iter().zip(values) {
-        let labels = [("sale", id.clone()), ("quantile", quantile.to_string())];
-        gauge!("flashlane_confirm_ms", &labels).set(float(value));
+    told.gauge("flashlane_stock_units", "Units in all", sale, level.total().0.into());
+    told.gauge("flashlane_left_units", "Units nobody holds", sale, level.left().0.into());
+    let trouble = open.trouble().is_some().into();
+    told.gauge("flashlane_store_trouble", "1 while the store does not confirm", sale, trouble);
+    let lost = open.has_lost_history().into();
+    let help = "Alarm: 1 while the store lacks what it had told of";
+    told.gauge("flashlane_history_lost", help, sale, lost);
+    let help = "1 while this process sells nothing for this store";
+    told.gauge("flashlane_halted", help, sale, level.is_halted().into());
+    let waiting = open.waiting() as u64;
+    told.gauge("flashlane_waiting_members", "Members on the waitlist", sale, waiting);
+    let refused = Refusal::CODES.into_iter().zip(open.sale.meter().refused());
+    for (code, count) in refused {
+        let help = "Clicks and wishes to wait refused by this process, by code";
+        told.counter("flashlane_refused_total", help, &[sale[0], ("code", code)], count);
     }
 }
 
-/// Prometheus knows only floats; counts stay exact up to 2^53.
-fn float(count: u64) -> f64 {
-    count as f64
+/// What became of a sale's clicks.
+fn orders(told: &mut Exposition, open: &OpenSale) {
+    let sale = ("sale", open.sale.terms().id.as_str());
+    let meter = open.sale.meter();
+    let (accepted, reserved, stored) = (meter.accepted(), open.reserved(), meter.stored());
+    for tier in Tier::ALL {
+        let labels = &[sale, ("tier", tier.as_str())];
+        let help = "Clicks accepted by this process";
+        told.counter("flashlane_accepted_orders_total", help, labels, accepted[tier].orders);
+        let help = "Orders that wait for the store";
+        told.gauge("flashlane_reserved_orders", help, labels, reserved[tier].orders);
+        let released = stored.of(Status::Released)[tier].orders;
+        let help = "Orders ever confirmed on disk";
+        let confirmed = stored.all()[tier].orders - released;
+        told.counter("flashlane_confirmed_orders_total", help, labels, confirmed);
+        let help = "Orders the store refused";
+        told.counter("flashlane_released_orders_total", help, labels, released);
+        for (status, tallies) in stored.iter() {
+            let labels = &[labels[0], labels[1], ("status", status.as_str())];
+            let help = "Stored orders by where they are in their life";
+            told.gauge("flashlane_orders", help, labels, tallies[tier].orders);
+        }
+    }
+    let help = "From the click to the verdict on disk";
+    told.histogram("flashlane_confirm_seconds", help, &[sale], &meter.confirming().read());
+}
+
+/// Counts of this process beside its sales.
+fn process(told: &mut Exposition, meters: &Meters) {
+    // Ordering: Relaxed, counts that publish nothing but themselves.
+    let [connections, turned_away, mismatched] =
+        [&meters.connections, &meters.turned_away, &meters.payments_mismatched]
+            .map(|count| count.load(Ordering::Relaxed));
+    told.counter("flashlane_connections_total", "Connections accepted", &[], connections);
+    let help = "Connections over the cap";
+    told.counter("flashlane_connections_turned_away_total", help, &[], turned_away);
+    let help = "Alarm: payments of another amount, or of no order";
+    told.counter("flashlane_payments_mismatched_total", help, &[], mismatched);
+}
+
+/// How long things took.
+fn timings(told: &mut Exposition, meters: &Meters) {
+    for (outcome, timing) in [("accepted", &meters.accepted), ("refused", &meters.refused)] {
+        let help = "Judging a click in memory";
+        told.histogram("flashlane_click_seconds", help, &[("outcome", outcome)], &timing.read());
+    }
+    for (call, done, failed) in meters.store.read() {
+        for (outcome, timed) in [("done", done), ("failed", failed)] {
+            let labels = &[("call", call), ("outcome", outcome)];
+            told.histogram("flashlane_store_call_seconds", "A call of the store", labels, &timed);
+        }
+    }
+    for face in Face::ALL {
+        for ([route, method, status], timed) in meters.requests(face).read() {
+            let labels = &[
+                ("listener", face.as_str()),
+                ("route", &route),
+                ("method", &method),
+                ("status", &status),
+            ];
+            let help = "A request, until the head of its answer stood";
+            told.histogram("flashlane_http_request_seconds", help, labels, &timed);
+        }
+    }
 }

@@ -136,7 +136,7 @@ pub(crate) async fn list(
     if !(1..=10_000).contains(&wanted.most) {
         return Err(ApiError::BadRequest("limit: 1 to 10,000 orders a page".into()));
     }
-    let open = engine.sale(&id)?;
+    let open = engine.any_sale(&id).await?;
     let last = open.sale.next_number() - 1;
     let reader = Reader { after: wanted.after, engine, open, wanted, last };
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
@@ -217,9 +217,9 @@ pub(crate) async fn read(
     State(engine): State<Arc<Engine>>,
     Named(name): Named,
 ) -> Result<Json<OrderView>, ApiError> {
-    let (open, id) = engine.order_named(&name).map_err(|none| match none {
+    let (open, id) = engine.order_named(&name).await.map_err(|none| match none {
         NoSale::Unknown => ApiError::UnknownOrder,
-        NoSale::NotOpened => none.into(),
+        none => none.into(),
     })?;
     let found = engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
     Ok(Json(OrderView::found(&engine, &open, &found)))

@@ -1,4 +1,4 @@
-//! Who waits in a sale, as its operator reads it.
+//! A sale's waitlist, as its operator reads it.
 
 use crate::answer::error::ApiError;
 use crate::answer::problems::{BadRequest, Unauthenticated, UnknownSale};
@@ -23,7 +23,7 @@ pub(crate) struct Of {
     after: usize,
 }
 
-/// Who waits, in the order of service.
+/// The entries, in the order of service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WaitersView {
     waiting: Vec<WaiterView>,
@@ -62,7 +62,7 @@ pub(crate) async fn list(
     Named(id): Named,
     InQuery(Of { after }): InQuery<Of>,
 ) -> Result<Json<WaitersView>, ApiError> {
-    let open = engine.sale(&id)?;
+    let open = engine.any_sale(&id).await?;
     let (page, all) = engine.waiting(&open, after, PAGE);
     let next = (after.saturating_add(page.len()) < all).then_some(after + page.len());
     let view = |(nth, Waiting { member, tier, units, .. }): (usize, Waiting)| WaiterView {

@@ -12,9 +12,12 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use engine::roster::PSEUDONYM;
 use engine::rules::key::IdempotencyKey;
+use engine::rules::money::ForeignId;
 use engine::rules::order::{OrderId, Status};
 use engine::rules::refusal::Refusal;
+use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::Accepted;
@@ -37,7 +40,7 @@ const TURN: usize = 256;
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!({"clicks": [
     {"member": "ann", "tier": "gold", "units": 1, "key": "ann-7"},
-    {"member": "bob", "tier": "regular", "units": 1},
+    {"member": "bob", "tier": "regular", "units": 1, "points": 500, "coupon": "welcome-1"},
 ]})))]
 pub(crate) struct BatchBody {
     /// 1 to 8,192.
@@ -57,6 +60,15 @@ struct ClickOf {
     /// Units to buy, from 1 to the tier's limit.
     #[schema(value_type = u32, minimum = 1, maximum = 65_535)]
     units: AnyUnits,
+    /// As in a token: the member is a minor.
+    #[serde(default)]
+    minor: bool,
+    /// Points to pay a part with, at most as many as the sale takes for such an order.
+    #[serde(default)]
+    points: u64,
+    /// A coupon of the member's, by its id.
+    #[schema(value_type = Option<String>)]
+    coupon: Option<ForeignId>,
     /// Makes a retry safe, as the header `Idempotency-Key` does; 1 to 255 visible characters.
     key: Option<String>,
 }
@@ -114,16 +126,18 @@ pub(crate) async fn judge(
     let (parts, body) = request.into_parts();
     let wait_s = request::wait(&parts.headers)?;
     let batch = read(&request::bytes_up_to(body, BATCH_BYTES_MAX).await?)?;
-    let open = clicks.engine().sale(&id)?;
+    let open = clicks.engine().any_sale(&id).await?;
+    let seats = seats(&clicks, &batch).await?;
     let mut judged = Vec::with_capacity(batch.len());
-    for (nth, (click, key)) in batch.into_iter().enumerate() {
+    for (nth, ((click, key), seat)) in batch.into_iter().zip(seats).enumerate() {
         if nth % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
         judged.push(match key {
             Ok(key) => {
-                let wish = Wish { units: Units(click.units.0), key };
-                one(&clicks, &id, &click, wish).map_err(ApiError::from)
+                let (points, coupon) = (click.points, click.coupon.clone());
+                let wish = Wish { units: Units(click.units.0), key, points, coupon };
+                one(&clicks, &id, &click, seat, &wish).await.map_err(ApiError::from)
             }
             Err(bad) => Err(bad),
         });
@@ -158,7 +172,7 @@ pub(crate) async fn judge(
     Ok(response)
 }
 
-/// A click and its key, or what is wrong with the key.
+/// A click and its key, or what is wrong with the click.
 type Click = (ClickOf, Result<Option<IdempotencyKey>, ApiError>);
 
 /// Reads a batch whole, before any of its clicks is judged.
@@ -180,6 +194,9 @@ fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
     }
     let keyed = |Object(click): Object<ClickOf>| {
         let key = match click.key.as_deref().map(request::plain_key) {
+            _ if click.member.as_str().starts_with(PSEUDONYM) => {
+                Err(ApiError::BadRequest("member: this one was erased".into()))
+            }
             None => Ok(None),
             Some(Some(key)) => Ok(Some(request::digest(key))),
             Some(None) => {
@@ -192,14 +209,44 @@ fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
     Ok(batch.clicks.into_iter().map(keyed).collect())
 }
 
-fn one(clicks: &Clicks, sale: &str, click: &ClickOf, wish: Wish) -> Result<Accepted, NotAccepted> {
+/// The seats of those whose clicks can be judged; `None` where there is none. The book is asked about members
+/// whom it was not asked about yet.
+async fn seats(clicks: &Clicks, batch: &[Click]) -> Result<Vec<Option<Seat>>, ApiError> {
+    let engine = clicks.engine();
+    let (mut seats, mut unknown) = (Vec::with_capacity(batch.len()), Vec::new());
+    for (click, key) in batch {
+        let seat = match key {
+            Ok(_) => engine.roster().seat(click.member.as_str()),
+            Err(_) => None,
+        };
+        if let Some(seat) = seat
+            && !engine.book().is_seated(seat)
+        {
+            unknown.push((seat, click.member.clone()));
+        }
+        seats.push(seat);
+    }
+    if !unknown.is_empty() {
+        engine.book().look_up_or_trust(unknown, clicks.needs_book()).await?;
+    }
+    Ok(seats)
+}
+
+async fn one(
+    clicks: &Clicks,
+    sale: &str,
+    click: &ClickOf,
+    seat: Option<Seat>,
+    wish: &Wish,
+) -> Result<Accepted, NotAccepted> {
     let (tier, now) = (click.tier, clicks.engine().now());
-    let Some(seat) = clicks.engine().roster().seat(click.member.as_str()) else {
+    let said = clicks.said(tier);
+    let Some(seat) = seat else {
         return Err(NotAccepted::Refused { refusal: Refusal::Busy, tier, now, may_return: false });
     };
     let member = click.member.as_str().into();
-    let session = Session { member, seat, tier, expires_at: Millis::MAX };
-    clicks.judge(&session, sale, wish).map(|(_, accepted)| accepted)
+    let session = Session { member, seat, said, is_minor: click.minor, expires_at: Millis::MAX };
+    clicks.judge(&session, sale, wish).await.map(|(_, accepted)| accepted)
 }
 
 async fn order(clicks: &Clicks, open: &OpenSale, accepted: Accepted) -> Result<OrderOf, ApiError> {

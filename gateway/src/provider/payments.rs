@@ -5,12 +5,12 @@ use crate::answer::problems::{BadBody, NotPaid, PaymentMismatch, PerhapsDone, Un
 use crate::answer::words;
 use crate::ask::request;
 use crate::ask::signature::PaymentKeys;
-use crate::operator::metrics::Gates;
+use crate::meters::Meters;
 use axum::Json;
 use axum::extract::{Request, State};
+use engine::rules::cents::Cents;
 use engine::rules::money::Refund;
 use engine::rules::order::{OrderId, Status, Step};
-use engine::rules::terms::Cents;
 use engine::sync::Ordering;
 use engine::{Engine, NoSale, NotRefunded, OpenSale};
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ pub(crate) struct PaymentView {
 pub(crate) async fn receive(
     State(engine): State<Arc<Engine>>,
     State(payment_keys): State<Arc<PaymentKeys>>,
-    State(gates): State<Arc<Gates>>,
+    State(meters): State<Arc<Meters>>,
     request: Request,
 ) -> Result<Json<PaymentView>, ApiError> {
     let (parts, body) = request.into_parts();
@@ -91,7 +91,7 @@ pub(crate) async fn receive(
     match take_in(&engine, &payment).await {
         Err(ApiError::PaymentMismatch(why)) => {
             // Ordering: Relaxed, a count that publishes nothing but itself.
-            gates.payments_mismatched.fetch_add(1, Ordering::Relaxed);
+            meters.payments_mismatched.fetch_add(1, Ordering::Relaxed);
             let order = payment.name().unwrap_or_default();
             tracing::error!(order, why, "a payment that does not match");
             Err(ApiError::PaymentMismatch(why))
@@ -143,16 +143,16 @@ fn mismatch(why: impl std::fmt::Display) -> ApiError {
 async fn take_in(engine: &Engine, payment: &Payment) -> Result<Json<PaymentView>, ApiError> {
     let told = told(payment)?;
     let unknown = || mismatch("no such order was ever confirmed here");
-    let (open, id) = engine.order_named(payment.name()?).map_err(|none| match none {
+    let (open, id) = engine.order_named(payment.name()?).await.map_err(|none| match none {
         NoSale::Unknown => unknown(),
         // It may well have this order, so the provider must try again later.
-        NoSale::NotOpened => none.into(),
+        none => none.into(),
     })?;
     let found = engine.order(&open, &id).await?.ok_or_else(unknown)?;
     let status = match told {
         Told::Refunded(refund) => refunded(engine, &open, &id, refund).await?,
         told => {
-            let due = found.due(open.sale.terms());
+            let due = found.money(&open.sale).due;
             if Cents(payment.amount_cents) != due {
                 let paid = payment.amount_cents;
                 return Err(mismatch(format!("{paid} cents were paid, the whole order is {due}")));

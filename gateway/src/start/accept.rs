@@ -1,9 +1,10 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
-use super::answering::{Answering, HEADER_BYTES_MAX};
+use super::answering::{Answering, OfConnection, header_bytes_max};
 use super::deadline::Deadline;
 use crate::ask::rates::{Connected, Rates};
-use crate::operator::metrics::Gates;
+use crate::ask::sample::Sample;
+use crate::meters::{Face, Meters};
 use axum::Router;
 use engine::sync::Ordering;
 use hyper::header::HeaderValue;
@@ -50,10 +51,11 @@ pub(crate) struct Listener {
     pub(crate) router: Router,
     /// Room for connections; several listeners may share it.
     pub(crate) room: Arc<Semaphore>,
-    pub(crate) gates: Arc<Gates>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) face: Face,
     pub(crate) rates: Arc<Rates>,
-    /// Which part of the requests the access log has, from 0 to 1.
-    pub(crate) logged: f32,
+    /// Which part of the requests the access log has.
+    pub(crate) logged: Arc<Sample>,
     /// Origins whose pages may read what is answered.
     pub(crate) allowed: Arc<[HeaderValue]>,
 }
@@ -106,11 +108,11 @@ impl Listener {
         door: &Arc<Semaphore>,
     ) -> Option<(TcpStream, Permit)> {
         // Ordering: Relaxed, a count that publishes nothing but itself.
-        self.gates.connections.fetch_add(1, Ordering::Relaxed);
+        self.meters.connections.fetch_add(1, Ordering::Relaxed);
         let permit = Arc::clone(&self.room).try_acquire_owned().ok().zip(self.rates.connect(peer));
         let Some(permit) = permit else {
             // Ordering: Relaxed, as above.
-            self.gates.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.meters.turned_away.fetch_add(1, Ordering::Relaxed);
             if let Ok(at_the_door) = Arc::clone(door).try_acquire_owned() {
                 turn_away(stream, at_the_door);
             }
@@ -124,16 +126,19 @@ impl Listener {
     }
 
     fn connection(&self, stream: TcpStream, peer: IpAddr) -> http1::Connection<Io, Answering> {
-        let (router, rates, logged) = (self.router.clone(), Arc::clone(&self.rates), self.logged);
+        let (router, rates) = (self.router.clone(), Arc::clone(&self.rates));
+        let logged = Arc::clone(&self.logged);
+        let meters = Arc::new(OfConnection(Arc::clone(&self.meters)));
         let allowed = Arc::clone(&self.allowed);
+        let face = self.face;
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_DEADLINE)
-            .max_header_size(2 * HEADER_BYTES_MAX)
-            .max_buf_size(UNREAD_BYTES_MAX)
+            .max_header_size(2 * header_bytes_max(face))
+            .max_buf_size(UNREAD_BYTES_MAX.max(2 * header_bytes_max(face)))
             .serve_connection(
                 TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset)),
-                Answering { router, rates, peer, logged, allowed },
+                Answering { router, rates, peer, meters, face, logged, allowed },
             )
     }
 }
@@ -198,9 +203,10 @@ mod tests {
             socket: listener,
             router,
             room: Arc::new(Semaphore::new(10)),
-            gates: Arc::default(),
+            meters: Arc::new(Meters::new(Arc::default(), Default::default())),
+            face: Face::Public,
             rates: Arc::default(),
-            logged: 0.0,
+            logged: Arc::new(Sample::new(0.0)),
             allowed: Arc::default(),
         };
         let serving = tokio::spawn(listener.serve(stop.subscribe()));

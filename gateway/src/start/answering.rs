@@ -5,11 +5,14 @@
 
 use crate::answer::error::{ApiError, panicked};
 use crate::ask::rates::Rates;
-use crate::ask::request::REQUEST_ID;
+use crate::ask::request::{Peer, REQUEST_ID};
+use crate::ask::sample::Sample;
+use crate::meters::{Face, Meters, Route};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
+use engine::clock::Stopwatch;
 use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
 use hyper::body::Incoming;
@@ -18,7 +21,7 @@ use hyper::header::{
     HeaderValue, ORIGIN, TRANSFER_ENCODING, VARY,
 };
 use hyper::service::Service;
-use hyper::{Method, Request, Version};
+use hyper::{Method, Request, StatusCode, Version};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -26,11 +29,13 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::Duration;
 use tower::Service as _;
 
 const HEADERS_MAX: usize = 96;
-pub(super) const HEADER_BYTES_MAX: usize = 16 << 10;
+const HEADER_BYTES_MAX: usize = 16 << 10;
+/// On the platform listener a cursor of the outbox may list all open sales.
+const CURSOR_BYTES_MAX: usize = 96 << 10;
 /// The longest request id that is taken from a client.
 const ID_BYTES_MAX: usize = 128;
 
@@ -40,11 +45,18 @@ pub(super) struct Answering {
     pub(super) router: Router,
     pub(super) rates: Arc<Rates>,
     pub(super) peer: IpAddr,
-    /// Which part of the requests the access log has, from 0 to 1.
-    pub(super) logged: f32,
+    pub(super) meters: Arc<OfConnection>,
+    pub(super) face: Face,
+    /// Which part of the requests the access log has.
+    pub(super) logged: Arc<Sample>,
     /// Origins whose pages may read what is answered.
     pub(super) allowed: Arc<[HeaderValue]>,
 }
+
+/// What is counted of a connection's requests. Each connection has one, so that holding on to it writes
+/// no word that other connections write, too.
+#[derive(Debug)]
+pub(super) struct OfConnection(pub(super) Arc<Meters>);
 
 /// A request that the access log has.
 #[derive(Debug)]
@@ -53,7 +65,16 @@ struct Access {
     path: String,
     trace: Option<HeaderValue>,
     peer: IpAddr,
-    began: Instant,
+}
+
+/// What is counted of a request.
+#[derive(Debug)]
+struct Counted {
+    meters: Arc<OfConnection>,
+    face: Face,
+    route: Route,
+    method: Method,
+    watch: Stopwatch,
 }
 
 pin_project! {
@@ -64,6 +85,7 @@ pin_project! {
         refused: Option<Response>,
         id: Option<HeaderValue>,
         access: Option<Access>,
+        counted: Counted,
         // The origin of a page that may read an answer that the router does not make.
         origin: Option<HeaderValue>,
     }
@@ -85,8 +107,9 @@ impl Future for Answer {
                 Err(panic) => readable(panicked(&*panic, this.id.as_ref()), this.origin.take()),
             },
         };
+        let took = this.counted.note(response.status());
         if let Some(access) = this.access.take() {
-            access.log(&response, this.id.as_ref());
+            access.log(&response, took, this.id.as_ref());
         }
         if let Some(id) = this.id.take() {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -96,15 +119,25 @@ impl Future for Answer {
 }
 
 impl Access {
-    fn log(self, response: &Response, id: Option<&HeaderValue>) {
-        let Self { method, path, trace, peer, began } = self;
+    fn log(self, response: &Response, took: Duration, id: Option<&HeaderValue>) {
+        let Self { method, path, trace, peer } = self;
         let text = |value: Option<&HeaderValue>| {
             value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
-        let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let status = response.status().as_u16();
         let (id, traceparent) = (text(id), text(trace.as_ref()));
         tracing::info!(%method, path, status, us, %peer, request_id = id, traceparent, "answered");
+    }
+}
+
+impl Counted {
+    /// Counts the answer; returns how long it took.
+    fn note(&self, status: StatusCode) -> Duration {
+        let Self { meters, face, route, method, watch } = self;
+        let took = watch.elapsed();
+        meters.0.requests(*face).note(*route, method, status, took);
+        took
     }
 }
 
@@ -116,20 +149,25 @@ impl Service<Request<Incoming>> for Answering {
     fn call(&self, mut request: Request<Incoming>) -> Answer {
         let id = request_id(request.headers());
         let (access, origin) = (self.access(&request), self.origin(request.headers()));
+        let counted = self.counted(&request);
         if let Err(error) = self.check(&request) {
             let refused = Some(error.into_response());
-            return Answer { routed: None, refused, id: Some(id), access, origin };
+            return Answer { routed: None, refused, id: Some(id), access, counted, origin };
         }
-        // Handlers read it only for lines that are seldom wanted.
-        if tracing::enabled!(tracing::Level::DEBUG) {
+        // Members' handlers read it only for lines that are seldom wanted.
+        let is_private = self.face != Face::Public;
+        if is_private || tracing::enabled!(tracing::Level::DEBUG) {
             request.headers_mut().insert(REQUEST_ID, id.clone());
+        }
+        if is_private {
+            request.extensions_mut().insert(Peer(self.peer));
         }
         // The router is always ready, so it is called at once. A handler shares nothing that a
         // panic could leave half-written: each of the engine's atomic words is whole at any
         // instant.
         let answer = self.router.clone().call(request.map(Body::new));
         let routed = Some(AssertUnwindSafe(answer).catch_unwind());
-        Answer { routed, refused: None, id: Some(id), access, origin }
+        Answer { routed, refused: None, id: Some(id), access, counted, origin }
     }
 }
 
@@ -161,7 +199,7 @@ impl Answering {
             |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
         let path_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
         let fits = headers.len() <= HEADERS_MAX
-            && path_bytes + headers.iter().map(bytes).sum::<usize>() <= HEADER_BYTES_MAX;
+            && path_bytes + headers.iter().map(bytes).sum::<usize>() <= header_bytes_max(self.face);
         if !fits {
             return Err(ApiError::HeadersTooLarge);
         }
@@ -171,15 +209,29 @@ impl Answering {
         Ok(self.rates.request(self.peer, headers)?)
     }
 
+    fn counted(&self, request: &Request<Incoming>) -> Counted {
+        let (watch, face) = (Stopwatch::start(), self.face);
+        let route = self.meters.0.requests(face).route(request.uri().path());
+        let (meters, method) = (Arc::clone(&self.meters), request.method().clone());
+        Counted { meters, face, route, method, watch }
+    }
+
     fn access(&self, request: &Request<Incoming>) -> Option<Access> {
-        (self.logged > 0.0 && fastrand::f32() < self.logged).then(|| Access {
+        self.logged.takes().then(|| Access {
             method: request.method().clone(),
             // Without the query: a pass may stand in it.
             path: request.uri().path().to_owned(),
             trace: request.headers().get("traceparent").cloned(),
             peer: self.peer,
-            began: Instant::now(),
         })
+    }
+}
+
+/// Most bytes of a request's path and headers.
+pub(super) const fn header_bytes_max(face: Face) -> usize {
+    match face {
+        Face::Platform => CURSOR_BYTES_MAX,
+        Face::Public | Face::Operator | Face::Metrics => HEADER_BYTES_MAX,
     }
 }
 
@@ -192,7 +244,9 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|value| is_plain(value)).cloned();
     given.unwrap_or_else(|| {
         // Digits one by one: formatting would cost each click more than the rest of this.
-        let digit = |_| b"0123456789abcdef"[fastrand::usize(..16)];
+        let bytes = fastrand::u64(..).to_le_bytes();
+        let digit =
+            |nth: usize| b"0123456789abcdef"[usize::from(bytes[nth / 2] >> (4 * (nth % 2)) & 15)];
         HeaderValue::from_bytes(&std::array::from_fn::<u8, 16, _>(digit)).expect("plain ASCII")
     })
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// Pieces of a write that are together this long at most are written as one.
+const JOINED_MAX: usize = 1_024;
+
 /// A connection that fails when its client does not read in time.
 #[derive(Debug)]
 pub(super) struct Deadline<S> {
@@ -66,12 +69,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Deadline<S> {
         self.in_time(cx, written)
     }
 
+    /// Copies short pieces behind one another: that costs less than telling the kernel of each.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let bytes: usize = bufs.iter().map(|piece| piece.len()).sum();
+        let mut joined = [0; JOINED_MAX];
+        let written = if bytes <= JOINED_MAX {
+            let mut at = 0;
+            for piece in bufs {
+                joined[at..at + piece.len()].copy_from_slice(piece);
+                at += piece.len();
+            }
+            Pin::new(&mut self.stream).poll_write(cx, &joined[..at])
+        } else {
+            Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        };
         self.in_time(cx, written)
     }
 

@@ -2,8 +2,14 @@
 
 mod accept;
 mod answering;
+mod archive;
+pub(crate) mod backup;
+mod book;
+pub(crate) mod configuration;
 mod deadline;
+mod live;
 pub(crate) mod options;
+mod plan_file;
 mod sales_file;
 mod secrets;
 pub(crate) mod serve;

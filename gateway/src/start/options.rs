@@ -1,7 +1,9 @@
 //! Options: what the commands read from arguments and the environment.
 
+use crate::ask::jwks::JwksPlace;
 use crate::ask::origin::Origin;
 use crate::ask::rates::RateArgs;
+use crate::ask::tiers::TiersFrom;
 use crate::ask::token::Algorithm;
 use anyhow::Context;
 use engine::sale::ORDERS_PER_MEMBER;
@@ -13,6 +15,9 @@ use std::time::Duration;
 /// The options of `serve`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeOptions {
+    /// A file that says what other flags do not: a flag's name = its value; read again at SIGHUP
+    #[arg(long, env = "FLASHLANE_CONFIG", value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
     /// Where members connect, once or several times; port 0 takes a free one
     #[arg(long, env = "FLASHLANE_LISTEN", default_value = "127.0.0.1:8080", value_parser = address)]
     #[arg(value_delimiter = ',')]
@@ -23,6 +28,10 @@ pub struct ServeOptions {
     /// Where the platform's own servers connect; nowhere if not given
     #[arg(long, env = "FLASHLANE_PLATFORM_LISTEN", value_name = "ADDRESS", value_parser = address)]
     pub platform_listen: Option<SocketAddr>,
+    /// Where metrics can be scraped without a key; nowhere if not given: then the operator listener has
+    /// them for a viewer's key
+    #[arg(long, env = "FLASHLANE_METRICS_LISTEN", value_name = "ADDRESS", value_parser = address)]
+    pub metrics_listen: Option<SocketAddr>,
     /// Folder of the embedded store and of keys that are made here
     #[arg(long, env = "FLASHLANE_DATA", default_value = "./flashlane-data")]
     pub data: PathBuf,
@@ -55,7 +64,10 @@ pub struct ServeOptions {
     /// data folder if not given (HS256 only)
     #[arg(long, env = "FLASHLANE_TOKEN_KEY", value_name = "FILE|FOLDER")]
     pub token_key: Option<PathBuf>,
-    /// The one algorithm of members' tokens
+    /// Keys that an identity provider publishes, in the place of `--token-key`: an https URL or a file
+    #[arg(long, env = "FLASHLANE_TOKEN_JWKS", value_name = "FILE|URL")]
+    pub token_jwks: Option<JwksPlace>,
+    /// The one algorithm of members' tokens; with `--token-jwks` each key has its own
     #[arg(long, env = "FLASHLANE_TOKEN_ALG", value_enum, default_value = "HS256")]
     pub token_alg: Algorithm,
     /// Issuer that tokens must name
@@ -64,6 +76,14 @@ pub struct ServeOptions {
     /// Which claim of a token names the member
     #[arg(long, env = "FLASHLANE_TOKEN_MEMBER_CLAIM", value_name = "CLAIM", default_value = "sub")]
     pub token_member_claim: String,
+    /// Whose word a member's tier is: the book's for those who are enrolled and else the token's, the
+    /// token's alone, or the book's alone
+    #[arg(long, env = "FLASHLANE_TIERS_FROM", value_enum, default_value = "either")]
+    pub tiers_from: TiersFrom,
+    /// A sale is archived when it is over and everything about it is settled for this long: it leaves
+    /// memory, and what is asked of it is read from the store
+    #[arg(long, env = "FLASHLANE_ARCHIVE_AFTER", default_value = "1h", value_parser = duration)]
+    pub archive_after: Duration,
     /// Keys of the platform's servers, one a line: NAME EXPIRES KEY; one is made under the data folder
     /// if not given
     #[arg(long, env = "FLASHLANE_PLATFORM_KEY", value_name = "FILE")]
@@ -78,9 +98,10 @@ pub struct ServeOptions {
     /// Sales to make at the start, unless they are there already
     #[arg(long, env = "FLASHLANE_SALES", value_name = "FILE.toml")]
     pub sales: Option<PathBuf>,
-    /// Where a member's tier comes from
-    #[arg(long, env = "FLASHLANE_TIERS_FROM", value_enum, default_value = "token")]
-    pub tiers_from: TiersFrom,
+    /// The membership plan: what members earn, what it is worth and what it buys. Without it the newest
+    /// one holds, or the one inside
+    #[arg(long, env = "FLASHLANE_PLAN", value_name = "FILE.toml")]
+    pub plan: Option<PathBuf>,
     /// Most connections at once; as many as open files allow if not given
     #[arg(long, env = "FLASHLANE_CONNECTIONS_MAX")]
     pub connections_max: Option<usize>,
@@ -111,13 +132,6 @@ pub struct Origins {
     /// Origins whose pages may show this server's pages in a frame
     #[arg(long, env = "FLASHLANE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
     pub(crate) frame_ancestors: Vec<Origin>,
-}
-
-/// Where a member's tier comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum TiersFrom {
-    /// From the token, which the platform signed.
-    Token,
 }
 
 /// Redis in the place of the embedded store. URLs may contain passwords: set them in the

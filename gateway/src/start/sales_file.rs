@@ -3,6 +3,7 @@
 use crate::answer::problem::FieldError;
 use crate::ask::new_sale::NewSale;
 use anyhow::{Context, bail};
+use engine::members::CurrentPlan;
 use engine::rules::terms::Terms;
 use engine::{Engine, NoSale};
 use serde::Deserialize;
@@ -17,43 +18,53 @@ struct SalesFile {
     sale: Vec<NewSale>,
 }
 
-/// Reads the sales that a file describes.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Terms>> {
+/// Reads the sales that a file describes. What the plan says of them is left open: the store has the plan.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<NewSale>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let file: SalesFile =
         toml::from_str(&text).with_context(|| format!("{shown} does not describe sales"))?;
-    let terms = |new: NewSale| {
-        new.terms().map_err(|errors| {
-            let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
-            let errors: Vec<String> = errors.iter().map(say).collect();
-            anyhow::anyhow!("a sale in {shown} cannot be made: {}", errors.join("; "))
-        })
-    };
-    let sales: Vec<Terms> = file.sale.into_iter().map(terms).collect::<Result<_, _>>()?;
     let mut ids = HashSet::new();
-    if let Some(twice) = sales.iter().find(|terms| !ids.insert(&terms.id)) {
-        bail!("sale {} stands twice in {shown}; take one of the two out", twice.id);
+    for new in &file.sale {
+        let terms = terms(new, None).with_context(|| format!("cannot take {shown}"))?;
+        if !ids.insert(terms.id.clone()) {
+            bail!("sale {} stands twice in {shown}; take one of the two out", terms.id);
+        }
     }
-    Ok(sales)
+    Ok(file.sale)
+}
+
+fn terms(new: &NewSale, plan: Option<&CurrentPlan>) -> anyhow::Result<Terms> {
+    new.clone().terms(plan).map_err(|errors| {
+        let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
+        let errors: Vec<String> = errors.iter().map(say).collect();
+        anyhow::anyhow!("a sale of the file cannot be made: {}", errors.join("; "))
+    })
 }
 
 /// Makes the sales that are not there yet; sales that are there go on as they are. The file `made`
 /// lists the sales that were made from here before. A store that has lost one of them must not get
 /// it anew.
-pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyhow::Result<()> {
+pub(crate) async fn make(engine: &Engine, sales: &[NewSale], made: &Path) -> anyhow::Result<()> {
     let before = std::fs::read_to_string(made).unwrap_or_default();
-    for terms in sales {
-        let id = &terms.id;
-        match engine.sale(id.as_str()) {
+    for new in sales {
+        // Of a sale that is there already the plan of then counts.
+        let described = &terms(new, None)?;
+        let id = &described.id;
+        match engine.any_sale(id.as_str()).await {
             Ok(open) => {
-                goes_on(open.sale.terms(), terms);
+                goes_on(open.sale.terms(), described);
                 continue;
             }
             Err(NoSale::NotOpened) => continue,
+            Err(none @ (NoSale::Archived | NoSale::Store(_))) => return Err(none.into()),
+            Err(NoSale::Unknown) if engine.is_taken(id).await? => {
+                tracing::warn!(sale = %id, "not made: it was deleted; take it out of the file");
+                continue;
+            }
             Err(NoSale::Unknown) => {}
         }
-        if terms.windows.is_over(engine.now()) {
+        if described.windows.is_over(engine.now()) {
             tracing::warn!(sale = %id, "not made: its closes_at is over already; take it out of the file");
             continue;
         }
@@ -64,7 +75,8 @@ pub(crate) async fn make(engine: &Engine, sales: &[Terms], made: &Path) -> anyho
                  the name out of {made} to sell it anew"
             );
         }
-        engine.create(terms).await.with_context(|| format!("sale {id}"))?;
+        let terms = terms(new, Some(&engine.book().plans.current()))?;
+        engine.create(&terms).await.with_context(|| format!("sale {id}"))?;
         let mut file = std::fs::File::options().create(true).append(true).open(made)?;
         writeln!(file, "{id}").with_context(|| format!("cannot write {}", made.display()))?;
         tracing::info!(sale = %id, "sale made");

@@ -4,7 +4,7 @@
 use crate::ask::guard::Guard;
 use crate::ask::signature::PaymentKeys;
 use crate::ask::token::Algorithm;
-use crate::ask::verifier::Verifier;
+use crate::ask::verifier::{Place, Verifier};
 use crate::start::options::ServeOptions;
 use anyhow::{Context, bail};
 use base64::Engine as _;
@@ -35,29 +35,29 @@ pub(crate) struct Guards {
 }
 
 impl Guards {
-    /// Reads the key files again, and says what changed.
-    pub(crate) fn read_again(&self) {
-        self.verifier.read_again();
-        self.operators.read_again();
-        self.platform.iter().for_each(Guard::read_again);
+    /// Reads the key files again; returns a line on each, or why it could not be read.
+    pub(crate) fn read_again(&self) -> Vec<Result<String, String>> {
+        let mut said = vec![self.verifier.read_again(), self.operators.read_again()];
+        said.extend(self.platform.iter().map(Guard::read_again));
         let (path, keys) = &self.payments;
         let file = path.display();
-        match read(path).and_then(|text| keys.replace(&text)) {
-            Ok(many) => tracing::info!(%file, "payments are checked by {many} keys"),
-            Err(error) => tracing::error!(%file, "{error:#}; the payment keys stay as they were"),
-        }
+        said.push(match read(path).and_then(|text| keys.replace(&text)) {
+            Ok(many) => Ok(format!("{file}: payments are checked by {many} keys")),
+            Err(error) => Err(format!("{error:#}; the payment keys stay as they were")),
+        });
+        said
     }
 }
 
 impl Secrets {
     /// Reads the key files that the options name, and makes the ones that they do not name.
     pub(crate) fn read(options: &ServeOptions) -> anyhow::Result<Self> {
-        let token_file = token_file(options)?;
+        let (token_place, token_file) = token_place(options)?;
         let operator = options.operator_key.as_deref();
         let (operator_file, _) = given_or_made(operator, &options.data.join("operator.key"), "")?;
         let issuer = options.token_issuer.as_deref();
-        let (algorithm, claim) = (options.token_alg, &options.token_member_claim);
-        let verifier = Arc::new(Verifier::read(&token_file, algorithm, issuer, claim)?);
+        let claim = &options.token_member_claim;
+        let verifier = Arc::new(Verifier::read(token_place, issuer, claim)?);
         let (payment_file, payment_key) = given_or_made(
             options.payment_key.as_deref(),
             &options.data.join("payment.key"),
@@ -85,18 +85,25 @@ impl Secrets {
     }
 }
 
-fn token_file(options: &ServeOptions) -> anyhow::Result<PathBuf> {
-    match (&options.token_key, options.token_alg) {
-        (Some(path), _) => Ok(path.clone()),
-        (None, Algorithm::Hs256) => {
+/// Where the keys of tokens stand, and the file, folder or URL.
+fn token_place(options: &ServeOptions) -> anyhow::Result<(Place, PathBuf)> {
+    let algorithm = options.token_alg;
+    let path = match (&options.token_jwks, &options.token_key, algorithm) {
+        (Some(_), Some(_), _) => bail!("give --token-jwks or --token-key, and not both"),
+        (Some(place), None, _) => {
+            return Ok((Place::Jwks(place.clone()), PathBuf::from(place.to_string())));
+        }
+        (None, Some(path), _) => path.clone(),
+        (None, None, Algorithm::Hs256) => {
             let path = options.data.join("token.key");
             read_or_make(&path, "")?;
-            Ok(path)
+            path
         }
-        (None, other) => {
+        (None, None, other) => {
             bail!("--token-alg {other} needs --token-key FILE with the public key in PEM")
         }
-    }
+    };
+    Ok((Place::Files(path.clone(), algorithm), path))
 }
 
 fn given_or_made(

@@ -1,19 +1,30 @@
 //! `flashlane serve`: puts the parts together, runs them, and stops them one after another.
 
 use super::accept::Listener;
-use super::options::ServeOptions;
+use super::archive;
+use super::book;
+use super::configuration::Configuration;
+use super::live::Live;
+use super::plan_file;
 use super::sales_file;
-use super::secrets::{Guards, Secrets};
+use super::secrets::Secrets;
 use super::sockets::{Sockets, connections_max};
 use super::store::store;
-use crate::app::App;
+use crate::app::{App, Given};
+use crate::ask::new_sale::NewSale;
 use crate::ask::rates::Rates;
+use crate::ask::sample::Sample;
+use crate::ask::session::Sessions;
+use crate::audit::AuditLog;
 use crate::member::health::Leaving;
+use crate::meters::Meters;
+use crate::operator::members::go_on_erasing;
+use crate::routes;
 use anyhow::{Context, bail};
 use axum::extract::FromRef;
 use engine::clock::Clock;
-use engine::rules::terms::Terms;
 use engine::{Engine, Settings};
+use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +38,13 @@ const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// Sales that could not be opened are tried again this often.
 const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
+
 /// Serves until SIGTERM or SIGINT, then answers what is in flight and confirms what is reserved.
 ///
 /// # Errors
 /// When it cannot start, or when reserved orders were left unconfirmed at the end.
-pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
+pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    let options = configuration.options.clone();
     let data = &options.data;
     std::fs::create_dir_all(data)
         .with_context(|| format!("cannot make the data folder {}", data.display()))?;
@@ -40,42 +53,56 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     // Opening a sale takes it from the process that sells it now, so everything that may fail comes
     // before.
     let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
-    let connections_max = connections_max(options.connections_max, options.listen.len() + 2)?;
+    let plan = options.plan.as_deref().map(plan_file::read).transpose()?;
+    let connections_max = connections_max(options.connections_max, options.listen.len() + 3)?;
+    let audit = Arc::new(AuditLog::open(data)?);
     let sockets = Sockets::bind(&options)?;
     // This comes before the addresses are announced: from then on another process may end this one.
-    let guards = secrets.guards.clone();
-    let told_to_stop = told_to_stop(guards.clone())?;
-    // Who connects from now on is answered as soon as it is known which sales there are.
+    let live = Arc::new(Live {
+        guards: secrets.guards.clone(),
+        rates: Arc::clone(&rates),
+        access_log: Arc::new(Sample::new(options.access_log)),
+        configuration: Mutex::new(configuration),
+        audit: Arc::clone(&audit),
+    });
+    let told_to_stop = told_to_stop(Arc::clone(&live))?;
+    // A client that connects from now on is answered as soon as it is known which sales there are.
     sockets.announce(&secrets.files)?;
-    let store = store(data, &options.redis, options.outbox_keep).await?;
+    let (store, calls) = store(data, &options.redis, options.outbox_keep).await?.timed();
+    let meters = Arc::new(Meters::new(calls, routes::paths()));
     let (confirm_within, orders_per_member) = (options.confirm_within, options.orders_per_member);
     let settings = Settings { confirm_within, orders_per_member };
     let engine = Engine::begin(store, Clock::Wall, settings).await?;
+    plan_file::hold(&engine, plan).await?;
 
     let stop = watch::Sender::new(false);
     let Secrets { verifier, payment_keys, .. } = secrets;
-    let stopping = stop.subscribe();
-    let anonymous = options.anonymous_streams_max;
-    let app = App::new(engine, verifier, payment_keys, Arc::clone(&rates), stopping, anonymous);
-    let listeners = sockets.listeners(&app, &options, &guards, connections_max);
+    let app = App::new(Given {
+        engine,
+        verifier,
+        tiers_from: options.tiers_from,
+        payment_keys,
+        rates: Arc::clone(&rates),
+        meters,
+        audit,
+        stop: stop.subscribe(),
+        anonymous_streams_max: options.anonymous_streams_max,
+    });
+    let listeners = sockets.listeners(&app, &options, &live, connections_max);
     let serve = |listener: Listener| tokio::spawn(listener.serve(stop.subscribe()));
     let serving: Vec<_> = listeners.into_iter().map(serve).collect();
     let engine = Arc::<Engine>::from_ref(&app);
     let made = data.join("sales.made");
     let failure = tokio::select! {
         () = until(told_to_stop, &rates) => None,
-        failure = keep_open(&engine, &sales, &made) => Some(failure),
+        failure = keep_open(&app, &sales, &made) => Some(failure),
+        never = book::keep(&engine, options.outbox_keep) => match never {},
+        never = archive::keep(&engine, options.archive_after) => match never {},
     };
 
     Arc::<Leaving>::from_ref(&app).note();
-    if options.drain_delay > Duration::ZERO && failure.is_none() {
-        tracing::info!(
-            "going to stop: balancers have time to look away; a second signal ends that"
-        );
-        tokio::select! {
-            () = tokio::time::sleep(options.drain_delay) => {}
-            () = until(self::told_to_stop(guards)?, &rates) => {}
-        }
+    if failure.is_none() {
+        look_away(live, &rates).await?;
     }
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
     stop.send_replace(true);
@@ -85,6 +112,21 @@ pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     engine::fault::crash_point("draining");
     let drained = drain(&engine).await;
     failure.map_or(drained, Err)
+}
+
+/// Leaves balancers time to look away. A second signal ends that.
+async fn look_away(live: Arc<Live>, rates: &Rates) -> anyhow::Result<()> {
+    let drain_delay = live.drain_delay();
+    if drain_delay > Duration::ZERO {
+        tracing::info!(
+            "going to stop: balancers have time to look away; a second signal ends that"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(drain_delay) => {}
+            () = until(told_to_stop(live)?, rates) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the signal. Meanwhile forgets members and addresses that do not ask any more.
@@ -99,9 +141,11 @@ async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
     }
 }
 
-/// Opens the sales, makes those of the file, and tries those again that could not be opened. Returns
-/// only why a sale of the file must not be made.
-async fn keep_open(engine: &Engine, sales: &[Terms], made: &Path) -> anyhow::Error {
+/// Opens the sales, makes those of the file, and tries those again that could not be opened. Goes on with
+/// erasing that was broken off. Returns only why a sale of the file must not be made.
+async fn keep_open(app: &App, sales: &[NewSale], made: &Path) -> anyhow::Error {
+    let engine = &*Arc::<Engine>::from_ref(app);
+    let (log, sessions) = (Arc::<AuditLog>::from_ref(app), Arc::<Sessions>::from_ref(app));
     engine.open_again().await;
     if let Err(why) = sales_file::make(engine, sales, made).await {
         return why;
@@ -112,6 +156,9 @@ async fn keep_open(engine: &Engine, sales: &[Terms], made: &Path) -> anyhow::Err
     loop {
         again.tick().await;
         engine.open_again().await;
+        if let Err(error) = go_on_erasing(engine, &log, &sessions).await {
+            tracing::debug!(%error, "whether somebody is being erased is not known for now");
+        }
     }
 }
 
@@ -132,8 +179,8 @@ async fn drain(engine: &Engine) -> anyhow::Result<()> {
 }
 
 /// Listens for SIGTERM and SIGINT from now on; resolves at the first. A SIGHUP, which a terminal that
-/// goes away sends, too, does not end the process: the key files are read again.
-fn told_to_stop(guards: Guards) -> anyhow::Result<impl Future<Output = ()>> {
+/// goes away sends, too, does not end the process: keys and options are read again.
+fn told_to_stop(live: Arc<Live>) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -143,8 +190,13 @@ fn told_to_stop(guards: Guards) -> anyhow::Result<impl Future<Output = ()>> {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = hangup.recv() => {
-                    tracing::info!("SIGHUP: the key files are read again; SIGTERM ends this process");
-                    guards.read_again();
+                    tracing::info!("SIGHUP: keys and options are read again; SIGTERM ends this process");
+                    let live = Arc::clone(&live);
+                    // A set of keys may have to be fetched.
+                    let read = tokio::task::spawn_blocking(move || live.read_again());
+                    if let Err(error) = read.await {
+                        tracing::error!(%error, "reading again failed");
+                    }
                 }
             }
         }

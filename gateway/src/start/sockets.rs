@@ -1,11 +1,12 @@
 //! Sockets: the addresses that this process serves at, and what is served at each.
 
 use super::accept::{Listener, TURNED_AWAY_MAX};
+use super::live::Live;
 use super::options::ServeOptions;
-use super::secrets::Guards;
 use crate::app::App;
 use crate::ask::origin::Origin;
 use crate::ask::rates::Rates;
+use crate::meters::Face;
 use crate::routes;
 use anyhow::{Context, bail};
 use axum::Router;
@@ -22,13 +23,13 @@ use tokio::sync::Semaphore;
 const UNREAD_BYTES_MAX: u32 = 64 << 10;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
-/// Most connections on the operator listener: operators are few.
+/// Most connections on the operator listener, and on that of metrics: operators are few.
 const OPERATOR_CONNECTIONS_MAX: usize = 64;
 /// Most connections on the platform listener: each carries many members' clicks.
 const PLATFORM_CONNECTIONS_MAX: usize = 256;
 /// File descriptors kept for what is no member's connection: operators, the platform's servers, and 64 for
 /// files, Redis and the runtime; each listener has some more for peers that it turns away.
-const FILES_RESERVED: usize = OPERATOR_CONNECTIONS_MAX + PLATFORM_CONNECTIONS_MAX + 64;
+const FILES_RESERVED: usize = 2 * OPERATOR_CONNECTIONS_MAX + PLATFORM_CONNECTIONS_MAX + 64;
 
 /// Addresses that are taken, and not served at yet.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ pub(super) struct Sockets {
     public: Vec<TcpListener>,
     operator: TcpListener,
     platform: Option<TcpListener>,
+    metrics: Option<TcpListener>,
 }
 
 impl Sockets {
@@ -45,6 +47,7 @@ impl Sockets {
             public: public.collect::<anyhow::Result<_>>()?,
             operator: bind(options.operator_listen)?,
             platform: options.platform_listen.map(bind).transpose()?,
+            metrics: options.metrics_listen.map(bind).transpose()?,
         })
     }
 
@@ -55,8 +58,10 @@ impl Sockets {
             writeln!(out, "public http://{}", public.local_addr()?)?;
         }
         writeln!(out, "operator http://{}", self.operator.local_addr()?)?;
-        if let Some(platform) = &self.platform {
-            writeln!(out, "platform http://{}", platform.local_addr()?)?;
+        for (name, socket) in [("platform", &self.platform), ("metrics", &self.metrics)] {
+            if let Some(socket) = socket {
+                writeln!(out, "{name} http://{}", socket.local_addr()?)?;
+            }
         }
         for (name, path) in keys {
             writeln!(out, "{name} key {}", path.display())?;
@@ -68,30 +73,36 @@ impl Sockets {
         self,
         app: &App,
         options: &ServeOptions,
-        guards: &Guards,
+        live: &Live,
         connections_max: usize,
     ) -> Vec<Listener> {
-        let listener = |socket, router: Router, rates, room| {
-            let (gates, logged) = (FromRef::from_ref(app), options.access_log);
-            Listener { socket, router, room, gates, rates, logged, allowed: Arc::default() }
+        let listener = |face, socket, router: Router, rates, room| {
+            let (meters, logged) = (FromRef::from_ref(app), Arc::clone(&live.access_log));
+            Listener { socket, router, room, meters, face, rates, logged, allowed: Arc::default() }
         };
         let allowed: Arc<[_]> = options.origins.allow.iter().map(Origin::header).collect();
         let room = Arc::new(Semaphore::new(connections_max));
         let router = routes::public(app.clone(), &options.origins);
         let rates = Arc::<Rates>::from_ref(app);
         let public = self.public.into_iter();
-        let public =
-            public.map(|s| listener(s, router.clone(), Arc::clone(&rates), Arc::clone(&room)));
-        let public = public.map(|l| Listener { allowed: Arc::clone(&allowed), ..l });
-        let room_for = |most| Arc::new(Semaphore::new(most));
-        let router = routes::operator(app.clone(), guards.operators.clone());
-        let room = room_for(OPERATOR_CONNECTIONS_MAX);
-        let operator = listener(self.operator, router, Arc::default(), room);
-        let platform = self.platform.zip(guards.platform.clone()).map(|(socket, keys)| {
-            let room = room_for(PLATFORM_CONNECTIONS_MAX);
-            listener(socket, routes::platform(app.clone(), keys), Arc::default(), room)
+        let public = public.map(|socket| {
+            listener(Face::Public, socket, router.clone(), Arc::clone(&rates), Arc::clone(&room))
         });
-        public.chain([operator]).chain(platform).collect()
+        let public = public.map(|l| Listener { allowed: Arc::clone(&allowed), ..l });
+        let private = |face, socket, router, room| {
+            listener(face, socket, router, Arc::default(), Arc::new(Semaphore::new(room)))
+        };
+        let router = routes::operator(app.clone(), live.guards.operators.clone());
+        let operator = private(Face::Operator, self.operator, router, OPERATOR_CONNECTIONS_MAX);
+        let platform = self.platform.zip(live.guards.platform.clone()).map(|(socket, keys)| {
+            let router = routes::platform(app.clone(), keys);
+            private(Face::Platform, socket, router, PLATFORM_CONNECTIONS_MAX)
+        });
+        let metrics = self.metrics.map(|socket| {
+            let router = routes::metrics(app.clone());
+            private(Face::Metrics, socket, router, OPERATOR_CONNECTIONS_MAX)
+        });
+        public.chain([operator]).chain(platform).chain(metrics).collect()
     }
 }
 

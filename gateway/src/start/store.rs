@@ -3,11 +3,9 @@
 use crate::start::options::RedisArgs;
 use anyhow::Context;
 use engine::store::{
-    JournalOptions, JournalStore, Reading, RedisOptions, RedisStore, Store, StoreError, Upgraded,
-    planted,
+    JournalOptions, JournalStore, RedisOptions, RedisStore, Store, StoreError, Upgraded, planted,
 };
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens the store that the options name.
@@ -46,7 +44,7 @@ pub async fn upgrade(redis: &RedisArgs) -> anyhow::Result<Vec<String>> {
 ///
 /// # Errors
 /// One sentence that says why nothing can be read, and what to do.
-pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Reading>> {
+pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
     let Some(options) = redis.options()? else {
         return JournalStore::read(data).map_err(|error| {
             let what = match &error {
@@ -59,7 +57,7 @@ pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Arc<dyn Re
             anyhow::Error::new(error).context(what)
         });
     };
-    Ok(connect(&options).await?.reading)
+    connect(&options).await
 }
 
 async fn connect(options: &RedisOptions) -> anyhow::Result<Store> {

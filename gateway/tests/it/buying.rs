@@ -18,7 +18,7 @@ fn a_click_is_answered_with_the_order_and_where_it_is() {
     );
     assert_eq!(
         (&order["units"], &order["number"], &order["price_cents"]),
-        (&json!(2), &json!(1), &json!(19_900))
+        (&json!(2), &json!(1), &json!(19_104))
     );
     assert!(order["reserved_at"].as_str().is_some_and(|at| at.len() == 24 && at.ends_with('Z')));
     server.settled();

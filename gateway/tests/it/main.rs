@@ -2,19 +2,29 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod afterwards;
+mod archive;
+mod audit;
+mod backup;
 mod bad_input;
 mod browsers;
 mod buying;
+mod changing;
+mod configuration;
 mod crash;
+mod erasing;
 mod events;
 mod fairness;
 mod fuzz;
+mod jwks;
 mod keys;
 mod leaving;
 mod listing;
 mod logging;
 mod many_sales;
+mod membership;
+mod metrics;
 mod operating;
+mod outbox;
 mod platform;
 mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
@@ -22,7 +32,10 @@ mod redis;
 mod redis_server;
 mod secrets;
 mod serving;
+mod smuggling;
+mod spending;
 mod support;
+mod tiers;
 mod tokens;
 mod verify;
 mod waiting;

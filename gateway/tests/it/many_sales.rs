@@ -1,7 +1,9 @@
 //! A thousand open sales, and ten thousand in the store: what is answered is bounded in bytes.
 
 use crate::support::{Server, send, until};
-use engine::rules::terms::{Cents, Terms};
+use engine::rules::cents::Cents;
+use engine::rules::member_terms::MemberTerms;
+use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::rules::window::Windows;
@@ -33,6 +35,8 @@ pub(crate) fn fill(data: &Path) {
             windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis(closes_at)).unwrap(),
             limits: PerTier([Units(3); 5]),
             pay_within_s: 900,
+            adults_only: false,
+            members: MemberTerms::default(),
         };
         runtime.block_on(store.create(&terms)).unwrap();
     }

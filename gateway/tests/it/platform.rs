@@ -77,6 +77,14 @@ fn a_click_with_a_bad_key_is_answered_alone() {
 }
 
 #[test]
+fn a_click_in_the_name_of_an_erased_member_is_refused_alone() {
+    let world = World::new(9, &[]);
+    let clicks = json!([click("erased:00ff", "gold", 1), click("ann", "gold", 1)]);
+    let answers = world.answers(&clicks, "");
+    assert_eq!((&answers[0]["code"], &answers[1]["number"]), (&json!("bad_request"), &json!(1)));
+}
+
+#[test]
 fn a_batch_that_waits_is_answered_when_its_orders_are_on_disk() {
     let world = World::new(100, &[]);
     let clicks: Vec<Value> = (0..90).map(|n| click(&format!("m{n}"), "gold", 1)).collect();

@@ -3,6 +3,7 @@
 use gateway::{Algorithm, issue_token};
 use membership::Tier;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -10,8 +11,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long a condition may take to come true before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a condition may take to come true before a test fails. Beside a build, a disk may take tens of
+/// seconds for one sync.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn flashlane() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flashlane"));
@@ -28,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) also_public: Vec<SocketAddr>,
     /// Where the platform's own servers connect.
     pub(crate) platform: Option<SocketAddr>,
+    /// Where metrics are served without a key.
+    pub(crate) metrics: Option<SocketAddr>,
     operator_key: String,
     token_key: Vec<u8>,
     payment_key: Vec<u8>,
@@ -53,6 +57,14 @@ impl Server {
         )
     }
 
+    /// As [`Server::start_logged`], and the server trusts certificates by these roots.
+    pub(crate) fn start_trusting(data: &Path, args: &[&str], roots: &Path, log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        let mut command = flashlane();
+        command.args(["serve"]).args(args).env("SSL_CERT_FILE", roots);
+        Self::run(data, command.env("FLASHLANE_LOG", "info").stderr(log))
+    }
+
     fn run(data: &Path, command: &mut Command) -> Self {
         let free = "127.0.0.1:0";
         let mut child = command
@@ -64,27 +76,19 @@ impl Server {
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut public = Vec::new();
-        let operator = loop {
+        let mut listeners: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
+        loop {
             let line = stdout.next().unwrap().unwrap();
-            let (name, address) = line.split_once(" http://").unwrap_or_else(|| panic!("{line}"));
-            match name {
-                "public" => public.push(address.parse().unwrap()),
-                name => {
-                    assert_eq!(name, "operator");
-                    break address.parse().unwrap();
-                }
-            }
-        };
-        let keys = |line: &String| line.starts_with("token key");
-        let after = stdout.next().unwrap().unwrap();
-        let platform = (!keys(&after)).then(|| {
-            after
-                .strip_prefix("platform http://")
-                .unwrap_or_else(|| panic!("{after}"))
-                .parse()
-                .unwrap()
-        });
+            let Some((name, address)) = line.split_once(" http://") else {
+                assert!(line.starts_with("token key"), "{line}");
+                break;
+            };
+            listeners.entry(name.to_owned()).or_default().push(address.parse().unwrap());
+        }
+        let mut only = |name: &str| listeners.remove(name).map(|addresses| addresses[0]);
+        let (operator, platform, metrics) =
+            (only("operator").unwrap(), only("platform"), only("metrics"));
+        let mut public = listeners.remove("public").unwrap();
         let also_public = public.split_off(1);
         let public = public[0];
         let read = |name: &str| std::fs::read(data.join(name)).unwrap_or_default();
@@ -101,6 +105,7 @@ impl Server {
             operator,
             also_public,
             platform,
+            metrics,
             operator_key,
             token_key,
             payment_key,
@@ -227,6 +232,20 @@ impl Server {
     pub(crate) fn status(&self, member: &str, order: &Value) -> String {
         let path = format!("/v1/orders/{}", order["order_id"].as_str().unwrap());
         self.get(member, &path).json["status"].as_str().unwrap_or("none").to_owned()
+    }
+
+    /// Waits until a member's order has come to this status.
+    pub(crate) fn comes_to(&self, member: &str, order: &Value, status: &str) {
+        let began = Instant::now();
+        while self.status(member, order) != status {
+            if began.elapsed() > PATIENCE {
+                let ready = send(self.public, "GET", "/readyz", "", b"").body;
+                let metrics = self.operate("GET", "/metrics", &Value::Null).body;
+                let (is, report) = (self.status(member, order), self.report());
+                panic!("{order} is {is} and not {status}\n{ready}\n{report}\n{metrics}");
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Returns the operator's report of `drop`.

@@ -1,6 +1,6 @@
 //! Which tokens are accepted, and which are refused.
 
-use crate::support::{Answer, Server, flashlane, selling, send};
+use crate::support::{Answer, Server, drop_of, flashlane, selling, send};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -64,7 +64,6 @@ fn a_token_that_is_wrong_forged_or_expired_buys_nothing() {
         without("exp"),
         without("aud"),
         without("sub"),
-        without("tier"),
         "garbage".into(),
         String::new(),
     ];
@@ -80,6 +79,39 @@ fn a_token_that_is_wrong_forged_or_expired_buys_nothing() {
         .is_problem(401, "unauthenticated");
     assert_eq!(server.settled()["left"], 10);
     assert_eq!(click(&server, &format!("bearer {good}")).status, 202);
+}
+
+#[test]
+fn a_minor_is_not_admitted_to_a_sale_for_adults_whether_it_is_sold_out_or_not() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--platform-listen", "127.0.0.1:0"]);
+    let mut sale = drop_of(1);
+    sale["adults_only"] = json!(true);
+    server.make(&sale);
+    let mut claims = claims();
+    let mut token = |minor: Value| {
+        claims["minor"] = minor;
+        format!("Bearer {}", signed(&server, &claims))
+    };
+    let (minor, adult, odd) = (token(json!(true)), token(json!(false)), token(json!("no")));
+    click(&server, &odd).is_problem(401, "unauthenticated");
+    click(&server, &minor).is_problem(403, "not_for_minors");
+    assert_eq!(click(&server, &adult).status, 202);
+    click(&server, &minor).is_problem(403, "not_for_minors");
+    let wait = |token: &str| {
+        let more = format!("authorization: {token}\r\n");
+        send(server.public, "POST", "/v1/sales/drop/waitlist", &more, br#"{"units":1}"#)
+    };
+    wait(&minor).is_problem(403, "not_for_minors");
+    let batch = json!({"clicks": [{"member": "bob", "tier": "gold", "units": 1, "minor": true}]});
+    let key = std::fs::read_to_string(data.path().join("platform.key")).unwrap();
+    let more = format!("authorization: Bearer {}\r\n", key.trim());
+    let batch = batch.to_string();
+    let to = server.platform.unwrap();
+    let answers = send(to, "POST", "/v1/sales/drop/clicks", &more, batch.as_bytes()).json;
+    assert_eq!(answers["answers"][0]["code"], "not_for_minors");
+    let shown = send(server.public, "GET", "/v1/sales/drop", "", b"").json;
+    assert_eq!(shown["adults_only"], true);
 }
 
 #[test]
@@ -143,7 +175,7 @@ fn keys_in_a_folder_are_named_by_kid_and_rotated_while_it_serves() {
     put(".hidden", b'x');
     let log = data.path().join("log");
     let server = Server::start_logged(data.path(), &["--token-key", keys.to_str().unwrap()], &log);
-    server.make(&crate::support::drop_of(100));
+    server.make(&drop_of(100));
     let spring = named(Some("spring"), b'a', &claims());
     assert_eq!(click(&server, &spring).status, 202);
     for (kid, secret) in
@@ -183,7 +215,7 @@ fn keys_in_a_folder_are_named_by_kid_and_rotated_while_it_serves() {
 fn another_claim_may_name_the_member() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start_with(data.path(), &["--token-member-claim", "person"]);
-    server.make(&crate::support::drop_of(10));
+    server.make(&drop_of(10));
     let mut claims = claims();
     let bearer = |claims: &Value| format!("Bearer {}", signed(&server, claims));
     click(&server, &bearer(&claims)).is_problem(401, "unauthenticated");

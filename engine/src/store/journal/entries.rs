@@ -23,9 +23,19 @@ pub(super) struct Entries<'k> {
 
 impl<'k> Entries<'k> {
     pub(super) fn new(disk: &'k dyn Disk, live: &'k Live, kept: &Kept, after: u64) -> Self {
-        let (sale, spots) = (kept.rows.number, kept.outbox.from(after).to_vec().into_iter());
+        // What a copy of an archived sale says of segments that are gone is passed over.
+        let oldest = live.segments.read().first().copied().unwrap_or(0);
+        let spots = kept.outbox.from(after).iter().filter(|spot| spot.block >= oldest);
+        let spots = spots.copied().collect::<Vec<_>>().into_iter();
+        let sale = kept.rows.number;
         let (block, read) = ((0, Vec::new()), Vec::new().into_iter());
         Self { disk, live, sale, after, spots, block, read }
+    }
+
+    /// The number of the newest entry, and the entry, if it is still there.
+    pub(super) fn newest(disk: &'k dyn Disk, live: &'k Live, kept: &Kept) -> (u64, Self) {
+        let seq = kept.rows.counters.seq;
+        (seq, Self::new(disk, live, kept, seq.saturating_sub(1)))
     }
 
     fn of(&mut self, spot: Spot) -> Stored<Vec<OutboxEntry>> {

@@ -55,11 +55,11 @@ impl Files {
     }
 }
 
-fn head(number: u64) -> [u8; HEAD] {
+fn head(number: u64, format: u16) -> [u8; HEAD] {
     let mut head = [0xff; HEAD];
     head[..16].copy_from_slice(MAGIC);
     head[16..24].copy_from_slice(&number.to_le_bytes());
-    head[24..26].copy_from_slice(&FORMAT.to_le_bytes());
+    head[24..26].copy_from_slice(&format.to_le_bytes());
     let checksum = crc32fast::hash(&head[..28]);
     head[28..].copy_from_slice(&checksum.to_le_bytes());
     head
@@ -68,14 +68,17 @@ fn head(number: u64) -> [u8; HEAD] {
 /// Checks how a file begins; returns where its blocks begin.
 pub(super) fn check(name: &str, number: u64, bytes: &[u8]) -> Stored<usize> {
     let begins = bytes.get(..HEAD);
-    if begins == Some(&head(number)) {
+    if (1..=FORMAT).any(|format| begins == Some(&head(number, format))) {
         return Ok(HEAD);
     }
-    // A later version may begin its files in another way behind the number of its format.
-    let format = begins.map(|begins| u16::from_le_bytes([begins[24], begins[25]]));
-    match format {
-        Some(format) if bytes.starts_with(MAGIC) && format > FORMAT && format < 1_000 => {
-            Err(newer(name, format))
+    // A later version keeps the number of its format there, and the head's checksum behind it: a bit of
+    // the number that has changed is damage.
+    let is_whole = |head: &[u8]| {
+        head.starts_with(MAGIC) && head[28..] == crc32fast::hash(&head[..28]).to_le_bytes()
+    };
+    match begins.filter(|head| is_whole(head)) {
+        Some([.., low, high, _, _, _, _, _, _]) if u16::from_le_bytes([*low, *high]) > FORMAT => {
+            Err(newer(name, u16::from_le_bytes([*low, *high])))
         }
         _ => Err(damaged(format!("{name} does not begin as it was written"))),
     }
@@ -99,7 +102,7 @@ pub(super) struct Unfinished {
 impl Unfinished {
     pub(super) fn create(disk: &dyn Disk, name: String, number: u64) -> io::Result<Self> {
         let mut file = disk.create(&format!("{name}{UNFINISHED}"))?;
-        file.append(&head(number))?;
+        file.append(&head(number, FORMAT))?;
         Ok(Self { file, name })
     }
 
@@ -124,4 +127,22 @@ pub(super) fn sweep(disk: &dyn Disk) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_named_as_that_and_a_flipped_bit_is_damage() {
+        assert_eq!(check("a.log", 7, &head(7, FORMAT)), Ok(HEAD));
+        let newer = check("a.log", 7, &head(7, FORMAT + 31));
+        assert!(matches!(newer, Err(StoreError::Unusable(_))), "{newer:?}");
+        for bit in 0..HEAD * 8 {
+            let mut flipped = head(7, FORMAT);
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            let damage = check("a.log", 7, &flipped);
+            assert!(matches!(damage, Err(StoreError::Damaged(_))), "bit {bit}: {damage:?}");
+        }
+    }
 }

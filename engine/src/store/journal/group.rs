@@ -1,64 +1,22 @@
 //! Group: the transactions that go to disk together, in one block.
 
+use super::ask::{Archive, Ask, Tell, Transaction, ended, refuse};
 use super::block;
 use super::live::{Kept, Live, Sale};
 use super::outbox::Spot;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
-use crate::store::StoreError;
+use crate::store::counters::Counters;
 use crate::store::planted::is_planted;
 use crate::store::rows::{SaleRows, Stored};
-use crate::store::section::{BlockedEntry, Kind, Section};
+use crate::store::section::{BlockedEntry, ErasingEntry, Kind, Section};
+use crate::store::{Bucket, BucketChange, Made, PlanVersion, StoreError};
 use membership::MemberId;
 use parking_lot::{ArcRwLockWriteGuard, RawRwLock, RwLock};
+use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// What a caller asks the writer for, and where the answer goes.
-pub(super) enum Ask {
-    Sale(SaleId, Box<dyn Transaction>),
-    Create(Box<Terms>, Tell),
-    Blocked(MemberId, bool, Tell),
-}
-
-pub(super) type Tell = oneshot::Sender<Stored<()>>;
-
-/// A transaction on one sale.
-pub(super) trait Transaction: Send {
-    /// Changes the rows, and writes to the block what was decided.
-    fn run(&mut self, rows: &mut SaleRows, block: &mut Vec<u8>) -> Stored<()>;
-
-    /// Tells the caller what came of it; `failed` says why it did not get that far.
-    fn answer(self: Box<Self>, failed: Option<StoreError>);
-}
-
-/// A transaction as the store asks for it.
-pub(super) struct Asked<T, F> {
-    pub(super) change: Option<F>,
-    pub(super) made: Option<Stored<T>>,
-    pub(super) tell: oneshot::Sender<Stored<T>>,
-}
-
-impl<T, F> Transaction for Asked<T, F>
-where
-    T: Send,
-    F: FnOnce(&mut SaleRows, &mut Vec<u8>) -> Stored<T> + Send,
-{
-    fn run(&mut self, rows: &mut SaleRows, block: &mut Vec<u8>) -> Stored<()> {
-        let change = self.change.take().expect("a transaction runs once");
-        let made = change(rows, block);
-        let outcome = made.as_ref().map(drop).map_err(Clone::clone);
-        self.made = Some(made);
-        outcome
-    }
-
-    fn answer(self: Box<Self>, failed: Option<StoreError>) {
-        let made = failed.map_or(self.made, |failed| Some(Err(failed)));
-        // Err: the caller has given up; asking again finds it done.
-        self.tell.send(made.expect("a transaction that did not fail has run")).ok();
-    }
-}
 
 struct Locked {
     sale: Arc<Sale>,
@@ -69,6 +27,14 @@ struct Locked {
 enum Waiting {
     Transaction(Box<dyn Transaction>),
     Told(Tell, Stored<()>),
+    Posted(oneshot::Sender<Stored<Made>>, Stored<Made>),
+}
+
+/// What a group does to the book.
+enum Noted {
+    Change(Box<BucketChange>),
+    Plan(PlanVersion),
+    TakenIn(u32, u64),
 }
 
 /// A group on its way to disk. The sales in it are locked until it is there.
@@ -80,7 +46,13 @@ pub(super) struct Group<'l> {
     next_sale: u32,
     locked: HashMap<SaleId, Locked>,
     made: Vec<SaleRows>,
+    archived: Vec<SaleId>,
+    unarchived: Vec<Kept>,
     blocked: Vec<(MemberId, bool)>,
+    erasing: Vec<(MemberId, Option<MemberId>)>,
+    book: Vec<Noted>,
+    /// The versions of the buckets that this group changes.
+    versions: HashMap<Bucket, u64>,
     waiting: Vec<Waiting>,
 }
 
@@ -94,8 +66,22 @@ impl<'l> Group<'l> {
     ) -> Self {
         bytes.clear();
         block::begin(&mut bytes);
-        let (locked, made, blocked, waiting) = (HashMap::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { live, bytes, number, offset, next_sale, locked, made, blocked, waiting }
+        Self {
+            live,
+            bytes,
+            number,
+            offset,
+            next_sale,
+            locked: HashMap::new(),
+            made: Vec::new(),
+            archived: Vec::new(),
+            unarchived: Vec::new(),
+            blocked: Vec::new(),
+            erasing: Vec::new(),
+            book: Vec::new(),
+            versions: HashMap::new(),
+            waiting: Vec::new(),
+        }
     }
 
     pub(super) fn take(&mut self, ask: Ask) {
@@ -104,6 +90,43 @@ impl<'l> Group<'l> {
             Ask::Create(terms, tell) => {
                 let outcome = self.create(*terms);
                 self.waiting.push(Waiting::Told(tell, outcome));
+            }
+            Ask::Erasing(member, pseudonym, tell) => {
+                let entry = ErasingEntry {
+                    member: member.as_str(),
+                    pseudonym: pseudonym.as_ref().map(MemberId::as_str),
+                };
+                self.section(Kind::Erasing, 0, &entry);
+                self.erasing.push((member, pseudonym));
+                self.waiting.push(Waiting::Told(tell, Ok(())));
+            }
+            Ask::Post(change, tell) => {
+                let made = self.post(*change);
+                self.waiting.push(Waiting::Posted(tell, made));
+            }
+            Ask::Plan(plan, tell) => {
+                self.section(Kind::Plan, 0, &plan);
+                self.book.push(Noted::Plan(plan));
+                self.waiting.push(Waiting::Told(tell, Ok(())));
+            }
+            Ask::TakeIn(sale, seq, tell) => {
+                self.section(Kind::TakenIn, sale, &seq);
+                self.book.push(Noted::TakenIn(sale, seq));
+                self.waiting.push(Waiting::Told(tell, Ok(())));
+            }
+            Ask::Archive(archive, tell) => {
+                let outcome = self.archive(&archive);
+                self.waiting.push(Waiting::Told(tell, outcome));
+            }
+            Ask::Unarchive(kept, tell) => {
+                self.unarchive(*kept);
+                self.waiting.push(Waiting::Told(tell, Ok(())));
+            }
+            // The snapshotter takes these out before; a group makes none.
+            Ask::Backup(..) => refuse(ask, &ended()),
+            Ask::Forget(tell) => {
+                Section::begin(&mut self.bytes, Kind::Forgotten, 0).finish(None);
+                self.waiting.push(Waiting::Told(tell, Ok(())));
             }
             Ask::Blocked(member, is_blocked, tell) => {
                 let mut of_group = self.blocked.iter().rev();
@@ -121,18 +144,10 @@ impl<'l> Group<'l> {
     }
 
     fn transact(&mut self, id: &SaleId, mut transaction: Box<dyn Transaction>) {
-        if !self.locked.contains_key(id) {
-            let Some(sale) = self.live.sale(id) else {
-                return transaction.answer(Some(StoreError::UnknownSale));
-            };
-            let kept = RwLock::write_arc(&sale.kept);
-            self.locked.insert(id.clone(), Locked { sale, kept });
-        }
-        let locked = self.locked.get_mut(id).expect("it was locked above");
-        let kept = &mut *locked.kept;
-        if let Err(trouble) = kept.check() {
-            return transaction.answer(Some(trouble));
-        }
+        let kept = match lock(self.live, &mut self.locked, &self.archived, id) {
+            Ok(kept) => kept,
+            Err(why) => return transaction.answer(Some(why)),
+        };
         let (start, after) = (self.bytes.len(), kept.rows.counters.seq);
         if let Err(error) = transaction.run(&mut kept.rows, &mut self.bytes) {
             // Nothing of it goes to disk, and nothing more is sold on top of rows that do not fit.
@@ -168,6 +183,51 @@ impl<'l> Group<'l> {
         Ok(())
     }
 
+    fn archive(&mut self, archive: &Archive) -> Stored<()> {
+        let Archive { sale, epoch, block, version } = archive;
+        let kept = lock(self.live, &mut self.locked, &self.archived, sale)?;
+        kept.rows.counters.sold_by(*epoch)?;
+        if kept.block != *block {
+            let why = "the sale has changed while it was archived; ask again";
+            return Err(StoreError::Refused(why.into()));
+        }
+        let number = kept.rows.number;
+        self.section(Kind::Archived, number, version);
+        self.archived.push(sale.clone());
+        Ok(())
+    }
+
+    fn unarchive(&mut self, kept: Kept) {
+        let id = &kept.rows.terms.id;
+        let is_out = |other: &Kept| other.rows.number == kept.rows.number;
+        if self.live.sale(id).is_none() && !self.unarchived.iter().any(is_out) {
+            Section::begin(&mut self.bytes, Kind::Unarchived, kept.rows.number).finish(None);
+            self.unarchived.push(kept);
+        }
+    }
+
+    fn section(&mut self, kind: Kind, about: u32, value: &impl Serialize) {
+        let mut section = Section::begin(&mut self.bytes, kind, about);
+        section.push(value);
+        section.finish(None);
+    }
+
+    fn post(&mut self, change: BucketChange) -> Stored<Made> {
+        let book = &self.live.book;
+        if let Some(version) = self.versions.get(&change.bucket) {
+            // What this group does is not on disk yet, so a repeated call is told to look again.
+            if change.head.version != version + 1 {
+                return Ok(Made::Stale);
+            }
+        } else if let Some(made) = book.stands(&change, book.version(change.bucket))? {
+            return Ok(made);
+        }
+        self.versions.insert(change.bucket, change.head.version);
+        self.section(Kind::Booked, change.bucket.place().into(), &change);
+        self.book.push(Noted::Change(Box::new(change)));
+        Ok(Made::Posted)
+    }
+
     /// Ends the block. Returns `false` if there is nothing in it.
     pub(super) fn seal(&mut self, now: Millis) -> bool {
         let has_sections = self.bytes.len() > block::HEAD;
@@ -182,6 +242,19 @@ impl<'l> Group<'l> {
     pub(super) fn done(mut self) -> (u32, Vec<u8>) {
         for (_, Locked { sale, kept }) in std::mem::take(&mut self.locked) {
             *sale.epoch.lock() = kept.rows.counters.epoch;
+        }
+        if !self.archived.is_empty() {
+            let mut sales = self.live.sales.write();
+            for sale in std::mem::take(&mut self.archived).iter().filter_map(|id| sales.remove(id))
+            {
+                self.live.book.forget_taken_in(sale.kept.read().rows.number);
+            }
+        }
+        for kept in std::mem::take(&mut self.unarchived) {
+            let Counters { seq, .. } = kept.rows.counters;
+            self.live.book.take_in(kept.rows.number, seq);
+            let id = kept.rows.terms.id.clone();
+            self.live.sales.write().insert(id, Arc::new(Sale::new(kept)));
         }
         if !self.made.is_empty() {
             let mut sales = self.live.sales.write();
@@ -200,10 +273,27 @@ impl<'l> Group<'l> {
                 };
             }
         }
+        for (member, pseudonym) in std::mem::take(&mut self.erasing) {
+            let mut erasing = self.live.erasing.write();
+            match pseudonym {
+                Some(pseudonym) => erasing.insert(member, pseudonym),
+                None => erasing.remove(&member),
+            };
+        }
+        let mut changes = Vec::new();
+        for noted in std::mem::take(&mut self.book) {
+            match noted {
+                Noted::Change(change) => changes.push(*change),
+                Noted::Plan(plan) => self.live.book.add_plan(plan),
+                Noted::TakenIn(sale, seq) => self.live.book.take_in(sale, seq),
+            }
+        }
+        self.live.book.apply(changes, self.number);
         for waiting in std::mem::take(&mut self.waiting) {
             match waiting {
                 Waiting::Transaction(transaction) => transaction.answer(None),
                 Waiting::Told(tell, outcome) => drop(tell.send(outcome)),
+                Waiting::Posted(tell, made) => drop(tell.send(made)),
             }
         }
         (self.next_sale, std::mem::take(&mut self.bytes))
@@ -223,6 +313,7 @@ impl<'l> Group<'l> {
                 }
                 Waiting::Transaction(transaction) => transaction.answer(Some(why.clone())),
                 Waiting::Told(tell, _) => drop(tell.send(Err(why.clone()))),
+                Waiting::Posted(tell, _) => drop(tell.send(Err(why.clone()))),
             }
         }
     }
@@ -237,15 +328,22 @@ impl Drop for Group<'_> {
     }
 }
 
-/// Why nothing is written any more.
-pub(super) fn ended() -> StoreError {
-    StoreError::Damaged("the journal's writer has ended; restart this process".into())
-}
-
-/// Tells a caller why the writer did not get to what was asked.
-pub(super) fn refuse(ask: Ask, why: &StoreError) {
-    match ask {
-        Ask::Sale(_, transaction) => transaction.answer(Some(why.clone())),
-        Ask::Create(_, tell) | Ask::Blocked(_, _, tell) => drop(tell.send(Err(why.clone()))),
+/// The rows of a sale, which are locked until the group is on disk.
+fn lock<'g>(
+    live: &Live,
+    locked: &'g mut HashMap<SaleId, Locked>,
+    archived: &[SaleId],
+    id: &SaleId,
+) -> Stored<&'g mut Kept> {
+    if archived.contains(id) {
+        return Err(StoreError::UnknownSale);
     }
+    if !locked.contains_key(id) {
+        let sale = live.sale(id).ok_or(StoreError::UnknownSale)?;
+        let kept = RwLock::write_arc(&sale.kept);
+        locked.insert(id.clone(), Locked { sale, kept });
+    }
+    let kept = &mut *locked.get_mut(id).expect("it was locked above").kept;
+    kept.check()?;
+    Ok(kept)
 }

@@ -4,6 +4,7 @@
 use super::outbox::Outbox;
 use crate::rules::terms::SaleId;
 use crate::store::StoreError;
+use crate::store::book::LiveBook;
 use crate::store::rows::{SaleRows, Stored};
 use membership::MemberId;
 use parking_lot::{Mutex, RwLock};
@@ -24,6 +25,13 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) fn new(rows: SaleRows) -> Self {
         Self { rows, outbox: Outbox::default(), block: 0, trouble: None }
+    }
+
+    /// Forgets the outbox entries in blocks before this one.
+    pub(super) fn forget_before(&mut self, block: u64) {
+        if let Some(trimmed_to) = self.outbox.trim(block, self.rows.counters.seq) {
+            self.rows.trimmed_to = trimmed_to;
+        }
     }
 
     /// Refuses rows that must not be used.
@@ -52,14 +60,23 @@ impl Sale {
 pub(super) struct Live {
     pub(super) sales: RwLock<BTreeMap<SaleId, Arc<Sale>>>,
     pub(super) blocked: RwLock<BTreeSet<MemberId>>,
+    /// Members who are being erased, and their pseudonyms.
+    pub(super) erasing: RwLock<BTreeMap<MemberId, MemberId>>,
     /// The segments that there are, by the number of their first block.
     pub(super) segments: RwLock<BTreeSet<u64>>,
+    /// The members' book.
+    pub(super) book: LiveBook,
 }
 
 impl Live {
     /// Whether there is a segment that begins with this block.
     pub(super) fn has(&self, segment: u64) -> bool {
         self.segments.read().contains(&segment)
+    }
+
+    /// Forgets the outbox entries of an archived sale whose segments are gone.
+    pub(super) fn forget_what_is_gone(&self, kept: &mut Kept) {
+        kept.forget_before(self.segments.read().first().copied().unwrap_or(0));
     }
 
     pub(super) fn sale(&self, id: &SaleId) -> Option<Arc<Sale>> {

@@ -31,6 +31,8 @@ pub(super) struct Log {
     pub(super) segment_bytes: u64,
     /// The number of the next block.
     pub(super) next_block: u64,
+    /// The next block begins a segment, however small this one is.
+    pub(super) is_over: bool,
     /// Bytes of blocks that are in no snapshot.
     pub(super) since_snapshot: u64,
 }
@@ -71,18 +73,19 @@ impl Log {
             has_failed_to_make_room: false,
             segment_bytes,
             next_block: recovered.next_block,
+            is_over: false,
             since_snapshot: recovered.replayed_bytes,
         })
     }
 
     /// Where the next block begins; a full segment is left for a new one first.
     pub(super) fn place(&mut self, disk: &dyn Disk, live: &Live) -> Result<u64> {
-        if self.offset >= self.segment_bytes {
+        if self.offset >= self.segment_bytes || self.is_over {
             let first = self.next_block;
             self.file = Unfinished::create(disk, files::segment(first), first)?.finish(disk)?;
             self.cut_room_off(disk)?;
             (self.first, self.offset, self.room_end) = (first, HEAD as u64, HEAD as u64);
-            self.has_failed_to_make_room = false;
+            (self.has_failed_to_make_room, self.is_over) = (false, false);
             live.segments.write().insert(first);
         }
         Ok(self.offset)

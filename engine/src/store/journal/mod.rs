@@ -6,17 +6,27 @@
 //! [`log`]. When that is on disk, the callers are told. At a start [`recover`] reads the newest
 //! [`snapshot`] and the blocks behind it.
 
+mod archive;
+mod archiving;
+mod ask;
+mod backup;
+mod beside;
 mod block;
+mod book;
 mod disk;
 mod entries;
 mod failure;
 mod files;
+mod fold;
 mod group;
 mod live;
+mod lock;
 mod log;
 mod options;
 mod outbox;
+mod read_lately;
 mod recover;
+mod sale_frames;
 mod snapshot;
 mod snapshotter;
 mod store;

@@ -7,17 +7,15 @@ use super::disk::Disk;
 use super::failure::failed;
 use super::files::{self, Unfinished};
 use super::live::Kept;
-use super::outbox::Outbox;
+use super::sale_frames;
 use crate::rules::time::Millis;
-use crate::store::counters::{Counters, Holder};
-use crate::store::planted::is_planted;
-use crate::store::rows::{Extra, Gap, OrderRow, SaleRows, Stored, TopUp, damaged};
-use crate::store::section::{Body, append, terms_of};
-use crate::store::{StoreError, Waiting};
+use crate::store::rows::{Stored, damaged};
+use crate::store::section::{Body, append};
+use crate::store::{PlanVersion, StoreError};
 use membership::MemberId;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A snapshot as it was read. By default nothing is stored.
@@ -30,12 +28,41 @@ pub(super) struct Snapshot {
     pub(super) blocked: BTreeSet<MemberId>,
     pub(super) sales: Vec<Kept>,
     pub(super) bytes: u64,
+    pub(super) book: BookIn,
+    /// Members who are being erased, and their pseudonyms.
+    pub(super) erasing: BTreeMap<MemberId, MemberId>,
+    pub(super) plans: Vec<PlanVersion>,
+    /// Up to which entry the book has taken in each sale's outbox.
+    pub(super) taken_in: BTreeMap<u32, u64>,
+    /// The version of the archive that it goes with.
+    pub(super) archive: u64,
+}
+
+/// What the book's file had in it.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct BookIn {
+    /// The newest block with something about the book.
+    pub(super) folded_to: u64,
+    /// Up to this block nothing about the book is missing in the file.
+    pub(super) whole_to: u64,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
         let (blocked, sales) = (BTreeSet::new(), Vec::new());
-        Self { covers: 0, oldest: 1, next_sale: 1, blocked, sales, bytes: 0 }
+        Self {
+            covers: 0,
+            oldest: 1,
+            next_sale: 1,
+            blocked,
+            sales,
+            bytes: 0,
+            book: BookIn::default(),
+            erasing: BTreeMap::new(),
+            plans: Vec::new(),
+            taken_in: BTreeMap::new(),
+            archive: 0,
+        }
     }
 }
 
@@ -47,6 +74,14 @@ pub(super) struct Scene {
     pub(super) next_sale: u32,
     pub(super) blocked: BTreeSet<MemberId>,
     pub(super) sales: Vec<Arc<RwLock<Kept>>>,
+    pub(super) book: BookIn,
+    /// Members who are being erased, and their pseudonyms.
+    pub(super) erasing: BTreeMap<MemberId, MemberId>,
+    pub(super) plans: Vec<PlanVersion>,
+    /// Up to which entry the book has taken in each sale's outbox.
+    pub(super) taken_in: BTreeMap<u32, u64>,
+    /// The version of the archive that it goes with.
+    pub(super) archive: u64,
 }
 
 /// The first frame.
@@ -58,28 +93,6 @@ struct Top {
     sales: u64,
 }
 
-/// The first frame of a sale; frames with its holders and its orders follow.
-#[derive(Debug, Serialize, Deserialize)]
-struct SaleTop {
-    block: u64,
-    number: u32,
-    /// In JSON, so that a later version may add fields.
-    terms: String,
-    counters: Counters,
-    gaps: Vec<Gap>,
-    trimmed_to: u64,
-    epochs: Vec<u64>,
-    extras: Vec<(u64, Extra)>,
-    top_ups: Vec<(String, TopUp)>,
-    waiting: Vec<Waiting>,
-    outbox: Outbox,
-    holders: u64,
-    orders: u64,
-}
-
-/// Holders or orders in a frame.
-const ROWS: usize = 8_192;
-
 struct Frames {
     file: Unfinished,
     number: u64,
@@ -89,10 +102,16 @@ struct Frames {
 
 impl Frames {
     /// Writes one frame with these values.
-    fn put<T: Serialize>(&mut self, values: impl IntoIterator<Item = T>) -> std::io::Result<()> {
+    fn put<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
+        let mut payload = Vec::new();
+        append(&mut payload, value);
+        self.put_payload(&payload)
+    }
+
+    fn put_payload(&mut self, payload: &[u8]) -> std::io::Result<()> {
         self.frame.clear();
         block::begin(&mut self.frame);
-        values.into_iter().for_each(|value| append(&mut self.frame, &value));
+        self.frame.extend_from_slice(payload);
         self.number += 1;
         block::seal(&mut self.frame, 0, self.number, Millis(0));
         self.bytes += self.frame.len() as u64;
@@ -107,48 +126,24 @@ pub(super) fn write(disk: &dyn Disk, scene: &Scene, name: String) -> Stored<Opti
     let mut frames = Frames { file, number: 0, bytes: 0, frame: Vec::new() };
     let Scene { oldest, next_sale, ref blocked, ref sales, .. } = *scene;
     let top = Top { oldest, next_sale, blocked: blocked.clone(), sales: sales.len() as u64 };
-    frames.put([top]).map_err(failed)?;
+    // What a later version adds stands behind.
+    frames
+        .put(&(top, scene.book, &scene.erasing, &scene.plans, &scene.taken_in, scene.archive))
+        .map_err(failed)?;
     for sale in sales {
         let kept = sale.read();
         if kept.trouble.is_some() {
             return Ok(None);
         }
-        write_sale(&mut frames, &kept).map_err(failed)?;
+        sale_frames::write(&kept, &mut |payload| frames.put_payload(payload)).map_err(failed)?;
     }
     // The last frame says that no frame is missing.
     let last = frames.number + 1;
-    frames.put([last]).map_err(failed)?;
+    frames.put(&last).map_err(failed)?;
     let bytes = frames.bytes;
     frames.file.finish(disk).map_err(failed)?;
     crate::fault::crash_point("snapshot");
     Ok(Some(bytes))
-}
-
-fn write_sale(frames: &mut Frames, kept: &Kept) -> std::io::Result<()> {
-    let rows = &kept.rows;
-    frames.put([SaleTop {
-        block: kept.block + u64::from(is_planted("snapshot-without-its-last-block")),
-        number: rows.number,
-        terms: serde_json::to_string(&rows.terms).expect("terms are plain data"),
-        counters: rows.counters.clone(),
-        gaps: rows.gaps.clone(),
-        trimmed_to: rows.trimmed_to,
-        epochs: rows.epochs.clone(),
-        extras: rows.extras.iter().map(|(number, extra)| (*number, extra.clone())).collect(),
-        top_ups: rows.top_ups.iter().map(|(key, top_up)| (key.clone(), *top_up)).collect(),
-        waiting: rows.waiting.values().cloned().collect(),
-        outbox: kept.outbox.clone(),
-        holders: rows.holders.rows().len() as u64,
-        orders: rows.orders.len(),
-    }])?;
-    for holders in rows.holders.rows().chunks(ROWS) {
-        frames.put(holders.iter().map(|row| (row.member.as_str(), row.holder)))?;
-    }
-    let mut orders = rows.orders.after(0).peekable();
-    while orders.peek().is_some() {
-        frames.put(orders.by_ref().take(ROWS))?;
-    }
-    Ok(())
 }
 
 /// Reads the snapshot of the blocks up to `covers`.
@@ -157,41 +152,35 @@ pub(super) fn read(disk: &dyn Disk, covers: u64) -> Stored<Snapshot> {
     let bytes = disk.read(&name).map_err(failed)?;
     let at = files::check(&name, covers, &bytes)?;
     let mut reader = FrameReader { name: &name, bytes: &bytes, at, number: 0 };
-    let Top { oldest, next_sale, blocked, sales } = reader.frame()?.next()?;
-    let sales = (0..sales).map(|_| read_sale(&mut reader)).collect::<Stored<Vec<_>>>()?;
+    let mut first = reader.frame()?;
+    let Top { oldest, next_sale, blocked, sales } = first.next()?;
+    // The formats before the third have none of these.
+    let (book, (erasing, plans, taken_in)) = match first.is_empty() {
+        true => (BookIn { whole_to: covers, ..BookIn::default() }, Default::default()),
+        false => (first.next()?, first.next()?),
+    };
+    // The formats before the fifth know no archive.
+    let archive: u64 = if first.is_empty() { 0 } else { first.next()? };
+    let sales = (0..sales)
+        .map(|_| sale_frames::read(&mut || reader.frame()))
+        .collect::<Stored<Vec<_>>>()?;
     let last: u64 = reader.frame()?.next()?;
     if last != reader.number || reader.at != bytes.len() {
         return Err(reader.damaged("it does not end where it should"));
     }
-    Ok(Snapshot { covers, oldest, next_sale, blocked, sales, bytes: bytes.len() as u64 })
-}
-
-fn read_sale(reader: &mut FrameReader<'_>) -> Stored<Kept> {
-    let top: SaleTop = reader.frame()?.next()?;
-    let mut rows = SaleRows::new(top.number, terms_of(&top.terms)?);
-    rows.counters = top.counters;
-    rows.gaps = top.gaps;
-    rows.trimmed_to = top.trimmed_to;
-    rows.epochs = top.epochs;
-    rows.extras = top.extras.into_iter().collect::<HashMap<_, _>>();
-    rows.top_ups = top.top_ups.into_iter().collect();
-    rows.waiting = top.waiting.into_iter().map(|w| (w.member.clone(), w)).collect();
-    rows.holders.reserve(usize::try_from(top.holders).map_err(damaged)?);
-    while (rows.holders.rows().len() as u64) < top.holders {
-        let mut frame = reader.frame()?;
-        while !frame.is_empty() {
-            let (member, holder): (&str, Holder) = frame.next()?;
-            rows.holders.add(member.parse().map_err(damaged)?, holder);
-        }
-    }
-    while rows.orders.len() < top.orders {
-        let mut frame = reader.frame()?;
-        while !frame.is_empty() {
-            let (number, row): (u64, OrderRow) = frame.next()?;
-            rows.orders.put(number, row);
-        }
-    }
-    Ok(Kept { block: top.block, outbox: top.outbox, ..Kept::new(rows) })
+    Ok(Snapshot {
+        covers,
+        oldest,
+        next_sale,
+        blocked,
+        sales,
+        bytes: bytes.len() as u64,
+        book,
+        erasing,
+        plans,
+        taken_in,
+        archive,
+    })
 }
 
 struct FrameReader<'a> {
@@ -216,5 +205,29 @@ impl<'a> FrameReader<'a> {
 
     fn damaged(&self, why: &str) -> StoreError {
         damaged(format!("{}: frame {} at byte {}: {why}", self.name, self.number, self.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::journal::disk::Folder;
+
+    #[test]
+    fn a_snapshot_of_before_there_was_a_book_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Folder::new(folder.path());
+        let file = Unfinished::create(&disk, files::snapshot(7), 7).unwrap();
+        let mut frames = Frames { file, number: 0, bytes: 0, frame: Vec::new() };
+        let blocked = BTreeSet::from(["ann".parse().unwrap()]);
+        frames.put(&Top { oldest: 3, next_sale: 5, blocked: blocked.clone(), sales: 0 }).unwrap();
+        frames.put(&2_u64).unwrap();
+        frames.file.finish(&disk).unwrap();
+        let read = read(&disk, 7).unwrap();
+        assert_eq!((read.oldest, read.next_sale, read.blocked), (3, 5, blocked));
+        assert_eq!(
+            (read.book.folded_to, read.book.whole_to, read.erasing),
+            (0, 7, BTreeMap::new())
+        );
     }
 }

@@ -1,14 +1,18 @@
 //! The journal as a store: what callers ask for, and what they read.
 
+use super::archive::ArchiveFile;
+use super::ask::{Ask, Asked, ended};
+use super::beside::Beside;
 use super::block;
 use super::disk::{Disk, Folder};
 use super::entries::Entries;
 use super::failure::failed;
 use super::files;
-use super::group::{Ask, Asked, ended};
 use super::live::{Live, Sale};
+use super::lock::lock;
 use super::log::Log;
 use super::options::JournalOptions;
+use super::read_lately::ReadLately;
 use super::recover::recover;
 use super::snapshotter::Snapshotter;
 use super::take_over::{is_to_be_taken_over, take_over};
@@ -16,12 +20,12 @@ use super::writer::{Shared, Writer};
 use crate::rules::terms::{SaleId, Terms};
 use crate::store::row_store::{Keeper, Reader, RowStore};
 use crate::store::rows::{SaleRows, Stored, damaged};
-use crate::store::{Audit, OutboxEntry, Reading, StoreError, audit};
+use crate::store::{Audit, OutboxEnd, OutboxEntry, Store, StoreError, audit};
 use membership::MemberId;
 use std::fmt;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,6 +39,13 @@ pub struct Journal {
     shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
     writer: Option<JoinHandle<()>>,
+    pub(super) archive: Option<Arc<ArchiveFile>>,
+    /// The folder, if it is in one.
+    pub(super) folder: Option<PathBuf>,
+    /// Held while a sale is archived or deleted, and while a backup is made.
+    pub(super) archiving: tokio::sync::Mutex<()>,
+    /// Archived sales that were read lately.
+    pub(super) read_lately: tokio::sync::Mutex<ReadLately>,
     /// Held while this process has the folder.
     _lock: Option<File>,
 }
@@ -60,9 +71,10 @@ impl RowStore<Journal> {
         let lock = lock(folder)?;
         let disk = Arc::new(Folder::new(folder));
         take_over(folder, &*disk)?;
-        let opened = Self::on(disk, options);
+        let opened = Beside::open(folder).and_then(|beside| Self::with(disk, beside, options));
         let mut store = opened.map_err(|error| explained(error, folder))?;
         store.keeper._lock = Some(lock);
+        store.keeper.folder = Some(folder.to_owned());
         Ok(store)
     }
 
@@ -71,23 +83,43 @@ impl RowStore<Journal> {
     /// # Errors
     /// As for [`JournalStore::open`].
     pub fn on(disk: Arc<dyn Disk>, options: JournalOptions) -> Result<Self, StoreError> {
-        let recovered = recover(&*disk)?;
-        let log = Log::begin(&*disk, &recovered, options.segment_bytes).map_err(failed)?;
-        let next_sale = recovered.next_sale;
-        let snapshotter = Snapshotter::new(recovered.snapshot_bytes, &options);
-        let shared = Arc::new(Shared::new(Arc::new(recovered.live)));
-        let writer =
-            Writer::new(Arc::clone(&shared), Arc::clone(&disk), (log, next_sale), snapshotter);
-        let thread = std::thread::Builder::new().name("journal".into());
-        let writer = thread.spawn(move || writer.run()).map_err(failed)?;
-        Ok(Self { keeper: Journal { shared, disk, writer: Some(writer), _lock: None } })
+        Self::with(disk, Beside::default(), options)
     }
 
-    /// Reads the journal in this folder, which must be there; no file is changed.
+    fn with(
+        disk: Arc<dyn Disk>,
+        beside: Beside,
+        options: JournalOptions,
+    ) -> Result<Self, StoreError> {
+        let recovered = recover(&*disk, &beside)?;
+        let archive = beside.archive.clone();
+        let log = Log::begin(&*disk, &recovered, options.segment_bytes).map_err(failed)?;
+        let next_sale = recovered.next_sale;
+        let mut snapshotter = Snapshotter::new(recovered.snapshot_bytes, &options);
+        snapshotter.wanted = recovered.is_to_forget.then(|| recovered.next_block - 1);
+        let shared = Arc::new(Shared::new(Arc::new(recovered.live)));
+        let writer = Writer::new(
+            Arc::clone(&shared),
+            Arc::clone(&disk),
+            (log, next_sale),
+            snapshotter,
+            beside,
+        );
+        let thread = std::thread::Builder::new().name("journal".into());
+        let writer = thread.spawn(move || writer.run()).map_err(failed)?;
+        let (read_lately, archiving) = Default::default();
+        let (writer, folder, _lock) = (Some(writer), None, None);
+        let keeper =
+            Journal { shared, disk, writer, archive, folder, archiving, read_lately, _lock };
+        Ok(Self { keeper })
+    }
+
+    /// Reads the journal in this folder, which must be there; no file is changed but the book's, which may
+    /// have to be repaired. Nothing can be written.
     ///
     /// # Errors
     /// As for [`JournalStore::open`], and when nothing is stored there.
-    pub fn read(folder: &Path) -> Result<Arc<dyn Reading>, StoreError> {
+    pub fn read(folder: &Path) -> Result<Store, StoreError> {
         let nothing = || StoreError::Unusable(format!("there is no store in {}", folder.display()));
         if !folder.is_dir() {
             return Err(nothing());
@@ -104,32 +136,15 @@ impl RowStore<Journal> {
             });
         }
         let lock = lock(folder)?;
-        let recovered = recover(&*disk).map_err(|error| explained(error, folder))?;
+        let beside = Beside::find(folder)?;
+        let recovered = recover(&*disk, &beside).map_err(|error| explained(error, folder))?;
+        let (archive, (read_lately, archiving)) = (beside.archive, Default::default());
         let shared = Arc::new(Shared::new(Arc::new(recovered.live)));
         shared.end();
-        let keeper = Journal { shared, disk, writer: None, _lock: Some(lock) };
-        Ok(Arc::new(Self { keeper }))
-    }
-}
-
-/// Keeps other processes out of the folder.
-fn lock(folder: &Path) -> Result<File, StoreError> {
-    let path = folder.join("journal.lock");
-    let shown = path.display();
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|error| {
-        StoreError::Unusable(format!(
-            "{shown} cannot be opened ({error}); this user must be able to write in the folder"
-        ))
-    })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Refused(
-            "another process uses the data folder; stop it or choose another folder".into(),
-        )),
-        Err(TryLockError::Error(error)) => {
-            Err(StoreError::Unusable(format!("{shown} cannot be locked ({error})")))
-        }
+        let (writer, folder, _lock) = (None, Some(folder.to_owned()), Some(lock));
+        let keeper =
+            Journal { shared, disk, writer, archive, folder, archiving, read_lately, _lock };
+        Ok(Self { keeper }.into())
     }
 }
 
@@ -159,8 +174,16 @@ impl Journal {
         Ok(self.shared.live()?.sale(id))
     }
 
+    pub(super) fn live(&self) -> Stored<Arc<Live>> {
+        self.shared.live()
+    }
+
+    pub(super) fn ask(&self, ask: Ask) {
+        self.shared.ask(ask);
+    }
+
     /// Reads on a thread that may wait for the writer.
-    async fn wait<T: Send + 'static>(
+    pub(super) async fn wait<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> Stored<T> + Send + 'static,
     ) -> Stored<T> {
@@ -168,7 +191,7 @@ impl Journal {
         done.unwrap_or_else(|panic| Err(damaged(format!("reading the journal failed: {panic}"))))
     }
 
-    async fn told<T>(&self, told: oneshot::Receiver<Stored<T>>) -> Stored<T> {
+    pub(super) async fn told<T>(&self, told: oneshot::Receiver<Stored<T>>) -> Stored<T> {
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 }
@@ -183,7 +206,10 @@ impl Reader for Journal {
         sale: &SaleId,
         view: impl FnOnce(&SaleRows) -> Stored<T> + Send + 'static,
     ) -> Stored<Option<T>> {
-        let Some(sale) = self.sale(sale)? else { return Ok(None) };
+        let Some(sale) = self.sale(sale)? else {
+            let archived = self.archived(sale).await?;
+            return archived.map(|kept| view(&kept.rows)).transpose();
+        };
         let read = move || {
             let kept = sale.kept.read();
             kept.check()?;
@@ -199,19 +225,52 @@ impl Reader for Journal {
         most: usize,
     ) -> Stored<Vec<OutboxEntry>> {
         let live = self.shared.live()?;
-        let Some(sale) = live.sale(sale) else { return Ok(Vec::new()) };
         let disk = Arc::clone(&self.disk);
+        let Some(sale) = live.sale(sale) else {
+            let Some(kept) = self.beginning(sale).await? else { return Ok(Vec::new()) };
+            let read = move || Entries::new(&*disk, &live, &kept, after).take(most).collect();
+            return self.wait(read).await;
+        };
         self.wait(move || {
-            let kept = sale.kept.read();
-            kept.check()?;
-            let entries = Entries::new(&*disk, &live, &kept, after);
+            let entries = {
+                let kept = sale.kept.read();
+                kept.check()?;
+                Entries::new(&*disk, &live, &kept, after)
+            };
+            // The writer does not wait while blocks are read. If a segment goes meanwhile, the caller asks
+            // again.
             entries.take(most).collect()
+        })
+        .await
+    }
+
+    async fn outbox_end(&self, sale: &SaleId) -> Stored<OutboxEnd> {
+        let live = self.shared.live()?;
+        let disk = Arc::clone(&self.disk);
+        let live_sale = self.sale(sale)?;
+        let archived = match live_sale {
+            Some(_) => None,
+            None => self.beginning(sale).await?,
+        };
+        self.wait(move || {
+            let (seq, entries) = match (&live_sale, &archived) {
+                (Some(sale), _) => {
+                    let kept = sale.kept.read();
+                    kept.check()?;
+                    Entries::newest(&*disk, &live, &kept)
+                }
+                (None, Some(kept)) => Entries::newest(&*disk, &live, kept),
+                (None, None) => return Ok(OutboxEnd::default()),
+            };
+            let newest = entries.last();
+            Ok(OutboxEnd { seq, newest_at: newest.transpose()?.map(|entry| entry.at) })
         })
         .await
     }
 
     async fn audit(&self) -> Stored<Audit> {
         let (live, disk) = (self.shared.live()?, Arc::clone(&self.disk));
+        let archive = self.archive.clone();
         self.wait(move || {
             check_segments(&*disk, &live)?;
             let sales: Vec<_> = live.sales.read().values().cloned().collect();
@@ -220,13 +279,25 @@ impl Reader for Journal {
                 kept.check()?;
                 Ok(audit::audit(&kept.rows, Entries::new(&*disk, &live, &kept, 0)))
             };
-            Ok(Audit { sales: sales.into_iter().map(audit).collect::<Stored<_>>()? })
+            let mut sales = sales.into_iter().map(audit).collect::<Stored<Vec<_>>>()?;
+            if let Some(archive) = archive {
+                let is_archived = |id: &SaleId| !live.sales.read().contains_key(id);
+                archive.each(is_archived, |mut kept| {
+                    live.forget_what_is_gone(&mut kept);
+                    sales.push(audit::audit(&kept.rows, Entries::new(&*disk, &live, &kept, 0)));
+                })?;
+            }
+            Ok(Audit { sales })
         })
         .await
     }
 
     fn blocked(&self) -> Stored<Vec<MemberId>> {
         Ok(self.shared.live()?.blocked.read().iter().cloned().collect())
+    }
+
+    fn erasing(&self) -> Stored<Vec<(MemberId, MemberId)>> {
+        Ok(self.shared.live()?.erasing.read().clone().into_iter().collect())
     }
 }
 
@@ -246,8 +317,22 @@ impl Keeper for Journal {
     }
 
     async fn create(&self, terms: &Terms) -> Stored<()> {
+        if self.number(&terms.id).await?.is_some() {
+            return Err(StoreError::SaleExists);
+        }
         let (tell, told) = oneshot::channel();
         self.shared.ask(Ask::Create(Box::new(terms.clone()), tell));
+        self.told(told).await
+    }
+
+    async fn unarchive(&self, sale: &SaleId) -> Stored<()> {
+        if self.sale(sale)?.is_some() {
+            return Ok(());
+        }
+        let Some(kept) = self.load(sale).await? else { return Ok(()) };
+        self.read_lately.lock().await.forget(sale);
+        let (tell, told) = oneshot::channel();
+        self.shared.ask(Ask::Unarchive(Box::new(kept), tell));
         self.told(told).await
     }
 
@@ -255,6 +340,22 @@ impl Keeper for Journal {
         let sale = self.sale(sale)?.ok_or(StoreError::UnknownSale)?;
         let sells = *sale.epoch.lock();
         if sells == epoch { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    async fn set_erasing(&self, member: &MemberId, pseudonym: Option<&MemberId>) -> Stored<()> {
+        let (tell, told) = oneshot::channel();
+        self.shared.ask(Ask::Erasing(member.clone(), pseudonym.cloned(), tell));
+        self.told(told).await
+    }
+
+    async fn rename_beside(&self, sale: &SaleId, member: &MemberId, to: &MemberId) -> Stored<()> {
+        self.rename_in_archive(sale, member, to).await
+    }
+
+    async fn forget(&self) -> Stored<()> {
+        let (tell, told) = oneshot::channel();
+        self.shared.ask(Ask::Forget(tell));
+        self.told(told).await
     }
 
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Stored<()> {

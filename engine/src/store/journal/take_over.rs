@@ -9,13 +9,14 @@ use super::failure::failed;
 use super::files::{self, Files, Unfinished};
 use super::live::Kept;
 use super::outbox::Spot;
-use super::snapshot::{self, Scene};
+use super::snapshot::{self, BookIn, Scene};
 use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::store::redb::{self, FromRedb};
 use crate::store::rows::Stored;
 use crate::store::section::{Kind, Section};
 use parking_lot::RwLock;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,7 +95,18 @@ fn write(disk: &dyn Disk, old: FromRedb) -> Stored<()> {
     }
     segment.finish(disk).map_err(failed)?;
     let blocked = old.blocked.into_iter().collect();
-    let scene = Scene { covers, oldest: 1, next_sale, blocked, sales };
+    let scene = Scene {
+        covers,
+        oldest: 1,
+        next_sale,
+        blocked,
+        sales,
+        book: BookIn { whole_to: covers, ..BookIn::default() },
+        erasing: BTreeMap::new(),
+        plans: Vec::new(),
+        taken_in: BTreeMap::new(),
+        archive: 0,
+    };
     snapshot::write(disk, &scene, files::snapshot(covers) + TAKING)?;
     Ok(())
 }

@@ -3,9 +3,12 @@
 //!
 //! A write that fails closes the journal: what is on disk is read again before anything goes on.
 
+use super::ask::{Ask, ended, refuse};
+use super::beside::Beside;
 use super::disk::Disk;
 use super::failure::failed;
-use super::group::{Ask, Group, ended, refuse};
+use super::fold::Folding;
+use super::group::Group;
 use super::live::Live;
 use super::log::Log;
 use super::recover::recover;
@@ -97,6 +100,8 @@ pub(super) struct Writer {
     next_sale: u32,
     bytes: Vec<u8>,
     snapshotter: Snapshotter,
+    beside: Beside,
+    folding: Folding,
 }
 
 impl Writer {
@@ -105,35 +110,47 @@ impl Writer {
         disk: Arc<dyn Disk>,
         (log, next_sale): (Log, u32),
         snapshotter: Snapshotter,
+        beside: Beside,
     ) -> Self {
         let (segment_bytes, bytes) = (log.segment_bytes, Vec::new());
-        Self { shared, disk, log: Some(log), segment_bytes, next_sale, bytes, snapshotter }
+        let (log, folding) = (Some(log), Folding::default());
+        Self { shared, disk, log, segment_bytes, next_sale, bytes, snapshotter, beside, folding }
     }
 
     /// Writes until it is over.
     pub(super) fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.shared));
         self.snapshot_if_due();
-        // A closed journal is opened again also when nobody asks for anything: readers wait for that.
-        while let Some(asks) = self.shared.take(self.log.is_none().then_some(OPEN_AGAIN)) {
-            self.group(asks);
+        // A closed journal is opened again also when nobody asks for anything: readers wait for that. What
+        // is too old to be kept goes without an ask, too.
+        while let Some(asks) = self.shared.take(self.patience()) {
+            let asks = self.snapshotter.take_backups(asks);
+            if !asks.is_empty() || self.log.is_none() {
+                self.group(asks);
+            }
             self.snapshot_if_due();
+            if let Ok(live) = self.shared.live() {
+                self.folding.begin_if_due(&live);
+            }
             if let Some(log) = &mut self.log {
                 log.make_room();
             }
         }
         self.snapshotter.end();
+        self.folding.end();
         if let Some(Err(error)) = self.log.map(|log| log.cut_room_off(&*self.disk)) {
             tracing::debug!(%error, "the journal's room is left for the next start to cut off");
         }
     }
 
     fn group(&mut self, asks: Vec<Ask>) {
+        let forgets = asks.iter().any(|ask| matches!(ask, Ask::Forget(_)));
         let live = match self.open() {
             Ok(live) => live,
             Err(error) => return asks.into_iter().for_each(|ask| refuse(ask, &error)),
         };
         let log = self.log.as_mut().expect("an open journal has a log");
+        log.is_over |= forgets;
         let place = match log.place(&*self.disk, &live) {
             Ok(offset) => (log.next_block, offset),
             Err(error) => {
@@ -149,7 +166,12 @@ impl Writer {
             false => Ok(()),
         };
         match written {
-            Ok(()) => (self.next_sale, self.bytes) = group.done(),
+            Ok(()) => {
+                (self.next_sale, self.bytes) = group.done();
+                if forgets {
+                    self.snapshotter.wanted = Some(place.0);
+                }
+            }
             Err(_) if is_planted("told-before-written") => {
                 (self.next_sale, self.bytes) = group.done();
             }
@@ -164,13 +186,22 @@ impl Writer {
         }
     }
 
+    /// How long to wait for an ask at most.
+    fn patience(&self) -> Option<Duration> {
+        match self.log {
+            None => Some(OPEN_AGAIN),
+            Some(_) => self.snapshotter.until_due(Clock::Wall.now()),
+        }
+    }
+
     /// The sales, read again from disk if a write had failed.
     fn open(&mut self) -> Stored<Arc<Live>> {
         if self.log.is_none() {
             self.snapshotter.end();
+            self.folding.end();
             let reading = "the journal is read again after a failure of the disk";
             *self.shared.live.lock() = Err(StoreError::Refused(reading.into()));
-            let reopened = recover(&*self.disk).and_then(|recovered| {
+            let reopened = recover(&*self.disk, &self.beside).and_then(|recovered| {
                 let segment_bytes = self.segment_bytes;
                 let log = Log::begin(&*self.disk, &recovered, segment_bytes).map_err(failed)?;
                 Ok((log, recovered))
@@ -187,12 +218,17 @@ impl Writer {
 
     fn close(&mut self, why: &StoreError) {
         self.log = None;
+        self.snapshotter.refuse_backup(why);
         *self.shared.live.lock() = Err(why.clone());
     }
 
     fn snapshot_if_due(&mut self) {
-        let (Some(log), Ok(live)) = (&mut self.log, self.shared.live()) else { return };
-        self.snapshotter.begin_if_due(&self.disk, &live, log, self.next_sale);
+        let (Some(log), Ok(live)) = (&mut self.log, self.shared.live()) else {
+            let why = StoreError::Refused("the journal is closed for now".into());
+            return self.snapshotter.refuse_backup(&why);
+        };
+        let archive = self.beside.archive.as_deref();
+        self.snapshotter.begin_if_due(&self.disk, &live, log, (self.next_sale, archive));
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 static BUG: LazyLock<String> = LazyLock::new(|| std::env::var("FLASHLANE_BUG").unwrap_or_default());
 
 /// Bugs in the function library: the name, the text there, and what the bug makes of it.
-const MUTATIONS: [(&str, &str, &str); 12] = [
+const MUTATIONS: [(&str, &str, &str); 13] = [
     (
         "no-fence",
         "if sale.epoch > epoch then return reply('FENCED', sale) end
@@ -24,8 +24,12 @@ const MUTATIONS: [(&str, &str, &str); 12] = [
         "return nil",
     ),
     ("no-deduplication", "if known_epoch == args[1] then", "if false then"),
-    ("no-limit", "holder.units + order.units <= holder.limit and", ""),
-    ("no-stock", "and order.units <= sale.left", ""),
+    ("no-limit", "if holder.units + order.units > holder.limit then", "if false then"),
+    (
+        "no-stock",
+        "if order.units > sale.left then return 'released'",
+        "if false then return 'released'",
+    ),
     ("no-outbox", "for _, entry in ipairs(change.entries)", "for _, entry in ipairs({})"),
     ("no-sequence", "or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3])", ""),
     ("no-holdings", "redis.call('HSET', keys.holders, unpack(holders))", ""),
@@ -51,6 +55,7 @@ const MUTATIONS: [(&str, &str, &str); 12] = [
         "local done = redis.call('HGET', keys.top_ups, args[4])",
         "local done = false",
     ),
+    ("book-counts-again", "    redis.call('HSET', posted, args[i + 2], args[i + 3])\n", ""),
 ];
 
 /// The function library, or one with the bug that is planted.

@@ -2,11 +2,13 @@
 
 use super::failure::{damaged, failed};
 use super::look::{Found, explained, look};
+use crate::rules::cents::Cents;
 use crate::rules::key::IdempotencyKey;
+use crate::rules::member_terms::MemberTerms;
 use crate::rules::money::Money;
 use crate::rules::order::Status;
 use crate::rules::tally::{Tallies, Tally};
-use crate::rules::terms::{Cents, SaleId, Terms};
+use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
 use crate::rules::window::Windows;
@@ -152,7 +154,19 @@ fn sale(number: u32, bytes: &[u8]) -> Stored<SaleRows> {
         rest => postcard::from_bytes::<ByState<2>>(rest).map_err(damaged)?,
     };
     let OldTerms { id, title, price, currency, stock, windows, limits, pay_within_s } = old.terms;
-    let terms = Terms { id, title, price, currency, stock, windows, limits, pay_within_s };
+    let (adults_only, members) = (false, MemberTerms::default());
+    let terms = Terms {
+        id,
+        title,
+        price,
+        currency,
+        stock,
+        windows,
+        limits,
+        pay_within_s,
+        adults_only,
+        members,
+    };
     let [a, b, c, d, e, f] = old.tallies;
     let mut rows = SaleRows::new(number, terms);
     rows.counters = Counters {
@@ -222,6 +236,7 @@ fn keep(rows: &mut SaleRows, old: &OldOrder) -> Stored<()> {
         key: old.key,
         money: Some(&money),
         refunds: &[],
+        why: None,
     };
     rows.keep(holder, old.before, &order)
 }

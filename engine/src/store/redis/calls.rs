@@ -3,7 +3,6 @@
 use super::rows;
 use super::store::RedisStore;
 use crate::rules::terms::SaleId;
-use crate::rules::time::Millis;
 use crate::store::{Batch, Change, Changed, Changes, Record, ReservedOrder, StoreError, Verdict};
 use redis::Cmd;
 
@@ -30,6 +29,7 @@ impl RedisStore {
             call.arg(order.number).arg(order.member.as_str());
             call.arg(rows::digest(&batch.sale, &order.member)).arg(order.tier.as_str());
             call.arg(order.units.0).arg(u8::from(order.is_offer)).arg(order.money.due.0).arg(rest);
+            call.arg(rows::after(&[], order.refused));
         }
         call
     }
@@ -40,17 +40,9 @@ impl RedisStore {
         orders: &[ReservedOrder],
     ) -> Result<Vec<Verdict>, StoreError> {
         let call = self.commit_call(batch, orders);
-        let verdict = |word: &String| {
-            if word == "fenced" {
-                return Ok(Verdict::Fenced);
-            }
-            let stored = word.split_once(' ').and_then(|(status, at)| {
-                Some(Verdict::Stored(rows::status(status)?, Millis(at.parse().ok()?)))
-            });
-            stored.ok_or_else(|| rows::unreadable("a verdict", word))
-        };
+        let words = self.call(&batch.sale, &call).await?;
         let verdicts: Vec<Verdict> =
-            self.call(&batch.sale, &call).await?.iter().map(verdict).collect::<Result<_, _>>()?;
+            words.iter().map(|word| rows::verdict(word)).collect::<Result<_, _>>()?;
         match verdicts.len() == orders.len() {
             true => Ok(verdicts),
             false => Err(rows::unreadable("the number of verdicts", &verdicts.len().to_string())),
@@ -95,7 +87,7 @@ impl RedisStore {
             call.arg(rows::digest(sale, &record.member)).arg(record.tier.as_str());
             call.arg(record.units.0).arg(record.money.due.0).arg(rest).arg(record.epoch);
             call.arg(record.status.as_str()).arg(record.settled_at.0).arg(record.changed_at.0);
-            call.arg(record.pay_by.0).arg(rows::refunds(&record.refunds));
+            call.arg(record.pay_by.0).arg(rows::after(&record.refunds, record.why));
         }
         call
     }

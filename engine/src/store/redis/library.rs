@@ -8,7 +8,8 @@ use redis::Cmd;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-const TEXT: &str = concat!(include_str!("rows.lua"), include_str!("transactions.lua"));
+const TEXT: &str =
+    concat!(include_str!("rows.lua"), include_str!("book.lua"), include_str!("transactions.lua"));
 
 /// `flashlane_` and the beginning of the text's SHA-256.
 pub(super) static NAME: LazyLock<String> = LazyLock::new(|| {
@@ -29,6 +30,11 @@ pub(super) fn call(function: &str, keys: &SaleKeys) -> Cmd {
 pub(super) fn upgrade_call(keys: &SaleKeys, new: &[String; 3]) -> Cmd {
     let all: Vec<&str> = keys.all().into_iter().chain(new.iter().map(String::as_str)).collect();
     call_on("upgrade", &all)
+}
+
+/// A call of one of the library's functions on a bucket of the members' book.
+pub(super) fn book_call(function: &str, keys: &[String; 7]) -> Cmd {
+    call_on(function, &keys.each_ref().map(String::as_str))
 }
 
 /// As [`call`], on no keys.

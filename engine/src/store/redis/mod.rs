@@ -4,6 +4,8 @@
 //! The transactions are in `transactions.lua`; `selling.rs` and `reading.rs` say what is sent and
 //! what the answers mean, `link.rs` carries both.
 
+mod archiving;
+mod book;
 mod calls;
 mod check;
 mod facts;

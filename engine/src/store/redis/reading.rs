@@ -4,9 +4,13 @@ use super::keys::{self, SaleKeys};
 use super::rows;
 use super::store::RedisStore;
 use crate::rules::terms::SaleId;
-use crate::store::{Audit, Members, OutboxEntry, Reading, Record, StoreError, Waiting};
+use crate::rules::time::Millis;
+use crate::store::{
+    Archiving, Audit, Members, OutboxEnd, OutboxEntry, Reading, Record, StoreError, Waiting,
+};
 use async_trait::async_trait;
 use membership::MemberId;
+use redis::Value;
 use std::collections::HashMap;
 
 /// Rows per read.
@@ -111,9 +115,29 @@ impl Reading for RedisStore {
         Ok(entries)
     }
 
+    async fn outbox_end(&self, sale: &SaleId) -> Result<OutboxEnd, StoreError> {
+        let SaleKeys { sale, outbox, .. } = SaleKeys::of(sale);
+        let seq = self.link.ask::<Option<u64>>(redis::cmd("HGET").arg(&sale).arg("seq")).await?;
+        let end = OutboxEnd { seq: seq.unwrap_or(0), newest_at: None };
+        if !self.link.ask::<bool>(redis::cmd("EXISTS").arg(&outbox)).await? {
+            return Ok(end);
+        }
+        let mut facts = redis::cmd("XINFO");
+        let facts: HashMap<String, Value> = self.link.ask(facts.arg("STREAM").arg(&outbox)).await?;
+        let newest = facts.get("last-entry").filter(|entry| **entry != Value::Nil).cloned();
+        let newest = newest.map(redis::from_redis_value::<(String, HashMap<String, String>)>);
+        let odd = |error: redis::ParsingError| {
+            StoreError::Damaged(format!("{outbox} has no entry at its end: {error}"))
+        };
+        let newest = newest.transpose().map_err(odd)?;
+        let newest = newest.map(|(id, fields)| rows::entry(&id, &fields)).transpose()?;
+        Ok(OutboxEnd { newest_at: newest.map(|entry| entry.at), ..end })
+    }
+
     async fn audit(&self) -> Result<Audit, StoreError> {
         let mut found = Audit::default();
-        for sale in self.named().await? {
+        let archived = self.archived_since(Millis(0)).await?.into_iter().map(|(_, sale)| sale);
+        for sale in self.named().await?.into_iter().chain(archived) {
             found.sales.extend(self.audit_sale(&sale).await?);
         }
         Ok(found)
@@ -131,5 +155,45 @@ impl Members for RedisStore {
     async fn set_blocked(&self, member: &MemberId, is_blocked: bool) -> Result<(), StoreError> {
         let mut write = redis::cmd(if is_blocked { "SADD" } else { "SREM" });
         self.link.ask::<()>(write.arg(keys::BLOCKED).arg(member.as_str())).await
+    }
+
+    async fn erasing(&self) -> Result<Vec<(MemberId, MemberId)>, StoreError> {
+        let mut read = redis::cmd("HGETALL");
+        let names: Vec<(String, String)> = self.link.ask(read.arg(keys::ERASING)).await?;
+        let word = |name: &String| rows::word(keys::ERASING, name);
+        names.iter().map(|(member, pseudonym)| Ok((word(member)?, word(pseudonym)?))).collect()
+    }
+
+    async fn set_erasing(
+        &self,
+        member: &MemberId,
+        pseudonym: Option<&MemberId>,
+    ) -> Result<(), StoreError> {
+        let mut write = redis::cmd(if pseudonym.is_some() { "HSET" } else { "HDEL" });
+        write.arg(keys::ERASING).arg(member.as_str()).arg(pseudonym.map(MemberId::as_str));
+        self.link.ask::<()>(&write).await
+    }
+
+    async fn rename(
+        &self,
+        sale: &SaleId,
+        epoch: u64,
+        member: &MemberId,
+        to: &MemberId,
+    ) -> Result<(), StoreError> {
+        let turn = || {
+            let mut call = self.sellers_call("rename", sale, epoch);
+            for name in [member, to] {
+                call.arg(rows::digest(sale, name)).arg(name.as_str());
+            }
+            call
+        };
+        self.turn(sale, turn).await.map(drop)
+    }
+
+    async fn forget(&self) -> Result<(), StoreError> {
+        // Entries go when they are too old; the next look at each sale looks for them.
+        self.trimmed_at.lock().clear();
+        std::future::ready(Ok(())).await
     }
 }

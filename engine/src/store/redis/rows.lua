@@ -8,7 +8,7 @@
 --                       gaps holders waiting, and for each state of orders their tallies
 --   orders    hash    number -> "epoch holder tier units status settled_at changed_at before pay_by
 --                       due refunds reserved_at key price kind points coupon"; `holder` is a number,
---                       `refunds` reads "id/amount,id/amount" or "-"
+--                       `refunds` reads "id/amount,id/amount" or "-", of a released order why it was
 --   holders   hash    number, from 0 -> "member units limit newest orders"; a member's name stands
 --                       here alone
 --   members   hash    digest of a member's name -> number of the holder

@@ -1,15 +1,17 @@
 //! How a sale's rows are written in its keys.
 
+use crate::rules::cents::Cents;
 use crate::rules::key::IdempotencyKey;
 use crate::rules::money::{ForeignId, Money, PriceKind, Refund};
 use crate::rules::order::Status;
 use crate::rules::tally::{Tallies, Tally};
-use crate::rules::terms::{Cents, SaleId, Terms};
+use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::rules::why::Why;
 use crate::store::counters::{Counters, Holder};
 use crate::store::rows::{Gap, SaleRows, TopUp};
-use crate::store::{BadRefund, Change, Changed, OutboxEntry, Record, StoreError, Waiting};
+use crate::store::{BadRefund, Change, Changed, OutboxEntry, Record, StoreError, Verdict, Waiting};
 use membership::{MemberId, PerTier};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -29,12 +31,35 @@ pub(super) fn refund(refund: &Refund) -> String {
     format!("{}/{}", refund.id, refund.amount)
 }
 
-/// The refunds of an order.
-pub(super) fn refunds(all: &[Refund]) -> String {
-    match all {
-        [] => "-".to_owned(),
-        all => all.iter().map(refund).collect::<Vec<_>>().join(","),
+/// The refunds of an order; why it was released, if it was.
+pub(super) fn after(all: &[Refund], released_for: Option<Why>) -> String {
+    match (all, released_for) {
+        ([], None) => "-".to_owned(),
+        ([], Some(why)) => why.as_str().to_owned(),
+        (all, _) => all.iter().map(refund).collect::<Vec<_>>().join(","),
     }
+}
+
+pub(super) fn why(text: &str) -> Option<Why> {
+    Why::ALL.into_iter().find(|why| why.as_str() == text)
+}
+
+/// A verdict: `fenced`; or the status, when, and of a released order why.
+pub(super) fn verdict(text: &str) -> Result<Verdict, StoreError> {
+    let read = || {
+        let words: Vec<&str> = text.split(' ').collect();
+        match words[..] {
+            ["fenced"] => Some(Verdict::Fenced),
+            ["released", at, reason] if reason != "-" => {
+                Some(Verdict::Released(why(reason)?, Millis(at.parse().ok()?)))
+            }
+            ["released", at, _] | [_, at] => {
+                Some(Verdict::Stored(status(words[0])?, Millis(at.parse().ok()?)))
+            }
+            _ => None,
+        }
+    };
+    read().ok_or_else(|| unreadable("a verdict", text))
 }
 
 fn read_refund(text: &str) -> Option<Refund> {
@@ -100,6 +125,8 @@ pub(super) fn order(number: u64, text: &str, member: &MemberId) -> Result<Stored
             coupon: if *coupon == "-" { None } else { Some(coupon.parse().ok()?) },
             due: Cents(due.parse().ok()?),
         };
+        let is_released = *status_word == Status::Released.as_str();
+        let released_for = why(refunds).filter(|_| is_released);
         let record = Record {
             number,
             epoch: epoch.parse().ok()?,
@@ -111,10 +138,11 @@ pub(super) fn order(number: u64, text: &str, member: &MemberId) -> Result<Stored
             changed_at: Millis(changed_at.parse().ok()?),
             pay_by: Millis(pay_by.parse().ok()?),
             money,
-            refunds: read_refunds(refunds)?,
+            refunds: if released_for.is_some() { Vec::new() } else { read_refunds(refunds)? },
             before: before.parse().ok()?,
             reserved_at: Millis(reserved_at.parse().ok()?),
             key,
+            why: released_for,
         };
         Some(StoredOrder { holder: holder.parse().ok()?, record })
     };
@@ -302,7 +330,7 @@ mod tests {
             (Cents(11), Cents(20), Millis(9_001))
         );
         assert_eq!(rest(read.reserved_at, read.key, &read.money), "5000 ff 10 list 0 -");
-        assert_eq!(refunds(&read.refunds), "r1/5,r2/6");
+        assert_eq!(after(&read.refunds, None), "r1/5,r2/6");
         assert_eq!((read.status, read.units, read.number), (Status::Paid, Units(2), 7));
         assert_eq!((read.settled_at, read.changed_at), (Millis(5_001), Millis(6_001)));
         let wish = waiting("ann", "gold 2 9").unwrap();

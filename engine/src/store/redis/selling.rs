@@ -10,8 +10,8 @@ use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;
 use crate::store::{
-    Batch, BrokenOff, Changed, Changes, Head, Opened, Opening, Operating, Record, Selling,
-    StoreError, Switch, Verdict,
+    Archiving, Batch, BrokenOff, Changed, Changes, Head, Opened, Opening, Operating, Record,
+    Selling, StoreError, Switch, Verdict,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -74,19 +74,22 @@ impl Selling for RedisStore {
 #[async_trait]
 impl Opening for RedisStore {
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
+        if self.is_taken(&terms.id).await? {
+            return Err(StoreError::SaleExists);
+        }
         let mut index = redis::cmd("SADD");
         self.link.ask::<()>(index.arg(keys::SALES).arg(terms.id.as_str())).await?;
         crash_point("indexed");
-        let limits: Vec<String> = terms.limits.iter().map(|(_, limit)| limit.to_string()).collect();
         let mut create = library::call("create", &SaleKeys::of(&terms.id));
         let text = serde_json::to_string(terms).expect("terms are plain data");
         // A call that finds the sale made leaves a number out, which is then nobody's.
         let number: u32 = self.link.ask(redis::cmd("INCR").arg(keys::SALE_NUMBER)).await?;
-        create.arg(text).arg(terms.stock.0).arg(limits.join(" ")).arg(number);
+        create.arg(text).arg(terms.stock.0).arg(limits(terms)).arg(number);
         self.call(&terms.id, &create).await.map(drop)
     }
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
+        self.unarchive(sale).await?;
         let opener = || format!("{:032x}", fastrand::u128(..));
         let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
         let mut open = library::call("open", &SaleKeys::of(sale));
@@ -143,6 +146,12 @@ impl Opening for RedisStore {
     }
 }
 
+/// The limits of the tiers, as the functions read them.
+fn limits(terms: &Terms) -> String {
+    let limits: Vec<String> = terms.limits.iter().map(|(_, limit)| limit.to_string()).collect();
+    limits.join(" ")
+}
+
 #[async_trait]
 impl Operating for RedisStore {
     async fn switch(&self, sale: &SaleId, epoch: u64, switch: Switch) -> Result<(), StoreError> {
@@ -153,6 +162,21 @@ impl Operating for RedisStore {
         };
         let turn = || self.sellers_call("switch", sale, epoch).arg(field).arg(value).clone();
         self.turn(sale, turn).await.map(drop)
+    }
+
+    async fn change_terms(&self, epoch: u64, terms: &Terms) -> Result<(), StoreError> {
+        let id = &terms.id;
+        let key = SaleKeys::of(id).sale;
+        let before: String = self.link.ask(redis::cmd("HGET").arg(key).arg("terms")).await?;
+        let before = rows::terms(id, &before)?;
+        let text = serde_json::to_string(terms).expect("terms are plain data");
+        let more = i64::from(terms.stock.0) - i64::from(before.stock.0);
+        let turn = || {
+            let mut call = self.sellers_call("change_terms", id, epoch);
+            call.arg(&text).arg(limits(terms)).arg(more).arg(Terms::STOCK_MAX.0);
+            call
+        };
+        self.turn(id, turn).await.map(drop)
     }
 
     async fn top_up(

@@ -96,6 +96,7 @@ impl RedisStore {
                 format::check(sale, &next)?;
                 Err(rows::unreadable("the format", &next))
             }
+            "TAKEN" => Err(StoreError::Refused(format!("{next} is another holder of {sale}"))),
             "FENCED" => Err(StoreError::Fenced),
             "LOST" => Err(StoreError::HistoryLost(format!(
                 "its outbox ends at {next} and had been told to end at {}, or a switch, a top-up or a \

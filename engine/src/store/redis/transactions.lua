@@ -1,16 +1,30 @@
 -- Flashlane's transactions: the functions themselves. Appended to `rows.lua`.
 
--- epoch seq turns at pay_by, then for each order: number member digest tier units offer due rest
+-- What becomes of a new order, and why, if it is released.
+local function judge(sale, holder, order, refused)
+  if refused ~= '-' then return 'released', refused end
+  if holder.units + order.units > holder.limit then return 'released', 'limit_reached' end
+  if order.units > sale.left then return 'released', 'sold_out' end
+  return order.due == '0' and 'paid' or 'confirmed', '-'
+end
+
+local function verdict_text(order)
+  local why = order.status == 'released' and ' ' .. order.refunds or ''
+  return order.status .. ' ' .. order.changed_at .. why
+end
+
+-- epoch seq turns at pay_by, then for each order: number member digest tier units offer due rest refused
+-- `refused` says why it is to be released, whatever limit and stock say; "-" if it is not.
 local function commit(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   local at, pay_by = args[4], args[5]
   local stale = sold_by(sale, args)
   if stale and stale[1] == 'LOST' then return stale end
-  local was, unreadable = stored(keys, sale, args, 6, 8)
+  local was, unreadable = stored(keys, sale, args, 6, 9)
   if not was then return unreadable end
   local change, verdicts, is_new = changes(), {}, false
-  for i = 6, #args, 8 do
+  for i = 6, #args, 9 do
     local order = {epoch = args[1], number = args[i], tier = args[i + 3],
       units = tonumber(args[i + 4]), settled_at = at, changed_at = at, due = args[i + 6],
       refunds = '-', rest = args[i + 7]}
@@ -21,7 +35,7 @@ local function commit(keys, args)
     end
     local known_epoch = known and known.epoch
     if known_epoch == args[1] then
-      verdicts[#verdicts + 1] = known.status .. ' ' .. known.changed_at
+      verdicts[#verdicts + 1] = verdict_text(known)
     elseif stale then
       verdicts[#verdicts + 1] = 'fenced'
     elseif known then
@@ -29,11 +43,11 @@ local function commit(keys, args)
         ' and again'}
     else
       local holder = raise_limit(was.holders[args[i + 2]], sale, order.tier)
-      local fits = holder.units + order.units <= holder.limit and order.units <= sale.left
-      order.status, order.pay_by = fits and 'confirmed' or 'released', fits and pay_by or at
-      decide(change, sale, holder, order, {{order.status, at}})
+      order.status, order.refunds = judge(sale, holder, order, args[i + 8])
+      order.pay_by = order.status == 'released' and at or pay_by
+      decide(change, sale, holder, order, history(order))
       if args[i + 5] == '1' then change.left[holder.member] = true end
-      verdicts[#verdicts + 1] = order.status .. ' ' .. at
+      verdicts[#verdicts + 1] = verdict_text(order)
       is_new = true
     end
   end
@@ -303,6 +317,47 @@ local function switch(keys, args)
   return reply('OK', sale)
 end
 
+-- epoch seq turns digest member new-digest new-member
+local function rename(keys, args)
+  local sale, refusal = head(keys)
+  if not sale then return refusal end
+  refusal = sold_by(sale, args)
+  if refusal then return refusal end
+  local number = redis.call('HGET', keys.members, args[4])
+  if not number or args[4] == args[6] then return reply('OK', sale) end
+  if redis.call('HGET', keys.members, args[6]) then return {'TAKEN', args[7]} end
+  -- A call that was delayed on its way must not rename a person who came by the name since.
+  if sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
+  local member, rest = string.match(redis.call('HGET', keys.holders, number) or '', '^(%S+) (.*)$')
+  if member ~= args[5] then
+    return {'DAMAGED', 'holder ' .. number .. ' is not the member by whose name it is found'}
+  end
+  sale.turns = sale.turns + 1
+  redis.call('HSET', keys.sale, 'turns', int(sale.turns))
+  redis.call('HSET', keys.holders, number, args[7] .. ' ' .. rest)
+  redis.call('HSET', keys.members, args[6], number)
+  redis.call('HDEL', keys.members, args[4])
+  return reply('OK', sale)
+end
+
+-- epoch seq turns terms limits more most
+-- `more` units are left than before: below 0 if the stock shrinks.
+local function change_terms(keys, args)
+  local sale, refusal = head(keys)
+  if not sale then return refusal end
+  refusal = sold_by(sale, args)
+  if refusal then return refusal end
+  if redis.call('HGET', keys.sale, 'terms') == args[4] then return reply('OK', sale) end
+  if sale.turns > tonumber(args[3]) then return reply('STALE', sale) end
+  local more = tonumber(args[6])
+  if sale.left + more < 0 then return {'SHORT', int(sale.left)} end
+  if sale.stock + more > tonumber(args[7]) then return {'TOO_MUCH', int(sale.stock)} end
+  sale.turns = sale.turns + 1
+  redis.call('HSET', keys.sale, 'terms', args[4], 'limits', args[5], 'stock', int(sale.stock + more),
+    'left', int(sale.left + more), 'turns', int(sale.turns))
+  return reply('OK', sale)
+end
+
 -- epoch seq turns key add most
 -- A caller that has seen more than this store has is answered, too: a top-up that was lost must be
 -- made again before the orders that took its units can be put back.
@@ -335,7 +390,9 @@ local function lacks(_, args)
     {'XADD', keys.outbox, '*', 'x', 'x'}, {'XRANGE', keys.outbox, '-', '+'},
     {'XTRIM', keys.outbox, 'MINID', '0'}, {'XINFO', 'STREAM', keys.outbox}, {'TYPE', keys.sale}, {'EXISTS', keys.sale}, {'TIME'},
     {'SADD', 'flashlane:sales', 'x'}, {'HDEL', keys.waiting, 'x'}, {'UNLINK', keys.waiting},
-    {'SREM', 'flashlane:blocked', 'x'}, {'SMEMBERS', 'flashlane:sales'}, {'INCR', 'flashlane:sale_number'}}
+    {'SREM', 'flashlane:blocked', 'x'}, {'SMEMBERS', 'flashlane:sales'}, {'INCR', 'flashlane:sale_number'},
+    {'ZADD', 'flashlane:{flashlane:sales}:archived', '0', 'x'}, {'ZREM', 'flashlane:{flashlane:sales}:archived', 'x'},
+    {'ZRANGE', 'flashlane:{flashlane:sales}:archived', '-', '+', 'BYLEX'}, {'SISMEMBER', 'flashlane:{flashlane:sales}:deleted', 'x'}}
   local lacking = {'OK', '0', '0'}
   for _, call in ipairs(needed) do
     if not redis.acl_check_cmd(unpack(call)) then lacking[#lacking + 1] = call[1] end
@@ -382,6 +439,10 @@ register('commit', commit)
 register('change', change)
 register('restore', restore)
 register('switch', switch)
+register('rename', rename)
+register('change_terms', change_terms)
 register('top_up', top_up)
 register('upgrade', upgrade)
 register('lacks', lacks)
+register('book_post', book_post)
+register('book_read', book_read)

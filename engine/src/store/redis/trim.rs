@@ -1,6 +1,6 @@
 //! Trim: outbox entries are deleted from the front once they are old enough.
 
-use super::keys::SaleKeys;
+use super::keys::{self, SaleKeys};
 use super::reading::PAGE;
 use super::store::RedisStore;
 use crate::rules::terms::SaleId;
@@ -15,7 +15,7 @@ impl RedisStore {
     /// Deletes the outbox entries of a sale that are older than is to be kept, if it is time to look.
     pub(super) async fn trim_if_due(&self, sale: &SaleId, now: Millis) -> Result<(), StoreError> {
         let trimmed_at = self.trimmed_at.lock().get(sale).copied();
-        if trimmed_at.is_some_and(|at| now.since(at) < EVERY) {
+        if trimmed_at.is_some_and(|at| now.since(at) < EVERY.min(self.outbox_keep)) {
             return Ok(());
         }
         self.trimmed_at.lock().insert(sale.clone(), now);
@@ -29,6 +29,15 @@ impl RedisStore {
                 break;
             }
         }
+        if last_old == 0 {
+            return Ok(());
+        }
+        // What the book has not taken in is kept, however old.
+        let mut number = redis::cmd("HGET");
+        let number: u32 = self.link.ask(number.arg(SaleKeys::of(sale).sale).arg("number")).await?;
+        let mut taken_in = redis::cmd("HGET");
+        let taken_in: Option<u64> = self.link.ask(taken_in.arg(keys::TAKEN_IN).arg(number)).await?;
+        last_old = last_old.min(taken_in.unwrap_or(0));
         if last_old > 0 {
             let mut trim = redis::cmd("XTRIM");
             trim.arg(SaleKeys::of(sale).outbox).arg("MINID").arg(format!("{}-0", last_old + 1));

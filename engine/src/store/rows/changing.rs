@@ -152,7 +152,10 @@ impl SaleRows {
                     Lost::Nothing => {}
                     Lost::Order => {
                         self.put(record)?;
-                        section.push(&ChangeEntry::Put(Cow::Borrowed(record)));
+                        section.push(&match record.why {
+                            None => ChangeEntry::Put(Cow::Borrowed(record)),
+                            Some(why) => ChangeEntry::PutReleased(Cow::Borrowed(record), why),
+                        });
                     }
                     Lost::Events(events) => {
                         let stored = self.record(record.number)?;
@@ -228,6 +231,7 @@ impl<'a> From<&'a Record> for NewOrder<'a> {
             key: record.key,
             money: Some(&record.money),
             refunds: &record.refunds,
+            why: record.why,
         }
     }
 }

@@ -119,6 +119,21 @@ impl Holders {
         self.slots[at] = (hash & TAG) | (u64::from(number) + 1);
     }
 
+    /// Gives a holder another name, which no other holder may have.
+    pub(in crate::store) fn rename(&mut self, number: HolderNumber, to: MemberId) {
+        self.rows[number as usize].member = to;
+        // A slot that was emptied would hide those behind it, and names change seldom.
+        self.fill();
+    }
+
+    fn fill(&mut self) {
+        self.slots.fill(0);
+        for number in 0..self.rows.len() {
+            let hash = self.hasher.hash_one(self.rows[number].member.as_str());
+            self.enter(hash, HolderNumber::try_from(number).expect("fewer than 2^32 orders"));
+        }
+    }
+
     /// Every holder, by number.
     pub(in crate::store) fn rows(&self) -> &[HolderRow] {
         &self.rows
@@ -131,10 +146,7 @@ impl Holders {
             return;
         }
         self.slots = vec![0; slots];
-        for number in 0..self.rows.len() {
-            let hash = self.hasher.hash_one(self.rows[number].member.as_str());
-            self.enter(hash, HolderNumber::try_from(number).expect("fewer than 2^32 orders"));
-        }
+        self.fill();
     }
 }
 

@@ -20,6 +20,7 @@ use crate::rules::order::Status;
 use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
+use crate::rules::why::Why;
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -44,7 +45,7 @@ pub(super) struct TopUp {
 /// What only few orders have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Extra {
-    /// `None` for so many units at the price of the sale.
+    /// `None` for what the terms say of such a click.
     pub(super) money: Option<Money>,
     pub(super) refunds: Vec<Refund>,
 }
@@ -65,6 +66,8 @@ pub(super) struct SaleRows {
     pub(super) holders: Holders,
     pub(super) orders: Orders,
     pub(super) extras: HashMap<u64, Extra>,
+    /// Why orders were released, by number.
+    pub(super) whys: HashMap<u64, Why>,
     pub(super) top_ups: BTreeMap<String, TopUp>,
     pub(super) waiting: BTreeMap<MemberId, Waiting>,
     /// A transaction found damage when it had changed some of these rows: they must not be used.
@@ -83,9 +86,10 @@ pub(super) struct NewOrder<'a> {
     pub(super) changed_at: Millis,
     pub(super) pay_by: Millis,
     pub(super) key: Option<IdempotencyKey>,
-    /// `None` for so many units at the price of the sale.
+    /// `None` for what the terms say of such a click.
     pub(super) money: Option<&'a Money>,
     pub(super) refunds: &'a [Refund],
+    pub(super) why: Option<Why>,
 }
 
 pub(super) fn damaged(why: impl std::fmt::Display) -> StoreError {
@@ -109,6 +113,7 @@ impl SaleRows {
             holders: Holders::default(),
             orders: Orders::default(),
             extras: HashMap::new(),
+            whys: HashMap::new(),
             top_ups: BTreeMap::new(),
             waiting: BTreeMap::new(),
             is_half_changed: false,
@@ -131,7 +136,8 @@ impl SaleRows {
         before: u64,
         order: &NewOrder<'_>,
     ) -> Stored<()> {
-        let (number, list) = (order.number, Money::list(self.terms.price, order.units));
+        let number = order.number;
+        let usual = self.terms.money(order.tier, order.units, order.reserved_at);
         let odd = |_| damaged(format!("order {number} has a number that no order has"));
         if number == 0 || number > Orders::NUMBER_MAX {
             return Err(damaged(format!("order {number} has no number that an order may have")));
@@ -150,9 +156,12 @@ impl SaleRows {
             changed_at: order.changed_at,
             key: order.key,
         };
-        let money = order.money.filter(|money| **money != list).cloned();
+        let money = order.money.filter(|money| **money != usual).cloned();
         if money.is_some() || !order.refunds.is_empty() {
             self.extras.insert(number, Extra { money, refunds: order.refunds.to_vec() });
+        }
+        if let Some(why) = order.why {
+            self.whys.insert(number, why);
         }
         self.orders.put(number, row);
         Ok(())
@@ -191,10 +200,12 @@ impl SaleRows {
             settled_at: row.settled_at,
             changed_at: row.changed_at,
             pay_by: Millis(row.settled_at.0 + u64::from(row.pay_within_ms)),
-            money: money.unwrap_or_else(|| Money::list(self.terms.price, row.units())),
+            money: money
+                .unwrap_or_else(|| self.terms.money(row.tier, row.units(), row.reserved_at)),
             refunds: extra.map(|extra| extra.refunds.clone()).unwrap_or_default(),
             key: row.key,
             before: row.before.into(),
+            why: self.whys.get(&number).copied(),
         })
     }
 
@@ -244,7 +255,14 @@ impl SaleRows {
             if holder >= self.holders.rows().len() {
                 return Err(damaged(format!("order {number} has no holder")));
             }
-            keyed.extend(row.key.map(|key| Keyed { holder, key, units: row.units(), number }));
+            let money = self.extras.get(&number).and_then(|extra| extra.money.as_ref());
+            keyed.extend(row.key.map(|key| Keyed {
+                holder,
+                key,
+                units: row.units(),
+                tender: money.map(Money::tender).unwrap_or_default(),
+                number,
+            }));
         }
         let Counters { epoch, stock, left, is_paused, is_closed, next_number, tallies, .. } =
             self.counters;

@@ -3,11 +3,12 @@
 use super::{HolderNumber, NewOrder, SaleRows, Stored, TopUp, damaged};
 use crate::rules::order::Status;
 use crate::rules::time::Millis;
+use crate::store::Record;
 use crate::store::change::Event;
 use crate::store::commit::{self, Counted};
 use crate::store::counters::Holder;
 use crate::store::section::{
-    ChangeEntry, HolderName, Kind, OrderEntry, OrdersHead, ReadSection, TopUpEntry,
+    ChangeEntry, HolderName, Kind, OrderEntry, OrdersHead, ReadSection, RenamedEntry, TopUpEntry,
 };
 use membership::MemberId;
 use std::borrow::Cow;
@@ -23,6 +24,21 @@ impl SaleRows {
         match section.kind {
             Kind::Open => self.counters.epoch = body.next()?,
             Kind::Switch => self.counters.turn(section.switch()?),
+            Kind::Terms => {
+                let terms = section.terms()?;
+                self.counters.change_terms(&self.terms, &terms).map_err(damaged)?;
+                self.terms = terms;
+            }
+            Kind::Renamed => {
+                let RenamedEntry { holder, to } = body.next()?;
+                let to: MemberId = to.parse().map_err(damaged)?;
+                // They may have it already: the archive is not told later than the journal.
+                let is_others = self.holders.find(to.as_str()).is_some_and(|other| other != holder);
+                if self.holders.get(holder).is_none() || is_others {
+                    return Err(damaged(format!("holder {holder} cannot become {to}")));
+                }
+                self.holders.rename(holder, to);
+            }
             Kind::TopUp => {
                 let TopUpEntry { key, add, total } = body.next()?;
                 self.counters.add_stock(add).map_err(damaged)?;
@@ -42,7 +58,17 @@ impl SaleRows {
                     self.replay_change(body.next()?)?;
                 }
             }
-            Kind::Create | Kind::Blocked | Kind::Told => {
+            Kind::Create
+            | Kind::Blocked
+            | Kind::Told
+            | Kind::Forgotten
+            | Kind::Posted
+            | Kind::Booked
+            | Kind::Archived
+            | Kind::Unarchived
+            | Kind::Plan
+            | Kind::TakenIn
+            | Kind::Erasing => {
                 return Err(damaged(format!("a section {:?} is about no open sale", section.kind)));
             }
         }
@@ -62,10 +88,10 @@ impl SaleRows {
         number: u64,
         entry: &OrderEntry<'_>,
     ) -> Stored<()> {
-        let OrderEntry { tier, units, is_confirmed, key, .. } = *entry;
+        let OrderEntry { tier, units, decided, key, .. } = *entry;
         let holder = self.holder_of(&entry.holder)?;
-        let status = if is_confirmed { Status::Confirmed } else { Status::Released };
-        if is_confirmed && units > self.counters.left || self.orders.get(number).is_some() {
+        let status = decided.status();
+        if status.holds_units() && units > self.counters.left || self.orders.get(number).is_some() {
             return Err(damaged(format!("order {number} has no place in {}", self.terms.id)));
         }
         let unknown = || damaged(format!("order {number} has no holder"));
@@ -73,7 +99,7 @@ impl SaleRows {
         let counted = Counted { number, tier, units, status };
         let limit = self.terms.limits[tier];
         let before = commit::count_in(&mut self.counters, row, counted, limit);
-        self.counters.seq += 1;
+        self.counters.seq += status.steps();
         if entry.ends_wait {
             let row = self.holders.get(holder).ok_or_else(unknown)?;
             self.waiting.remove(&row.member);
@@ -87,10 +113,11 @@ impl SaleRows {
             reserved_at: Millis(head.at.0.wrapping_sub(entry.waited_ms.cast_unsigned())),
             settled_at: head.at,
             changed_at: head.at,
-            pay_by: if is_confirmed { head.pay_by } else { head.at },
+            pay_by: if status == Status::Released { head.at } else { head.pay_by },
             key,
             money: entry.money.as_deref(),
             refunds: &[],
+            why: decided.why(),
         };
         self.keep(holder, before, &new)
     }
@@ -117,6 +144,10 @@ impl SaleRows {
                 self.advance(&mut record, &event, None)?;
             }
             ChangeEntry::Put(record) => self.put(&record).map_err(damaged)?,
+            ChangeEntry::PutReleased(record, why) => {
+                let record = Record { why: Some(why), ..record.into_owned() };
+                self.put(&record).map_err(damaged)?;
+            }
             ChangeEntry::Join(waiting) => {
                 self.waiting.insert(waiting.member.clone(), waiting.into_owned());
             }

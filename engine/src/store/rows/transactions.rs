@@ -2,13 +2,16 @@
 //! down in the block what it decided; one that fails writes nothing.
 
 use super::{HolderNumber, NewOrder, Orders, SaleRows, Stored, TopUp, damaged};
-use crate::rules::order::Status;
+use crate::rules::terms::Terms;
 use crate::rules::time::Millis;
 use crate::rules::units::{Units, Wanted};
-use crate::store::commit::{self, Counted, Known};
+use crate::store::commit::{self, Counted, Decided, Known};
 use crate::store::counters::Holder;
-use crate::store::section::{HolderName, Kind, OrderEntry, OrdersHead, Section, TopUpEntry};
+use crate::store::section::{
+    HolderName, Kind, OrderEntry, OrdersHead, RenamedEntry, Section, TopUpEntry,
+};
 use crate::store::{Batch, ReservedOrder, StoreError, Switch, Verdict};
+use membership::MemberId;
 use std::borrow::Cow;
 
 impl SaleRows {
@@ -33,9 +36,9 @@ impl SaleRows {
             verdicts.push(match known {
                 Some(verdict) => verdict,
                 None => {
-                    let status = self.decide(batch, order, holder, last, &mut section)?;
+                    let decided = self.decide(batch, order, holder, last, &mut section)?;
                     (last, is_new) = (order.number, true);
-                    Verdict::Stored(status, batch.at)
+                    commit::verdict(decided.status(), decided.why(), batch.at)
                 }
             });
         }
@@ -62,6 +65,7 @@ impl SaleRows {
             epoch: self.epochs.get(row.epoch as usize).copied().unwrap_or_default(),
             status: row.status,
             changed_at: row.changed_at,
+            why: self.whys.get(&number).copied(),
         });
         commit::known_verdict(&self.counters, epoch, known)
     }
@@ -73,18 +77,19 @@ impl SaleRows {
         holder: Option<HolderNumber>,
         last: u64,
         section: &mut Section<'_>,
-    ) -> Stored<Status> {
+    ) -> Stored<Decided> {
         let ReservedOrder { number, ref member, tier, units, reserved_at, key, .. } = *order;
         let limit = self.terms.limits[tier];
         // A member's first two orders may come in one batch.
         let known = holder.or_else(|| self.holders.find(member.as_str()));
         let holder = known.unwrap_or_else(|| self.holders.add(member.clone(), Holder::default()));
         let row = self.holders.get_mut(holder).expect("a holder has a row");
-        let status = commit::judge(&self.counters, row, Wanted { units, limit });
+        let (wanted, due) = (Wanted { units, limit }, order.money.due);
+        let decided = commit::judge(&self.counters, row, wanted, due, order.refused);
+        let (status, is_released) = (decided.status(), decided.why().is_some());
         let counted = Counted { number, tier, units, status };
         let before = commit::count_in(&mut self.counters, row, counted, limit);
-        self.counters.seq += 1;
-        let is_confirmed = status == Status::Confirmed;
+        self.counters.seq += status.steps();
         let new = NewOrder {
             number,
             epoch: batch.epoch,
@@ -94,10 +99,11 @@ impl SaleRows {
             reserved_at,
             settled_at: batch.at,
             changed_at: batch.at,
-            pay_by: if is_confirmed { batch.pay_by } else { batch.at },
+            pay_by: if is_released { batch.at } else { batch.pay_by },
             key,
             money: Some(&order.money),
             refunds: &[],
+            why: decided.why(),
         };
         self.keep(holder, before, &new)?;
         if order.is_offer {
@@ -112,13 +118,13 @@ impl SaleRows {
             },
             tier,
             units,
-            is_confirmed,
+            decided,
             waited_ms: batch.at.0.wrapping_sub(reserved_at.0).cast_signed(),
             key,
             money: money.map(Cow::Borrowed),
             ends_wait: order.is_offer,
         });
-        Ok(status)
+        Ok(decided)
     }
 
     /// Takes the sale over: every former epoch is fenced.
@@ -140,6 +146,52 @@ impl SaleRows {
         let mut section = Section::begin(block, Kind::Switch, self.number);
         section.push(&switch);
         section.finish(Some(&self.counters));
+        Ok(())
+    }
+
+    /// Gives a holder another name. The entry names the holder by number, so that it does not write the
+    /// name down that is taken away.
+    pub(in crate::store) fn rename(
+        &mut self,
+        epoch: u64,
+        member: &MemberId,
+        to: MemberId,
+        block: &mut Vec<u8>,
+    ) -> Stored<()> {
+        self.counters.sold_by(epoch)?;
+        if *member == to {
+            return Ok(());
+        }
+        if let Some(holder) = self.holders.find(member.as_str()) {
+            if self.holders.find(to.as_str()).is_some() {
+                return Err(StoreError::Refused(format!(
+                    "{to} is another holder of {}",
+                    self.terms.id
+                )));
+            }
+            let mut section = Section::begin(block, Kind::Renamed, self.number);
+            section.push(&RenamedEntry { holder, to: to.as_str() });
+            section.finish(Some(&self.counters));
+            self.holders.rename(holder, to);
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn change_terms(
+        &mut self,
+        epoch: u64,
+        terms: Terms,
+        block: &mut Vec<u8>,
+    ) -> Stored<()> {
+        self.counters.sold_by(epoch)?;
+        if terms == self.terms {
+            return Ok(());
+        }
+        self.counters.change_terms(&self.terms, &terms)?;
+        let mut section = Section::begin(block, Kind::Terms, self.number);
+        section.push(&serde_json::to_string(&terms).expect("terms are plain data"));
+        section.finish(Some(&self.counters));
+        self.terms = terms;
         Ok(())
     }
 

@@ -1,0 +1,168 @@
+//! Feed: what becomes of orders reaches the book through the outbox of their sales, at least once, and
+//! counts once. An entry that the book has not taken in is kept.
+
+use super::ask::{Ask, NotTaken};
+use super::book::Book;
+use crate::open::sale::OpenSale;
+use crate::rules::order::Status;
+use crate::rules::terms::{SaleId, Terms};
+use crate::store::{OutboxEntry, Reading, Record, StoreError, Who};
+use futures_util::future::try_join_all;
+use membership::event::{Event, Order, Refund};
+use membership::posting::Source;
+use std::collections::{BTreeSet, HashMap};
+
+/// Entries that are taken in at a time.
+const TURN: usize = 500;
+/// In the place of a sale's number: it is noted before the first member is enrolled, by whatever process.
+pub(super) const SOMEBODY: u32 = u32::MAX;
+
+impl Book {
+    /// Takes in the next entries of a sale's outbox. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the entries are taken in again.
+    pub async fn feed(&self, reading: &dyn Reading, open: &OpenSale) -> Result<bool, StoreError> {
+        let (sale, number) = (&open.sale.terms().id, open.sale_number);
+        let steps = open.feed().steps();
+        if self.fed.lock().get(&number) == Some(&steps) {
+            return Ok(false);
+        }
+        if self.totals.members().await? == 0 {
+            let end = reading.outbox_end(sale).await?.seq;
+            // Nobody had an account when this end was read, so nothing up to it concerns one.
+            if !self.store.taken_in().await?.contains_key(&SOMEBODY) {
+                self.store.take_in(number, end).await?;
+                self.fed.lock().insert(number, steps);
+                return Ok(false);
+            }
+        }
+        let again = self.again.lock().get(&number).copied();
+        let after = match again {
+            Some(after) => after,
+            None => self.taken_in(number).await?,
+        };
+        let entries = reading.outbox_after(sale, after, TURN).await?;
+        let Some(last) = entries.last().map(|entry| entry.seq) else {
+            // Nothing is told since, as far as this process knows.
+            self.again.lock().remove(&number);
+            self.fed.lock().insert(number, steps);
+            return Ok(false);
+        };
+        let told: Vec<_> = entries.iter().filter(|entry| concerns_the_book(entry)).collect();
+        let records = records(reading, sale, &told).await?;
+        let asks = told.iter().filter_map(|entry| {
+            // After a lost history an entry may tell of an order that is gone.
+            let record = records.get(&entry.number)?;
+            let id = Source(record.id(sale).to_string());
+            let event = event(entry, record, id, open.sale.terms())?;
+            Some(Ask { who: Who::Named(record.member.clone()), event, at: entry.at })
+        });
+        for answer in self.take_all(asks.collect()).await? {
+            if let Err(NotTaken::Refused(why)) = answer {
+                tracing::error!(%sale, %why, "the book does not take an order");
+            }
+        }
+        crate::fault::crash_point("fed");
+        self.store.take_in(number, last).await?;
+        if let Some(after) = self.again.lock().get_mut(&number) {
+            *after = last;
+        }
+        Ok(true)
+    }
+
+    /// Takes in a sale's outbox once more, from its beginning: a store that has lost a part of its history may
+    /// have been told that entries were taken in whose postings it does not have. What it has counts once.
+    pub fn feed_again(&self, sale: u32) {
+        self.again.lock().insert(sale, 0);
+        self.fed.lock().remove(&sale);
+    }
+
+    /// Forgets a sale that is archived.
+    pub(crate) fn forget_sale(&self, sale: u32) {
+        self.again.lock().remove(&sale);
+        self.fed.lock().remove(&sale);
+    }
+
+    /// Whether everything up to this entry of a sale's outbox is taken in, and is not to be once more.
+    pub(crate) async fn has_taken_in(&self, sale: u32, seq: u64) -> Result<bool, StoreError> {
+        Ok(!self.again.lock().contains_key(&sale) && self.taken_in(sale).await? >= seq)
+    }
+
+    async fn taken_in(&self, sale: u32) -> Result<u64, StoreError> {
+        Ok(self.store.taken_in().await?.get(&sale).copied().unwrap_or(0))
+    }
+}
+
+/// The orders that these entries tell of, by number.
+async fn records(
+    reading: &dyn Reading,
+    sale: &SaleId,
+    told: &[&OutboxEntry],
+) -> Result<HashMap<u64, Record>, StoreError> {
+    let numbers: BTreeSet<u64> = told.iter().map(|entry| entry.number).collect();
+    let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
+        return Ok(HashMap::new());
+    };
+    // Orders are confirmed about in the order of their numbers; payments come in any.
+    let span = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
+    let records = if span <= 4 * numbers.len() {
+        reading.orders_after(sale, first - 1, span).await?
+    } else {
+        let each = numbers.iter().map(|number| reading.order(sale, *number));
+        try_join_all(each).await?.into_iter().flatten().collect()
+    };
+    Ok(records.into_iter().map(|record| (record.number, record)).collect())
+}
+
+/// Nothing is earned by money that was owed back all the time.
+fn concerns_the_book(entry: &OutboxEntry) -> bool {
+    match entry.status {
+        Status::Confirmed
+        | Status::Paid
+        | Status::Cancelled
+        | Status::Expired
+        | Status::Released
+        | Status::Returned => true,
+        Status::Reserved | Status::RefundDue | Status::Refunded => false,
+    }
+}
+
+fn event(entry: &OutboxEntry, record: &Record, id: Source, terms: &Terms) -> Option<Event> {
+    let (due, with) = (record.money.due.0, record.money.tender());
+    let list = terms.price.0.saturating_mul(record.units.0.into());
+    let by_points = terms.members.worth.of(record.money.points).0;
+    let saved = list.saturating_sub(due).saturating_sub(by_points);
+    if let Some(refund) = &entry.refund {
+        let is_before = |known: &&crate::rules::money::Refund| known.id != refund.id;
+        let before = record.refunds.iter().take_while(is_before).map(|known| known.amount.0).sum();
+        let (id, order) = (refund.id.to_string(), id);
+        let amount = refund.amount.0;
+        let currency = terms.currency.clone();
+        return Some(Event::Refunded(Refund {
+            order,
+            id,
+            due,
+            before,
+            amount,
+            with,
+            currency,
+            saved,
+        }));
+    }
+    match entry.status {
+        // Nothing is pending of an order that was released.
+        Status::Released if with.is_nothing() => None,
+        Status::Cancelled | Status::Expired | Status::Released => {
+            Some(Event::Ended { order: id, with })
+        }
+        status => {
+            let order = Order { id, due, currency: terms.currency.clone(), with, saved };
+            match status {
+                Status::Confirmed => Some(Event::Confirmed(order)),
+                Status::Paid => Some(Event::Paid(order)),
+                _ => None,
+            }
+        }
+    }
+}

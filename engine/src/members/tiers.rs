@@ -1,0 +1,196 @@
+//! Tiers: which tier the book gives the members who are here, by seat, and what they may spend. A click reads
+//! it without a lock; whatever is posted changes it before anything else is posted in that bucket.
+
+use crate::roster::Roster;
+use crate::rules::seat::Seat;
+use crate::rules::time::Millis;
+use crate::sale::purse::{Purses, Told, Usable};
+use crate::sale::table::Table;
+use crate::store::BucketChange;
+use crate::sync::{AtomicU64, Ordering};
+use membership::Tier;
+use membership::account::{Coupon, Membership, Standing};
+use membership::event::{MemberNumber, Tender};
+use membership::plan::Plan;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Bits 0..8: nothing is known, the member is not enrolled, or their tier. Bits 8..56: until when that holds.
+type Row = AtomicU64;
+
+const UNKNOWN: u64 = 0;
+const NOBODY: u64 = 1;
+const LOWEST: u64 = 2;
+
+/// What is known of the tiers of those who are here.
+#[derive(Debug)]
+pub(super) struct Tiers {
+    roster: Arc<Roster>,
+    rows: Table<Row>,
+    purses: Purses,
+    /// The seats of those who have an account.
+    seats: Mutex<HashMap<MemberNumber, Seat>>,
+}
+
+impl Tiers {
+    pub(super) fn new(roster: Arc<Roster>) -> Self {
+        Self { roster, rows: Table::new(), purses: Purses::default(), seats: Mutex::default() }
+    }
+
+    pub(super) const fn purses(&self) -> &Purses {
+        &self.purses
+    }
+
+    fn read(&self, seat: Seat) -> u64 {
+        // Ordering: Relaxed, the word publishes nothing but itself.
+        self.rows.get(seat.index()).map_or(UNKNOWN, |row| row.load(Ordering::Relaxed))
+    }
+
+    fn write(&self, seat: Seat, word: u64) {
+        // Ordering: Relaxed, as in `read`; those who write one seat hold the lock of its bucket.
+        self.rows.get_or_grow(seat.index()).store(word, Ordering::Relaxed);
+    }
+
+    /// The tier that the book gives a seat; `None` for one who is not enrolled, or was not looked for.
+    pub(super) fn tier(&self, seat: Seat) -> Option<Tier> {
+        let place = (self.read(seat) & 0xff).checked_sub(LOWEST)?;
+        Tier::ALL.get(usize::try_from(place).ok()?).copied()
+    }
+
+    /// Whether the book was asked for a seat, and what it said still holds.
+    pub(super) fn is_known(&self, seat: Seat, now: Millis) -> bool {
+        let word = self.read(seat);
+        word != UNKNOWN && Millis(word >> 8) > now
+    }
+
+    /// Whether the book was ever asked for a seat.
+    pub(super) fn was_known(&self, seat: Seat) -> bool {
+        self.read(seat) != UNKNOWN
+    }
+
+    /// What the book said last counts until an instant.
+    pub(super) fn trust(&self, seat: Seat, until: Millis) {
+        self.write(seat, until.0.min(Millis::MAX.0) << 8 | self.read(seat) & 0xff);
+    }
+
+    /// The book is to be asked again.
+    fn doubt(&self, seat: Seat) {
+        self.write(seat, self.read(seat) & 0xff);
+        self.purses.forget(seat);
+    }
+
+    /// Notes that a seat's member is not enrolled.
+    pub(super) fn note_nobody(&self, seat: Seat) {
+        self.purses.tell(seat, Told::default(), 0);
+        self.write(seat, Millis::MAX.0 << 8 | NOBODY);
+    }
+
+    /// Notes what the book has of a seat's member.
+    pub(super) fn note(
+        &self,
+        seat: Seat,
+        number: MemberNumber,
+        account: &Membership,
+        plan: &Plan,
+        now: Millis,
+    ) {
+        self.note_settled(seat, number, account, 0, plan, now);
+    }
+
+    /// As `note`, when the book has a hold for so many points that orders had taken of the purse.
+    fn note_settled(
+        &self,
+        seat: Seat,
+        number: MemberNumber,
+        account: &Membership,
+        settled: u64,
+        plan: &Plan,
+        now: Millis,
+    ) {
+        self.seats.lock().insert(number, seat);
+        let usable = |coupon: &Coupon| {
+            let (kind, until) = (coupon.kind.clone(), coupon.until);
+            // An order names its coupon, so one with a name that no order can have is not used.
+            Some(Usable { id: coupon.id.0.parse().ok()?, kind, until })
+        };
+        let coupons = account.good_coupons(now).filter_map(usable).collect();
+        self.purses.tell(seat, Told { balance: account.points.balance(now), coupons }, settled);
+        let Standing { tier, kept_until, .. } = account.standing_at(plan, now);
+        // Points that expire count no more: the book is asked again then.
+        let expires_at = account.expiring(now).next().map(|lot| lot.expires_at);
+        let until = [kept_until, expires_at, Some(Millis::MAX)].into_iter().flatten().min();
+        let until = until.unwrap_or(Millis::MAX);
+        self.write(seat, until.0 << 8 | (LOWEST + tier as u64));
+    }
+
+    /// What was to be posted may be or not: those whom it concerns are to be looked up again.
+    pub(super) fn forget(&self, change: &BucketChange) {
+        for (index, _) in &change.accounts {
+            let seat = self.seats.lock().get(&change.bucket.number(*index)).copied();
+            if let Some(seat) = seat {
+                self.doubt(seat);
+            }
+        }
+        for name in &change.names {
+            if let Some(seat) = self.roster.find(name.member.as_str()) {
+                self.doubt(seat);
+            }
+        }
+    }
+
+    /// Notes that the book has had holds for what orders had taken of purses.
+    pub(super) fn settle(&self, settled: &[(Seat, Tender)]) {
+        for (seat, tender) in settled {
+            self.purses.settle(*seat, tender.points);
+            // The hold was made by an earlier try: what was read since may be of before it.
+            self.doubt(*seat);
+        }
+        self.settle_coupons(settled);
+    }
+
+    fn settle_coupons(&self, settled: &[(Seat, Tender)]) {
+        for (seat, tender) in settled {
+            let coupon = tender.coupon.as_ref().and_then(|id| id.0.parse().ok());
+            if let Some(coupon) = coupon {
+                self.purses.settle_coupon(*seat, &coupon);
+            }
+        }
+    }
+
+    /// Follows what was posted in a bucket, for those who are here. `settled` is what orders had taken of
+    /// purses and is kept in the book now: it ends in one step with the new balance.
+    pub(super) fn follow(
+        &self,
+        change: &BucketChange,
+        settled: &[(Seat, Tender)],
+        plan: &Plan,
+        now: Millis,
+    ) {
+        let mut points: HashMap<Seat, u64> = HashMap::new();
+        for (seat, tender) in settled {
+            *points.entry(*seat).or_default() += tender.points;
+        }
+        for name in &change.names {
+            let Some(seat) = self.roster.find(name.member.as_str()) else { continue };
+            let number = change.bucket.number(name.index);
+            if name.is_had {
+                self.seats.lock().insert(number, seat);
+            } else {
+                self.seats.lock().remove(&number);
+                self.note_nobody(seat);
+            }
+        }
+        for (index, account) in &change.accounts {
+            let number = change.bucket.number(*index);
+            let seat = self.seats.lock().get(&number).copied();
+            if let Some(seat) = seat {
+                let settled = points.remove(&seat).unwrap_or(0);
+                self.note_settled(seat, number, account, settled, plan, now);
+            }
+        }
+        // Those of members whom the book was not asked about yet.
+        points.into_iter().for_each(|(seat, points)| self.purses.settle(seat, points));
+        self.settle_coupons(settled);
+    }
+}
