@@ -180,7 +180,8 @@ impl Engine {
         let (taken_in, mut behind) = (self.store.book.taken_in().await?, 0);
         for open in self.sales() {
             let end = self.store.reading.outbox_end(&open.sale.terms().id).await?.seq;
-            behind += end.saturating_sub(taken_in.get(&open.sale_number).copied().unwrap_or(0));
+            let stored = taken_in.get(&open.sale_number).copied().unwrap_or(0);
+            behind += end.saturating_sub(open.fed.taken_in(stored));
         }
         Ok(behind)
     }
@@ -213,7 +214,8 @@ impl Engine {
         let _one_at_a_time = open.switching.lock().await;
         if is_lost && open.has_lost_history() {
             self.put_back(open).await?;
-            self.book.feed_again(open.sale_number);
+            // The book lies in the same store: it may have lost what it was told of any sale.
+            self.sales().iter().for_each(|open| open.fed.ask_again());
         }
         self.store.operating.switch(&sale.terms().id, sale.epoch(), switch).await?;
         crash_point("switched");

@@ -217,7 +217,7 @@ impl Engine {
         let _one_at_a_time = open.switching.lock().await;
         let (id, number) = (&open.sale.terms().id, open.sale_number);
         let end = self.store.reading.outbox_end(id).await?;
-        if !self.book.has_taken_in(number, end.seq).await? {
+        if !self.book.has_taken_in(open, end.seq).await? {
             return Ok(());
         }
         self.not_opened.lock().insert(id.clone(), moving());
@@ -231,7 +231,6 @@ impl Engine {
         open.ended().await;
         while confirmers.running.try_join_next().is_some() {}
         self.ends.forget(number);
-        self.book.forget_sale(number);
         let changed_at = end.newest_at.unwrap_or(open.sale.closes_at());
         let archived = match self.store.reading.outbox_end(id).await {
             Ok(now) if now != end => Err(StoreError::Refused("the sale has changed".into())),

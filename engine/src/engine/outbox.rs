@@ -210,7 +210,7 @@ impl Engine {
         told: &mut Vec<Told>,
     ) -> Result<(), StoreError> {
         let (id, number) = (&open.sale.terms().id, open.sale_number);
-        let OutboxEnd { seq, newest_at } = self.end(open).await?;
+        let OutboxEnd { seq, newest_at, .. } = self.end(open).await?;
         let is_recent = |since: Millis| newest_at.is_some_and(|at| at >= since);
         let mut place = match cursor.places.get(&number) {
             Some(place) => *place,

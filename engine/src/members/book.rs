@@ -19,8 +19,7 @@ use membership::MemberId;
 use membership::account::Membership;
 use membership::event::{Event, MemberNumber, Outcome, Refused};
 use membership::posting::Posting;
-use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Buckets in which events are taken at once.
@@ -37,10 +36,6 @@ pub struct Book {
     pub plans: Plans,
     pub(super) totals: Totals,
     pub(super) tiers: Tiers,
-    /// By the sales' numbers: how many steps had been told when their outbox was taken in to its end.
-    pub(super) fed: Mutex<HashMap<u32, u64>>,
-    /// Sales whose outbox is taken in once more, by their numbers: up to which entry that was done.
-    pub(super) again: Mutex<HashMap<u32, u64>>,
     /// What is decided in one bucket is posted before anything else is decided in it.
     pub(super) buckets: Box<[tokio::sync::Mutex<()>]>,
     /// Calls that read all of it come one at a time.
@@ -66,9 +61,8 @@ impl Book {
         let plans = Plans::read(Arc::clone(&store), clock.clone()).await?;
         let totals = Totals::new(Arc::clone(&store), clock.clone());
         let buckets = Bucket::all().map(|_| tokio::sync::Mutex::default()).collect();
-        let (tiers, fed, again) = (Tiers::new(roster), Mutex::default(), Mutex::default());
-        let reading = tokio::sync::Mutex::default();
-        Ok(Self { store, clock, plans, totals, tiers, fed, again, buckets, reading })
+        let (tiers, reading) = (Tiers::new(roster), tokio::sync::Mutex::default());
+        Ok(Self { store, clock, plans, totals, tiers, buckets, reading })
     }
 
     /// Takes one event.

@@ -1,8 +1,10 @@
 //! Feed: what becomes of orders reaches the book through the outbox of their sales, at least once, and
-//! counts once. An entry that the book has not taken in is kept.
+//! counts once. An entry that the book has not taken in is kept. After a lost history everything is taken in
+//! once more: the store may have been told that entries were taken in whose postings it does not have.
 
 use super::ask::{Ask, NotTaken};
 use super::book::Book;
+use crate::open::fed::Came;
 use crate::open::sale::OpenSale;
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
@@ -14,6 +16,8 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Entries that are taken in at a time.
 const TURN: usize = 500;
+/// Entries of so many months are taken in once more. Lines become an opening balance later.
+const MONTHS_AGAIN: u16 = 12;
 /// In the place of a sale's number: it is noted before the first member is enrolled, by whatever process.
 pub(super) const SOMEBODY: u32 = u32::MAX;
 
@@ -24,32 +28,36 @@ impl Book {
     /// [`StoreError`]; the entries are taken in again.
     pub async fn feed(&self, reading: &dyn Reading, open: &OpenSale) -> Result<bool, StoreError> {
         let (sale, number) = (&open.sale.terms().id, open.sale_number);
-        let steps = open.feed().steps();
-        if self.fed.lock().get(&number) == Some(&steps) {
-            return Ok(false);
-        }
+        let Some(turn) = open.fed.begin(open.feed().steps()) else { return Ok(false) };
         if self.totals.members().await? == 0 {
             let end = reading.outbox_end(sale).await?.seq;
             // Nobody had an account when this end was read, so nothing up to it concerns one.
             if !self.store.taken_in().await?.contains_key(&SOMEBODY) {
                 self.store.take_in(number, end).await?;
-                self.fed.lock().insert(number, steps);
+                open.fed.end(turn, Came::ToTheEnd { stored: end });
                 return Ok(false);
             }
         }
-        let again = self.again.lock().get(&number).copied();
-        let after = match again {
-            Some(after) => after,
-            None => self.taken_in(number).await?,
-        };
-        let entries = reading.outbox_after(sale, after, TURN).await?;
+        let stored = self.taken_in(number).await?;
+        if turn.is_first {
+            let end = reading.outbox_end(sale).await?;
+            if end.has_gaps || end.seq < stored {
+                // The process before this one may not have come to it.
+                open.fed.ask_again();
+                return Ok(true);
+            }
+        }
+        let entries = reading.outbox_after(sale, turn.after(stored), TURN).await?;
         let Some(last) = entries.last().map(|entry| entry.seq) else {
             // Nothing is told since, as far as this process knows.
-            self.again.lock().remove(&number);
-            self.fed.lock().insert(number, steps);
+            open.fed.end(turn, Came::ToTheEnd { stored });
             return Ok(false);
         };
-        let told: Vec<_> = entries.iter().filter(|entry| concerns_the_book(entry)).collect();
+        // What was taken in so long ago may be part of an opening balance, and would count twice.
+        let oldest = self.clock.now().months_earlier(MONTHS_AGAIN);
+        let is_new = |entry: &&OutboxEntry| turn.again.is_none() || entry.at >= oldest;
+        let concerning = entries.iter().filter(is_new).filter(|entry| concerns_the_book(entry));
+        let told: Vec<_> = concerning.collect();
         let records = records(reading, sale, &told).await?;
         let asks = told.iter().filter_map(|entry| {
             // After a lost history an entry may tell of an order that is gone.
@@ -65,28 +73,13 @@ impl Book {
         }
         crate::fault::crash_point("fed");
         self.store.take_in(number, last).await?;
-        if let Some(after) = self.again.lock().get_mut(&number) {
-            *after = last;
-        }
+        open.fed.end(turn, Came::To(last));
         Ok(true)
     }
 
-    /// Takes in a sale's outbox once more, from its beginning: a store that has lost a part of its history may
-    /// have been told that entries were taken in whose postings it does not have. What it has counts once.
-    pub fn feed_again(&self, sale: u32) {
-        self.again.lock().insert(sale, 0);
-        self.fed.lock().remove(&sale);
-    }
-
-    /// Forgets a sale that is archived.
-    pub(crate) fn forget_sale(&self, sale: u32) {
-        self.again.lock().remove(&sale);
-        self.fed.lock().remove(&sale);
-    }
-
     /// Whether everything up to this entry of a sale's outbox is taken in, and is not to be once more.
-    pub(crate) async fn has_taken_in(&self, sale: u32, seq: u64) -> Result<bool, StoreError> {
-        Ok(!self.again.lock().contains_key(&sale) && self.taken_in(sale).await? >= seq)
+    pub(crate) async fn has_taken_in(&self, open: &OpenSale, seq: u64) -> Result<bool, StoreError> {
+        Ok(open.fed.taken_in(self.taken_in(open.sale_number).await?) >= seq)
     }
 
     async fn taken_in(&self, sale: u32) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 pub(crate) mod asks;
 pub mod blocked;
 pub(crate) mod ends;
+pub(crate) mod fed;
 pub(crate) mod feed;
 pub mod found;
 pub(crate) mod live_terms;

@@ -9,6 +9,7 @@ mod waiting;
 
 use crate::open::asks::Asks;
 use crate::open::blocked::{Blocked, Look};
+use crate::open::fed::Fed;
 use crate::open::feed::Feed;
 use crate::open::found::Found;
 use crate::open::live_terms::LiveTerms;
@@ -52,6 +53,8 @@ pub struct OpenSale {
     put_back: Mutex<Option<oneshot::Sender<Result<(), StoreError>>>>,
     blocked: Arc<Blocked>,
     feed: Feed,
+    /// How far the members' book has come.
+    pub(crate) fed: Fed,
     wake: Notify,
     /// A caller waits for a verdict.
     hurry: Notify,
@@ -140,6 +143,7 @@ impl OpenSale {
             put_back: Mutex::new(None),
             blocked,
             feed: Feed::default(),
+            fed: Fed::default(),
             wake: Notify::new(),
             hurry: Notify::new(),
             trouble: Mutex::new(None),

@@ -108,6 +108,7 @@ impl Reader for Memory {
         let end = |sale: &mut Sale| OutboxEnd {
             seq: sale.rows.counters.seq,
             newest_at: sale.outbox.last().map(|entry| entry.at),
+            has_gaps: !sale.rows.gaps.is_empty(),
         };
         Ok(kept.any(sale).map(end).unwrap_or_default())
     }

@@ -250,6 +250,8 @@ pub struct OutboxEnd {
     pub seq: u64,
     /// The instant of the newest entry that is kept.
     pub newest_at: Option<Millis>,
+    /// Whether entries were lost with the store's history, and numbers left out for them.
+    pub has_gaps: bool,
 }
 
 /// What a member has in one sale.

@@ -435,7 +435,8 @@ async fn each_change_has_one_outbox_entry(store: &Store) {
     let page = store.reading.outbox_after(&id(), 1, 1).await.unwrap();
     assert_eq!(page.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [2]);
     assert_eq!(store.reading.outbox_after(&id(), 3, 10).await.unwrap(), []);
-    let end = OutboxEnd { seq: 3, newest_at: entries.last().map(|entry| entry.at) };
+    let end =
+        OutboxEnd { seq: 3, newest_at: entries.last().map(|entry| entry.at), has_gaps: false };
     assert_eq!(store.reading.outbox_end(&id()).await, Ok(end));
 }
 

@@ -253,17 +253,19 @@ impl Reader for Journal {
             None => self.beginning(sale).await?,
         };
         self.wait(move || {
-            let (seq, entries) = match (&live_sale, &archived) {
+            let ((seq, entries), has_gaps) = match (&live_sale, &archived) {
                 (Some(sale), _) => {
                     let kept = sale.kept.read();
                     kept.check()?;
-                    Entries::newest(&*disk, &live, &kept)
+                    (Entries::newest(&*disk, &live, &kept), !kept.rows.gaps.is_empty())
                 }
-                (None, Some(kept)) => Entries::newest(&*disk, &live, kept),
+                (None, Some(kept)) => {
+                    (Entries::newest(&*disk, &live, kept), !kept.rows.gaps.is_empty())
+                }
                 (None, None) => return Ok(OutboxEnd::default()),
             };
-            let newest = entries.last();
-            Ok(OutboxEnd { seq, newest_at: newest.transpose()?.map(|entry| entry.at) })
+            let newest_at = entries.last().transpose()?.map(|entry| entry.at);
+            Ok(OutboxEnd { seq, newest_at, has_gaps })
         })
         .await
     }

@@ -117,8 +117,11 @@ impl Reading for RedisStore {
 
     async fn outbox_end(&self, sale: &SaleId) -> Result<OutboxEnd, StoreError> {
         let SaleKeys { sale, outbox, .. } = SaleKeys::of(sale);
-        let seq = self.link.ask::<Option<u64>>(redis::cmd("HGET").arg(&sale).arg("seq")).await?;
-        let end = OutboxEnd { seq: seq.unwrap_or(0), newest_at: None };
+        let mut head = redis::cmd("HMGET");
+        head.arg(&sale).arg("seq").arg("gaps");
+        let (seq, gaps) = self.link.ask::<(Option<u64>, Option<String>)>(&head).await?;
+        let has_gaps = gaps.is_some_and(|gaps| !gaps.is_empty());
+        let end = OutboxEnd { seq: seq.unwrap_or(0), newest_at: None, has_gaps };
         if !self.link.ask::<bool>(redis::cmd("EXISTS").arg(&outbox)).await? {
             return Ok(end);
         }
