@@ -20,6 +20,10 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Threads on which the embedded store is read, at most. As many members as click for the first time within a
+/// moment are looked up in the book; more threads than this only take memory.
+const READERS: usize = 32;
+
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("FLASHLANE_COMMIT"), ")");
 
 /// A flash-sale engine for live commerce
@@ -132,7 +136,9 @@ fn log(format: LogFormat) {
 }
 
 fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(READERS).build();
+    let runtime = runtime.context("cannot start the runtime")?;
     let done = runtime.block_on(work);
     // A disk that hangs must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
