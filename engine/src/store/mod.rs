@@ -15,6 +15,7 @@ mod memory;
 mod message;
 mod planted;
 mod redb;
+mod redb_file;
 mod redis;
 mod row_store;
 mod rows;

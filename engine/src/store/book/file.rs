@@ -5,13 +5,13 @@ use super::older;
 use super::port::{Bucket, BucketHead, NoticeEntry, PostingKey};
 use super::rows::BookRows;
 use crate::store::StoreError;
+use crate::store::redb_file::{RedbFile, is_of_disk};
 use crate::store::rows::{Stored, damaged};
 use membership::MemberId;
 use membership::account::Membership;
 use membership::posting::{Posted, Posting};
 use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError, WriteTransaction,
+    Durability, ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,7 +42,7 @@ pub(in crate::store) struct Whole {
 /// The file, open.
 #[derive(Debug)]
 pub(in crate::store) struct BookFile {
-    database: Database,
+    file: RedbFile,
 }
 
 /// The file as it is at one instant.
@@ -52,11 +52,9 @@ pub(in crate::store) struct FileView {
 
 fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
-        error @ (redb::Error::Io(_) | redb::Error::Backend(_) | redb::Error::PreviousIo) => {
-            StoreError::Unknown(format!(
-                "the disk of the data folder fails ({error}); free space or repair it"
-            ))
-        }
+        error if is_of_disk(&error) => StoreError::Unknown(format!(
+            "the disk of the data folder fails ({error}); free space or repair it"
+        )),
         error => damaged(format!("book.redb: {error}; restore the data folder from a backup")),
     }
 }
@@ -94,8 +92,7 @@ macro_rules! open {
 impl BookFile {
     /// Opens the file in this folder; makes it if it is not there.
     pub(in crate::store) fn open(folder: &Path) -> Stored<Self> {
-        let database = Database::builder().create(folder.join("book.redb")).map_err(failed)?;
-        let file = Self { database };
+        let file = Self { file: RedbFile::open(folder.join("book.redb")).map_err(failed)? };
         if let Some(format) = get!(file.view()?, META, "format")
             && decode::<u32>(format.value())? > FORMAT
         {
@@ -107,12 +104,17 @@ impl BookFile {
     }
 
     pub(in crate::store) fn view(&self) -> Stored<FileView> {
-        Ok(FileView { seen: self.database.begin_read().map_err(failed)? })
+        Ok(FileView { seen: self.file.begin_read().map_err(failed)? })
+    }
+
+    /// Opens the file anew if its disk has failed since it was opened.
+    pub(in crate::store) fn heal(&self) -> Stored<()> {
+        self.file.heal().map_err(failed)
     }
 
     /// Writes rows into the file that go up to this block; all of them last when this returns `Ok`.
     pub(in crate::store) fn fold(&self, rows: &BookRows, folded_to: u64) -> Stored<()> {
-        let mut transaction = self.database.begin_write().map_err(failed)?;
+        let mut transaction = self.file.begin_write().map_err(failed)?;
         // A start after a crash reads what was noted here, and not the whole file.
         transaction.set_quick_repair(true);
         transaction

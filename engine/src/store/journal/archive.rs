@@ -10,12 +10,10 @@ use super::sale_frames;
 use crate::rules::terms::SaleId;
 use crate::rules::time::Millis;
 use crate::store::StoreError;
+use crate::store::redb_file::{RedbFile, is_of_disk};
 use crate::store::rows::{Stored, damaged};
 use membership::MemberId;
-use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
-    WriteTransaction,
-};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableError, WriteTransaction};
 use std::ops::Bound;
 use std::path::Path;
 
@@ -36,14 +34,12 @@ const FORMAT: u64 = 1;
 /// The file, open.
 #[derive(Debug)]
 pub(super) struct ArchiveFile {
-    database: Database,
+    file: RedbFile,
 }
 
 fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
-        error @ (redb::Error::Io(_) | redb::Error::Backend(_) | redb::Error::PreviousIo) => {
-            super::failure::failed(error)
-        }
+        error if is_of_disk(&error) => super::failure::failed(error),
         error => damaged(format!("archive.redb: {error}; restore the data folder from a backup")),
     }
 }
@@ -62,8 +58,7 @@ macro_rules! open {
 impl ArchiveFile {
     /// Opens the file in this folder; makes it if it is not there.
     pub(super) fn open(folder: &Path) -> Stored<Self> {
-        let database = Database::builder().create(folder.join("archive.redb")).map_err(failed)?;
-        let file = Self { database };
+        let file = Self { file: RedbFile::open(folder.join("archive.redb")).map_err(failed)? };
         if file.meta("format")? > FORMAT {
             return Err(StoreError::Unusable(
                 "archive.redb was written by a newer version of Flashlane; run that version".into(),
@@ -73,7 +68,12 @@ impl ArchiveFile {
     }
 
     fn view(&self) -> Stored<ReadTransaction> {
-        self.database.begin_read().map_err(failed)
+        self.file.begin_read().map_err(failed)
+    }
+
+    /// Opens the file anew if its disk has failed since it was opened.
+    pub(super) fn heal(&self) -> Stored<()> {
+        self.file.heal().map_err(failed)
     }
 
     fn meta(&self, name: &str) -> Stored<u64> {
@@ -89,7 +89,7 @@ impl ArchiveFile {
 
     /// Writes; all of it lasts when this returns the new version.
     fn write(&self, write: impl FnOnce(&WriteTransaction) -> Stored<()>) -> Stored<u64> {
-        let mut transaction = self.database.begin_write().map_err(failed)?;
+        let mut transaction = self.file.begin_write().map_err(failed)?;
         // A start after a crash reads what was noted here, and not the whole file.
         transaction.set_quick_repair(true);
         write(&transaction)?;
