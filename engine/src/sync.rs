@@ -116,15 +116,16 @@ mod modelled {
     /// Has the interface of the shared map: who finds a value sees what was done before it was
     /// inserted. A read that misses a value says nothing about when it was inserted.
     #[derive(Debug)]
-    pub(crate) struct SharedMap<K, V> {
-        /// Each key's place in `rooms`, and each value that a room ever had. Loom sees neither.
+    pub(crate) struct SharedMap<K, V: 'static> {
+        /// Each key's place in `rooms`, and each value that a room ever had. Loom sees neither. Values are
+        /// leaked: a model lives for microseconds, and a reference into a guarded list could not leave it.
         keys: Mutex<Vec<K>>,
-        values: [Mutex<Vec<V>>; KEYS_MAX],
+        values: [Mutex<Vec<&'static V>>; KEYS_MAX],
         /// The place of the room's value, from 1; 0 for none.
         rooms: [AtomicUsize; KEYS_MAX],
     }
 
-    impl<K, V> Default for SharedMap<K, V> {
+    impl<K, V: 'static> Default for SharedMap<K, V> {
         fn default() -> Self {
             Self {
                 keys: Mutex::new(Vec::new()),
@@ -134,7 +135,7 @@ mod modelled {
         }
     }
 
-    impl<K: Eq + Clone, V: Clone> SharedMap<K, V> {
+    impl<K: Eq + Clone, V: 'static> SharedMap<K, V> {
         pub(crate) fn pin(&self) -> Pinned<'_, K, V> {
             Pinned(self)
         }
@@ -150,23 +151,20 @@ mod modelled {
         /// Keeps a value where loom does not see it. Returns its place, from 1.
         fn keep(&self, room: usize, value: V) -> usize {
             let mut values = self.values[room].lock().expect("no model panics here");
-            values.push(value);
+            values.push(Box::leak(Box::new(value)));
             values.len()
         }
     }
 
     #[derive(Debug)]
-    pub(crate) struct Pinned<'a, K, V>(&'a SharedMap<K, V>);
+    pub(crate) struct Pinned<'a, K, V: 'static>(&'a SharedMap<K, V>);
 
-    impl<K: Eq + Clone, V: Clone> Pinned<'_, K, V> {
+    impl<K: Eq + Clone, V: 'static> Pinned<'_, K, V> {
         pub(crate) fn get(&self, key: &K) -> Option<&V> {
             let room = self.0.room(key);
             // Ordering: Acquire, paired with the Release of `insert` and `try_insert`.
             let at = self.0.rooms[room].load(Ordering::Acquire).checked_sub(1)?;
-            let value = self.0.values[room].lock().expect("no model panics here")[at].clone();
-            // The value is leaked: a model lives for microseconds, and a reference into a guarded
-            // list could not leave it.
-            Some(Box::leak(Box::new(value)))
+            Some(self.0.values[room].lock().expect("no model panics here")[at])
         }
 
         pub(crate) fn insert(&self, key: K, value: V) {

@@ -7,17 +7,32 @@ use crate::rules::key::IdempotencyKey;
 use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
 use crate::rules::units::Units;
-use crate::sync::SharedMap;
+use crate::sync::{AtomicU64, Ordering, SharedMap};
 use membership::event::Tender;
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;
 
 /// What is known of a key: what its click asked for, and the order it became.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Known {
     body: Body,
-    /// `None` while the click is being judged.
-    number: Option<u64>,
+    /// [`JUDGED`] while the click is being judged.
+    number: AtomicU64,
+}
+
+/// No order has this number.
+const JUDGED: u64 = 0;
+
+impl Known {
+    fn new(body: Body, number: u64) -> Self {
+        Self { body, number: AtomicU64::new(number) }
+    }
+
+    fn number(&self) -> Option<u64> {
+        // Ordering: Acquire, paired with the Release in `Begun::drop`: the order is on the board.
+        let number = self.number.load(Ordering::Acquire);
+        (number != JUDGED).then_some(number)
+    }
 }
 
 /// What a click asks for: a key stands for that, and for nothing else.
@@ -48,29 +63,27 @@ impl Keys {
         match self.map.pin().get(&(seat, key)) {
             None => Ok(None),
             Some(known) if known.body != *body => Err(Refusal::IdempotencyConflict),
-            Some(Known { number: None, .. }) => Err(Refusal::IdempotencyInFlight),
-            Some(Known { number, .. }) => Ok(*number),
+            Some(known) => known.number().ok_or(Refusal::IdempotencyInFlight).map(Some),
         }
     }
 
     /// Writes a key down as being judged; `None` when another click with this key was faster.
     pub(crate) fn begin(&self, seat: Seat, key: IdempotencyKey, body: Body) -> Option<Begun<'_>> {
-        let known = Known { body: body.clone(), number: None };
+        let known = Known::new(body, JUDGED);
         let inserted = self.map.pin().try_insert((seat, key), known).is_ok();
-        inserted.then(|| Begun { keys: self, seat, key, body, number: None })
+        inserted.then(|| Begun { keys: self, seat, key, number: None })
     }
 
     /// The keys that stand for an order, by its number.
     #[cfg(not(flash_loom))]
     pub(crate) fn by_number(&self) -> HashMap<u64, IdempotencyKey> {
         let map = self.map.pin();
-        map.iter().filter_map(|((_, key), known)| Some((known.number?, *key))).collect()
+        map.iter().filter_map(|((_, key), known)| Some((known.number()?, *key))).collect()
     }
 
     /// Writes down a key of an order that a former process confirmed.
     pub(crate) fn restore(&self, seat: Seat, key: IdempotencyKey, body: Body, number: u64) {
-        let known = Known { body, number: Some(number) };
-        self.map.pin().insert((seat, key), known);
+        self.map.pin().insert((seat, key), Known::new(body, number));
     }
 }
 
@@ -81,7 +94,6 @@ pub(crate) struct Begun<'a> {
     keys: &'a Keys,
     seat: Seat,
     key: IdempotencyKey,
-    body: Body,
     number: Option<u64>,
 }
 
@@ -95,13 +107,13 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         let map = self.keys.map.pin();
+        let place = (self.seat, self.key);
         match self.number {
-            Some(_) => {
-                let known = Known { body: self.body.clone(), number: self.number };
-                map.insert((self.seat, self.key), known);
-            }
-            None => {
-                map.remove(&(self.seat, self.key));
+            None => drop(map.remove(&place)),
+            Some(number) => {
+                let known = map.get(&place).expect("only its own click forgets a key");
+                // Ordering: Release, paired with the Acquire in `Known::number`.
+                known.number.store(number, Ordering::Release);
             }
         }
     }

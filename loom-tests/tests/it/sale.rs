@@ -82,22 +82,26 @@ fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
     });
 }
 
-/// Two clicks with one key: each gets the order, or is told that the other is still being judged.
+/// Two clicks with one key: each gets the order, which it finds on the board, or is told that the other is still
+/// being judged.
 fn one_key_twice(lamps: Lamps) {
     every_way(move || {
         let key = Some(IdempotencyKey(NonZeroU64::MIN));
         let keyed = Click { key, ..click(0, Units(1)) };
         let drop = Arc::new(sale(lamps));
-        let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, keyed));
-        let mine = drop.buy(NOW, keyed);
-        let theirs = other.join().expect("a click");
-        let number = |answer| match answer {
-            Ok(engine::sale::Accepted { number, .. }) => Some(number),
+        let number = move |drop: &Sale| match drop.buy(NOW, keyed) {
+            Ok(engine::sale::Accepted { number, .. }) => {
+                let order = drop.board().read(number).expect("an accepted order is on the board");
+                assert_eq!(order.seat, keyed.seat);
+                Some(number)
+            }
             Err(Refusal::IdempotencyInFlight) => None,
             Err(other) => panic!("{other:?}"),
         };
-        let numbers = [number(mine), number(theirs)];
+        let other = Arc::clone(&drop);
+        let other = thread::spawn(move || number(&other));
+        let mine = number(&drop);
+        let numbers = [mine, other.join().expect("a click")];
         assert!(numbers.iter().flatten().all(|number| *number == 1), "{numbers:?}");
         assert_eq!(taken_in(&drop), [1]);
         assert_eq!(drop.buy(NOW, keyed).map(|accepted| accepted.number), Ok(1));
