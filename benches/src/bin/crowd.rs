@@ -107,6 +107,7 @@ impl Site {
             keyed: false,
             repeated_percent: 0,
             moments: None,
+            batches: None,
             receipts: rate.is_some(),
         };
         drive(plan, Arc::new(SoFar::default())).await

@@ -206,6 +206,7 @@ impl<'a> World<'a> {
             keyed: false,
             repeated_percent: 0,
             moments: None,
+            batches: None,
             receipts: false,
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use benches::load::afterwards::{Actors, Lives, Mix};
 use benches::load::book;
-use benches::load::drive::{Moment, Plan, SoFar, drive};
+use benches::load::drive::{Batches, Moment, Plan, SoFar, drive};
 use benches::load::members::{Clicker, clickers};
 use benches::run::operator::{ListedOrder, Operator, SaleReport};
 use benches::run::platform::Platform;
@@ -12,6 +12,7 @@ use benches::told::report::{Report, Sample};
 use benches::told::tally::Tally;
 use clap::Parser;
 use engine::store::{JournalOptions, JournalStore, Store};
+use hyper::header::HeaderValue;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use membership::Tier;
@@ -56,7 +57,7 @@ struct Options {
     /// Of a hundred members, how many have an account in the book; they pay with points and a coupon in part
     #[arg(long, default_value_t = 0, value_name = "PERCENT")]
     enrolled: usize,
-    /// The server's platform address; with --enrolled
+    /// The server's platform address; with --enrolled and --batch
     #[arg(long, default_value = "127.0.0.1:8082")]
     platform: SocketAddr,
     /// Milliseconds between the windows of a sale to make, diamond first
@@ -77,6 +78,9 @@ struct Options {
     /// Keep-alive connections
     #[arg(long, default_value_t = 128)]
     connections: usize,
+    /// Send clicks in batches of so many, as a server of the platform does; 1 to 8,192
+    #[arg(long, value_name = "CLICKS", value_parser = clap::value_parser!(u32).range(1..=8_192))]
+    batch: Option<u32>,
     /// Units a click
     #[arg(long, default_value_t = 1)]
     units: u32,
@@ -125,11 +129,26 @@ impl Options {
         ensure!(self.limits.len() == 5, "--limits takes five numbers, regular first");
         ensure!((1..=600).contains(&self.seconds), "--seconds takes 1 to 600");
         ensure!((1..=10_000).contains(&self.connections), "--connections takes 1 to 10,000");
+        let is_plain = self.repeated == 0 && self.enrolled == 0 && !self.mix.is_some();
+        ensure!(self.batch.is_none() || is_plain, "--batch sends clicks, and nothing follows them");
         Ok(())
     }
 
-    fn plan(&self, clickers: Arc<[Clicker]>, tell: mpsc::UnboundedSender<Moment>) -> Plan {
+    fn batches(&self) -> anyhow::Result<Option<Batches>> {
+        let Some(size) = self.batch else { return Ok(None) };
+        let key = read(&self.data.join("platform.key"))?;
+        let authorization = HeaderValue::try_from(format!("Bearer {}", key.trim()))?;
+        Ok(Some(Batches { target: self.platform, authorization, size }))
+    }
+
+    fn plan(
+        &self,
+        clickers: Arc<[Clicker]>,
+        batches: Option<Batches>,
+        tell: mpsc::UnboundedSender<Moment>,
+    ) -> Plan {
         Plan {
+            batches,
             target: self.target,
             sale: self.sale.clone(),
             clickers,
@@ -224,7 +243,8 @@ async fn run(
 
     let started_at = Timestamp::now();
     let so_far = Arc::new(SoFar::default());
-    let driving = tokio::spawn(drive(options.plan(clicking, tell), Arc::clone(&so_far)));
+    let driving =
+        tokio::spawn(drive(options.plan(clicking, options.batches()?, tell), Arc::clone(&so_far)));
     let samples = watch(options, operator, &so_far, || driving.is_finished()).await?;
     let tally = driving.await?;
     let mut lives = acting.await?;

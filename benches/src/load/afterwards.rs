@@ -191,6 +191,19 @@ pub fn payment(key: &str, id: &str, order_id: &str, amount_cents: u64) -> Reques
     signed(key, id, &body)
 }
 
+/// Returns the payment provider's message that all of an order's money went back, signed with its key.
+///
+/// # Panics
+/// When `key` is not a signing key.
+#[must_use]
+pub fn refund(key: &str, order_id: &str, amount_cents: u64) -> Request<Full<Bytes>> {
+    let refund = format!("back-{order_id}");
+    let body = json!({
+        "order_id": order_id, "event": "refunded", "refund_id": refund, "amount_cents": amount_cents,
+    });
+    signed(key, &refund, &body)
+}
+
 fn signed(key: &str, id: &str, body: &serde_json::Value) -> Request<Full<Bytes>> {
     let (body, at) = (body.to_string(), Timestamp::now().as_second());
     let webhook = Webhook::new(key).expect("a key");
@@ -273,11 +286,7 @@ impl<'a> Hand<'a> {
 
     /// All of the money goes back.
     async fn give_back(&mut self, order_id: &str, due_cents: u64) {
-        let refund = format!("back-{order_id}");
-        let body = json!({
-            "order_id": order_id, "event": "refunded", "refund_id": refund, "amount_cents": due_cents,
-        });
-        let request = signed(&self.actors.payment_key, &refund, &body);
+        let request = refund(&self.actors.payment_key, order_id, due_cents);
         let answer = self.send(request).await;
         if self.status_of(order_id, "a refund", answer.as_ref()).is_some() {
             self.lives.count("goods given back");

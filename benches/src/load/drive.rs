@@ -1,6 +1,10 @@
 //! The open loop: clicks are due at a fixed rate whatever the server does, and a late answer counts
 //! from when its click was due. So a server that stalls cannot hide behind clicks not sent.
 
+mod batches;
+
+pub use batches::Batches;
+
 use crate::load::book::{COUPON, SPENT};
 use crate::load::members::Clicker;
 use crate::run::client::Client;
@@ -39,6 +43,8 @@ pub struct Plan {
     pub keyed: bool,
     /// Of a hundred clicks, how many are sent twice; only with `keyed`.
     pub repeated_percent: u64,
+    /// Clicks go in batches to the platform listener; `None`: each alone, as its member's.
+    pub batches: Option<Batches>,
     /// Where to send the answers that members act on afterwards; `None` if they do not act.
     pub moments: Option<mpsc::UnboundedSender<Moment>>,
     /// Whether to keep a receipt for each accepted click, and count by tier and code.
@@ -115,8 +121,11 @@ pub async fn drive(plan: Plan, so_far: Arc<SoFar>) -> Tally {
         let run = Arc::clone(&run);
         std::thread::spawn(move || pace(&run, rate))
     });
-    let clicking: Vec<_> =
-        (0..run.plan.connections).map(|_| tokio::spawn(click_on(Arc::clone(&run)))).collect();
+    let click = |run: Arc<Run>| match run.plan.batches.clone() {
+        None => tokio::spawn(click_on(run)),
+        Some(batches) => tokio::spawn(batches::click_on(run, batches)),
+    };
+    let clicking: Vec<_> = (0..run.plan.connections).map(|_| click(Arc::clone(&run))).collect();
     let mut tally = Tally::default();
     for connection in clicking {
         tally.merge(connection.await.expect("a connection's task does not panic"));
@@ -146,7 +155,8 @@ fn pace(run: &Run, rate: u64) {
         std::thread::sleep(Duration::from_micros(200));
     }
     // Every connection that waits for another click wakes up and finds that there is none.
-    run.due.add_permits(run.plan.connections);
+    let each = run.plan.batches.as_ref().map_or(1, |batches| batches.size as usize);
+    run.due.add_permits(run.plan.connections * each);
 }
 
 async fn click_on(run: Arc<Run>) -> Tally {
@@ -163,12 +173,8 @@ async fn click_on(run: Arc<Run>) -> Tally {
         if i >= run.total {
             return tally;
         }
-        let due = match run.plan.rate {
-            Some(rate) => run.start + Duration::from_micros(i * 1_000_000 / rate),
-            None => Instant::now(),
-        };
-        let turn = i % run.plan.clickers.len() as u64;
-        let turn = usize::try_from(turn).expect("an index");
+        let due = run.due_at(i).unwrap_or_else(Instant::now);
+        let turn = run.turn(i);
         let clicker = &run.plan.clickers[turn];
         let answer = client.send(run.request(i, clicker)).await;
         let order = run.note(&mut tally, clicker, due, answer);
@@ -203,6 +209,20 @@ struct Refused<'a> {
 }
 
 impl Run {
+    /// When a click is due, if clicks are due at a rate.
+    fn due_at(&self, i: u64) -> Option<Instant> {
+        self.plan.rate.map(|rate| self.start + Duration::from_micros(i * 1_000_000 / rate))
+    }
+
+    /// Whose turn it is.
+    fn turn(&self, i: u64) -> usize {
+        usize::try_from(i % self.plan.clickers.len() as u64).expect("an index")
+    }
+
+    fn clicker(&self, i: u64) -> &Clicker {
+        &self.plan.clickers[self.turn(i)]
+    }
+
     fn request(&self, i: u64, clicker: &Clicker) -> Request<Full<Bytes>> {
         let mut request = Request::post(&self.path)
             .header(header::HOST, "flashlane")
@@ -230,53 +250,26 @@ impl Run {
         answer: anyhow::Result<(StatusCode, Bytes)>,
     ) -> Option<Accepted> {
         let latency = due.elapsed();
-        if self.plan.receipts {
-            *tally.clicks.entry(clicker.tier).or_default() += 1;
-        }
-        tally.is_last_sold_out = false;
         match answer {
             Ok((StatusCode::ACCEPTED | StatusCode::CREATED, body)) => {
-                // Ordering: Relaxed, for the progress bar.
-                self.so_far.accepted.fetch_add(1, Ordering::Relaxed);
                 let order: Result<OrderAnswer<'_>, _> = serde_json::from_slice(&body);
                 let Ok(order) = order else {
                     tally.record("unreadable", latency);
                     return None;
                 };
-                let is_paid = order.status == "paid";
-                let was_confirmed = order.status == "confirmed" || is_paid;
-                tally.record(if was_confirmed { "confirmed" } else { "accepted" }, latency);
-                if self.plan.receipts {
-                    let due_ms = due.duration_since(self.start).as_millis();
-                    tally.receipts.push(Receipt {
-                        order_id: order.order_id.to_owned(),
-                        member: clicker.member.clone(),
-                        tier: clicker.tier,
-                        units: order.units,
-                        was_confirmed,
-                        due_ms: u64::try_from(due_ms).unwrap_or(u64::MAX),
-                    });
-                }
+                let told = (order.order_id, order.units, order.status);
+                accepted(self, tally, clicker, due, latency, told);
                 let goes_on = self.plan.moments.is_some() || self.plan.repeated_percent > 0;
                 let (id, due_cents) = (order.order_id.to_owned(), order.due_cents);
+                let is_paid = order.status == "paid";
                 return goes_on.then_some(Accepted { id, due_cents, is_paid });
             }
             Ok((status, body)) => {
-                // Ordering: Relaxed, for the progress bar.
-                self.so_far.refused.fetch_add(1, Ordering::Relaxed);
-                let refused: Result<Refused<'_>, _> = serde_json::from_slice(&body);
-                let code = refused.map_or_else(|_| format!("http {status}"), |r| r.code.to_owned());
-                tally.record(&code, latency);
-                tally.is_last_sold_out = code == "sold_out";
-                if self.plan.receipts {
-                    let codes = tally.refused.entry(clicker.tier).or_default();
-                    *codes.entry(code).or_default() += 1;
-                }
+                let told: Result<Refused<'_>, _> = serde_json::from_slice(&body);
+                let code = told.map_or_else(|_| format!("http {status}"), |r| r.code.to_owned());
+                refused(self, tally, clicker, latency, &code);
             }
-            Err(error) => {
-                tally.unanswered += 1;
-                tally.first_error.get_or_insert_with(|| format!("{error:#}"));
-            }
+            Err(error) => unanswered(self, tally, clicker, || format!("{error:#}")),
         }
         None
     }
@@ -293,5 +286,59 @@ impl Run {
         };
         // An error means that no task acts on answers any more.
         moments.send(moment).ok();
+    }
+}
+
+/// Notes a click that became an order: its id, units and status.
+fn accepted(
+    run: &Run,
+    tally: &mut Tally,
+    clicker: &Clicker,
+    due: Instant,
+    latency: Duration,
+    (order_id, units, status): (&str, u32, &str),
+) {
+    // Ordering: Relaxed, for the progress bar.
+    run.so_far.accepted.fetch_add(1, Ordering::Relaxed);
+    let was_confirmed = ["confirmed", "paid"].contains(&status);
+    tally.is_last_sold_out = false;
+    tally.record(if was_confirmed { "confirmed" } else { "accepted" }, latency);
+    count(run, tally, clicker);
+    if run.plan.receipts {
+        let due_ms = due.duration_since(run.start).as_millis();
+        tally.receipts.push(Receipt {
+            order_id: order_id.to_owned(),
+            member: clicker.member.clone(),
+            tier: clicker.tier,
+            units,
+            was_confirmed,
+            due_ms: u64::try_from(due_ms).unwrap_or(u64::MAX),
+        });
+    }
+}
+
+/// Notes a click that was refused with this code.
+fn refused(run: &Run, tally: &mut Tally, clicker: &Clicker, latency: Duration, code: &str) {
+    // Ordering: Relaxed, for the progress bar.
+    run.so_far.refused.fetch_add(1, Ordering::Relaxed);
+    tally.record(code, latency);
+    tally.is_last_sold_out = code == "sold_out";
+    count(run, tally, clicker);
+    if run.plan.receipts {
+        let codes = tally.refused.entry(clicker.tier).or_default();
+        *codes.entry(code.to_owned()).or_default() += 1;
+    }
+}
+
+/// Notes a click that got no answer.
+fn unanswered(run: &Run, tally: &mut Tally, clicker: &Clicker, why: impl FnOnce() -> String) {
+    count(run, tally, clicker);
+    tally.unanswered += 1;
+    tally.first_error.get_or_insert_with(why);
+}
+
+fn count(run: &Run, tally: &mut Tally, clicker: &Clicker) {
+    if run.plan.receipts {
+        *tally.clicks.entry(clicker.tier).or_default() += 1;
     }
 }

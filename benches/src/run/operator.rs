@@ -44,6 +44,9 @@ pub struct SaleReport {
     pub windows: BTreeMap<Tier, Timestamp>,
     /// When the sale closes.
     pub closes_at: Timestamp,
+    /// The sale is over and archived.
+    #[serde(default)]
+    pub archived: bool,
     /// Why the store does not confirm, if it does not.
     #[serde(default)]
     pub trouble: Option<String>,
@@ -208,6 +211,14 @@ impl Operator {
     /// When the server refuses the call.
     pub async fn make_sale(&mut self, sale: &Value) -> anyhow::Result<SaleReport> {
         self.0.call(Method::POST, "/v1/sales", Some(sale)).await
+    }
+
+    /// Deletes a sale that is archived.
+    ///
+    /// # Errors
+    /// When the server refuses the call.
+    pub async fn delete_sale(&mut self, sale: &str) -> anyhow::Result<()> {
+        self.0.ask(Method::DELETE, &format!("/v1/sales/{sale}"), None, "").await.map(drop)
     }
 
     /// Returns the report of a sale.

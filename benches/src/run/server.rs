@@ -60,10 +60,31 @@ impl Server {
     /// # Errors
     /// When the system does not report it.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("VmRSS")?;
+        let told = self.status("VmRSS:")?;
+        let kib = told.strip_suffix("kB").context("VmRSS is told in kB")?;
         Ok(kib.trim().parse::<u64>()? * 1_024)
+    }
+
+    /// Returns how many threads the process has now.
+    ///
+    /// # Errors
+    /// When the system does not report it.
+    pub fn threads(&self) -> anyhow::Result<u64> {
+        Ok(self.status("Threads:")?.parse()?)
+    }
+
+    /// Returns how many files and sockets the process has open now.
+    ///
+    /// # Errors
+    /// When the system does not report it.
+    pub fn descriptors(&self) -> anyhow::Result<u64> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
+    }
+
+    fn status(&self, name: &str) -> anyhow::Result<String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let told = status.lines().find_map(|line| line.strip_prefix(name));
+        Ok(told.with_context(|| format!("the system does not tell {name}"))?.trim().to_owned())
     }
 }
 

@@ -68,11 +68,11 @@ pub fn latencies(lines: &[Line]) -> anyhow::Result<String> {
     Ok(svg)
 }
 
-/// Plots values over seconds.
+/// Plots values, `what`, over time in a unit.
 ///
 /// # Errors
 /// When the plotting library fails.
-pub fn over_time(lines: &[Line], what: &str) -> anyhow::Result<String> {
+pub fn over_time(lines: &[Line], unit: &str, what: &str) -> anyhow::Result<String> {
     let points = || lines.iter().flat_map(|line| &line.points);
     let end = points().map(|(x, _)| *x).fold(0.1, f64::max);
     let top = points().map(|(_, y)| *y).fold(1.0, f64::max);
@@ -89,7 +89,7 @@ pub fn over_time(lines: &[Line], what: &str) -> anyhow::Result<String> {
             .map_err(failed)?;
         chart
             .configure_mesh()
-            .x_desc("seconds from the first click")
+            .x_desc(format!("{unit} from the first click"))
             .y_desc(what)
             .x_label_formatter(&|s| format!("{s:.1}"))
             .y_label_formatter(&|y| format!("{y:.0}"))

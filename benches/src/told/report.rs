@@ -183,8 +183,8 @@ impl Report {
     /// When a plot cannot be drawn.
     pub fn html(&self, tally: &Tally, listed: &[ListedOrder]) -> anyhow::Result<String> {
         let latency = plot::latencies(&latency_lines(tally))?;
-        let stock = plot::over_time(&self.stock_lines(), "units")?;
-        let tiers = plot::over_time(&self.tier_lines(listed), "units sold")?;
+        let stock = plot::over_time(&self.stock_lines(), "seconds", "units")?;
+        let tiers = plot::over_time(&self.tier_lines(listed), "seconds", "units sold")?;
         let outcome = if self.audit.is_clean() { "passed" } else { "FAILED" };
         let text = escape(&self.text());
         let command = escape(&self.command);
