@@ -13,6 +13,11 @@ mod real {
     /// A map that readers and writers share without a lock.
     pub(crate) type SharedMap<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
 
+    /// A map that has room for so many keys before it grows.
+    pub(crate) fn map_with_room_for<K, V>(keys: usize) -> SharedMap<K, V> {
+        SharedMap::with_capacity_and_hasher(keys, foldhash::fast::RandomState::default())
+    }
+
     /// Cells in a chunk of a growing table.
     pub(crate) const CHUNK_CELLS: usize = 1024;
     /// Chunks in a page, and pages in a table.
@@ -135,6 +140,10 @@ mod modelled {
         }
     }
 
+    pub(crate) fn map_with_room_for<K, V>(_keys: usize) -> SharedMap<K, V> {
+        SharedMap::default()
+    }
+
     impl<K: Eq + Clone, V: 'static> SharedMap<K, V> {
         pub(crate) fn pin(&self) -> Pinned<'_, K, V> {
             Pinned(self)
@@ -196,14 +205,14 @@ mod modelled {
 #[cfg(flash_loom)]
 pub(crate) use modelled::{
     AHEAD_CELLS, CHUNK_CELLS, CachePadded, FAN_OUT, FIRST_CELLS_MAX, FIRST_CELLS_MIN, OnceBox,
-    PATH_CELLS, STRIPES, SharedMap, stripe,
+    PATH_CELLS, STRIPES, SharedMap, map_with_room_for, stripe,
 };
 #[cfg(flash_loom)]
 pub use modelled::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(flash_loom))]
 pub(crate) use real::{
     AHEAD_CELLS, CHUNK_CELLS, CachePadded, FAN_OUT, FIRST_CELLS_MAX, FIRST_CELLS_MIN, OnceBox,
-    PATH_CELLS, STRIPES, SharedMap, stripe,
+    PATH_CELLS, STRIPES, SharedMap, map_with_room_for, stripe,
 };
 #[cfg(not(flash_loom))]
 pub use real::{AtomicU32, AtomicU64, Ordering};

@@ -7,7 +7,7 @@ use crate::rules::key::IdempotencyKey;
 use crate::rules::refusal::Refusal;
 use crate::rules::seat::Seat;
 use crate::rules::units::Units;
-use crate::sync::{AtomicU64, Ordering, SharedMap};
+use crate::sync::{AtomicU64, Ordering, SharedMap, map_with_room_for};
 use membership::event::Tender;
 #[cfg(not(flash_loom))]
 use std::collections::HashMap;
@@ -43,12 +43,20 @@ pub(crate) struct Body {
 }
 
 /// The keys of one sale.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keys {
     map: SharedMap<(Seat, IdempotencyKey), Known>,
 }
 
+/// Room for more keys than this is made as they come.
+const ROOM_MAX: usize = 1 << 20;
+
 impl Keys {
+    /// A map that grows moves all of its keys, and clicks pay for that: so it has room from the beginning.
+    pub(crate) fn with_room_for(orders: usize) -> Self {
+        Self { map: map_with_room_for(orders.min(ROOM_MAX)) }
+    }
+
     /// The order that the key stands for, if any.
     ///
     /// # Errors

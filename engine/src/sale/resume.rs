@@ -67,7 +67,7 @@ impl Sale {
             stock: Stock::resume(Counts { total: stock, left }),
             aside: Aside::default(),
             holdings: Holdings::new(room, orders_per_member),
-            keys: Keys::default(),
+            keys: Keys::with_room_for(room.0 as usize),
             vouched: Vouched::new(Vouch::ALWAYS),
             queue: OrderQueue::new(next_number),
             board: Board::new(next_number, room),
