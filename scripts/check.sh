@@ -24,7 +24,7 @@ need 'python3 -c "import venv, ensurepip"' python3-venv
 need 'command -v node && command -v npm' nodejs npm
 need 'command -v java' default-jre-headless
 need 'command -v jq' jq
-need 'command -v chromium' chromium
+need 'command -v chromium && command -v chromedriver' chromium chromium-driver
 need 'command -v promtool' prometheus
 need 'command -v nginx && command -v haproxy' nginx-light haproxy
 need 'command -v curl' curl
@@ -60,6 +60,10 @@ step "the TypeScript package, on a connection that breaks"
 scripts/typescript.sh
 step "a page of another origin, in a real browser"
 scripts/browser.sh
+step "the pages, on a phone in a real browser"
+scripts/pages.sh
+step "one sale after the other, for a while"
+scripts/soak.sh --short
 step "whatever fits the OpenAPI document, and what does not"
 scripts/schemathesis.sh 100
 step "behind nginx and HAProxy"

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tower_http::cors::CorsLayer;
 
 /// Paths of the public listener that are pages, and no calls.
-const PAGES: [&str; 3] = ["/", "/room/{sale}", "/assets/{file}"];
+const PAGES: [&str; 4] = ["/", "/room/{sale}", "/me", assets::FILES_PATH];
 /// The one call of the listener of metrics.
 const METRICS: &str = "/metrics";
 
@@ -30,7 +30,7 @@ const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
 ///
 /// `origins` are those whose pages may call this listener, and those whose pages may frame its own.
 pub(crate) fn public(app: App, origins: &Origins) -> Router {
-    let policy = &assets::policy(&origins.frame_ancestors);
+    let parents = &origins.frame_ancestors;
     let router = Router::new()
         .route("/v1/sales", get(sales::list))
         .route("/v1/sales/{sale}", get(sales::read))
@@ -54,11 +54,10 @@ pub(crate) fn public(app: App, origins: &Origins) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(openapi::serve))
-        .route("/", page(assets::SALES, policy))
-        .route("/room/{sale}", page(assets::ROOM, policy))
-        .route("/assets/sales.js", page(assets::SALES_JS, policy))
-        .route("/assets/room.js", page(assets::ROOM_JS, policy))
-        .route("/assets/style.css", page(assets::STYLE, policy))
+        .route("/", page(assets::SALES, parents))
+        .route("/room/{sale}", page(assets::ROOM, parents))
+        .route("/me", page(assets::ME, parents))
+        .route(assets::FILES_PATH, assets::files())
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .with_state(app);

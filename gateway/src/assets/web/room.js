@@ -1,0 +1,312 @@
+// A live room: what the sale is, what it is for you, and one stream that keeps both true.
+
+import { face, held, mayBuyAnother, refusal, take, unpaid } from "./face.js";
+import { forget, put, show } from "./orders.js";
+import { Refused, call, enter, follow, hasToken, insist, now, start, tellParent } from "./server.js";
+import { money, say, speak, switchLanguage, time, until, within } from "./words.js";
+
+const TIERS = ["diamond", "platinum", "gold", "silver", "regular"];
+const id = decodeURIComponent(location.pathname.split("/").pop());
+const path = "/v1/sales/" + encodeURIComponent(id);
+const PENDING = "click:" + id;
+const at = (name) => document.getElementById(name);
+
+/** All that the page knows. */
+const room = { sale: null, state: "", left: 0, you: null, waiting: null, orders: new Map(), going: "", mayReturn: undefined };
+let stream = null;
+let windowsAt = 0;
+
+const orders = () => [...room.orders.values()].sort((a, b) => a.number - b.number);
+const known = () => ({ ...room, orders: orders(), hasToken: hasToken(), now: now() });
+
+function tell(words, isLoud = false) {
+  put(at("said"), isLoud ? "" : words);
+  put(at("loud"), isLoud ? words : "");
+}
+
+function tellRefusal(error) {
+  if (!(error instanceof Refused)) return tell(say("lost"));
+  const [key, values] = refusal(error);
+  const words = say(key, values);
+  tell(words === key ? say("r_other") : words);
+  if (error.code === "sold_out") room.mayReturn = error.body.may_return;
+}
+
+// What is shown.
+
+function showPrice() {
+  const { sale, you } = room;
+  const own = you?.price_cents ?? sale.price_cents;
+  put(at("price"), money(own, sale.currency));
+  put(at("list"), own < sale.price_cents ? money(sale.price_cents, sale.currency) : "");
+  const rule = { tier: () => say("tier", { tier: say(you.tier) }), member_day: () => say("member_day") }[you?.price_kind];
+  put(at("rule"), own < sale.price_cents && rule ? rule() : "");
+  put(at("saved"), own < sale.price_cents ? say("save", { money: money(sale.price_cents - own, sale.currency) }) : "");
+  at("points").max = you?.points_most ?? 0;
+  put(at("points_help"), say("points_help", { n: you?.points_most ?? 0 }));
+}
+
+function showWindows() {
+  const { sale, you } = room;
+  windowsAt = now();
+  at("windows").replaceChildren(...TIERS.filter((tier) => sale.windows[tier]).map((tier) => {
+    const row = document.createElement("li");
+    const isYours = you?.tier === tier;
+    row.className = "tier " + tier + (isYours ? " you" : "");
+    const isOpen = new Date(sale.windows[tier]) <= now();
+    const opens = isOpen ? say("since") : say("from", { time: time(sale.windows[tier], now()) });
+    for (const text of [say(tier) + (isYours ? ` · ${say("you")}` : ""), opens, say("upto", { n: sale.limits[tier] })]) {
+      const cell = document.createElement("span");
+      cell.textContent = text;
+      row.append(cell);
+    }
+    return row;
+  }));
+}
+
+function showStock() {
+  const { sale, left, state } = room;
+  const bar = at("bar");
+  bar.setAttribute("aria-valuemax", sale.stock);
+  bar.setAttribute("aria-valuenow", left);
+  at("fill").style.transform = `scaleX(${sale.stock ? left / sale.stock : 0})`;
+  bar.classList.toggle("few", left * 5 <= sale.stock);
+  put(at("left"), left ? say("left", { left, stock: sale.stock }) : say("gone"));
+  put(at("state"), say(state));
+  at("state").className = "chip " + state;
+  put(at("queue"), room.crowd ? say("waiting", { n: room.crowd }) : "");
+  put(at("closes"), state === "closed" ? "" : say("closes", { time: time(sale.closes_at, now()) }));
+}
+
+function words(shown) {
+  const { with: values = {} } = shown;
+  if (values.order) {
+    return say(shown.say, { money: money(values.order.due_cents, values.order.currency), time: within(values.order.pay_by, now()) });
+  }
+  return say(shown.say, values.until ? { time: until(values.until, now()) } : values);
+}
+
+function help(shown) {
+  const { sale, you } = room;
+  if (!shown.help) return "";
+  const admitted = sale ? TIERS.filter((tier) => sale.windows[tier]).map((tier) => say(tier)).join(" · ") : "";
+  const n = you ? you.limit - held(orders(), you) : 0;
+  return say(shown.help, { tier: you && say(you.tier), time: you?.opens_at && time(you.opens_at, now()), tiers: admitted, n });
+}
+
+/** Draws what changes with the clock and with events. Nothing that is as it was is touched. */
+function draw() {
+  const all = known();
+  const shown = face(all);
+  const button = at("button");
+  document.querySelector("main").classList.toggle("none", room.sale === false);
+  put(button, words(shown));
+  button.className = "big " + shown.kind;
+  button.dataset.act = shown.act ?? "";
+  // A disabled button would lose the focus, and a screen reader would not find it.
+  button.setAttribute("aria-disabled", String(!shown.act));
+  put(at("help"), help(shown));
+  const limit = Math.max(1, (room.you?.limit ?? 1) - held(all.orders, room.you));
+  at("units").max = Math.min(limit, Math.max(1, room.left));
+  if (Number(at("units").value) > limit) at("units").value = limit;
+  at("choose").hidden = !(shown.act === "buy" || shown.kind === "soon" || shown.act === "join") || limit < 2;
+  at("spend").hidden = !room.you?.points_most;
+  at("with").hidden = at("coupon").options.length < 2;
+  at("extras").hidden = (at("spend").hidden && at("with").hidden) || !["buy", "soon"].includes(shown.kind);
+  at("another").hidden = !(shown.act === "pay" && mayBuyAnother(all));
+  at("leave").hidden = !(room.waiting && room.waiting.position > 0);
+  at("own").hidden = all.orders.length === 0;
+  show(at("orders"), all.orders, now(), cancel);
+  const hasOpened = (tier) => new Date(room.sale.windows[tier]) > windowsAt && new Date(room.sale.windows[tier]) <= now();
+  if (room.sale && TIERS.some(hasOpened)) { showWindows(); look(); }
+}
+
+// What happens.
+
+function takeSale({ state, left, waiting, stock }) {
+  Object.assign(room, { state, left, crowd: waiting ?? room.crowd });
+  if (stock && room.sale) room.sale.stock = stock;
+  if (left > 0) room.mayReturn = undefined;
+  if (room.sale) showStock();
+}
+
+function takeWaiting(waiting) {
+  const was = room.waiting;
+  room.waiting = waiting ?? null;
+  if (waiting?.position > 0 && was?.position !== waiting.position) tell(say("said_waits", { n: waiting.position }));
+}
+
+function takeOrder(order) {
+  const wasWaiting = Boolean(room.waiting);
+  if (!take(room.orders, order)) return;
+  const left = order.pay_by ? within(order.pay_by, now()) : "";
+  if (order.status === "confirmed") {
+    const isOffer = wasWaiting && !room.going && !mine.has(order.order_id);
+    room.waiting = null;
+    tell(say(isOffer ? "said_offer" : "said_confirmed", { time: left }), isOffer);
+    if (isOffer) navigator.vibrate?.([80, 40, 80]);
+  } else if (["reserved", "paid", "cancelled"].includes(order.status)) {
+    tell(say("said_" + order.status));
+  } else {
+    tell(say("o_" + order.status));
+  }
+  look();
+}
+
+/** Orders that this page's own clicks became. */
+const mine = new Set();
+
+let looking = null;
+/** Asks what the sale is for the member now; calls that come together are one. */
+function look() {
+  looking ??= new Promise((done) => setTimeout(done, 150)).then(load).catch(() => {}).finally(() => { looking = null; });
+}
+
+async function load() {
+  let sale;
+  try {
+    sale = await call("GET", path);
+  } catch (error) {
+    if (error.status === 404) { room.sale = false; stream?.abort(); draw(); }
+    else if (error.status === 401) tellRefusal(error);
+    throw error;
+  }
+  const isFirst = !room.sale;
+  Object.assign(room, { sale, you: sale.you ?? null });
+  takeSale(sale);
+  room.waiting = sale.you?.waiting ?? null;
+  if (isFirst) {
+    document.title = sale.title;
+    put(at("title"), sale.title);
+    at("art").textContent = [...sale.title.trim()][0] ?? "";
+  }
+  showPrice();
+  showWindows();
+  draw();
+}
+
+async function loadOwn() {
+  if (!hasToken()) return;
+  const { orders: own } = await call("GET", "/v1/orders?sale=" + encodeURIComponent(id));
+  own.forEach((order) => take(room.orders, order));
+  draw();
+}
+
+async function loadCoupons() {
+  const none = new Option(say("no_coupon"), "");
+  let free = [];
+  try {
+    if (hasToken()) free = (await call("GET", "/v1/me/coupons")).coupons.filter((coupon) => coupon.state === "free");
+  } catch { /* A member who is not enrolled has none. */ }
+  at("coupon").replaceChildren(none, ...free.map((coupon) => new Option(coupon.title, coupon.id)));
+}
+
+function listen() {
+  stream?.abort();
+  const mineOnly = (stream = new AbortController());
+  follow(path + "/events", mineOnly.signal, {
+    onLink: (state, status) => {
+      document.body.dataset.link = state;
+      put(at("link"), state === "refused" ? (status === 401 ? say("r_unauthenticated") : "") : say(state));
+    },
+    onEvent: (kind, data) => {
+      if (kind === "sale") takeSale(data);
+      if (kind === "waiting") takeWaiting(data);
+      if (kind === "order") takeOrder(data);
+      draw();
+    },
+  });
+}
+
+// What the member does.
+
+const pending = {
+  read: () => { try { return JSON.parse(sessionStorage.getItem(PENDING)); } catch { return null; } },
+  keep: (click) => { try { sessionStorage.setItem(PENDING, JSON.stringify(click)); } catch { /* Not kept. */ } },
+  done: () => { try { sessionStorage.removeItem(PENDING); } catch { /* Not kept. */ } },
+};
+
+/** Sends a click until there is an answer, under one key, also after a reload: it buys once. */
+async function send(click) {
+  if (room.going) return;
+  room.going = "going";
+  pending.keep(click);
+  tell("");
+  draw();
+  try {
+    const order = await insist("POST", path + "/orders", click.body, click.key, (why) => {
+      room.going = "kept";
+      tell(say(why === "lost" ? "lost" : "r_busy"));
+      draw();
+    });
+    mine.add(order.order_id);
+    pending.done();
+    room.going = "";
+    takeOrder(order);
+  } catch (error) {
+    pending.done();
+    room.going = "";
+    tellRefusal(error);
+    look();
+  }
+  draw();
+}
+
+function buy() {
+  const [units, points, coupon] = [Number(at("units").value) || 1, Number(at("points").value), at("coupon").value];
+  const body = { units, ...(points && { points }), ...(coupon && { coupon }) };
+  send({ key: crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("-"), body });
+}
+
+async function attempt(act) {
+  try { await act(); } catch (error) { tellRefusal(error); }
+  draw();
+}
+
+const join = () => attempt(async () => takeWaiting(await call("POST", path + "/waitlist", { units: Number(at("units").value) || 1 })));
+const cancel = (order) => attempt(async () => takeOrder(await call("POST", `/v1/orders/${order}/cancel`)));
+
+/** The platform's page is told what to pay; without one, the member is told the number to pay under. */
+function pay() {
+  const { order_id, payment_ref, due_cents, currency, pay_by } = unpaid(orders());
+  if (!tellParent({ type: "flashlane:pay", order_id, payment_ref, due_cents, currency, pay_by })) {
+    tell(say("said_pay", { ref: payment_ref }));
+  }
+}
+
+at("button").onclick = () => ({ buy, join, pay })[at("button").dataset.act]?.();
+at("another").onclick = buy;
+at("leave").onclick = () => attempt(async () => {
+  await call("DELETE", path + "/waitlist");
+  room.waiting = null;
+  tell(say("said_left"));
+});
+for (const [name, step] of [["fewer", -1], ["more", 1]]) {
+  at(name).onclick = () => {
+    const units = at("units");
+    units.value = Math.min(Number(units.max) || 1, Math.max(1, Number(units.value) + step));
+  };
+}
+at("language").onclick = switchLanguage;
+at("dev").onsubmit = (event) => { event.preventDefault(); enter(at("token").value); };
+
+speak();
+const query = new URLSearchParams(location.search);
+at("dev").hidden = !query.has("dev");
+at("stage").hidden = query.get("stage") === "none";
+start(async () => {
+  room.orders.clear();
+  forget(at("orders"));
+  listen();
+  try {
+    await load();
+    await Promise.all([loadOwn(), loadCoupons()]);
+    draw();
+    const click = pending.read();
+    if (click && hasToken()) send(click);
+  } catch (error) {
+    if (room.sale !== false && error.status !== 401) setTimeout(() => load().catch(() => {}), 2000);
+  }
+});
+draw();
+setInterval(draw, 250);

@@ -1,0 +1,174 @@
+//! A headless Chromium with a page of a server in it.
+
+use crate::support::{PATIENCE, Server, until};
+use axum::http::Method;
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use membership::Tier;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use url::{ParseError, Url};
+
+/// The browser; its driver ends with it.
+pub(crate) struct Browser {
+    driver: Child,
+    _profile: TempDir,
+    client: Client,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The driver may have ended by itself.
+        self.driver.kill().ok();
+        self.driver.wait().ok();
+    }
+}
+
+/// How the browser is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Set {
+    pub(crate) language: &'static str,
+    pub(crate) width: u32,
+}
+
+pub(crate) const PHONE: Set = Set { language: "en-US", width: 390 };
+
+/// A call that only Chromium's driver knows.
+#[derive(Debug)]
+struct Own(&'static str, Value);
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.0))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.1.to_string()))
+    }
+}
+
+impl Browser {
+    /// Opens a page of the server as this member, whose token is in the link.
+    pub(crate) async fn open(set: Set, server: &Server, path: &str, of: &str, tier: Tier) -> Self {
+        let token = server.token(of, tier);
+        let browser = Self::start(set).await;
+        browser.go(&format!("http://{}{path}#token={token}", server.public)).await;
+        browser
+    }
+
+    pub(crate) async fn start(set: Set) -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver; on Debian: apt-get install chromium chromium-driver");
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let port = port.expect("the driver says where it listens");
+        let profile = tempfile::tempdir().unwrap();
+        let args = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &format!("--lang={}", set.language),
+            &format!("--accept-lang={}", set.language),
+            &format!("--window-size={},844", set.width),
+            &format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let chrome = json!({
+            "args": args, "prefs": {"intl.accept_languages": set.language},
+            "mobileEmulation": {"deviceMetrics": {"width": set.width, "height": 844, "pixelRatio": 1.0, "touch": true}},
+        });
+        let mut wanted = Capabilities::new();
+        wanted.insert("goog:chromeOptions".into(), chrome);
+        wanted.insert("goog:loggingPrefs".into(), json!({"browser": "ALL"}));
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let address = format!("http://127.0.0.1:{port}");
+        let client = builder.capabilities(wanted).connect(&address);
+        Self { driver, _profile: profile, client: client.await.expect("a browser") }
+    }
+
+    pub(crate) async fn go(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// Runs a script in the page.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    /// Presses an element, as a member does.
+    pub(crate) async fn press(&self, css: &str) {
+        self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+    }
+
+    pub(crate) async fn text(&self, css: &str) -> String {
+        self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until an element shows these words.
+    pub(crate) async fn shows(&self, css: &str, words: &str) {
+        let started = std::time::Instant::now();
+        loop {
+            let text = self.text(css).await;
+            if text.contains(words) {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{css} says {text:?}, and not {words:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Cuts the page off from the network, or lets it go on.
+    pub(crate) async fn offline(&self, is_offline: bool) {
+        let conditions = json!({"network_conditions": {
+            "offline": is_offline, "latency": 0, "download_throughput": -1, "upload_throughput": -1,
+        }});
+        self.client.issue_cmd(Own("chromium/network_conditions", conditions)).await.unwrap();
+    }
+
+    /// What the page's console says is wrong, but for calls that got no answer or a refusal.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(Own("se/log", json!({"type": "browser"}))).await.unwrap();
+        let lines = log.as_array().unwrap().iter();
+        let severe = lines.filter(|line| line["level"] == "SEVERE" && line["source"] != "network");
+        severe.map(|line| line["message"].to_string()).collect()
+    }
+
+    /// Ends the browser. A page that complained fails the test.
+    pub(crate) async fn close(self) {
+        assert_eq!(self.complaints().await, Vec::<String>::new());
+        self.client.clone().close().await.unwrap();
+    }
+
+    /// Where everything that the page loaded came from.
+    pub(crate) async fn origins(&self) -> Vec<String> {
+        let script = "return [...new Set(performance.getEntriesByType('resource').map((e) => new URL(e.name).origin))]";
+        serde_json::from_value(self.run(script).await).unwrap()
+    }
+
+    /// Keeps a picture for those who look.
+    pub(crate) async fn picture(&self, name: &str) {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pages");
+        std::fs::create_dir_all(&folder).unwrap();
+        let png = self.client.screenshot().await.unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
+    }
+}
+
+/// Waits until the server has this many orders of the sale `drop`.
+pub(crate) fn has_orders(server: &Server, orders: u64) {
+    until("the order is there", || server.settled()["by_tier"]["gold"]["orders"] == orders);
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Opens the pages in a real Chromium, on a phone's width, and does what members do there. Pictures of each state go
+# to target/tmp/pages; with --docs those that the README shows are copied from there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for tool in chromium chromedriver npm; do
+  command -v "$tool" >/dev/null || { echo "pages: $tool is missing; on Debian: apt-get install chromium chromium-driver npm" >&2; exit 1; }
+done
+tools=${CARGO_TARGET_DIR:-$PWD/target}/axe
+npm install --silent --no-fund --no-audit --prefix "$tools" axe-core@4 >/dev/null
+export AXE=$tools/node_modules/axe-core/axe.min.js
+docs=
+if [ "${1:-}" = --docs ]; then
+  docs=1
+  shift
+fi
+cargo test --locked --quiet -p gateway --test pages -- --test-threads=2 "$@"
+if [ -n "$docs" ]; then
+  mkdir -p docs/pages
+  for state in room-soon room-open room-pay room-offer; do
+    cp "${CARGO_TARGET_DIR:-target}/tmp/pages/$state.png" docs/pages/
+  done
+fi
