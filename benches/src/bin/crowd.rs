@@ -3,8 +3,9 @@
 
 use anyhow::{Context, ensure};
 use benches::faults::proxy::{Proxy, Weather};
-use benches::load::drive::{Plan, SoFar, drive};
+use benches::load::drive::drive;
 use benches::load::members::{Clicker, clickers};
+use benches::load::plan::{Plan, SoFar};
 use benches::load::slow;
 use benches::load::streams::Streams;
 use benches::run::operator::Operator;

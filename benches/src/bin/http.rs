@@ -5,8 +5,9 @@
 //! compares two rounds that follow one another.
 
 use anyhow::{Context, ensure};
-use benches::load::drive::{Plan, SoFar, drive};
+use benches::load::drive::drive;
 use benches::load::members::{Clicker, clickers};
+use benches::load::plan::{Plan, SoFar};
 use benches::run::client::Client;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;

@@ -3,8 +3,9 @@
 use anyhow::{Context, bail, ensure};
 use benches::load::afterwards::{Actors, Lives, Mix};
 use benches::load::book;
-use benches::load::drive::{Batches, Moment, Plan, SoFar, drive};
+use benches::load::drive::drive;
 use benches::load::members::{Clicker, clickers};
+use benches::load::plan::{Batches, Moment, Plan, SoFar};
 use benches::run::operator::{ListedOrder, Operator, SaleReport};
 use benches::run::platform::Platform;
 use benches::told::audit::Audit;

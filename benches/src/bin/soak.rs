@@ -37,6 +37,8 @@ struct Options {
 
 /// So long after it is over, a sale is archived.
 const ARCHIVE_AFTER: &str = "2s";
+/// Fewer sales than these are not compared, however long they took.
+const SALES_MIN: u64 = KEPT + 8;
 /// So many sales stay in the archive; the one before them is deleted.
 const KEPT: u64 = 5;
 /// How long an archived sale may be waited for.
@@ -83,12 +85,13 @@ async fn main() -> anyhow::Result<ExitCode> {
         bar.set_position(start.elapsed().as_secs());
         bar.set_message(format!("{} sales, {:.1} MiB", nth + 1, sample.taken[0]));
         samples.push(sample);
-        if start.elapsed().as_secs() >= options.seconds {
+        if start.elapsed().as_secs() >= options.seconds && nth >= SALES_MIN {
             break;
         }
     }
     bar.finish_and_clear();
-    ensure!(samples.len() as u64 > KEPT, "only {} sales were made: take longer", samples.len());
+    // Until the first one is deleted, there is more of everything.
+    let samples = samples.split_off(usize::try_from(KEPT)?);
     tell(&samples)?;
     if let Some(path) = &options.svg {
         std::fs::write(path, plot(&samples)?)?;

@@ -1,8 +1,8 @@
 //! What members and the payment provider do after the clicks: pay, pay twice, pay too late, forge,
 //! cancel, wait. Each connection remembers what it was told, for the audit.
 
-use crate::load::drive::Moment;
 use crate::load::members::Clicker;
+use crate::load::plan::Moment;
 use crate::run::client::Client;
 use crate::run::operator::{ListedOrder, Operator};
 use anyhow::{Context, ensure};
@@ -157,6 +157,7 @@ impl Actors {
         let start = Instant::now();
         let mut hand = Hand::new(self, 99);
         let mut seen: HashSet<String> = lives.told.keys().cloned().collect();
+        let mut looks = 0;
         loop {
             let listed = operator.orders(&self.sale).await?;
             let unpaid = listed.iter().filter(|order| order.status == "confirmed");
@@ -170,7 +171,9 @@ impl Actors {
             }
             let is_over =
                 |order: &ListedOrder| !["reserved", "confirmed"].contains(&&*order.status);
-            if listed.iter().all(is_over) {
+            // An order that has just expired may have been offered on, and the offer not be listed yet.
+            looks = if listed.iter().all(is_over) { looks + 1 } else { 0 };
+            if looks == 2 {
                 lives.merge(hand.lives);
                 return Ok(listed);
             }

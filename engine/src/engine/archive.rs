@@ -216,6 +216,7 @@ impl Engine {
         let Ok(_no_backup) = self.backing_up.try_lock() else { return Ok(()) };
         let _one_at_a_time = open.switching.lock().await;
         let (id, number) = (&open.sale.terms().id, open.sale_number);
+        while self.book.feed(&*self.store.reading, open).await? {}
         let end = self.store.reading.outbox_end(id).await?;
         if !self.book.has_taken_in(open, end.seq).await? {
             return Ok(());

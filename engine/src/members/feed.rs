@@ -29,16 +29,16 @@ impl Book {
     pub async fn feed(&self, reading: &dyn Reading, open: &OpenSale) -> Result<bool, StoreError> {
         let (sale, number) = (&open.sale.terms().id, open.sale_number);
         let Some(turn) = open.fed.begin(open.feed().steps()) else { return Ok(false) };
+        let stored = self.taken_in(number).await?;
         if self.totals.members().await? == 0 {
             let end = reading.outbox_end(sale).await?.seq;
             // Nobody had an account when this end was read, so nothing up to it concerns one.
             if !self.store.taken_in().await?.contains_key(&SOMEBODY) {
                 self.store.take_in(number, end).await?;
-                open.fed.end(turn, Came::ToTheEnd { stored: end });
+                open.fed.end(turn, Came::ToTheEnd { end, stored });
                 return Ok(false);
             }
         }
-        let stored = self.taken_in(number).await?;
         if turn.is_first {
             let end = reading.outbox_end(sale).await?;
             if end.has_gaps || end.seq < stored {
@@ -47,10 +47,20 @@ impl Book {
                 return Ok(true);
             }
         }
-        let entries = reading.outbox_after(sale, turn.after(stored), TURN).await?;
+        let after = turn.after(stored);
+        let mut entries = reading.outbox_after(sale, after, TURN).await?;
+        let mut end = 0;
+        if entries.is_empty() {
+            // The end is read before it is looked once more: nothing comes in between.
+            end = reading.outbox_end(sale).await?.seq;
+            entries = reading.outbox_after(sale, after, TURN).await?;
+        }
         let Some(last) = entries.last().map(|entry| entry.seq) else {
-            // Nothing is told since, as far as this process knows.
-            open.fed.end(turn, Came::ToTheEnd { stored });
+            // Old entries may have gone, and a lost history may have a gap at its end.
+            if end > stored {
+                self.store.take_in(number, end).await?;
+            }
+            open.fed.end(turn, Came::ToTheEnd { end, stored });
             return Ok(false);
         };
         // What was taken in so long ago may be part of an opening balance, and would count twice.

@@ -25,8 +25,8 @@ impl Turn {
 pub(crate) enum Came {
     /// Everything up to this entry is taken in; there may be more.
     To(u64),
-    /// There is nothing more; the store was told that everything up to `stored` is taken in.
-    ToTheEnd { stored: u64 },
+    /// There is nothing more than `end`; the store was told that everything up to `stored` is taken in.
+    ToTheEnd { end: u64, stored: u64 },
 }
 
 #[derive(Debug, Default)]
@@ -60,10 +60,10 @@ impl Fed {
         state.has_begun = true;
         match came {
             Came::To(last) => state.again = turn.again.map(|_| last),
-            Came::ToTheEnd { stored } => {
+            Came::ToTheEnd { end, stored } => {
                 state.steps = Some(turn.steps);
                 // A store that was told more than there is hides what is still to come.
-                state.again = turn.again.filter(|again| *again < stored);
+                state.again = turn.again.map(|_| end).filter(|end| *end < stored);
             }
         }
     }
@@ -75,9 +75,15 @@ impl Fed {
         (state.again, state.steps, state.has_begun) = (Some(0), None, true);
     }
 
-    /// Up to which entry the outbox counts as taken in, where the store has `stored`.
+    /// Up to which entry the outbox counts as taken in, where the store has `stored`. Before the first turn
+    /// nothing does: the store may have been told too much.
     pub(crate) fn taken_in(&self, stored: u64) -> u64 {
-        self.0.lock().again.map_or(stored, |again| again.min(stored))
+        let state = self.0.lock();
+        match state.again {
+            _ if !state.has_begun => 0,
+            None => stored,
+            Some(again) => again.min(stored),
+        }
     }
 }
 
@@ -85,9 +91,11 @@ impl Fed {
 mod tests {
     use super::*;
 
+    const END: Came = Came::ToTheEnd { end: 9, stored: 9 };
+
     #[test]
     fn what_is_asked_for_in_the_middle_of_a_turn_is_done_after_it() {
-        for came in [Came::To(7), Came::ToTheEnd { stored: 7 }] {
+        for came in [Came::To(7), END] {
             let fed = Fed::default();
             // The second turn is one of an earlier ask.
             for _ in 0..2 {
@@ -100,17 +108,33 @@ mod tests {
     }
 
     #[test]
+    fn nothing_counts_as_taken_in_before_the_first_turn() {
+        let fed = Fed::default();
+        assert_eq!(fed.taken_in(9), 0);
+        fed.end(fed.begin(1).unwrap(), END);
+        assert_eq!(fed.taken_in(9), 9);
+    }
+
+    #[test]
     fn what_is_taken_in_once_more_counts_from_its_beginning() {
         let fed = Fed::default();
         fed.ask_again();
         assert_eq!(fed.taken_in(9), 0);
         fed.end(fed.begin(1).unwrap(), Came::To(5));
         assert_eq!(fed.taken_in(9), 5);
-        // The store was told of nine entries, and there are five.
-        fed.end(fed.begin(1).unwrap(), Came::ToTheEnd { stored: 9 });
-        assert_eq!((fed.begin(1), fed.taken_in(9)), (None, 5));
+        // The store was told of nine entries, and there are six.
+        fed.end(fed.begin(1).unwrap(), Came::ToTheEnd { end: 6, stored: 9 });
+        assert_eq!((fed.begin(1), fed.taken_in(9)), (None, 6));
         fed.end(fed.begin(2).unwrap(), Came::To(9));
-        fed.end(fed.begin(2).unwrap(), Came::ToTheEnd { stored: 9 });
+        fed.end(fed.begin(2).unwrap(), END);
         assert_eq!((fed.begin(2), fed.taken_in(12)), (None, 12));
+    }
+
+    #[test]
+    fn an_outbox_of_which_nothing_is_kept_is_taken_in() {
+        let fed = Fed::default();
+        fed.ask_again();
+        fed.end(fed.begin(1).unwrap(), END);
+        assert_eq!((fed.begin(1), fed.taken_in(9)), (None, 9));
     }
 }

@@ -177,6 +177,9 @@ async fn a_lost_history_stops_the_sale_and_resuming_puts_the_orders_back() {
     let again = store.opening.open(&id()).await.unwrap();
     let keys: Vec<u64> = again.keyed.iter().map(|keyed| keyed.key.0.get()).collect();
     assert_eq!(keys.len(), 5, "the keys came back, too");
+    // Nobody is enrolled: the book has nothing to take in, and says so.
+    while world.engine.feed_book().await.unwrap() {}
+    assert_eq!(world.engine.book_behind().await.unwrap(), 0);
     // A consumer that had read the outbox to its end misses nothing of what came after.
     let later = store.reading.outbox_after(&id(), 3, 10).await.unwrap();
     assert_eq!(later.len(), 4);

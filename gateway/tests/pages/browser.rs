@@ -131,6 +131,19 @@ impl Browser {
         }
     }
 
+    /// Waits until a script returns something.
+    pub(crate) async fn told(&self, script: &str) -> Value {
+        let started = std::time::Instant::now();
+        loop {
+            let told = self.run(script).await;
+            if !told.is_null() {
+                return told;
+            }
+            assert!(started.elapsed() < PATIENCE, "nothing came of {script}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Cuts the page off from the network, or lets it go on.
     pub(crate) async fn offline(&self, is_offline: bool) {
         let conditions = json!({"network_conditions": {

@@ -15,15 +15,44 @@ async fn both_languages_have_the_same_words() {
     )
     .await;
     let keys = "return window.words && Object.values(window.words).map((words) => Object.keys(words).sort().join())";
-    let mut told = Value::Null;
-    while told.is_null() {
-        told = page.run(keys).await;
-    }
-    let told: Vec<String> = serde_json::from_value(told).unwrap();
+    let told: Vec<String> = serde_json::from_value(page.told(keys).await).unwrap();
     assert_eq!(told.len(), 2);
     assert_eq!(told[0], told[1]);
     let blanks = "const blanks = (text) => (text.match(/\\{\\w+\\}/g) ?? []).sort().join();
         return Object.keys(window.words.en).filter((key) => blanks(window.words.en[key]) !== blanks(window.words.zh[key]))";
     assert_eq!(page.run(blanks).await, Value::Array(Vec::new()), "the same is filled in");
     page.close().await;
+}
+
+/// Every text between these two marks.
+fn between<'a>(text: &'a str, opens: &str, closes: char) -> Vec<&'a str> {
+    text.split(opens).skip(1).filter_map(|rest| rest.split(closes).next()).collect()
+}
+
+#[test]
+fn every_word_that_a_page_asks_for_is_there() {
+    let web = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/assets/web");
+    let read = |name: &str| std::fs::read_to_string(web.join(name)).unwrap();
+    let words = read("words.js");
+    for name in [
+        "room.js",
+        "me.js",
+        "cards.js",
+        "orders.js",
+        "face.js",
+        "room.html",
+        "me.html",
+        "sales.html",
+    ] {
+        let text = read(name);
+        let mut asked = between(&text, "say(\"", '"');
+        for mark in ["data-say=\"", "data-label=\"", "say: \"", "help: \"", "return [\""] {
+            asked.extend(between(&text, mark, '"'));
+        }
+        for key in asked {
+            // The beginning of a word that ends with a state or a code.
+            let is_there = words.contains(&format!(" {key}:")) || key.ends_with('_');
+            assert!(is_there, "{name} asks for {key}");
+        }
+    }
 }

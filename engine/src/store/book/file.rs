@@ -107,11 +107,6 @@ impl BookFile {
         Ok(FileView { seen: self.file.begin_read().map_err(failed)? })
     }
 
-    /// Opens the file anew if its disk has failed since it was opened.
-    pub(in crate::store) fn heal(&self) -> Stored<()> {
-        self.file.heal().map_err(failed)
-    }
-
     /// Writes rows into the file that go up to this block; all of them last when this returns `Ok`.
     pub(in crate::store) fn fold(&self, rows: &BookRows, folded_to: u64) -> Stored<()> {
         let mut transaction = self.file.begin_write().map_err(failed)?;

@@ -5,7 +5,6 @@ use super::file::{BookFile, Whole};
 use super::layers::Layers;
 use super::port::{Bucket, BucketChange, Made, PlanVersion};
 use super::rows::BookRows;
-use crate::store::StoreError;
 use crate::store::rows::Stored;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -51,15 +50,10 @@ impl LiveBook {
         let inner = self.inner.read();
         // The rows that leave are forgotten only once the file has them: the view is not older.
         let file = self.file.as_ref().map(|file| file.view()).transpose()?;
-        let done = read(&Layers {
+        read(&Layers {
             rows: [Some(&inner.fresh), inner.leaving.as_ref().map(|(rows, _)| &**rows)],
             file,
-        });
-        if let (Err(StoreError::Unknown(_)), Some(file)) = (&done, &self.file) {
-            // The next read finds it open, if the disk is well again.
-            file.heal()?;
-        }
-        done
+        })
     }
 
     /// The version that a bucket is at.

@@ -71,11 +71,6 @@ impl ArchiveFile {
         self.file.begin_read().map_err(failed)
     }
 
-    /// Opens the file anew if its disk has failed since it was opened.
-    pub(super) fn heal(&self) -> Stored<()> {
-        self.file.heal().map_err(failed)
-    }
-
     fn meta(&self, name: &str) -> Stored<u64> {
         let seen = self.view()?;
         let table = open!(seen, META, 0);

@@ -25,15 +25,7 @@ impl Journal {
     ) -> Stored<T> {
         let Some(archive) = self.archive.clone() else { return Ok(T::default()) };
         let live = self.live()?;
-        self.wait(move || {
-            let done = read(&archive, &live);
-            if let Err(StoreError::Unknown(_)) = &done {
-                // The next read finds it open, if the disk is well again.
-                archive.heal()?;
-            }
-            done
-        })
-        .await
+        self.wait(move || read(&archive, &live)).await
     }
 
     /// The number of an archived sale.

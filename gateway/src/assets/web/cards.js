@@ -1,7 +1,7 @@
 // The sales as cards: price, state, stock, and a countdown to the member's own window.
 
 import { put } from "./orders.js";
-import { call, hasToken, now, start } from "./server.js";
+import { call, forgetToken, hasToken, now, start } from "./server.js";
 import { money, say, speak, switchLanguage, time, until } from "./words.js";
 
 const EVERY_MS = 3000;
@@ -69,8 +69,9 @@ async function render() {
     });
     cards.forEach(show);
     put(at("link"), "");
-  } catch {
-    put(at("link"), say("again"));
+  } catch (error) {
+    if (error.status === 401) forgetToken();
+    else put(at("link"), say("again"));
   }
   setTimeout(render, EVERY_MS);
 }

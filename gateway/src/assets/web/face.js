@@ -2,8 +2,10 @@
 
 const HOLDING = ["reserved", "confirmed", "paid", "returned"];
 
-/** The newest unpaid order, which is what the button is about until it is paid. */
-export const unpaid = (orders) => orders.filter((order) => order.status === "confirmed").at(-1);
+/** The unpaid order that is due first, which is what the button is about until it is paid. */
+export const unpaid = (orders, now) =>
+  orders.filter((order) => order.status === "confirmed" && new Date(order.pay_by) > now)
+    .sort((a, b) => new Date(a.pay_by) - new Date(b.pay_by))[0];
 
 /** Units that the member's orders hold, as far as this page knows. */
 export const held = (orders, you) =>
@@ -13,11 +15,12 @@ export const held = (orders, you) =>
  * The face: `kind` (what it looks like), `say` and `with` (its words), `help` (what to do next), and `act`: what
  * pressing it does, or nothing. `sale` is null while it is not known, and false if there is none.
  */
-export function face({ sale, state, you, waiting, orders, going, hasToken, now, left, mayReturn }) {
+export function face({ sale, state, you, waiting, orders, going, kept, isReady, hasToken, now, left, mayReturn }) {
   if (sale === false) return { kind: "off", say: "b_unknown", help: "h_unknown" };
-  if (!sale) return { kind: "off", say: "b_loading" };
+  if (!sale || !isReady) return { kind: "off", say: "b_loading" };
   if (going) return { kind: "busy", say: going === "kept" ? "b_kept" : "b_going", help: "h_going" };
-  const due = unpaid(orders);
+  if (kept) return { kind: "pay", say: "b_resend", help: "h_resend", act: "resend" };
+  const due = unpaid(orders, now);
   if (due) return { kind: "pay", say: "b_pay", with: { order: due }, help: "h_pay", act: "pay" };
   if (orders.some((order) => order.status === "reserved")) return { kind: "busy", say: "b_going", help: "h_going" };
   const has = held(orders, you);
@@ -43,13 +46,15 @@ export function face({ sale, state, you, waiting, orders, going, hasToken, now, 
 }
 
 /** Whether the member may buy one more, beside what the button is about. */
-export const mayBuyAnother = ({ state, you, orders, going, now, left }) =>
-  Boolean(you?.opens_at && new Date(you.opens_at) <= now && state === "open" && left > 0 && !going && held(orders, you) < you.limit);
+export const mayBuyAnother = ({ state, you, orders, now, left }) =>
+  Boolean(you?.opens_at && new Date(you.opens_at) <= now && state === "open" && left > 0 && held(orders, you) < you.limit);
 
 /** The key of the words for a refusal, and what they are filled with. */
 export function refusal({ code, body = {}, wait }) {
   if (code === "sold_out" && body.left > 0) return ["r_sold_out_left", body];
   if (code === "sold_out" && body.may_return === false) return ["r_gone", body];
+  // A reward has a limit as well, and tells no units.
+  if (code === "limit_reached" && body.held === undefined) return ["r_reward_limit", body];
   return ["r_" + code, { ...body, wait }];
 }
 

@@ -2,7 +2,7 @@
 
 import { refusal } from "./face.js";
 import { put } from "./orders.js";
-import { Refused, call, hasToken, now, start } from "./server.js";
+import { Refused, call, forgetToken, hasToken, insist, newKey, now, start, whose } from "./server.js";
 import { say, speak, switchLanguage, time } from "./words.js";
 
 const TIERS = ["regular", "silver", "gold", "platinum", "diamond"];
@@ -33,14 +33,37 @@ function button(words, act) {
   return made;
 }
 
+/** What is being done: nothing else is begun until it has its answer. */
+let isBusy = false;
+
 async function attempt(act) {
+  if (isBusy) return;
+  isBusy = true;
   try {
     await act();
     put(at("said"), say("m_done"));
-    await load();
   } catch (error) {
-    const [key, values] = error instanceof Refused ? refusal(error) : ["lost", {}];
+    if (error.status === 401) forgetToken();
+    const [key, values] = error instanceof Refused ? refusal(error) : ["r_lost", {}];
     put(at("said"), say(key, values) === key ? say("r_other") : say(key, values));
+  } finally {
+    isBusy = false;
+  }
+  load().catch(() => {});
+}
+
+// By reward: the key of a redemption that has no answer yet. Points are not spent twice by a second press.
+const keys = new Map();
+
+async function redeem(reward) {
+  const key = keys.get(reward.id) ?? newKey();
+  keys.set(reward.id, key);
+  try {
+    await insist("POST", "/v1/me/redemptions", { reward: reward.id }, key, () => put(at("said"), say("again")));
+    keys.delete(reward.id);
+  } catch (error) {
+    if (error instanceof Refused) keys.delete(reward.id);
+    throw error;
   }
 }
 
@@ -69,13 +92,15 @@ function show(me) {
 
 async function load() {
   if (!hasToken()) { at("not").hidden = false; return; }
+  const of = whose();
   const me = await call("GET", "/v1/me");
+  if (of !== whose()) return;
   at("centre").hidden = false;
   at("not").hidden = true;
   show(me);
   const [rewards, coupons, postings] = await Promise.all(["/v1/rewards", "/v1/me/coupons", "/v1/me/postings"].map((path) => call("GET", path)));
-  const redeem = (reward) => () => call("POST", "/v1/me/redemptions", { reward: reward.id }, { "idempotency-key": crypto.randomUUID?.() ?? String(Math.random()).slice(2) });
-  rows(at("rewards"), rewards.rewards.map((reward) => row(reward.title ?? reward.id, button(say("m_redeem", { n: number(reward.points) }), redeem(reward)))));
+  if (of !== whose()) return;
+  rows(at("rewards"), rewards.rewards.map((reward) => row(reward.title ?? reward.id, button(say("m_redeem", { n: number(reward.points) }), () => redeem(reward)))));
   rows(at("coupons"), coupons.coupons.map((coupon) => row(coupon.title, say("c_" + coupon.state))));
   rows(at("lines"), postings.postings.map((line) => row(
     time(line.at, now()), kind(line.kind), say("a_" + line.account), (line.amount > 0 ? "+" : "") + number(line.amount),
@@ -94,7 +119,19 @@ at("copy").onclick = async () => {
 at("language").onclick = switchLanguage;
 speak();
 document.title = say("m_title");
-start(() => load().catch((error) => {
-  at("not").hidden = !(error instanceof Refused);
-  put(at("link"), error instanceof Refused ? "" : say("again"));
-}));
+start(async function begin() {
+  const of = whose();
+  at("centre").hidden = true;
+  keys.clear();
+  for (let pause = 500; of === whose(); pause = Math.min(pause * 2, 8000)) {
+    try {
+      await load();
+      return put(at("link"), "");
+    } catch (error) {
+      if (error.status === 401) return forgetToken();
+      if (error.status === 404) { at("not").hidden = false; return put(at("link"), ""); }
+      put(at("link"), say("again"));
+      await new Promise((done) => setTimeout(done, pause));
+    }
+  }
+});

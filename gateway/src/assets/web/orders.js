@@ -10,14 +10,15 @@ function line(order, onCancel) {
   status.className = "status";
   cancel.className = "small";
   cancel.type = "button";
-  // A second press within some seconds cancels: an order is not given up by a slip.
-  let sure;
+  // A second press cancels, not too soon and not too late: an order is not given up by a slip.
   cancel.onclick = () => {
-    if (cancel.dataset.sure) return onCancel(order.order_id);
-    cancel.dataset.sure = "1";
+    if (cancel.dataset.asked === "sure") return onCancel(order.order_id);
+    if (cancel.dataset.asked) return undefined;
+    cancel.dataset.asked = "once";
     cancel.textContent = say("cancel_sure");
-    clearTimeout(sure);
-    sure = setTimeout(() => { delete cancel.dataset.sure; cancel.textContent = say("cancel"); }, 4000);
+    setTimeout(() => { cancel.dataset.asked = "sure"; }, 400);
+    setTimeout(() => { delete cancel.dataset.asked; cancel.textContent = say("cancel"); }, 5000);
+    return undefined;
   };
   cancel.textContent = say("cancel");
   item.append(name, status, cancel);
@@ -35,13 +36,19 @@ export function show(list, orders, now, onCancel) {
     put(name, say("order", { n: order.number, units }) + (order.due_cents ? " · " + money(order.due_cents, order.currency) : ""));
     put(status, say("o_" + order.status, { time: order.pay_by ? within(order.pay_by, now) : "" }));
     item.dataset.status = order.status;
-    cancel.hidden = !["reserved", "confirmed"].includes(order.status);
+    hide(cancel, !["reserved", "confirmed"].includes(order.status));
   });
 }
 
 /** Sets a text only where it is another one: a screen reader hears of changes alone. */
 export function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Hides a node or shows it. A button that goes while it has the focus leaves it to the large one. */
+export function hide(node, isHidden) {
+  if (isHidden && node.contains(document.activeElement)) document.getElementById("button")?.focus();
+  node.hidden = isHidden;
 }
 
 export function forget(list) {

@@ -1,8 +1,8 @@
 // A live room: what the sale is, what it is for you, and one stream that keeps both true.
 
 import { face, held, mayBuyAnother, refusal, take, unpaid } from "./face.js";
-import { forget, put, show } from "./orders.js";
-import { Refused, call, enter, follow, hasToken, insist, now, start, tellParent } from "./server.js";
+import { forget, hide, put, show } from "./orders.js";
+import { Refused, Unanswered, call, enter, follow, forgetToken, hasToken, insist, newKey, now, start, tellParent, whose } from "./server.js";
 import { money, say, speak, switchLanguage, time, until, within } from "./words.js";
 
 const TIERS = ["diamond", "platinum", "gold", "silver", "regular"];
@@ -11,8 +11,16 @@ const path = "/v1/sales/" + encodeURIComponent(id);
 const PENDING = "click:" + id;
 const at = (name) => document.getElementById(name);
 
-/** All that the page knows. */
-const room = { sale: null, state: "", left: 0, you: null, waiting: null, orders: new Map(), going: "", mayReturn: undefined };
+/** A click without an answer is sent again by itself so long; later its member is asked. */
+const FRESH_MS = 60_000;
+/** Whoever waited so lately, and is told of an order, was offered it. */
+const OFFER_MS = 60_000;
+
+/** What is known of the member. */
+const nobody = () => ({ you: null, waiting: null, waitedAt: 0, going: "", kept: null, isReady: false, mayReturn: undefined });
+/** All that the page knows. `asOf`: by the server's clock, how old the state is. */
+const room = { sale: null, state: "", left: 0, asOf: 0, orders: new Map(), ...nobody() };
+let member = null;
 let stream = null;
 let windowsAt = 0;
 
@@ -25,7 +33,9 @@ function tell(words, isLoud = false) {
 }
 
 function tellRefusal(error) {
-  if (!(error instanceof Refused)) return tell(say("lost"));
+  if (error instanceof Unanswered) return tell("");
+  if (!(error instanceof Refused)) return tell(say("r_lost"));
+  if (error.status === 401) forgetToken();
   const [key, values] = refusal(error);
   const words = say(key, values);
   tell(words === key ? say("r_other") : words);
@@ -107,43 +117,53 @@ function draw() {
   button.setAttribute("aria-disabled", String(!shown.act));
   put(at("help"), help(shown));
   const limit = Math.max(1, (room.you?.limit ?? 1) - held(all.orders, room.you));
-  at("units").max = Math.min(limit, Math.max(1, room.left));
+  at("units").max = Math.min(limit, room.left || limit);
   if (Number(at("units").value) > limit) at("units").value = limit;
-  at("choose").hidden = !(shown.act === "buy" || shown.kind === "soon" || shown.act === "join") || limit < 2;
+  hide(at("choose"), !(shown.act === "buy" || shown.kind === "soon" || shown.act === "join") || limit < 2);
   at("spend").hidden = !room.you?.points_most;
   at("with").hidden = at("coupon").options.length < 2;
-  at("extras").hidden = (at("spend").hidden && at("with").hidden) || !["buy", "soon"].includes(shown.kind);
-  at("another").hidden = !(shown.act === "pay" && mayBuyAnother(all));
-  at("leave").hidden = !(room.waiting && room.waiting.position > 0);
+  hide(at("extras"), (at("spend").hidden && at("with").hidden) || !["buy", "soon"].includes(shown.kind));
+  hide(at("another"), !(shown.act === "pay" && mayBuyAnother(all)));
+  hide(at("leave"), !(room.waiting && room.waiting.position > 0));
+  hide(at("drop"), shown.act !== "resend");
   at("own").hidden = all.orders.length === 0;
   show(at("orders"), all.orders, now(), cancel);
   const hasOpened = (tier) => new Date(room.sale.windows[tier]) > windowsAt && new Date(room.sale.windows[tier]) <= now();
-  if (room.sale && TIERS.some(hasOpened)) { showWindows(); look(); }
+  if (room.sale && TIERS.some(hasOpened)) {
+    const isOwn = room.you && hasOpened(room.you.tier);
+    showWindows();
+    if (isOwn) tell(say("said_open"));
+    // Not all viewers ask at the same instant.
+    look(Math.random() * 5000);
+  }
 }
 
 // What happens.
 
-function takeSale({ state, left, waiting, stock }) {
-  Object.assign(room, { state, left, crowd: waiting ?? room.crowd });
-  if (stock && room.sale) room.sale.stock = stock;
+/** Takes in the sale's state, unless it is older than what is known. Returns whether it was news. */
+function takeSale({ state, left, waiting, server_time }) {
+  const asOf = new Date(server_time).getTime();
+  if (asOf < room.asOf) return false;
+  const hasChanged = room.state !== state || left > (room.sale?.stock ?? left);
+  Object.assign(room, { state, left, asOf, crowd: waiting ?? room.crowd });
   if (left > 0) room.mayReturn = undefined;
   if (room.sale) showStock();
+  return hasChanged;
 }
 
 function takeWaiting(waiting) {
   const was = room.waiting;
   room.waiting = waiting ?? null;
+  if (was || waiting) room.waitedAt = now();
   if (waiting?.position > 0 && was?.position !== waiting.position) tell(say("said_waits", { n: waiting.position }));
 }
 
 function takeOrder(order) {
-  const wasWaiting = Boolean(room.waiting);
   if (!take(room.orders, order)) return;
-  const left = order.pay_by ? within(order.pay_by, now()) : "";
   if (order.status === "confirmed") {
-    const isOffer = wasWaiting && !room.going && !mine.has(order.order_id);
+    const isOffer = !mine.has(order.order_id) && !room.going && now() - room.waitedAt < OFFER_MS;
     room.waiting = null;
-    tell(say(isOffer ? "said_offer" : "said_confirmed", { time: left }), isOffer);
+    tell(say(isOffer ? "said_offer" : "said_confirmed", { time: order.pay_by ? within(order.pay_by, now()) : "" }), isOffer);
     if (isOffer) navigator.vibrate?.([80, 40, 80]);
   } else if (["reserved", "paid", "cancelled"].includes(order.status)) {
     tell(say("said_" + order.status));
@@ -158,23 +178,26 @@ const mine = new Set();
 
 let looking = null;
 /** Asks what the sale is for the member now; calls that come together are one. */
-function look() {
-  looking ??= new Promise((done) => setTimeout(done, 150)).then(load).catch(() => {}).finally(() => { looking = null; });
+function look(after = 150) {
+  looking ??= new Promise((done) => setTimeout(done, after)).then(load).catch(() => {}).finally(() => { looking = null; });
 }
 
 async function load() {
+  const of = whose();
   let sale;
   try {
     sale = await call("GET", path);
   } catch (error) {
-    if (error.status === 404) { room.sale = false; stream?.abort(); draw(); }
-    else if (error.status === 401) tellRefusal(error);
+    if (of === whose() && error.status === 404) { room.sale = false; stream?.abort(); draw(); }
+    if (of === whose() && error.status === 401) tellRefusal(error);
     throw error;
   }
+  // An answer for who was signed in before is nobody's.
+  if (of !== whose()) return;
   const isFirst = !room.sale;
   Object.assign(room, { sale, you: sale.you ?? null });
-  takeSale(sale);
-  room.waiting = sale.you?.waiting ?? null;
+  if (takeSale(sale)) room.waiting = sale.you?.waiting ?? null;
+  if (room.waiting) room.waitedAt = now();
   if (isFirst) {
     document.title = sale.title;
     put(at("title"), sale.title);
@@ -182,14 +205,15 @@ async function load() {
   }
   showPrice();
   showWindows();
+  showStock();
   draw();
 }
 
 async function loadOwn() {
   if (!hasToken()) return;
+  const of = whose();
   const { orders: own } = await call("GET", "/v1/orders?sale=" + encodeURIComponent(id));
-  own.forEach((order) => take(room.orders, order));
-  draw();
+  if (of === whose()) own.forEach((order) => take(room.orders, order));
 }
 
 async function loadCoupons() {
@@ -203,14 +227,20 @@ async function loadCoupons() {
 
 function listen() {
   stream?.abort();
-  const mineOnly = (stream = new AbortController());
-  follow(path + "/events", mineOnly.signal, {
+  const own = (stream = new AbortController());
+  let isAgain = false;
+  follow(path + "/events", own.signal, {
     onLink: (state, status) => {
       document.body.dataset.link = state;
-      put(at("link"), state === "refused" ? (status === 401 ? say("r_unauthenticated") : "") : say(state));
+      put(at("link"), state === "refused" ? "" : say(state));
+      if (status === 401 && !own.signal.aborted) tellRefusal(new Refused(401, { code: "unauthenticated" }));
+      // What happened meanwhile is not told by the stream alone.
+      if (state === "live" && isAgain) look();
+      isAgain = true;
     },
     onEvent: (kind, data) => {
-      if (kind === "sale") takeSale(data);
+      if (own.signal.aborted) return;
+      if (kind === "sale" && takeSale(data)) look(Math.random() * 2000);
       if (kind === "waiting") takeWaiting(data);
       if (kind === "order") takeOrder(data);
       draw();
@@ -220,32 +250,47 @@ function listen() {
 
 // What the member does.
 
+/** The click that has no answer yet: whose, under which key, for what, since when. */
 const pending = {
-  read: () => { try { return JSON.parse(sessionStorage.getItem(PENDING)); } catch { return null; } },
+  read: () => {
+    try {
+      const click = JSON.parse(sessionStorage.getItem(PENDING));
+      return click?.member === whose() ? click : null;
+    } catch { return null; }
+  },
   keep: (click) => { try { sessionStorage.setItem(PENDING, JSON.stringify(click)); } catch { /* Not kept. */ } },
   done: () => { try { sessionStorage.removeItem(PENDING); } catch { /* Not kept. */ } },
 };
 
-/** Sends a click until there is an answer, under one key, also after a reload: it buys once. */
+/** Sends a click until there is an answer, under one key, also after a reload: it buys once, and for one member. */
 async function send(click) {
   if (room.going) return;
-  room.going = "going";
+  Object.assign(room, { going: "going", kept: null });
   pending.keep(click);
   tell("");
   draw();
+  const isStillTheirs = () => whose() === click.member;
   try {
     const order = await insist("POST", path + "/orders", click.body, click.key, (why) => {
+      if (!isStillTheirs()) return;
       room.going = "kept";
-      tell(say(why === "lost" ? "lost" : "r_busy"));
+      tell(say(why === "lost" ? "lost" : "again_busy"));
       draw();
     });
+    if (!isStillTheirs()) return;
     mine.add(order.order_id);
     pending.done();
     room.going = "";
+    // What was wished for is had: the next click asks for one, paid with money.
+    Object.assign(at("units"), { value: 1 });
+    Object.assign(at("points"), { value: 0 });
+    at("coupon").value = "";
     takeOrder(order);
+    loadCoupons();
   } catch (error) {
-    pending.done();
+    if (!isStillTheirs()) return;
     room.going = "";
+    if (error instanceof Unanswered) room.kept = click; else pending.done();
     tellRefusal(error);
     look();
   }
@@ -255,7 +300,7 @@ async function send(click) {
 function buy() {
   const [units, points, coupon] = [Number(at("units").value) || 1, Number(at("points").value), at("coupon").value];
   const body = { units, ...(points && { points }), ...(coupon && { coupon }) };
-  send({ key: crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("-"), body });
+  send({ member: whose(), key: newKey(), body, at: Date.now() });
 }
 
 async function attempt(act) {
@@ -268,14 +313,24 @@ const cancel = (order) => attempt(async () => takeOrder(await call("POST", `/v1/
 
 /** The platform's page is told what to pay; without one, the member is told the number to pay under. */
 function pay() {
-  const { order_id, payment_ref, due_cents, currency, pay_by } = unpaid(orders());
+  const due = unpaid(orders(), now());
+  if (!due) return draw();
+  const { order_id, payment_ref, due_cents, currency, pay_by } = due;
   if (!tellParent({ type: "flashlane:pay", order_id, payment_ref, due_cents, currency, pay_by })) {
     tell(say("said_pay", { ref: payment_ref }));
   }
+  return undefined;
 }
 
-at("button").onclick = () => ({ buy, join, pay })[at("button").dataset.act]?.();
+const resend = () => room.kept && send(room.kept);
+
+at("button").onclick = () => ({ buy, join, pay, resend })[at("button").dataset.act]?.();
 at("another").onclick = buy;
+at("drop").onclick = () => {
+  pending.done();
+  room.kept = null;
+  draw();
+};
 at("leave").onclick = () => attempt(async () => {
   await call("DELETE", path + "/waitlist");
   room.waiting = null;
@@ -294,19 +349,43 @@ speak();
 const query = new URLSearchParams(location.search);
 at("dev").hidden = !query.has("dev");
 at("stage").hidden = query.get("stage") === "none";
-start(async () => {
-  room.orders.clear();
-  forget(at("orders"));
-  listen();
-  try {
-    await load();
-    await Promise.all([loadOwn(), loadCoupons()]);
-    draw();
-    const click = pending.read();
-    if (click && hasToken()) send(click);
-  } catch (error) {
-    if (room.sale !== false && error.status !== 401) setTimeout(() => load().catch(() => {}), 2000);
+
+/** Learns all there is for whoever is signed in, until that is done; then listens to what changes. */
+async function begin() {
+  const of = whose();
+  for (let pause = 500; of === whose() && room.sale !== false; pause = Math.min(pause * 2, 8000)) {
+    try {
+      await Promise.all([load(), loadOwn()]);
+      break;
+    } catch {
+      await new Promise((done) => setTimeout(done, pause));
+    }
   }
+  if (of !== whose() || room.sale === false) return;
+  room.isReady = true;
+  listen();
+  const click = hasToken() ? pending.read() : null;
+  if (click && Date.now() - click.at < FRESH_MS) send(click);
+  else if (click) room.kept = click;
+  draw();
+  await loadCoupons();
+}
+
+start(() => {
+  if (member === whose() && room.isReady) {
+    // A renewed token: nothing else has changed, but for a click that waited for it.
+    listen();
+    if (room.kept) send(room.kept);
+    return;
+  }
+  member = whose();
+  stream?.abort();
+  Object.assign(room, nobody());
+  room.orders.clear();
+  mine.clear();
+  forget(at("orders"));
+  begin();
+  draw();
 });
 draw();
 setInterval(draw, 250);

@@ -6,29 +6,57 @@ const WORD = "token";
 const parents = () => (document.querySelector("meta[name=parents]")?.content ?? "").split(" ").filter(Boolean);
 
 let token = "";
-const listeners = new Set();
+let onToken = () => {};
 
 function keep(given) {
   token = given.trim();
   try { sessionStorage.setItem(WORD, token); } catch { /* It is gone with the page. */ }
-  listeners.forEach((tell) => tell(token));
+  onToken();
 }
 
-/** Takes a token from the address, where it does not stay, from the platform's page, or from this tab's last page. */
-export function start(onToken) {
-  listeners.add(onToken);
+/** The token in the address, where it does not stay. */
+function fromAddress() {
   const given = new URLSearchParams(location.hash.slice(1)).get(WORD);
   if (given) history.replaceState(null, "", location.pathname + location.search);
+  return given;
+}
+
+const askForToken = () => tellParent({ type: "flashlane:ready" });
+
+/** Takes a token from the address, from the platform's page, or from this tab's last page; `then` hears of each. */
+export function start(then) {
+  onToken = then;
+  addEventListener("hashchange", () => {
+    const given = fromAddress();
+    if (given) keep(given);
+  });
   addEventListener("message", ({ origin, data }) => {
     if (parents().includes(origin) && data?.type === "flashlane:token") keep(String(data.token));
   });
-  if (parent !== window) for (const origin of parents()) parent.postMessage({ type: "flashlane:ready" }, origin);
   try { token = sessionStorage.getItem(WORD) ?? ""; } catch { token = ""; }
-  if (given) keep(given); else onToken(token);
+  const given = fromAddress();
+  askForToken();
+  if (given) keep(given); else onToken();
 }
 
 export const hasToken = () => token !== "";
 export const enter = keep;
+
+/** A token that the server does not take is none; the platform's page may have a newer one. */
+export function forgetToken() {
+  keep("");
+  askForToken();
+}
+
+/** Whose token it is, to tell one member from another: a renewed token is the same member's. */
+export function whose() {
+  try {
+    const claims = JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
+    return String(claims.sub ?? token);
+  } catch {
+    return token;
+  }
+}
 
 /** Tells the platform's page something. Returns whether there is one. */
 export function tellParent(message) {
@@ -43,7 +71,7 @@ export const now = () => Date.now() + clock.ahead;
 
 function note(server, sent, came) {
   const took = came - sent;
-  if (took <= clock.took) clock = { ahead: new Date(server) - (sent + came) / 2, took };
+  if (took >= 0 && took <= clock.took) clock = { ahead: new Date(server) - (sent + came) / 2, took };
 }
 // A clock that is set while the page is open is measured anew.
 setInterval(() => { clock.took += 50; }, 60_000);
@@ -56,17 +84,22 @@ export class Refused extends Error {
   }
 }
 
+/** A call is given up after so long, a stream after so long without a word: a comment comes every 15 s. */
+const PATIENCE_MS = 15_000;
+const SILENCE_MS = 40_000;
+
 const auth = () => (token ? { authorization: "Bearer " + token } : {});
 
 /** Makes a call. Throws `Refused`, or another error if no answer came. */
 export async function call(method, url, body, headers = {}) {
   const sent = Date.now();
   const kind = body === undefined ? {} : { "content-type": "application/json" };
-  const answer = await fetch(url, { method, body: body && JSON.stringify(body), headers: { ...auth(), ...kind, ...headers } });
+  const answer = await fetch(url, { method, body: body && JSON.stringify(body), headers: { ...auth(), ...kind, ...headers }, signal: AbortSignal.timeout(PATIENCE_MS) });
   const text = await answer.text();
   let json = {};
   try { json = text ? JSON.parse(text) : {}; } catch { /* A proxy's page. */ }
-  if (json.server_time) note(json.server_time, sent, Date.now());
+  const server = json.server_time ?? json.sales?.[0]?.server_time;
+  if (server) note(server, sent, Date.now());
   if (!answer.ok) throw new Refused(answer.status, json, Number(answer.headers.get("retry-after")) || 1);
   return json;
 }
@@ -79,14 +112,15 @@ export async function follow(url, signal, { onEvent, onLink }) {
   for (let pause = 500; !signal.aborted; pause = Math.min(pause * 2, 8000)) {
     try {
       const answer = await fetch(url, { headers: { ...auth(), ...(lastId && { "last-event-id": lastId }) }, signal });
-      // Whoever may not, or asks for what is not there, asks in vain.
-      if ([401, 404].includes(answer.status)) return onLink("refused", answer.status);
+      // Whoever may not, or asks for what is not there or is over, asks in vain.
+      if ([401, 404, 410].includes(answer.status)) return onLink("refused", answer.status);
       if (!answer.ok) throw new Error(answer.statusText);
       onLink("live");
       const began = performance.now();
       let text = "";
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const read = () => Promise.race([reader.read(), rest(SILENCE_MS).then(() => { throw new Error("silence"); })]);
+      for (let part = await read(); !part.done; part = await read()) {
         const events = (text + part.value).split("\n\n");
         text = events.pop();
         for (const event of events) {
@@ -104,20 +138,39 @@ export async function follow(url, signal, { onEvent, onLink }) {
   }
 }
 
+/** Nobody knows what became of a call: it is to be made again under its key. */
+export class Unanswered extends Error {}
+
+/** How long a call is repeated. */
+const INSIST_MS = 60_000;
+
 /**
- * Makes a call that must be done once, until there is an answer: a server that is busy or away is asked again under
- * the same key. `onAgain` hears of each repetition.
+ * Makes a call that must be done once: a server that is busy or away is asked again under the same key, as long as the
+ * token is the same member's. `onAgain` hears of each repetition. Throws `Refused` if nothing was done, and
+ * `Unanswered` if that is not known.
  */
 export async function insist(method, url, body, key, onAgain) {
+  const [member, began] = [whose(), Date.now()];
+  let mayBeDone = false;
   for (let pause = 400; ; pause = Math.min(pause * 1.7, 5000)) {
     try {
       return await call(method, url, body, { "idempotency-key": key });
     } catch (error) {
       const isRefused = error instanceof Refused;
-      const isOver = isRefused && error.status < 500 && error.code !== "idempotency_in_flight";
-      if (isOver) throw error;
-      onAgain(isRefused ? error.code : "lost");
-      await rest(isRefused && error.wait ? Math.max(pause, error.wait * 300) : pause);
+      const { status, code } = error;
+      // Those are decided before the key is looked at: they say nothing of an earlier try.
+      const isBeforeTheKey = [401, 408, 429].includes(status);
+      if (isRefused && status === 401 && mayBeDone) throw new Unanswered();
+      if (isRefused && status < 500 && code !== "idempotency_in_flight" && !(isBeforeTheKey && mayBeDone)) throw error;
+      // A refusal as `busy` has done nothing; any other may have been done.
+      mayBeDone ||= !isRefused || (code !== "busy" && !isBeforeTheKey);
+      if (Date.now() - began > INSIST_MS) throw mayBeDone ? new Unanswered() : error;
+      onAgain(isRefused ? code : "lost");
+      await rest(isRefused ? Math.max(pause, error.wait * 300) : pause);
+      if (whose() !== member) throw new Unanswered();
     }
   }
 }
+
+/** A key for a call that must be done once. */
+export const newKey = () => crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(16)).join("-");

@@ -1,30 +1,17 @@
 //! Batches: clicks that a server of the platform gathers and sends together. Each is answered as if it had come
 //! alone.
 
-use super::{Run, accepted, refused, unanswered};
+use super::plan::{Batches, Run, accepted, refused, unanswered};
 use crate::run::client::Client;
 use crate::told::tally::Tally;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, header};
 use serde::Deserialize;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// Where batches go, and how large they are.
-#[derive(Debug, Clone)]
-pub struct Batches {
-    /// The platform listener.
-    pub target: SocketAddr,
-    /// `Bearer ...`
-    pub authorization: HeaderValue,
-    /// Clicks of a batch.
-    pub size: u32,
-}
 
 #[derive(Deserialize)]
 struct Answers<'a> {
