@@ -52,6 +52,10 @@ const TAKEN: [&str; 4] = ["memory, MiB", "descriptors", "threads", "disk, MiB"];
 /// its allocator keeps, the disk has segments of 64 MiB that come and go.
 const MORE: [(f64, f64); 4] = [(0.10, 8.0), (0.0, 8.0), (0.0, 4.0), (0.10, 80.0)];
 
+/// Until so many seconds the allocator still takes what it will keep: more than this is a leak all the same.
+const WARM_S: f64 = 600.0;
+const COLD_MIB: f64 = 64.0;
+
 /// What there was after one sale.
 struct Sample {
     at_s: f64,
@@ -202,7 +206,10 @@ fn grown(samples: &[Sample]) -> Vec<String> {
     let (second, last) = (quarter(samples, 1), quarter(samples, 3));
     let more = (0..TAKEN.len()).filter_map(|measure| {
         let (was, is) = (most(second, measure), most(last, measure));
-        let (part, at_least) = MORE[measure];
+        let (part, mut at_least) = MORE[measure];
+        if measure == 0 && samples.last().is_none_or(|sample| sample.at_s < WARM_S) {
+            at_least = COLD_MIB;
+        }
         let name = TAKEN[measure];
         (is > was + (was * part).max(at_least))
             .then(|| format!("{name}: {was:.1} in the second quarter, {is:.1} in the last"))
