@@ -47,7 +47,7 @@ async fn a_member_waits_for_their_window_buys_and_pays() {
     page.shows("#windows", "open").await;
     page.picture("room-open").await;
     page.press(BUTTON).await;
-    page.shows(BUTTON, "Pay ¥191.04 within 14:5").await;
+    page.shows(BUTTON, "Pay ¥191.04 within 14:").await;
     page.shows("#said", "It is yours").await;
     page.picture("room-pay").await;
     let order = orders_of(&server, "ann").remove(0);
