@@ -205,8 +205,8 @@ impl Engine {
         self.put_away(open, &mut confirmers).await
     }
 
-    /// Takes a sale out of memory and into the archive. The book has taken in what became of its orders and no
-    /// backup is being made, or nothing is done.
+    /// Takes a sale out of memory and into the archive, once the book has taken in what became of its orders.
+    /// While a backup is being made, nothing is done.
     async fn put_away(
         &self,
         open: &OpenSale,
