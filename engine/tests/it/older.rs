@@ -2,7 +2,7 @@
 
 use crate::disk::MemoryDisk;
 use crate::redis::{connect, started};
-use crate::support::{id, member};
+use crate::support::{batch, id, member, reserved};
 use engine::clock::Clock;
 use engine::members::{Ask, Book, audit};
 use engine::roster::Roster;
@@ -13,7 +13,7 @@ use engine::rules::order::Status::{
 };
 use engine::rules::units::Units;
 use engine::store::{
-    JournalOptions, JournalStore, RedisOptions, RedisStore, Store, StoreError, Who,
+    JournalOptions, JournalStore, RedisOptions, RedisStore, ReservedOrder, Store, StoreError, Who,
 };
 use membership::Tier;
 use membership::event::{Act, Event};
@@ -162,7 +162,7 @@ async fn redis_keys_are_taken_over_by_an_upgrade_and_by_nothing_else() {
         let keys = server.must("KEYS *");
         assert!(!keys.contains("upgrading") && !keys.contains("before"), "{keys}");
         check(&store, states).await;
-        server.must("HSET flashlane:{drop}:sale format 3");
+        server.must("HSET flashlane:{drop}:sale format 4");
         let newer = store.opening.open(&id()).await.unwrap_err();
         assert!(newer.to_string().contains("newer version"), "{newer}");
         assert!(matches!(redis.upgrade().await, Err(StoreError::Unusable(_))));
@@ -219,7 +219,28 @@ async fn a_book_in_redis_is_read_and_goes_on() {
     for command in fs::read_to_string(old(&format!("{WITHOUT_BENEFITS}.redis"))).unwrap().lines() {
         server.must(command);
     }
-    check_book(&connect(&server).await).await;
+    let store = connect(&server).await;
+    check_book(&store).await;
+    // Its outbox has an entry for each step. It is read, and goes on with entries of many.
+    let told = store.reading.outbox_after(&id(), 0, usize::MAX).await.unwrap();
+    assert_eq!(told.iter().map(|change| change.seq).collect::<Vec<_>>(), Vec::from_iter(1..=14));
+    let epoch = store.opening.open(&id()).await.unwrap().epoch;
+    assert!(server.must("HGET flashlane:{drop}:sale format").contains('3'));
+    let order = |number, member| {
+        let reserved_at = Clock::Wall.now();
+        ReservedOrder { reserved_at, ..reserved(number, member, Tier::Gold, 1) }
+    };
+    let orders = vec![order(8, "eve"), order(9, "fay")];
+    store.selling.commit(&batch(epoch, orders)).await.unwrap();
+    assert_eq!(server.must("XLEN flashlane:{drop}:outbox").trim(), ":15");
+    for (after, most, expected) in
+        [(13, 9, vec![14, 15, 16]), (15, 9, vec![16]), (13, 2, vec![14, 15])]
+    {
+        let told = store.reading.outbox_after(&id(), after, most).await.unwrap();
+        assert_eq!(told.iter().map(|change| change.seq).collect::<Vec<_>>(), expected);
+    }
+    let audit = store.reading.audit().await.unwrap();
+    assert!(audit.is_clean(), "{audit:?}");
 }
 
 /// What this version writes today, every later one must read: these bytes stand for that.

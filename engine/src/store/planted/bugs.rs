@@ -30,7 +30,7 @@ const MUTATIONS: [(&str, &str, &str); 13] = [
         "if order.units > sale.left then return 'released'",
         "if false then return 'released'",
     ),
-    ("no-outbox", "for _, entry in ipairs(change.entries)", "for _, entry in ipairs({})"),
+    ("no-outbox", "if #change.told > 0 then\n    redis", "if false then\n    redis"),
     ("no-sequence", "or sale.seq < tonumber(args[2]) or sale.turns < tonumber(args[3])", ""),
     ("no-holdings", "redis.call('HSET', keys.holders, unpack(holders))", ""),
     ("put-back-from-nothing", "if takes and order.units > sale.left then", "if false then"),

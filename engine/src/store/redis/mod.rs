@@ -8,6 +8,7 @@ mod archiving;
 mod book;
 mod calls;
 mod check;
+mod entries;
 mod facts;
 mod format;
 mod keys;

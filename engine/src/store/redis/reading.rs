@@ -1,5 +1,7 @@
 //! Reading: plain commands, page by page.
 
+use super::calls::CALL_ORDERS;
+use super::entries::{self, StreamEntry};
 use super::keys::{self, SaleKeys};
 use super::rows;
 use super::store::RedisStore;
@@ -97,22 +99,27 @@ impl Reading for RedisStore {
         most: usize,
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let (key, mut last) = (SaleKeys::of(sale).outbox, after);
-        let mut entries = Vec::new();
-        while entries.len() < most {
+        let mut found: Vec<OutboxEntry> = Vec::new();
+        let mut count = most.div_ceil(CALL_ORDERS);
+        while found.len() < most {
             let mut read = redis::cmd("XRANGE");
             read.arg(&key).arg(format!("({last}-0")).arg("+");
-            read.arg("COUNT").arg(PAGE.min(most - entries.len()));
-            let page: Vec<(String, HashMap<String, String>)> = self.link.ask(&read).await?;
+            read.arg("COUNT").arg(count.min(PAGE));
+            let page: Vec<StreamEntry> = self.link.ask(&read).await?;
             if page.is_empty() {
                 break;
             }
-            for (id, fields) in page {
-                let entry = rows::entry(&id, &fields)?;
-                last = entry.seq;
-                entries.push(entry);
+            // An entry may have as many changes as a call, or one.
+            count *= 2;
+            for entry in page {
+                let changes = entries::changes(&entry)?;
+                // The first entry may begin before what is asked for.
+                found.extend(changes.into_iter().filter(|change| change.seq > last));
+                last = found.last().map_or(last, |change| change.seq);
             }
         }
-        Ok(entries)
+        found.truncate(most);
+        Ok(found)
     }
 
     async fn outbox_end(&self, sale: &SaleId) -> Result<OutboxEnd, StoreError> {
@@ -128,13 +135,14 @@ impl Reading for RedisStore {
         let mut facts = redis::cmd("XINFO");
         let facts: HashMap<String, Value> = self.link.ask(facts.arg("STREAM").arg(&outbox)).await?;
         let newest = facts.get("last-entry").filter(|entry| **entry != Value::Nil).cloned();
-        let newest = newest.map(redis::from_redis_value::<(String, HashMap<String, String>)>);
+        let newest = newest.map(redis::from_redis_value::<StreamEntry>);
         let odd = |error: redis::ParsingError| {
             StoreError::Damaged(format!("{outbox} has no entry at its end: {error}"))
         };
         let newest = newest.transpose().map_err(odd)?;
-        let newest = newest.map(|(id, fields)| rows::entry(&id, &fields)).transpose()?;
-        Ok(OutboxEnd { newest_at: newest.map(|entry| entry.at), ..end })
+        let newest = newest.map(|entry| entries::changes(&entry)).transpose()?;
+        let newest_at = newest.and_then(|changes| changes.last().map(|change| change.at));
+        Ok(OutboxEnd { newest_at, ..end })
     }
 
     async fn audit(&self) -> Result<Audit, StoreError> {

@@ -12,7 +12,8 @@
 --   holders   hash    number, from 0 -> "member units limit newest orders"; a member's name stands
 --                       here alone
 --   members   hash    digest of a member's name -> number of the holder
---   outbox    stream  id seq-0, one entry for each step of an order
+--   outbox    stream  id seq-0 of the last change in the entry, `v` 2, `changes`: a line for each step of
+--                       an order that one call made. In format 2 each step had an entry of its own
 --   top_ups   hash    key -> "add total"
 --   waiting   hash    member -> "tier units place"
 -- Replies begin with a word. After OK, FENCED, LOST and STALE come two numbers that only ever grow:
@@ -23,8 +24,9 @@
 local KEYS = {'sale', 'orders', 'holders', 'members', 'outbox', 'top_ups', 'waiting'}
 local KINDS = {sale = 'hash', orders = 'hash', holders = 'hash', members = 'hash', outbox = 'stream',
   top_ups = 'hash', waiting = 'hash'}
--- The version of this layout. A sale of an older one is taken over by `flashlane upgrade`.
-local FORMAT = '2'
+-- The version of this layout. A sale of the one before, whose outbox only is another, becomes one of
+-- this when it is opened; an older one is taken over by `flashlane upgrade`.
+local FORMAT, BEFORE = '3', '2'
 local STATES = {'confirmed', 'released', 'paid', 'cancelled', 'expired', 'refund_due', 'refunded',
   'returned'}
 local NO_ORDERS = '0 0 0 0 0 0 0 0 0 0'
@@ -67,8 +69,16 @@ local function leads_to(was, is)
   return false
 end
 
+-- Most numbers are small: their texts are made once and kept.
+local SMALL = {}
+
 local function int(number)
-  return string.format('%.0f', number)
+  local text = SMALL[number]
+  if not text then
+    text = string.format('%d', number)
+    if number >= 0 and number < 1000 then SMALL[number] = text end
+  end
+  return text
 end
 
 -- Orders and units by tier, regular first: "orders units orders units ...".
@@ -88,16 +98,13 @@ local function tally_text(counts)
   return table.concat(texts, ' ')
 end
 
--- Counts an order out of one state (nil: it was in none) and into another.
+-- Counts an order out of one state ('': it was in none) and into another.
 local function count(sale, tier, units, was, is)
   local i = 2 * TIERS[tier] - 1
-  for status, sign in pairs({[was or ''] = -1, [is] = 1}) do
-    local counts = sale.tallies[status]
-    if counts then
-      counts[i] = counts[i] + sign
-      counts[i + 1] = counts[i + 1] + sign * units
-    end
-  end
+  local tallies = sale.tallies
+  local from, to = tallies[was], tallies[is]
+  if from then from[i], from[i + 1] = from[i] - 1, from[i + 1] - units end
+  to[i], to[i + 1] = to[i] + 1, to[i + 1] + units
 end
 
 local function damaged(text)
@@ -124,7 +131,7 @@ local function head(keys)
   local row = redis.call('HMGET', keys.sale, 'epoch', 'stock', 'left', 'next', 'seq', 'turns',
     'waiting', 'limits', 'gaps', 'holders', 'format', unpack(STATES))
   if not row[1] then return nil, {'UNKNOWN_SALE'} end
-  if row[11] ~= FORMAT then return nil, {'FORMAT', row[11] or '1'} end
+  if row[11] ~= FORMAT and row[11] ~= BEFORE then return nil, {'FORMAT', row[11] or '1'} end
   local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
     next = tonumber(row[4]), seq = tonumber(row[5]), turns = tonumber(row[6]),
     waiting = tonumber(row[7]), holders = tonumber(row[10]), limits = {}, gaps = row[9] or '',
@@ -218,13 +225,14 @@ end
 -- Reads what is stored of the orders in `args` from `first` on, `width` arguments each: number, member,
 -- digest of the member, and others.
 local function stored(keys, sale, args, first, width)
-  local numbers, digests, names = {}, {}, {}
+  local numbers, digests, names, next = {}, {}, {}, sale.next
   for i = first, #args, width do
     -- Most numbers are higher than any stored one; no order with such a number can be stored.
-    if tonumber(args[i]) < sale.next then numbers[#numbers + 1] = args[i] end
-    if not names[args[i + 2]] then
-      names[args[i + 2]] = args[i + 1]
-      digests[#digests + 1] = args[i + 2]
+    if tonumber(args[i]) < next then numbers[#numbers + 1] = args[i] end
+    local digest = args[i + 2]
+    if not names[digest] then
+      names[digest] = args[i + 1]
+      digests[#digests + 1] = digest
     end
   end
   local orders = kept_by(keys.orders, numbers)
@@ -236,10 +244,11 @@ local function stored(keys, sale, args, first, width)
   if not by_number then return nil, unreadable end
   local holders = {}
   for digest, number in pairs(by_digest) do
-    holders[digest] = number and by_number[number]
-      or {member = names[digest], units = 0, limit = 0, newest = '0', orders = 0, digest = digest}
-    if holders[digest].member ~= names[digest] then
-      return damaged('holder ' .. number .. ' is not ' .. names[digest])
+    local name, holder = names[digest], number and by_number[number]
+    holders[digest] = holder
+      or {member = name, units = 0, limit = 0, newest = '0', orders = 0, digest = digest}
+    if holder and holder.member ~= name then
+      return damaged('holder ' .. number .. ' is not ' .. name)
     end
   end
   return {orders = orders, holders = holders, by_number = by_number}
@@ -247,7 +256,7 @@ end
 
 -- Changes that are decided and not written yet.
 local function changes()
-  return {entries = {}, orders = {}, holders = {}, members = {}, joined = {}, left = {},
+  return {told = {}, orders = {}, holders = {}, members = {}, joined = {}, left = {},
     dissolved = false}
 end
 
@@ -268,14 +277,15 @@ local function read_record(number, text)
 end
 
 local function record_text(record)
-  return table.concat({record.epoch, record.holder, record.tier, int(record.units), record.status,
-    record.settled_at, record.changed_at, record.before, record.pay_by, record.due, record.refunds,
-    record.rest}, ' ')
+  return record.epoch .. ' ' .. record.holder .. ' ' .. record.tier .. ' ' .. int(record.units) .. ' ' ..
+    record.status .. ' ' .. record.settled_at .. ' ' .. record.changed_at .. ' ' .. record.before .. ' ' ..
+    record.pay_by .. ' ' .. record.due .. ' ' .. record.refunds .. ' ' .. record.rest
 end
 
 local function put_record(change, record)
-  change.orders[#change.orders + 1] = record.number
-  change.orders[#change.orders + 1] = record_text(record)
+  local orders = change.orders
+  local last = #orders
+  orders[last + 1], orders[last + 2] = record.number, record_text(record)
 end
 
 -- The refunds of a record, in their order.
@@ -290,10 +300,9 @@ end
 -- `event` is {status, at, refund}; the refund is left out if no money went back.
 local function tell(change, sale, record, member, event)
   sale.seq = sale.seq + 1
-  local entry = {int(sale.seq) .. '-0', 'order', record.epoch .. '.' .. record.number, 'member',
-    member, 'tier', record.tier, 'units', int(record.units), 'status', event[1], 'at', event[2],
-    'refund', event[3] or '-'}
-  change.entries[#change.entries + 1] = entry
+  change.told[#change.told + 1] = record.epoch .. '.' .. record.number .. ' ' .. member .. ' ' ..
+    record.tier .. ' ' .. int(record.units) .. ' ' .. event[1] .. ' ' .. event[2] .. ' ' ..
+    (event[3] or '-')
 end
 
 -- Everything that happened to an order, from the verdict on. When the events between the first and the
@@ -322,7 +331,8 @@ end
 -- A member's tier may change during a sale, and orders are not decided in the order of clicks: the
 -- highest limit under which an order of the member was taken is the one that counts.
 local function raise_limit(holder, sale, tier)
-  holder.limit = math.max(holder.limit, sale.limits[TIERS[tier]])
+  local limit = sale.limits[TIERS[tier]]
+  if limit > holder.limit then holder.limit = limit end
   return holder
 end
 
@@ -331,20 +341,21 @@ local function decide(change, sale, holder, record, events)
   if not holder.number then
     holder.number = int(sale.holders)
     sale.holders = sale.holders + 1
-    change.members[#change.members + 1] = holder.digest
-    change.members[#change.members + 1] = holder.number
+    local last = #change.members
+    change.members[last + 1], change.members[last + 2] = holder.digest, holder.number
   end
-  if HOLDING[record.status] then
-    holder.units = holder.units + record.units
-    sale.left = sale.left - record.units
+  local units, status, number = record.units, record.status, tonumber(record.number)
+  if HOLDING[status] then
+    holder.units = holder.units + units
+    sale.left = sale.left - units
   end
-  count(sale, record.tier, record.units, nil, record.status)
-  sale.next = math.max(sale.next, tonumber(record.number) + 1)
+  count(sale, record.tier, units, '', status)
+  if number >= sale.next then sale.next = number + 1 end
   record.holder, record.before = holder.number, holder.newest
   holder.newest, holder.orders = record.number, holder.orders + 1
   put_record(change, record)
   change.holders[holder.number] = holder
-  for _, event in ipairs(events) do tell(change, sale, record, holder.member, event) end
+  for i = 1, #events do tell(change, sale, record, holder.member, events[i]) end
 end
 
 -- Moves a stored order on, event by event.
@@ -369,13 +380,17 @@ local function advance(change, sale, holder, record, events)
 end
 
 local function write(keys, sale, change)
-  for _, entry in ipairs(change.entries) do redis.call('XADD', keys.outbox, unpack(entry)) end
+  if #change.told > 0 then
+    redis.call('XADD', keys.outbox, int(sale.seq) .. '-0', 'v', '2', 'changes',
+      table.concat(change.told, '\n'))
+  end
   if #change.orders > 0 then redis.call('HSET', keys.orders, unpack(change.orders)) end
-  local holders = {}
+  local holders, last = {}, 0
   for number, holder in pairs(change.holders) do
-    holders[#holders + 1] = number
-    holders[#holders + 1] = table.concat({holder.member, int(holder.units), int(holder.limit),
-      holder.newest, int(holder.orders)}, ' ')
+    holders[last + 1] = number
+    holders[last + 2] = holder.member .. ' ' .. int(holder.units) .. ' ' .. int(holder.limit) .. ' ' ..
+      holder.newest .. ' ' .. int(holder.orders)
+    last = last + 2
   end
   if #holders > 0 then redis.call('HSET', keys.holders, unpack(holders)) end
   if #change.members > 0 then redis.call('HSET', keys.members, unpack(change.members)) end

@@ -11,7 +11,7 @@ use crate::rules::units::Units;
 use crate::rules::why::Why;
 use crate::store::counters::{Counters, Holder};
 use crate::store::rows::{Gap, SaleRows, TopUp};
-use crate::store::{BadRefund, Change, Changed, OutboxEntry, Record, StoreError, Verdict, Waiting};
+use crate::store::{BadRefund, Change, Changed, Record, StoreError, Verdict, Waiting};
 use membership::{MemberId, PerTier};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -62,7 +62,7 @@ pub(super) fn verdict(text: &str) -> Result<Verdict, StoreError> {
     read().ok_or_else(|| unreadable("a verdict", text))
 }
 
-fn read_refund(text: &str) -> Option<Refund> {
+pub(super) fn read_refund(text: &str) -> Option<Refund> {
     let (id, amount) = text.split_once('/')?;
     Some(Refund { id: id.parse().ok()?, amount: Cents(amount.parse().ok()?) })
 }
@@ -242,24 +242,6 @@ pub(super) fn sale(sale: &SaleId, row: &HashMap<String, String>) -> Result<SaleR
     Ok(rows)
 }
 
-/// One entry of the outbox stream: its id and its fields.
-pub(super) fn entry(id: &str, fields: &HashMap<String, String>) -> Result<OutboxEntry, StoreError> {
-    let read = || {
-        let (_, number) = fields.get("order")?.split_once('.')?;
-        Some(OutboxEntry {
-            seq: id.strip_suffix("-0")?.parse().ok()?,
-            number: number.parse().ok()?,
-            status: status(fields.get("status")?)?,
-            at: Millis(fields.get("at")?.parse().ok()?),
-            refund: match fields.get("refund").map(String::as_str) {
-                None | Some("-") => None,
-                Some(text) => Some(read_refund(text)?),
-            },
-        })
-    };
-    read().ok_or_else(|| unreadable(&format!("outbox entry {id}"), &format!("{fields:?}")))
-}
-
 /// Reads the answer to a change: `order none`, `order `, the member and the record, `bad ` and why,
 /// `waits not`, `waits ` and the wish.
 pub(super) fn changed(change: &Change, answer: &str) -> Result<Changed, StoreError> {
@@ -374,7 +356,6 @@ mod tests {
             let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
             let name: SaleId = "drop".parse().unwrap();
             prop_assert!(matches!(sale(&name, &fields), Err(StoreError::Damaged(_))));
-            prop_assert!(entry("7-0", &fields).is_err());
         }
     }
 }

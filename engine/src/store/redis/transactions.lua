@@ -24,28 +24,31 @@ local function commit(keys, args)
   local was, unreadable = stored(keys, sale, args, 6, 9)
   if not was then return unreadable end
   local change, verdicts, is_new = changes(), {}, false
+  local events = {confirmed = {{'confirmed', at}}, released = {{'released', at}},
+    paid = {{'confirmed', at}, {'paid', at}}}
+  local orders, holders, epoch = was.orders, was.holders, args[1]
   for i = 6, #args, 9 do
-    local order = {epoch = args[1], number = args[i], tier = args[i + 3],
-      units = tonumber(args[i + 4]), settled_at = at, changed_at = at, due = args[i + 6],
-      refunds = '-', rest = args[i + 7]}
-    local known = was.orders[order.number]
+    local number, tier = args[i], args[i + 3]
+    local known = orders[number]
     if known then
-      known, refusal = read_record(order.number, known)
+      known, refusal = read_record(number, known)
       if not known then return refusal end
     end
     local known_epoch = known and known.epoch
-    if known_epoch == args[1] then
+    if known_epoch == epoch then
       verdicts[#verdicts + 1] = verdict_text(known)
     elseif stale then
       verdicts[#verdicts + 1] = 'fenced'
     elseif known then
-      return {'DAMAGED', 'order ' .. order.number .. ' was given out by epoch ' .. known_epoch ..
+      return {'DAMAGED', 'order ' .. number .. ' was given out by epoch ' .. known_epoch ..
         ' and again'}
     else
-      local holder = raise_limit(was.holders[args[i + 2]], sale, order.tier)
+      local order = {epoch = epoch, number = number, tier = tier, units = tonumber(args[i + 4]),
+        settled_at = at, changed_at = at, pay_by = pay_by, due = args[i + 6], rest = args[i + 7]}
+      local holder = raise_limit(holders[args[i + 2]], sale, tier)
       order.status, order.refunds = judge(sale, holder, order, args[i + 8])
-      order.pay_by = order.status == 'released' and at or pay_by
-      decide(change, sale, holder, order, history(order))
+      if order.status == 'released' then order.pay_by = at end
+      decide(change, sale, holder, order, events[order.status])
       if args[i + 5] == '1' then change.left[holder.member] = true end
       verdicts[#verdicts + 1] = verdict_text(order)
       is_new = true
@@ -237,7 +240,7 @@ local function restore(keys, args)
   end
   sale.epoch = math.max(sale.epoch, epoch)
   sale.turns = math.max(sale.turns, tonumber(args[3]))
-  if #change.entries > 0 then write(keys, sale, change) end
+  if #change.told > 0 then write(keys, sale, change) end
   if had < seen then
     local before, to = string.match(sale.gaps, LAST_GAP)
     local gaps, after = sale.gaps, int(had)
@@ -292,7 +295,7 @@ local function open(keys, args)
     local now = redis.call('TIME')
     local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
-    redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1])
+    redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1], 'format', FORMAT)
   end
   return reply('OK', sale, int(sale.epoch))
 end
