@@ -81,28 +81,31 @@ local function int(number)
   return text
 end
 
--- Orders and units by tier, regular first: "orders units orders units ...".
+local TALLIES = '^' .. ('(%d+) '):rep(9) .. '(%d+)$'
+local LIMITS = '^' .. ('(%d+) '):rep(4) .. '(%d+)$'
+
+-- Orders and units by tier, regular first: "orders units orders units ...". Returns them as a list, and all
+-- orders and all units.
 local function tallies(text)
-  local counts, orders = {}, 0
-  for count in string.gmatch(text or '', '%d+') do
-    counts[#counts + 1] = tonumber(count)
-    if #counts % 2 == 1 then orders = orders + counts[#counts] end
-  end
-  if #counts ~= 10 then return nil, 0 end
-  return counts, orders
+  if text == NO_ORDERS then return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 0, 0 end
+  local counts = {string.match(text or '', TALLIES)}
+  if #counts ~= 10 then return nil end
+  for i = 1, 10 do counts[i] = tonumber(counts[i]) end
+  return counts, counts[1] + counts[3] + counts[5] + counts[7] + counts[9],
+    counts[2] + counts[4] + counts[6] + counts[8] + counts[10]
 end
 
+-- Counts are below 10^14, so they are written without an exponent.
 local function tally_text(counts)
-  local texts = {}
-  for i, count in ipairs(counts) do texts[i] = int(count) end
-  return table.concat(texts, ' ')
+  return table.concat(counts, ' ')
 end
 
 -- Counts an order out of one state ('': it was in none) and into another.
 local function count(sale, tier, units, was, is)
   local i = 2 * TIERS[tier] - 1
-  local tallies = sale.tallies
+  local tallies, counted = sale.tallies, sale.counted
   local from, to = tallies[was], tallies[is]
+  counted[was], counted[is] = from, to
   if from then from[i], from[i + 1] = from[i] - 1, from[i + 1] - units end
   to[i], to[i + 1] = to[i] + 1, to[i + 1] + units
 end
@@ -134,18 +137,16 @@ local function head(keys)
   if row[11] ~= FORMAT and row[11] ~= BEFORE then return nil, {'FORMAT', row[11] or '1'} end
   local sale = {epoch = tonumber(row[1]), stock = tonumber(row[2]), left = tonumber(row[3]),
     next = tonumber(row[4]), seq = tonumber(row[5]), turns = tonumber(row[6]),
-    waiting = tonumber(row[7]), holders = tonumber(row[10]), limits = {}, gaps = row[9] or '',
-    tallies = {}}
-  for limit in string.gmatch(row[8] or '', '%d+') do
-    sale.limits[#sale.limits + 1] = tonumber(limit)
-  end
+    waiting = tonumber(row[7]), holders = tonumber(row[10]), gaps = row[9] or '',
+    limits = {string.match(row[8] or '', LIMITS)}, tallies = {}, counted = {}}
+  for tier = 1, #sale.limits do sale.limits[tier] = tonumber(sale.limits[tier]) end
   local orders, sold = 0, 0
   for i, status in ipairs(STATES) do
-    local counts, of_state = tallies(row[11 + i])
+    local counts, of_state, units = tallies(row[11 + i])
     if not counts then return damaged(keys.sale .. ' lacks the tallies of ' .. status) end
     sale.tallies[status] = counts
     orders = orders + of_state
-    for unit = 2, #counts, 2 do sold = sold + (HOLDING[status] and counts[unit] or 0) end
+    if HOLDING[status] then sold = sold + units end
   end
   if not (sale.epoch and sale.stock and sale.left and sale.next and sale.seq and sale.turns
       and sale.waiting and sale.holders and #sale.limits == 5) then
@@ -411,9 +412,9 @@ local function write(keys, sale, change)
   if is_turn then sale.turns = sale.turns + 1 end
   local row = {'left', int(sale.left), 'next', int(sale.next), 'seq', int(sale.seq), 'turns',
     int(sale.turns), 'waiting', int(sale.waiting), 'holders', int(sale.holders)}
-  for _, status in ipairs(STATES) do
+  for status, counts in pairs(sale.counted) do
     row[#row + 1] = status
-    row[#row + 1] = tally_text(sale.tallies[status])
+    row[#row + 1] = tally_text(counts)
   end
   redis.call('HSET', keys.sale, unpack(row))
 end
