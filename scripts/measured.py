@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tables of figures into docs/measured.md, each with its command, commit, machine and date.
+"""Writes tables of figures into the pages of docs/, each with its command, commit, machine and date.
 
     PROGRAM | scripts/measured.py NAME COMMAND     passes its input on, and keeps the table in it
     scripts/measured.py --criterion GROUP ...      prints what criterion measured, as a table
     scripts/measured.py --readme                   copies the figures that the README shows from there
 
-A table stands between `<!-- NAME -->` and `<!-- end -->`; nothing else of the page is touched.
+A table stands between `<!-- NAME -->` and `<!-- end -->` in docs/measured.md or another page; nothing else is touched.
 """
 
 import datetime
@@ -42,15 +42,17 @@ def keep(name: str, command: str) -> None:
     if not table:
         sys.exit(f"measured: no table came from `{command}`")
     # The page itself changes while it is written.
-    changed = output("git", "status", "--porcelain", "--", ".", ":!docs/measured.md")
+    changed = output("git", "status", "--porcelain", "--", ".", ":!docs/*.md")
     commit = output("git", "rev-parse", "--short", "HEAD") + (", changed since" if changed else "")
     today = datetime.date.today().isoformat()
     said = f"`{command}`, commit {commit}, {today}, {machine()}"
-    page = PAGE.read_text()
     section = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.S)
-    if not section.search(page):
-        sys.exit(f"measured: {PAGE} has no place `<!-- {name} -->`")
-    PAGE.write_text(section.sub(lambda m: f"{m[1]}{said}\n\n{table}\n{m[2]}", page))
+    for path in sorted(PAGE.parent.glob("*.md")):
+        page = path.read_text()
+        if section.search(page):
+            path.write_text(section.sub(lambda m: f"{m[1]}{said}\n\n{table}\n{m[2]}", page))
+            return
+    sys.exit(f"measured: no page has a place `<!-- {name} -->`")
 
 
 # What the README shows: in its words, the table, the beginning of the row, and the columns.

@@ -10,6 +10,8 @@ use engine::rules::window::Windows;
 use engine::sale::{Click, Sale};
 use loom::model::Builder;
 use membership::{PerTier, Tier};
+use std::cell::Cell;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -91,7 +93,22 @@ pub fn click(seat: u32, units: Units) -> Click {
     Click { seat: Seat::new(seat), tier: Tier::Gold, units, key: None, is_minor: false }
 }
 
-/// Runs a model under every interleaving with at most three preemptions.
+thread_local! {
+    /// Threads of the model that runs on this thread of the system: loom switches between them itself.
+    static THREADS: Cell<usize> = const { Cell::new(1) };
+}
+
+/// Starts another thread of a model.
+pub fn spawn<T: 'static>(run: impl FnOnce() -> T + 'static) -> loom::thread::JoinHandle<T> {
+    THREADS.set(THREADS.get() + 1);
+    loom::thread::spawn(run)
+}
+
+/// Most preemptions of an interleaving that is tried; `LOOM_MAX_PREEMPTIONS` is another number.
+const PREEMPTIONS: usize = 3;
+
+/// Runs a model under every interleaving with at most so many preemptions. With `LOOM_TABLE=1` it tells how many
+/// threads the model has and how many interleavings were tried.
 ///
 /// loom looks for other interleavings where an access meets the *last* one to the same word. A
 /// thread that first reads a word and then writes it therefore hides an earlier read by the first
@@ -101,14 +118,25 @@ pub fn click(seat: u32, units: Units) -> Click {
 /// When the model fails, or when loom found one interleaving only and so has tried nothing.
 pub fn every_way(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
-    builder.preemption_bound = Some(3);
-    let ways = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&ways);
+    let bound = *builder.preemption_bound.get_or_insert(PREEMPTIONS);
+    let (ways, threads) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, seen) = (Arc::clone(&ways), Arc::clone(&threads));
     builder.check(move || {
         // Ordering: Relaxed, a count that loom does not see.
         counted.fetch_add(1, Ordering::Relaxed);
+        THREADS.set(1);
         model();
+        // Ordering: Relaxed, as above.
+        seen.fetch_max(THREADS.get(), Ordering::Relaxed);
     });
     // Ordering: Relaxed, as above.
-    assert!(ways.load(Ordering::Relaxed) > 1, "the model was run in one way only");
+    let (ways, threads) = (ways.load(Ordering::Relaxed), threads.load(Ordering::Relaxed));
+    assert!(ways > 1, "the model was run in one way only");
+    if std::env::var_os("LOOM_TABLE").is_some() {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("a model").replace("::", ": ").replace('_', " ");
+        // Past what the harness captures of a test that passes.
+        writeln!(std::io::stdout(), "| {name} | {threads} | {bound} | {ways} |")
+            .expect("an output");
+    }
 }

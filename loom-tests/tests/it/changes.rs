@@ -12,8 +12,7 @@ use engine::sale::board::Board;
 use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
-use loom::thread;
-use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale, spawn};
 use membership::Tier;
 
 /// A sale with one confirmed order of all `stock` units, by seat 0.
@@ -34,7 +33,7 @@ fn two_answers(first: Status, second: Status) {
     every_way(move || {
         let drop = confirmed(2);
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.settle(1, second, NOW).is_some());
+        let other = spawn(move || other.settle(1, second, NOW).is_some());
         let mine = drop.settle(1, first, NOW).is_some();
         let theirs = other.join().expect("the other answer");
         let is = drop.board().read(1).expect("the order").status;
@@ -93,7 +92,7 @@ fn twin_a_step_that_looks_at_the_board_before_it_moves_gives_back_twice() {
                 }
             }
         };
-        let other = thread::spawn(step(Expired));
+        let other = spawn(step(Expired));
         step(Cancelled)();
         other.join().expect("the other step");
         // Ordering: Acquire, as above.
@@ -107,7 +106,7 @@ fn what_a_step_gives_back_can_be_bought_and_none_is_lost() {
         every_way(move || {
             let drop = confirmed(1);
             let store = Arc::clone(&drop);
-            let store = thread::spawn(move || store.settle(1, status, NOW).is_some());
+            let store = spawn(move || store.settle(1, status, NOW).is_some());
             let bought = drop.buy(NOW, click(1, Units(1))).is_ok();
             assert!(store.join().expect("the store"));
             let held = left_and_held(&drop).1 + drop.held(click(1, Units(1)).seat).0;
@@ -124,7 +123,7 @@ fn a_verdict_that_comes_after_a_later_step_changes_nothing() {
         drop.take_in(&mut drop.intake()).expect("the order");
         let store = Arc::clone(&drop);
         // Another process confirmed and expired it; this process hears of the two in any sequence.
-        let store = thread::spawn(move || store.settle(1, Confirmed, NOW).is_some());
+        let store = spawn(move || store.settle(1, Confirmed, NOW).is_some());
         assert!(drop.settle(1, Expired, NOW).is_some());
         store.join().expect("the store");
         assert_eq!(drop.board().read(1).expect("the order").status, Expired);
@@ -143,7 +142,7 @@ fn a_unit_comes_back(model: Model) {
             drop.aside().begin();
         }
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(2, Units(1))).is_ok());
+        let other = spawn(move || other.buy(NOW, click(2, Units(1))).is_ok());
         drop.settle(1, Status::Released, NOW).expect("the verdict");
         let clicked = drop.buy(NOW, click(3, Units(1))).is_ok();
         let sold = u32::from(clicked) + u32::from(other.join().expect("a click"));
@@ -171,7 +170,7 @@ fn a_member_who_waits_and_buys_at_the_same_time_stays_within_the_limit() {
         drop.take_in(&mut drop.intake()).expect("the order");
         drop.aside().begin();
         let store = Arc::clone(&drop);
-        let store = thread::spawn(move || {
+        let store = spawn(move || {
             store.settle(1, Status::Released, NOW).expect("the verdict");
             store.offer(NOW, click(1, Units(1))).is_ok()
         });
@@ -194,7 +193,7 @@ fn the_last_one_leaves(model: Model) {
         if is_one_word {
             drop.aside().begin();
             let leaving = Arc::clone(&drop);
-            let leaving = thread::spawn(move || leaving.end_waiting());
+            let leaving = spawn(move || leaving.end_waiting());
             drop.settle(1, Expired, NOW).expect("the step");
             leaving.join().expect("the member who leaves");
             assert_eq!((left_and_held(&drop).0, drop.aside().units()), (1, Units(0)));
@@ -202,7 +201,7 @@ fn the_last_one_leaves(model: Model) {
         }
         // The bug: that a member waits, and what lies aside, are two words.
         let (w, a) = (Arc::clone(&waits), Arc::clone(&aside));
-        let leaving = thread::spawn(move || {
+        let leaving = spawn(move || {
             // Ordering: Release and AcqRel, so that only the second word is the bug.
             w.store(0, Ordering::Release);
             a.swap(0, Ordering::AcqRel)
@@ -237,7 +236,7 @@ fn what_lies_aside_is_taken_once() {
         aside.begin();
         assert!(aside.put(Units(1)));
         let other = Arc::clone(&aside);
-        let other = thread::spawn(move || other.take(Units(1)).map(Taken::keep).is_some());
+        let other = spawn(move || other.take(Units(1)).map(Taken::keep).is_some());
         let mine = aside.take_all().0 == 1;
         assert!(mine ^ other.join().expect("the member who is offered it"));
         assert_eq!((aside.units(), aside.end()), (Units(0), Units(0)));
@@ -252,7 +251,7 @@ fn units_carry_what_came_before(published: Ordering) {
         let word = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
         stock.1.begin();
         let (s, w) = (Arc::clone(&stock), Arc::clone(&word));
-        let next = thread::spawn(move || {
+        let next = spawn(move || {
             // Ordering: Acquire, so that only the last holder's ordering is the bug.
             let has = match published {
                 Ordering::Release => s.1.take(Units(1)).map(Taken::keep).is_some(),

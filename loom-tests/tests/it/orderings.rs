@@ -12,8 +12,7 @@ use engine::sale::stock::Stock;
 use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
-use loom::thread;
-use loom_tests::world::{Lamps, NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, NOW, click, every_way, sale, spawn};
 use std::num::NonZeroU64;
 
 /// A sale of `stock` units whose first one is held by seat 0, in an order that was taken in.
@@ -27,7 +26,7 @@ fn held(stock: u32) -> Arc<Sale> {
 /// Releases seat 0's order on this thread while `then` runs on another one.
 fn while_a_unit_comes_back(drop: Arc<Sale>, then: impl Fn(&Sale) + Send + 'static) {
     let other = Arc::clone(&drop);
-    let other = thread::spawn(move || then(&other));
+    let other = spawn(move || then(&other));
     drop.settle(1, Released, NOW).expect("the verdict");
     other.join().expect("the other thread");
 }
@@ -54,7 +53,7 @@ fn twin_a_unit_that_goes_back_before_the_limit_does() {
         let other = Arc::clone(&parts);
         let claim = parts.1.claim(Seat::new(0), wanted).expect("the limit");
         let reservation = parts.0.reserve(Units(1)).expect("the unit");
-        let member = thread::spawn(move || {
+        let member = spawn(move || {
             let is_there = other.0.level().left() == Units(1);
             let claim = other.1.claim(Seat::new(0), wanted);
             assert!(!is_there || claim.is_ok(), "the limit is free before the unit is");
@@ -108,7 +107,7 @@ fn a_pause_and_then_a_unit(offer: impl Fn(&Sale) -> bool + Send + Sync + Copy + 
         let drop = held(1);
         drop.aside().begin();
         let other = Arc::clone(&drop);
-        let serving = thread::spawn(move || {
+        let serving = spawn(move || {
             assert!(!offer(&other), "offered after the pause");
         });
         drop.stock().set_paused(true);
@@ -136,7 +135,7 @@ fn units_are_set_aside(set_aside: impl Fn(&Sale) + Send + Sync + Copy + 'static)
     every_way(move || {
         let drop = held(2);
         let other = Arc::clone(&drop);
-        let store = thread::spawn(move || {
+        let store = spawn(move || {
             let is_set_aside = other.stock().level().left() == Units(0);
             if is_set_aside {
                 other.settle(1, Released, NOW).expect("the verdict");
@@ -176,7 +175,7 @@ fn a_click_that_meets_what_its_repetition_claimed_also_finds_its_key() {
         // The row is there beforehand: making it would publish the key as well.
         drop.restore_holding(keyed.seat, Units(0), 0);
         let other = Arc::clone(&drop);
-        let repetition = thread::spawn(move || {
+        let repetition = spawn(move || {
             if other.held(keyed.seat) == Units(1) {
                 let again = other.buy(NOW, keyed);
                 let is_known = matches!(again, Ok(_) | Err(Refusal::IdempotencyInFlight));
@@ -194,7 +193,7 @@ fn twin_a_key_that_is_written_down_after_the_claim() {
     every_way(|| {
         let parts = Arc::new((Holdings::new(Units(1), 9), AtomicU32::new(0)));
         let other = Arc::clone(&parts);
-        let repetition = thread::spawn(move || {
+        let repetition = spawn(move || {
             let is_claimed = other.0.held(Seat::new(0)) == Units(1);
             // Ordering: Acquire, so that only the sequence is the bug.
             let is_known = other.1.load(Ordering::Acquire) == 1;
@@ -218,7 +217,7 @@ fn a_switch_carries_what_led_to_it(
         let parts = Arc::new((Stock::new(Units(1)), AtomicU32::new(0)));
         parts.0.set_paused(true);
         let other = Arc::clone(&parts);
-        let reader = thread::spawn(move || {
+        let reader = spawn(move || {
             // Ordering: Relaxed, the switch must carry it.
             let is_seen = !is_turned(&other.0) || other.1.load(Ordering::Relaxed) == 1;
             assert!(is_seen, "a switch without what led to it");
@@ -244,7 +243,7 @@ fn twin_a_switch_that_is_turned_beforehand() {
     every_way(|| {
         let parts = Arc::new((Stock::new(Units(1)), AtomicU32::new(0)));
         let other = Arc::clone(&parts);
-        let reader = thread::spawn(move || {
+        let reader = spawn(move || {
             // Ordering: Relaxed, as above.
             let is_seen = !other.0.level().is_halted() || other.1.load(Ordering::Relaxed) == 1;
             assert!(is_seen, "a switch without what led to it");
@@ -263,7 +262,7 @@ fn an_order_that_is_paid_tells_when_it_was_confirmed() {
         let drop = held(1);
         drop.settle(1, Confirmed, Millis(20)).expect("the verdict");
         let other = Arc::clone(&drop);
-        let member = thread::spawn(move || {
+        let member = spawn(move || {
             let order = other.board().read(1).expect("the order");
             let at = order.settled_at;
             assert_eq!(at, Some(Millis(20)), "when a {:?} order was confirmed", order.status);
@@ -279,7 +278,7 @@ fn twin_a_state_that_moves_on_before_its_past_is_written_down() {
     every_way(|| {
         let parts = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
         let other = Arc::clone(&parts);
-        let member = thread::spawn(move || {
+        let member = spawn(move || {
             // Ordering: Acquire and Relaxed, as the board reads.
             if other.1.load(Ordering::Acquire) == 1 {
                 assert_eq!(other.0.load(Ordering::Relaxed), 20, "when a paid order was confirmed");

@@ -13,8 +13,7 @@ use engine::sale::queue::OrderQueue;
 use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use loom::thread;
-use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale, spawn};
 use membership::{PerTier, Tier};
 
 /// What the stock models need of a stock.
@@ -72,7 +71,7 @@ fn two_buyers_and_one_unit(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync + 's
     every_way(move || {
         let shelf: Arc<Box<dyn Shelf>> = Arc::new(shelf());
         let other = Arc::clone(&shelf);
-        let other = thread::spawn(move || other.take());
+        let other = spawn(move || other.take());
         let mine = shelf.take();
         let theirs = other.join().expect("a buyer");
         assert!(mine ^ theirs, "one unit, sold to {}", u32::from(mine) + u32::from(theirs));
@@ -95,7 +94,7 @@ fn returned_units_are_not_lost(shelf: impl Fn() -> Box<dyn Shelf> + Send + Sync 
     every_way(move || {
         let shelf: Arc<Box<dyn Shelf>> = Arc::new(shelf());
         let other = Arc::clone(&shelf);
-        let other = thread::spawn(move || other.touch());
+        let other = spawn(move || other.touch());
         let sold = shelf.take();
         other.join().expect("a buyer");
         assert_eq!(shelf.left(), 2 - u32::from(sold), "a unit is lost");
@@ -156,7 +155,7 @@ fn one_member_clicks_twice(limited: impl Fn() -> Box<dyn Limited> + Send + Sync 
     every_way(move || {
         let limited: Arc<Box<dyn Limited>> = Arc::new(limited());
         let other = Arc::clone(&limited);
-        let other = thread::spawn(move || other.claim_two_of_three());
+        let other = spawn(move || other.claim_two_of_three());
         let mine = limited.claim_two_of_three();
         let theirs = other.join().expect("the other click");
         assert!(mine ^ theirs, "both or neither passed the limit");
@@ -223,7 +222,7 @@ fn strangers_meet_at_a_cell(shared: impl Fn() -> Box<dyn Shared> + Send + Sync +
         let [here, there] = SAME_CELL;
         let shared: Arc<Box<dyn Shared>> = Arc::new(shared());
         let other = Arc::clone(&shared);
-        let other = thread::spawn(move || {
+        let other = spawn(move || {
             other.claim_one(there);
             other.claim_one(here);
         });
@@ -273,7 +272,7 @@ fn the_queue_hands_over(model: Model) {
     every_way(move || {
         let parts = Arc::new((OrderQueue::new(1), Board::new(1, Units(1))));
         let other = Arc::clone(&parts);
-        let confirmer = thread::spawn(move || {
+        let confirmer = spawn(move || {
             let (queue, board) = &*other;
             let mut intake = queue.intake(board);
             // The bug: a number that was taken is believed to be written.
@@ -311,7 +310,7 @@ fn a_slot_is_passed_over(model: Model) {
     every_way(move || {
         let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(1, Units(1))).is_ok());
+        let other = spawn(move || other.buy(NOW, click(1, Units(1))).is_ok());
         assert!(drop.buy(NOW, click(0, Units(1))).is_ok());
         let mut intake = drop.intake();
         let mut next = 1;
@@ -349,7 +348,7 @@ fn the_board_is_read_early(publish: Ordering, model: Model) {
         let board = Arc::new(Board::new(1, Units(1)));
         let (fact, state) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let (b, f, s) = (Arc::clone(&board), Arc::clone(&fact), Arc::clone(&state));
-        let member = thread::spawn(move || {
+        let member = spawn(move || {
             if real {
                 assert!(b.read(1).is_none_or(|read| read == order(1)));
             // Ordering: Acquire, as the board reads.
@@ -389,7 +388,7 @@ fn a_closed_sale_takes_nothing(model: Model) {
         let stock = Arc::new(Stock::new(Units(1)));
         let (flag, left) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(1)));
         let (s, f, l) = (Arc::clone(&stock), Arc::clone(&flag), Arc::clone(&left));
-        let buyer = thread::spawn(move || {
+        let buyer = spawn(move || {
             if in_one_word {
                 let taken = s.reserve(Units(1)).map(engine::sale::stock::Reservation::keep);
                 assert!(matches!(taken, Ok(()) | Err(Refusal::Closed)));

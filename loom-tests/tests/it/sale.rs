@@ -12,8 +12,7 @@ use engine::sale::stock::Stock;
 use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
-use loom::thread;
-use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale};
+use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale, spawn};
 use std::num::NonZeroU64;
 
 /// Returns the numbers of the orders that the confirmer finds when all clicks are over.
@@ -30,7 +29,7 @@ fn two_members_and_one_unit_end_with_one_order_and_one_sold_out() {
     every_way(|| {
         let drop = Arc::new(sale(Lamps { stock: 1, limit: 1 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(1, Units(1))));
+        let other = spawn(move || other.buy(NOW, click(1, Units(1))));
         let mine = drop.buy(NOW, click(0, Units(1)));
         let theirs = other.join().expect("a click");
         assert!(mine.is_ok() ^ theirs.is_ok(), "{mine:?} {theirs:?}");
@@ -58,7 +57,7 @@ fn twin_a_refused_click_that_keeps_its_claim_uses_up_the_limit() {
                 parts.0.reserve(Units(1)).map(engine::sale::stock::Reservation::keep).is_ok()
             }
         };
-        let other = thread::spawn(buy(1));
+        let other = spawn(buy(1));
         buy(0)();
         other.join().expect("a click");
         let held =
@@ -72,7 +71,7 @@ fn one_member_clicking_twice_gets_one_order_and_nothing_stays_behind() {
     every_way(|| {
         let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(0, Units(1))));
+        let other = spawn(move || other.buy(NOW, click(0, Units(1))));
         let mine = drop.buy(NOW, click(0, Units(1)));
         let theirs = other.join().expect("a click");
         assert!(mine.is_ok() ^ theirs.is_ok(), "{mine:?} {theirs:?}");
@@ -99,7 +98,7 @@ fn one_key_twice(lamps: Lamps) {
             Err(other) => panic!("{other:?}"),
         };
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || number(&other));
+        let other = spawn(move || number(&other));
         let mine = number(&drop);
         let numbers = [mine, other.join().expect("a click")];
         assert!(numbers.iter().flatten().all(|number| *number == 1), "{numbers:?}");
@@ -135,7 +134,7 @@ fn twin_a_key_written_down_after_the_order_makes_two() {
                 }
             }
         };
-        let other = thread::spawn(buy());
+        let other = spawn(buy());
         buy()();
         other.join().expect("a click");
         assert_eq!(taken_in(&drop), [1], "one click, one order");
@@ -149,7 +148,7 @@ fn a_released_unit_can_be_bought_and_none_is_lost() {
         drop.buy(NOW, click(0, Units(1))).expect("the only unit");
         drop.take_in(&mut drop.intake()).expect("the order");
         let store = Arc::clone(&drop);
-        let store = thread::spawn(move || store.settle(1, Status::Released, NOW).is_some());
+        let store = spawn(move || store.settle(1, Status::Released, NOW).is_some());
         let bought = drop.buy(NOW, click(1, Units(1))).is_ok();
         assert!(store.join().expect("the store"));
         let held = drop.held(click(0, Units(1)).seat).0 + drop.held(click(1, Units(1)).seat).0;
@@ -165,7 +164,7 @@ fn a_verdict_that_comes_twice_gives_units_back_once() {
         drop.buy(NOW, click(0, Units(2))).expect("both units");
         drop.take_in(&mut drop.intake()).expect("the order");
         let again = Arc::clone(&drop);
-        let again = thread::spawn(move || again.settle(1, Status::Released, NOW).is_some());
+        let again = spawn(move || again.settle(1, Status::Released, NOW).is_some());
         let once = drop.settle(1, Status::Released, NOW).is_some();
         assert!(once ^ again.join().expect("the other verdict"));
         assert_eq!(drop.stock().level().left(), Units(2));
@@ -188,7 +187,7 @@ fn twin_a_settle_that_looks_before_it_marks_gives_back_twice() {
                 }
             }
         };
-        let again = thread::spawn(settle());
+        let again = spawn(settle());
         settle()();
         again.join().expect("the other verdict");
         // Ordering: Acquire, as above.
@@ -201,7 +200,7 @@ fn a_close_leaves_whole_orders_and_no_later_one() {
     every_way(|| {
         let drop = Arc::new(sale(Lamps { stock: 2, limit: 2 }));
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || other.buy(NOW, click(0, Units(2))));
+        let other = spawn(move || other.buy(NOW, click(0, Units(2))));
         drop.stock().close();
         let at_close = drop.stock().level().left();
         let bought = other.join().expect("a click");
@@ -218,7 +217,7 @@ fn a_top_up_meets_a_click(model: Model) {
         let drop = Arc::new(sale(Lamps { stock: 1, limit: 2 }));
         let plain = Arc::new(AtomicU32::new(1));
         let (other, p) = (Arc::clone(&drop), Arc::clone(&plain));
-        let other = thread::spawn(move || {
+        let other = spawn(move || {
             // Ordering: AcqRel, so that only the top-up is the bug.
             p.fetch_sub(1, Ordering::AcqRel);
             other.buy(NOW, click(0, Units(1))).is_ok()
@@ -258,7 +257,7 @@ fn a_members_orders_are_all_there_while_they_are_taken_in() {
         drop.buy(NOW, click(0, Units(1))).expect("a unit");
         drop.buy(NOW, click(0, Units(1))).expect("a unit");
         let member = Arc::clone(&drop);
-        let member = thread::spawn(move || {
+        let member = spawn(move || {
             let mut search = member.search(click(0, Units(1)).seat);
             while search.step() {}
             let orders = search.into_orders();
@@ -275,7 +274,7 @@ fn twin_a_chain_read_before_its_watermark_misses_an_order() {
     every_way(|| {
         let (newest, below) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (n, b) = (Arc::clone(&newest), Arc::clone(&below));
-        let member = thread::spawn(move || {
+        let member = spawn(move || {
             // Ordering: Acquire, as the board reads; the bug is that the chain is read first.
             let chain = n.load(Ordering::Acquire);
             let tail = 1 - b.load(Ordering::Acquire);
@@ -293,7 +292,7 @@ fn the_confirmer_meets_only_whole_orders_while_clicks_come_in() {
     every_way(|| {
         let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         let confirmer = Arc::clone(&drop);
-        let confirmer = thread::spawn(move || {
+        let confirmer = spawn(move || {
             let mut intake = confirmer.intake();
             let taken = confirmer.take_in(&mut intake);
             let released = |order: engine::rules::order::Order| {

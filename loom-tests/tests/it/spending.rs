@@ -8,8 +8,7 @@ use engine::sale::purse::{Purses, Told, Usable};
 use engine::sale::refused::{Record, Refused};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
-use loom::thread;
-use loom_tests::world::{Lamps, Model, NOW, click, every_way, paid_with_points};
+use loom_tests::world::{Lamps, Model, NOW, click, every_way, paid_with_points, spawn};
 
 const ANN: Seat = Seat::new(0);
 
@@ -52,7 +51,7 @@ fn ann_clicks_twice(model: Model) {
             }
         };
         let (other, others) = (Arc::clone(&parts), Arc::clone(&naive));
-        let other = thread::spawn(move || buy(&other, &others));
+        let other = spawn(move || buy(&other, &others));
         let bought = [buy(&parts, &naive), other.join().expect("the other click")];
         let orders = bought.into_iter().filter(|bought| *bought).count();
         assert_eq!(orders, 1, "150 points paid for {orders} times 100");
@@ -82,7 +81,7 @@ fn the_book_has_a_hold(model: Model) {
         let spent = sale.buy_with(NOW, click(0, Units(1)), &purses, 60, None);
         spent.expect("points that the sale takes").expect("an order");
         let other = Arc::clone(&purses);
-        let other = thread::spawn(move || {
+        let other = spawn(move || {
             let free = other.free(ANN);
             assert_eq!(free, Some(40), "40 points were there all the time, and {free:?} seen");
         });
@@ -118,7 +117,7 @@ fn the_last_lamp(model: Model) {
             bought.expect("points that the sale takes")
         };
         let other = Arc::clone(&parts);
-        let other = thread::spawn(move || buy(&other).is_ok());
+        let other = spawn(move || buy(&other).is_ok());
         let bought = buy(&parts);
         if let (Model::Twin, Err(_)) = (model, bought) {
             // The bug: the click that was refused keeps what it took.
@@ -160,7 +159,7 @@ fn one_coupon(model: Model) {
             }
         };
         let other = Arc::clone(&parts);
-        let other = thread::spawn(move || buy(&other));
+        let other = spawn(move || buy(&other));
         let used = [buy(&parts), other.join().expect("the other click")];
         let orders = used.into_iter().filter(|used| *used).count();
         assert_eq!(orders, 1, "one coupon was used for {orders} orders");
@@ -190,7 +189,7 @@ fn a_refusal_is_overwritten(model: Model) {
         let words = Arc::new([AtomicU64::new(1), AtomicU64::new(1)]);
         (1..=2).for_each(|nth| record.note(refused(nth)));
         let (other, seen) = (Arc::clone(&record), Arc::clone(&words));
-        let reader = thread::spawn(move || match model {
+        let reader = spawn(move || match model {
             Model::Real => {
                 for kept in other.iter() {
                     assert_eq!(

@@ -8,8 +8,7 @@ use engine::sale::stock::Stock;
 use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
-use loom::thread;
-use loom_tests::world::{CLOSES_AT, Lamps, Model, NOW, click, every_way, sale, sale_of};
+use loom_tests::world::{CLOSES_AT, Lamps, Model, NOW, click, every_way, sale, sale_of, spawn};
 use membership::{PerTier, Tier};
 
 /// When the window of regular members opens; that of gold members is open.
@@ -30,7 +29,7 @@ fn a_click_before_its_window_takes_nothing_from_a_member_who_may_buy() {
     every_way(|| {
         let drop = Arc::new(two_windows());
         let early = Arc::clone(&drop);
-        let early = thread::spawn(move || early.buy(NOW, by(Tier::Regular, 1, 1)));
+        let early = spawn(move || early.buy(NOW, by(Tier::Regular, 1, 1)));
         let bought = drop.buy(NOW, by(Tier::Gold, 0, 1));
         assert!(bought.is_ok(), "a member who may buy heard {bought:?}");
         let refused = Err(Refusal::NotOpen { opens_at: REGULAR_OPENS_AT });
@@ -44,7 +43,7 @@ fn twin_a_window_that_is_looked_at_after_the_unit_was_taken() {
     every_way(|| {
         let parts = Arc::new((Stock::new(Units(1)), two_windows()));
         let early = Arc::clone(&parts);
-        let early = thread::spawn(move || {
+        let early = spawn(move || {
             let taken = early.0.reserve(Units(1));
             // The bug: the unit goes back only now.
             let entered = early.1.terms().windows.enter(Tier::Regular, NOW);
@@ -62,7 +61,7 @@ fn at_the_edge(buy: impl Fn(&Sale, &AtomicU32, Millis) -> bool + Send + Sync + C
     every_way(move || {
         let parts = Arc::new((two_windows(), AtomicU32::new(0)));
         let other = Arc::clone(&parts);
-        let early = thread::spawn(move || {
+        let early = spawn(move || {
             let early = Millis(REGULAR_OPENS_AT.0 - 1);
             assert!(!buy(&other.0, &other.1, early), "an order of before its window");
         });
@@ -99,7 +98,7 @@ fn at_the_close(model: Model) {
             Model::Twin => drop.terms().windows.enter(Tier::Gold, now).map(drop_it),
         };
         let other = Arc::clone(&drop);
-        let other = thread::spawn(move || buy(&other, before));
+        let other = spawn(move || buy(&other, before));
         let closing = buy(&drop, CLOSES_AT);
         let again = buy(&drop, before);
         let in_time = other.join().expect("the click of before");
@@ -131,7 +130,7 @@ fn under_two_limits(
         let drop = sale_of(3, PerTier([Some(Millis(1)); 5]), limits);
         let parts = Arc::new((drop, [AtomicU32::new(0), AtomicU32::new(0)]));
         let other = Arc::clone(&parts);
-        let other = thread::spawn(move || claim(&other.0, &other.1, by(Tier::Regular, 0, 1)));
+        let other = spawn(move || claim(&other.0, &other.1, by(Tier::Regular, 0, 1)));
         let gold = claim(&parts.0, &parts.1, by(Tier::Gold, 0, 2));
         let regular = other.join().expect("the other click");
         assert!(gold ^ regular, "over the limits of both tiers: {gold} {regular}");
@@ -161,7 +160,7 @@ fn served(model: Model) {
     every_way(move || {
         let drop = Arc::new(sale(Lamps { stock: 2, limit: 1 }));
         let confirmer = Arc::clone(&drop);
-        let confirmer = thread::spawn(move || {
+        let confirmer = spawn(move || {
             let (mut lanes, mut intake) = (Lanes::default(), confirmer.intake());
             while let Some((queued, order)) = confirmer.take_in(&mut intake) {
                 lanes.push(queued, order);
