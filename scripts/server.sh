@@ -1,14 +1,20 @@
 # Sourced by scripts that need a server: start_server OPTIONS... serves on free ports out of
 # $data/store, and sets public, operator and, if it is on, platform to the server's addresses, and server
 # to its process id.
-# The server ends with the script.
+# The server ends with the script. start_redis does the same with a redis-server that puts every write on disk,
+# and sets redis to its URL.
 . scripts/programs.sh
 data=$(mktemp -d)
 server=
+redis_server=
 cleanup() {
   if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then
     kill -TERM "$server"
     wait "$server" || true
+  fi
+  if [ -n "$redis_server" ] && kill -0 "$redis_server" 2>/dev/null; then
+    kill -TERM "$redis_server"
+    wait "$redis_server" || true
   fi
   rm -rf "$data"
 }
@@ -33,6 +39,22 @@ TOML
 
 # token MEMBER: prints a token of a gold member.
 token() { "$bin/flashlane" token --member "$1" --tier gold --token-key "$data/store/token.key"; }
+
+# Its port is below those that the kernel gives to outgoing connections. One that is taken is left to its owner.
+start_redis() {
+  mkdir "$data/redis"
+  local port= tries=0
+  until redis-cli -p "${port:-0}" info server 2>/dev/null | grep -q "^process_id:$redis_server"; do
+    if [ -z "$redis_server" ] || ! kill -0 "$redis_server" 2>/dev/null; then
+      port=$((20000 + RANDOM % 12000))
+      redis-server --bind 127.0.0.1 --port "$port" --dir "$data/redis" --appendonly yes --appendfsync always --save "" \
+        >"$data/redis/log" &
+      redis_server=$!
+    fi
+    [ "$((tries += 1))" -lt 1000 ] || { cat "$data/redis/log" >&2; exit 1; }
+  done
+  redis=redis://127.0.0.1:$port
+}
 
 start_server() {
   mkfifo "$data/says"

@@ -12,7 +12,7 @@ use benches::told::audit::Audit;
 use benches::told::report::{Report, Sample};
 use benches::told::tally::Tally;
 use clap::Parser;
-use engine::store::{JournalOptions, JournalStore, Store};
+use engine::store::{JournalOptions, JournalStore, RedisOptions, RedisStore, Store};
 use hyper::header::HeaderValue;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
@@ -108,6 +108,9 @@ struct Options {
     /// After the clicks, end the server with this process id and audit its store, too
     #[arg(long, value_name = "PID")]
     verify_after_stopping: Option<i32>,
+    /// The Redis of the server whose store is audited; without it, the data folder has the store
+    #[arg(long, value_name = "URL", requires = "verify_after_stopping")]
+    redis: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -274,7 +277,10 @@ async fn verify_store(
     audit: &mut Audit,
 ) -> anyhow::Result<()> {
     stop(pid).await?;
-    let store = Store::from(JournalStore::open(&options.data, JournalOptions::default())?);
+    let store: Store = match &options.redis {
+        Some(url) => RedisStore::connect(&RedisOptions::new(url)).await?.0.into(),
+        None => JournalStore::open(&options.data, JournalOptions::default())?.into(),
+    };
     let stored = store.reading.audit().await?;
     let stored = stored.sales.iter().find(|stored| stored.sale.as_str() == options.sale);
     audit.store(stored, listed);
