@@ -13,6 +13,8 @@ use engine::rules::window::Windows;
 use engine::sale::{Click, Sale};
 use engine::store::{Batch, ReservedOrder, Store};
 use membership::{PerTier, Tier};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -46,6 +48,19 @@ pub fn terms(id: &str, Lamps { stock, limit }: Lamps) -> Terms {
         adults_only: false,
         members: MemberTerms::default(),
     }
+}
+
+/// As [`terms`], for an operator's call that makes the sale; open since long ago.
+#[must_use]
+pub fn open_to_all(id: &str, Lamps { stock, limit }: Lamps) -> Value {
+    let of_each = |value: Value| -> BTreeMap<&str, Value> {
+        Tier::ALL.iter().map(|tier| (tier.as_str(), value.clone())).collect()
+    };
+    json!({
+        "id": id, "title": "A lamp", "price_cents": 19_900, "currency": "CNY", "stock": stock,
+        "windows": of_each("2020-01-01T00:00:00Z".into()), "limits": of_each(limit.into()),
+        "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
+    })
 }
 
 /// The [`terms`] of a sale of which points may pay all.

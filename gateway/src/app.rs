@@ -62,6 +62,7 @@ pub(crate) struct Given {
     /// Streams of events end when it becomes true.
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) anonymous_streams_max: u64,
+    pub(crate) sessions_max: u32,
 }
 
 impl App {
@@ -76,13 +77,19 @@ impl App {
             audit,
             stop,
             anonymous_streams_max,
+            sessions_max,
         } = given;
         let engine = Arc::new(engine);
         let clicks =
             Clicks::new(Arc::clone(&engine), Arc::clone(&rates), Arc::clone(&meters), tiers_from);
         let hub = Hub::new(Arc::clone(&engine), stop, anonymous_streams_max);
         Self(Arc::new(Parts {
-            sessions: Arc::new(Sessions::new(verifier, Arc::clone(&engine), tiers_from)),
+            sessions: Arc::new(Sessions::new(
+                verifier,
+                Arc::clone(&engine),
+                tiers_from,
+                sessions_max,
+            )),
             clicks: Arc::new(clicks),
             rates,
             payment_keys,

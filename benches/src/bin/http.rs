@@ -12,12 +12,11 @@ use benches::run::client::Client;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;
 use benches::run::server::Server;
-use benches::world::Lamps;
+use benches::world::{Lamps, open_to_all};
 use clap::Parser;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Request, header};
-use serde_json::json;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -96,15 +95,8 @@ impl<'a> World<'a> {
         Ok(Self { options, server, operator, clickers })
     }
 
-    async fn make(&mut self, id: &str, Lamps { stock, limit }: Lamps) -> anyhow::Result<()> {
-        let open = "2020-01-01T00:00:00Z";
-        let tiers = |value: serde_json::Value| json!({"regular": value, "silver": value, "gold": value, "platinum": value, "diamond": value});
-        let sale = json!({
-            "id": id, "title": "A lamp", "price_cents": 19_900, "currency": "CNY",
-            "stock": stock, "windows": tiers(open.into()), "limits": tiers(limit.into()),
-            "closes_at": "2999-01-01T00:00:00Z", "pay_within_s": 900,
-        });
-        self.operator.make_sale(&sale).await.map(drop)
+    async fn make(&mut self, id: &str, lamps: Lamps) -> anyhow::Result<()> {
+        self.operator.make_sale(&open_to_all(id, lamps)).await.map(drop)
     }
 
     /// Sends one click and returns its whole answer, as arguments for a `bare` that repeats it.

@@ -4,5 +4,7 @@ pub mod caller;
 pub mod client;
 pub mod operator;
 pub mod platform;
+pub mod postgres;
 pub mod redis;
 pub mod server;
+pub mod usage;

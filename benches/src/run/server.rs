@@ -55,6 +55,12 @@ impl Server {
         Self::start("flashlane", &[&args, more].concat())
     }
 
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the memory that the process has now, in bytes.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Plots as SVG text.
 
+use crate::told::tally::Latency;
 use anyhow::anyhow;
 use plotters::prelude::*;
 use std::fmt::Display;
@@ -11,6 +12,21 @@ pub struct Line {
     pub name: String,
     /// The points, each an x and a y, sorted by x.
     pub points: Vec<(f64, f64)>,
+}
+
+impl Line {
+    /// A latency in ms at 0, 90, 99, 99.9, 99.99 % and at some points between.
+    #[must_use]
+    pub fn by_nines(name: &str, latency: &Latency) -> Self {
+        let nines = (0..=50).map(|step| f64::from(step) / 10.0);
+        // No more nines than this number of clicks can tell apart.
+        let known = (latency.0.len().max(1) as f64).log10();
+        let points = nines.filter(|nines| *nines <= known).map(|nines| {
+            let quantile = 1.0 - 10_f64.powf(-nines);
+            (nines, latency.0.value_at_quantile(quantile) as f64 / 1_000.0)
+        });
+        Self { name: name.to_owned(), points: points.collect() }
+    }
 }
 
 /// The percentiles of the x axis. The index of each is the number of its nines.

@@ -230,19 +230,9 @@ impl Report {
     }
 }
 
-/// Returns each outcome's latency at 0, 90, 99, 99.9, 99.99 % and at some points between.
+/// Returns each outcome's latency.
 fn latency_lines(tally: &Tally) -> Vec<Line> {
-    let line = |(outcome, latency): (&String, &crate::told::tally::Latency)| {
-        let nines = (0..=50).map(|step| f64::from(step) / 10.0);
-        // No more nines than this number of clicks can tell apart.
-        let known = (latency.0.len().max(1) as f64).log10();
-        let points = nines.filter(|nines| *nines <= known).map(|nines| {
-            let quantile = 1.0 - 10_f64.powf(-nines);
-            (nines, latency.0.value_at_quantile(quantile) as f64 / 1_000.0)
-        });
-        Line { name: outcome.clone(), points: points.collect() }
-    };
-    tally.latencies.iter().map(line).collect()
+    tally.latencies.iter().map(|(outcome, latency)| Line::by_nines(outcome, latency)).collect()
 }
 
 fn escape(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! Session: a verified token, the seat that it brings, and what it says of the tier.
 //!
-//! A verified token is remembered by its bytes until it expires, so that the member's next click
-//! costs no signature check. A token that was not verified is never remembered.
+//! A verified token is remembered by a fingerprint of its bytes until it expires, so that the member's next
+//! click costs no signature check. A token that was not verified is never remembered.
 
 use super::tiers::{Said, TiersFrom};
 use super::verifier::{Claims, LEEWAY_S, UNKNOWN_KID, Verifier};
@@ -17,6 +17,7 @@ use engine::rules::time::Millis;
 use engine::sync::{AtomicU64, Ordering};
 use membership::{MemberId, Tier};
 use quick_cache::sync::Cache;
+use siphasher::sip128::SipHasher24;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,20 +38,26 @@ pub(crate) struct Sessions {
     verifier: Arc<Verifier>,
     tiers_from: TiersFrom,
     engine: Arc<Engine>,
-    /// With the generation in which each was verified.
-    verified: Cache<Box<str>, (Session, u64)>,
+    /// With the generation in which each was verified. A token is a few hundred bytes, a fingerprint is 16.
+    verified: Cache<u128, (Session, u64)>,
+    fingerprint: SipHasher24,
     /// Counted up when a member was erased.
     erasures: AtomicU64,
 }
 
-/// Most tokens that are remembered; the least used ones make room for others. About 20 MB when
-/// full.
-const VERIFIED_MAX: usize = 65_536;
-
 impl Sessions {
-    pub(crate) fn new(verifier: Arc<Verifier>, engine: Arc<Engine>, tiers_from: TiersFrom) -> Self {
-        let (verified, erasures) = (Cache::new(VERIFIED_MAX), AtomicU64::new(0));
-        Self { verifier, tiers_from, engine, verified, erasures }
+    /// At most `most` tokens are remembered; the least used ones make room for others.
+    pub(crate) fn new(
+        verifier: Arc<Verifier>,
+        engine: Arc<Engine>,
+        tiers_from: TiersFrom,
+        most: u32,
+    ) -> Self {
+        // Without these keys nobody can make a token that has the fingerprint of another one.
+        let key = || getrandom::u64().expect("the system has random bytes");
+        let fingerprint = SipHasher24::new_with_keys(key(), key());
+        let (verified, erasures) = (Cache::new(most as usize), AtomicU64::new(0));
+        Self { verifier, tiers_from, engine, verified, fingerprint, erasures }
     }
 
     /// Forgets every token that was verified: each is checked again, also one that is being looked at.
@@ -98,15 +105,16 @@ impl Sessions {
 
     fn session(&self, token: &str) -> Result<Session, ApiError> {
         let generation = self.generation();
-        if let Some((known, checked_by)) = self.verified.get(token) {
+        let fingerprint = self.fingerprint.hash(token.as_bytes()).as_u128();
+        if let Some((known, checked_by)) = self.verified.get(&fingerprint) {
             if self.engine.now() < known.expires_at && checked_by == generation {
                 return Ok(known);
             }
-            self.verified.remove(token);
+            self.verified.remove(&fingerprint);
         }
         let refused = |error: &ApiError| tracing::debug!(%error, "a token is refused");
         let session = self.begin(token).inspect_err(refused)?;
-        self.verified.insert(token.into(), (session.clone(), generation));
+        self.verified.insert(fingerprint, (session.clone(), generation));
         Ok(session)
     }
 

@@ -76,17 +76,17 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     plan_file::hold(&engine, plan).await?;
 
     let stop = watch::Sender::new(false);
-    let Secrets { verifier, payment_keys, .. } = secrets;
     let app = App::new(Given {
         engine,
-        verifier,
+        verifier: secrets.verifier,
         tiers_from: options.tiers_from,
-        payment_keys,
+        payment_keys: secrets.payment_keys,
         rates: Arc::clone(&rates),
         meters,
         audit,
         stop: stop.subscribe(),
         anonymous_streams_max: options.anonymous_streams_max,
+        sessions_max: options.sessions_max,
     });
     let listeners = sockets.listeners(&app, &options, &live, connections_max);
     let serve = |listener: Listener| tokio::spawn(listener.serve(stop.subscribe()));

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Flashlane beside what people build instead (a mutex, a Redis script a click, transactions of PostgreSQL), under
+# the same promise, written into docs/measured.md. As root on Debian, it installs what it needs. Some five minutes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+for needed in "redis-server redis-server" "/usr/lib/postgresql/*/bin/initdb postgresql"; do
+  read -r program package <<<"$needed"
+  if ! compgen -c "$program" >/dev/null && ! compgen -G "$program" >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package"
+    else
+      echo "peers: $package is missing; on Debian: apt-get install $package" >&2
+      exit 1
+    fi
+  fi
+done
+. scripts/programs.sh
+[ -n "${FLASHLANE_BIN:-}" ] || cargo build --release --locked --quiet -p peers
+"$bin/peers" "$@" | scripts/measured.py peers "scripts/peers.sh${*:+ $*}"
