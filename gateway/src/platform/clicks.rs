@@ -177,20 +177,12 @@ type Click = (ClickOf, Result<Option<IdempotencyKey>, ApiError>);
 
 /// Reads a batch whole, before any of its clicks is judged.
 fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
-    let bad = |index, why: String| ApiError::BadBatch { index, why };
-    let json = &mut serde_json::Deserializer::from_slice(bytes);
-    let batch: Result<Object<BatchBody>, _> = serde_path_to_error::deserialize(&mut *json);
-    let Object(batch) = batch.map_err(|error| {
-        let index = error.path().iter().find_map(|segment| match segment {
-            serde_path_to_error::Segment::Seq { index } => Some(*index),
-            _ => None,
-        });
-        bad(index, format!("{}: {}", error.path(), error.inner()))
-    })?;
-    json.end().map_err(|_| bad(None, "the body has something after its JSON value".into()))?;
+    let batch: Result<Object<BatchBody>, _> = serde_json::from_slice(bytes);
+    let Object(batch) = batch.map_err(|_| misfit(bytes))?;
     let many = batch.clicks.len();
     if !(1..=CLICKS_MAX).contains(&many) {
-        return Err(bad(None, format!("clicks: 1 to {CLICKS_MAX} of them, not {many}")));
+        let why = format!("clicks: 1 to {CLICKS_MAX} of them, not {many}");
+        return Err(ApiError::BadBatch { index: None, why });
     }
     let keyed = |Object(click): Object<ClickOf>| {
         let key = match click.key.as_deref().map(request::plain_key) {
@@ -207,6 +199,22 @@ fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
         (click, key)
     };
     Ok(batch.clicks.into_iter().map(keyed).collect())
+}
+
+/// Says where a batch cannot be read. It is read once more for that: to know the place all the time would
+/// cost every batch.
+fn misfit(bytes: &[u8]) -> ApiError {
+    let json = &mut serde_json::Deserializer::from_slice(bytes);
+    let batch: Result<Object<BatchBody>, _> = serde_path_to_error::deserialize(json);
+    let Err(error) = batch else {
+        let why = "the body has something after its JSON value".into();
+        return ApiError::BadBatch { index: None, why };
+    };
+    let index = error.path().iter().find_map(|segment| match segment {
+        serde_path_to_error::Segment::Seq { index } => Some(*index),
+        _ => None,
+    });
+    ApiError::BadBatch { index, why: format!("{}: {}", error.path(), error.inner()) }
 }
 
 /// The seats of those whose clicks can be judged; `None` where there is none. The book is asked about members
@@ -239,10 +247,10 @@ async fn one(
     seat: Option<Seat>,
     wish: &Wish,
 ) -> Result<Accepted, NotAccepted> {
-    let (tier, now) = (click.tier, clicks.engine().now());
-    let said = clicks.said(tier);
+    let (tier, said) = (click.tier, clicks.said(click.tier));
     let Some(seat) = seat else {
-        return Err(NotAccepted::Refused { refusal: Refusal::Busy, tier, now, may_return: false });
+        let (refusal, now) = (Refusal::Busy, clicks.engine().now());
+        return Err(NotAccepted::Refused { refusal, tier, now, may_return: false });
     };
     let member = click.member.as_str().into();
     let session = Session { member, seat, said, is_minor: click.minor, expires_at: Millis::MAX };
