@@ -14,8 +14,9 @@ case ${1:-} in
     export LOOM_MAX_PREEMPTIONS=5 LOOM_TABLE=1
     ;;
   --table)
-    LOOM_TABLE=1 cargo test --release --locked -p loom-tests 2>/dev/null | sed -n 's/^.*\(| [a-z].* |\)$/\1/p' | sort |
-      { echo "| model | threads | preemptions | interleavings |"; echo "| --- | --- | --- | --- |"; cat; } |
+    said=$(LOOM_TABLE=1 cargo test --release --locked -p loom-tests)
+    { echo "| model | threads | preemptions | interleavings |"; echo "| --- | --- | --- | --- |"
+      sed -n 's/^.*\(| [a-z].* |\)$/\1/p' <<<"$said" | sort; } |
       scripts/measured.py models "scripts/loom.sh --table"
     exit
     ;;

@@ -42,7 +42,7 @@ def keep(name: str, command: str) -> None:
     if not table:
         sys.exit(f"measured: no table came from `{command}`")
     # The page itself changes while it is written.
-    changed = output("git", "status", "--porcelain", "--", ".", ":!docs/*.md")
+    changed = output("git", "status", "--porcelain", "--", ".", ":!docs/*.md", ":!docs/*.svg")
     commit = output("git", "rev-parse", "--short", "HEAD") + (", changed since" if changed else "")
     today = datetime.date.today().isoformat()
     said = f"`{command}`, commit {commit}, {today}, {machine()}"

@@ -44,7 +44,7 @@ token() { "$bin/flashlane" token --member "$1" --tier gold --token-key "$data/st
 start_redis() {
   mkdir "$data/redis"
   local port= tries=0
-  until redis-cli -p "${port:-0}" info server 2>/dev/null | grep -q "^process_id:$redis_server"; do
+  until redis-cli -p "${port:-0}" info server 2>/dev/null | grep -qP "^process_id:$redis_server\r?$"; do
     if [ -z "$redis_server" ] || ! kill -0 "$redis_server" 2>/dev/null; then
       port=$((20000 + RANDOM % 12000))
       redis-server --bind 127.0.0.1 --port "$port" --dir "$data/redis" --appendonly yes --appendfsync always --save "" \

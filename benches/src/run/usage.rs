@@ -76,7 +76,9 @@ impl Sub for Usage {
 
     /// What was used since `before`; the memory is that of now.
     fn sub(self, before: Self) -> Self {
-        let (cpu, written) = (self.cpu - before.cpu, self.written - before.written);
+        // A child that ended between two looks may be in neither.
+        let cpu = self.cpu.saturating_sub(before.cpu);
+        let written = self.written.saturating_sub(before.written);
         Self { cpu, written, resident: self.resident }
     }
 }

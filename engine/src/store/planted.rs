@@ -4,6 +4,9 @@
 #[cfg(flash_faults)]
 mod bugs;
 
+#[cfg(any(flash_faults, test))]
+pub(super) mod mutations;
+
 #[cfg(flash_faults)]
 pub use bugs::planted;
 

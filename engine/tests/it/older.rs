@@ -1,7 +1,7 @@
 //! What earlier versions stored is taken over: files and keys that `scripts/old_stores.py` made with them.
 
 use crate::disk::MemoryDisk;
-use crate::redis::{connect, started};
+use crate::redis::{self, connect, started};
 use crate::support::{batch, id, member, reserved};
 use engine::clock::Clock;
 use engine::members::{Ask, Book, audit};
@@ -241,6 +241,11 @@ async fn a_book_in_redis_is_read_and_goes_on() {
     }
     let audit = store.reading.audit().await.unwrap();
     assert!(audit.is_clean(), "{audit:?}");
+    // The documented consumer reads both.
+    let said = redis::run(&redis::documented("# One pass of a consumer"), &server);
+    assert_eq!(said.lines().count(), 16, "{said}");
+    assert!(said.contains("confirmed eve gold 1\n"), "{said}");
+    assert!(said.lines().all(|line| line.split(' ').count() == 5), "{said}");
 }
 
 /// What this version writes today, every later one must read: these bytes stand for that.

@@ -295,14 +295,34 @@ async fn an_outbox_that_was_trimmed_adds_up_and_says_so() {
     assert!(audit.sales[0].differences[0].contains("entry 5 is missing"), "{audit:?}");
 }
 
+#[tokio::test]
+async fn an_outbox_of_many_entries_is_read_to_its_end() {
+    let (_folder, server) = started(&[]);
+    let store = connect(&server).await;
+    store.opening.create(&terms(9)).await.unwrap();
+    let add = "for i = 1, 9000 do redis.call('XADD', KEYS[1], i .. '-0', 'v', '2', 'changes', \
+               '1.' .. i .. ' ann gold 1 confirmed 5 -') end";
+    server.must(&format!("EVAL \"{add}\" 1 flashlane:{{drop}}:outbox"));
+    let all = store.reading.outbox_after(&id(), 0, usize::MAX).await.unwrap();
+    assert!(all.iter().map(|change| change.seq).eq(1..=9_000), "{}", all.len());
+    // An entry that tells of more than its numbers leave room for.
+    let twice = "1.1 ann gold 1 paid 5 -\\n1.2 bob gold 1 paid 5 -";
+    server.must(&format!("XADD flashlane:{{drop}}:outbox 9001-0 v 2 changes \"{twice}\""));
+    let damaged = store.reading.outbox_after(&id(), 0, usize::MAX).await;
+    assert!(
+        matches!(&damaged, Err(StoreError::Damaged(why)) if why.contains("9001-0")),
+        "{damaged:?}"
+    );
+}
+
 /// Returns the shell block of docs/redis.md that begins with this line.
-fn documented(first: &str) -> String {
+pub(crate) fn documented(first: &str) -> String {
     let page = include_str!("../../../docs/redis.md");
     let (_, block) = page.split_once(&format!("```sh\n{first}")).expect("the block is there");
     block.split("```").next().unwrap().split_once('\n').unwrap().1.to_owned()
 }
 
-fn run(script: &str, server: &RedisServer) -> String {
+pub(crate) fn run(script: &str, server: &RedisServer) -> String {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-ec", script]).env("REDIS", server.url());
     let output = shell.env("STREAM", "flashlane:{drop}:outbox").output().unwrap();

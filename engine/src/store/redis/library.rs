@@ -131,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn each_bug_that_is_planted_has_one_place_to_stand_in() {
+        for (name, from, _) in crate::store::planted::mutations::MUTATIONS {
+            assert_eq!(TEXT.matches(from).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
     fn the_keys_have_the_same_names_in_the_same_order_in_rust_and_in_lua() {
         assert_eq!(words("KEYS"), SaleKeys::NAMES);
     }

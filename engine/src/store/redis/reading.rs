@@ -100,20 +100,25 @@ impl Reading for RedisStore {
     ) -> Result<Vec<OutboxEntry>, StoreError> {
         let (key, mut last) = (SaleKeys::of(sale).outbox, after);
         let mut found: Vec<OutboxEntry> = Vec::new();
-        let mut count = most.div_ceil(CALL_ORDERS);
+        let mut count = most.div_ceil(CALL_ORDERS).min(PAGE);
         while found.len() < most {
             let mut read = redis::cmd("XRANGE");
             read.arg(&key).arg(format!("({last}-0")).arg("+");
-            read.arg("COUNT").arg(count.min(PAGE));
+            read.arg("COUNT").arg(count);
             let page: Vec<StreamEntry> = self.link.ask(&read).await?;
             if page.is_empty() {
                 break;
             }
             // An entry may have as many changes as a call, or one.
-            count *= 2;
+            count = (2 * count).min(PAGE);
             for entry in page {
                 let changes = entries::changes(&entry)?;
-                // The first entry may begin before what is asked for.
+                let (id, begins) = (&entry.0, changes.first().map_or(0, |change| change.seq));
+                // Only the first entry may begin before what is asked for.
+                if begins <= last && !found.is_empty() {
+                    let twice = format!("entry {id} of {key} begins at {begins}, after {last}");
+                    return Err(StoreError::Damaged(twice));
+                }
                 found.extend(changes.into_iter().filter(|change| change.seq > last));
                 last = found.last().map_or(last, |change| change.seq);
             }

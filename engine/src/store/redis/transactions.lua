@@ -251,7 +251,7 @@ local function restore(keys, args)
     redis.call('HSET', keys.sale, 'gaps', gaps .. after .. '-' .. int(seen) .. ' ')
   end
   redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'turns', int(sale.turns), 'seq',
-    int(sale.seq))
+    int(sale.seq), 'format', FORMAT)
   local sums = {}
   for _, status in ipairs(STATES) do sums[#sums + 1] = tally_text(sale.tallies[status]) end
   return reply('OK', sale, int(sale.stock), int(sale.left), unpack(sums))
