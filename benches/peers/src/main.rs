@@ -20,7 +20,7 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 /// Sells one item over HTTP, as people do it without Flashlane
 #[derive(Debug, Parser)]
@@ -65,7 +65,10 @@ async fn main() -> anyhow::Result<()> {
         Kind::Gathered => Peer::Postgres(Postgres::connect(&options.store, shop, Some(256)).await?),
     };
     let key = std::fs::read(&options.token_key).context("cannot read the tokens' key")?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    // As many connections may wait to be accepted as with Flashlane.
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let listener = socket.listen(4_096)?;
     writeln!(std::io::stdout(), "public http://{}", listener.local_addr()?)?;
     route::serve(listener, peer, &key).await
 }

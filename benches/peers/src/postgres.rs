@@ -57,7 +57,7 @@ impl Postgres {
 
 async fn client(store: &str) -> anyhow::Result<Client> {
     let (client, connection) = tokio_postgres::connect(store, NoTls).await?;
-    // Whoever awaits an answer of this connection gets its errors as well.
+    // The caller that awaits an answer on this connection gets its errors as well.
     tokio::spawn(async move { connection.await.ok() });
     Ok(client)
 }

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::routing::post;
+use benches::run::listener;
 use clap::Parser;
 use std::io::Write;
 
@@ -25,6 +26,10 @@ struct Options {
     location: Option<String>,
 }
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
@@ -40,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
         }
     };
     let router = Router::new().route("/v1/sales/{sale}/orders", post(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let listener = listener()?;
     writeln!(std::io::stdout(), "public http://{}", listener.local_addr()?)?;
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
         stream.set_nodelay(true).ok();

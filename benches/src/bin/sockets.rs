@@ -1,10 +1,11 @@
 //! `sockets`: a server with no Flashlane in it that answers each message of a WebSocket with given text, so that
 //! sockets can be measured beside kept HTTP connections.
 
+use benches::run::listener;
 use clap::Parser;
 use futures_util::{SinkExt, StreamExt};
 use std::io::Write;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_tungstenite::accept_async_with_config;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -21,10 +22,14 @@ struct Options {
 const READ_BUFFER: usize = 4 << 10;
 const UNREAD_BYTES_MAX: usize = 64 << 10;
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let body = Utf8Bytes::from(Options::parse().body);
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = listener()?;
     writeln!(std::io::stdout(), "public http://{}", listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;

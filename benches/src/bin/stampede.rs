@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::{Request, header};
+use hyper::{Request, StatusCode, header};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -79,30 +79,32 @@ async fn main() -> anyhow::Result<()> {
     )?;
     writeln!(out, "| --- | --- | --- | --- | --- | --- |")?;
     let cases = [
-        ("Flashlane, new connections", &own, Kind::New),
         ("Flashlane, kept connections", &own, Kind::Kept),
-        ("a bare route, new connections", &bare, Kind::New),
+        ("Flashlane, new connections", &own, Kind::New),
         ("a bare route, kept connections", &bare, Kind::Kept),
+        ("a bare route, new connections", &bare, Kind::New),
         ("bare WebSockets", &sockets, Kind::Socket),
     ];
-    let mut told: Vec<Vec<Round>> = cases.iter().map(|_| Vec::new()).collect();
+    let mut told: Vec<(f64, Vec<Round>)> = cases.iter().map(|_| (0.0, Vec::new())).collect();
     for round in 0..=options.rounds {
-        for ((_, server, kind), told) in cases.iter().zip(&mut told) {
+        for ((_, server, kind), (memory, told)) in cases.iter().zip(&mut told) {
             let measured = stampede(&options, server, *kind, &viewers).await?;
-            // The first round warms up.
-            if round > 0 {
+            // The first round warms up. Only then is a server new, and its memory that of its viewers.
+            if round == 0 {
+                *memory = measured.memory;
+            } else {
                 told.push(measured);
             }
         }
     }
-    for ((name, ..), rounds) in cases.iter().zip(&told) {
+    for ((name, ..), (memory, rounds)) in cases.iter().zip(&told) {
         let percentile =
             |p| median(rounds, |round| round.latency.0.value_at_percentile(p) as f64 / 1e3);
         let last = median(rounds, |round| round.last);
-        let (cpu, memory) =
-            (median(rounds, |round| round.cpu), median(rounds, |round| round.memory));
+        let cpu = median(rounds, |round| round.cpu);
+        let memory = if *memory > 0.0 { format!("{memory:.1}") } else { String::new() };
         let (p50, p99) = (percentile(50.0), percentile(99.0));
-        writeln!(out, "| {name} | {last:.0} | {p50:.1} | {p99:.0} | {cpu:.1} | {memory:.1} |")?;
+        writeln!(out, "| {name} | {last:.0} | {p50:.1} | {p99:.0} | {cpu:.1} | {memory} |")?;
     }
     Ok(())
 }
@@ -147,7 +149,10 @@ async fn stampede(
     for viewer in viewers.iter() {
         lines.push(Line::open(server.public, kind, viewer).await?);
     }
-    let memory = server.resident_bytes()?.saturating_sub(before) as f64;
+    let memory = match kind {
+        Kind::New => 0.0,
+        Kind::Kept | Kind::Socket => server.resident_bytes()?.saturating_sub(before) as f64,
+    };
     let used = Usage::of(server.pid())?;
     // Time enough for every task to wait for its instant.
     let start = Instant::now() + Duration::from_millis(500);
@@ -190,12 +195,14 @@ impl Line {
     async fn click(self) -> anyhow::Result<Self> {
         match self {
             Self::Http(mut client, viewer) => {
-                client.send(request(&viewer)).await?;
+                let (status, _) = client.send(request(&viewer)).await?;
+                ensure!(status == StatusCode::CONFLICT, "a click was told {status}");
                 Ok(Self::Http(client, viewer))
             }
             Self::Socket(mut socket) => {
                 socket.send(Message::text(CLICK)).await?;
-                socket.next().await.context("the socket ended")??;
+                let told = socket.next().await.context("the socket ended")??;
+                ensure!(told.is_text(), "a click was told {told}");
                 Ok(Self::Socket(socket))
             }
         }

@@ -23,7 +23,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 struct Options {
     /// Members whose tokens are measured, by each algorithm
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 40_000)]
     members: u32,
     /// Members whose tokens are remembered at once
     #[arg(long, default_value_t = 1_000_000)]
@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "| {} members, sold out | first click, us of CPU | later clicks | the signature |",
+        "| {} members, sold out | first click, us of CPU | later clicks | more at the first |",
         options.members
     )?;
     writeln!(out, "| --- | --- | --- | --- |")?;

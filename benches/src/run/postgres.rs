@@ -34,7 +34,9 @@ impl Postgres {
                 return Command::new(path);
             }
             let mut run = Command::new("setpriv");
-            run.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"]);
+            run.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+            // It ends with this program, however that ends.
+            run.args(["--pdeathsig", "INT", "--"]);
             run.arg(path);
             run
         };
@@ -49,7 +51,8 @@ impl Postgres {
         let process = serve.stdout(Stdio::null()).stderr(std::fs::File::create(&log)?).spawn()?;
         let mut server = Self { folder: folder.to_owned(), process };
         let start = Instant::now();
-        while !folder.join(".s.PGSQL.5432").exists() {
+        let is_ready = || Command::new(programs.join("pg_isready")).arg("-qh").arg(folder).status();
+        while !is_ready()?.success() {
             if server.process.try_wait()?.is_some() || start.elapsed() > PATIENCE {
                 anyhow::bail!("PostgreSQL does not start: {}", std::fs::read_to_string(log)?);
             }

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 /// Ticks a second of the kernel's count, the same on every Linux.
 const TICKS: u64 = 100;
-/// Bytes of a page.
-const PAGE: u64 = 4_096;
 
 /// What a process and its children have used so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,7 +15,7 @@ pub struct Usage {
     pub cpu: Duration,
     /// Bytes that were sent to be written to disks.
     pub written: u64,
-    /// Memory that is resident now, in bytes. What children share counts for each.
+    /// Memory that is resident now, in bytes; of what several processes share, each has its part.
     pub resident: u64,
 }
 
@@ -60,7 +58,11 @@ impl Usage {
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
         let written = written.context("the system does not tell write_bytes")?.parse()?;
         let cpu = Duration::from_millis(ticks * 1_000 / TICKS);
-        Ok(Self { cpu, written, resident: stat[21] * PAGE })
+        let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let kib = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let kib = kib.and_then(|kib| kib.strip_suffix("kB")).context("Pss is told in kB")?;
+        let resident = kib.trim().parse::<u64>()? * 1_024;
+        Ok(Self { cpu, written, resident })
     }
 }
 

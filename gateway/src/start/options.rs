@@ -108,7 +108,7 @@ pub struct ServeOptions {
     /// Most members' tokens that are remembered once they were verified; with more, the least used ones are
     /// verified again
     #[arg(long, env = "FLASHLANE_SESSIONS_MAX", default_value_t = 1_000_000)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1_000..))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1_000..=100_000_000))]
     pub sessions_max: u32,
     /// Most event streams without a token at once
     #[arg(long, env = "FLASHLANE_ANONYMOUS_STREAMS_MAX", default_value_t = 5_000)]
