@@ -16,7 +16,7 @@ case ${1:-} in
   --table)
     said=$(LOOM_TABLE=1 cargo test --release --locked -p loom-tests)
     { echo "| model | threads | preemptions | interleavings |"; echo "| --- | --- | --- | --- |"
-      sed -n 's/^.*\(| [a-z].* |\)$/\1/p' <<<"$said" | sort; } |
+      sed -n 's/^.*\(| [a-z].* |\)$/\1/p' <<<"$said" | sort -u; } |
       scripts/measured.py models "scripts/loom.sh --table"
     exit
     ;;

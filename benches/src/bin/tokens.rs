@@ -58,7 +58,7 @@ async fn main() -> anyhow::Result<()> {
         }
         later.sort_by(f64::total_cmp);
         let later = later[later.len() / 2];
-        let name = format!("{algorithm:?}").to_uppercase();
+        let name = name(algorithm);
         writeln!(out, "| {name} | {first:.1} | {later:.1} | {:.1} |", first - later)?;
     }
     let folder = tempfile::tempdir()?;
@@ -95,7 +95,6 @@ impl Site {
             Algorithm::Es256 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
             Algorithm::Rs256 => &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
         };
-        let name = format!("{algorithm:?}").to_lowercase();
         let (server, key) = if pair.is_empty() {
             let server = Server::flashlane(data.as_ref(), &[])?;
             (server, std::fs::read(Path::new(&data).join("token.key"))?)
@@ -103,7 +102,7 @@ impl Site {
             let private = path("private.pem")?;
             openssl(&[&["genpkey", "-out", &private], pair].concat())?;
             openssl(&["pkey", "-in", &private, "-pubout", "-out", &public])?;
-            let args = ["--token-alg", &name, "--token-key", &public];
+            let args = ["--token-alg", name(algorithm), "--token-key", &public];
             (Server::flashlane(data.as_ref(), &args)?, std::fs::read(private)?)
         };
         let operator_key = std::fs::read_to_string(Path::new(&data).join("operator.key"))?;
@@ -158,6 +157,16 @@ impl Site {
         ensure!(matches!(told[..], ["sold_out"] | ["accepted"] | ["confirmed"]), "{told:?}");
         let used = Usage::of(self.server.pid())? - before;
         Ok(used.cpu.as_secs_f64() * 1e6 / clicks as f64)
+    }
+}
+
+/// As `--token-alg` has it.
+fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Hs256 => "HS256",
+        Algorithm::EdDsa => "EdDSA",
+        Algorithm::Es256 => "ES256",
+        Algorithm::Rs256 => "RS256",
     }
 }
 
