@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Weakens the engine's atomic orderings one by one and runs the loom models each time. Prints a table:
 # the ordering, what it was weakened to, and the models that noticed. Exits 1 if one went unnoticed.
-# It takes some minutes. `scripts/orderings.sh | scripts/measured.py orderings scripts/orderings.sh` keeps the table.
+# It takes some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
