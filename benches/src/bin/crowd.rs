@@ -97,19 +97,11 @@ impl Site {
 
     async fn clicks(&self, sale: &str, rate: Option<u64>, options: &Options) -> Tally {
         let plan = Plan {
-            target: self.server.public,
-            sale: sale.to_owned(),
-            clickers: Arc::clone(&self.clickers),
             rate,
             duration: Duration::from_secs(options.seconds),
             connections: options.connections,
-            units: 1,
-            wait_percent: 0,
-            keyed: false,
-            repeated_percent: 0,
-            moments: None,
-            batches: None,
             receipts: rate.is_some(),
+            ..Plan::new(self.server.public, sale, &self.clickers)
         };
         drive(plan, Arc::new(SoFar::default())).await
     }

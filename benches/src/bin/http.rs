@@ -12,6 +12,7 @@ use benches::run::client::Client;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;
 use benches::run::server::Server;
+use benches::told::spread::Spread;
 use benches::world::{Lamps, open_to_all};
 use clap::Parser;
 use http_body_util::Full;
@@ -188,42 +189,9 @@ impl<'a> World<'a> {
 
     fn plan(&self, target: SocketAddr, sale: &str) -> Plan {
         Plan {
-            target,
-            sale: sale.to_owned(),
-            clickers: Arc::clone(&self.clickers),
-            rate: None,
             duration: Duration::from_secs(self.options.seconds),
             connections: self.options.connections,
-            units: 1,
-            wait_percent: 0,
-            keyed: false,
-            repeated_percent: 0,
-            moments: None,
-            batches: None,
-            receipts: false,
+            ..Plan::new(target, sale, &self.clickers)
         }
-    }
-}
-
-/// A median and the range around it.
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
-    digits: usize,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>, digits: usize) -> Self {
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (values[0], values[values.len() - 1]);
-        Self { median: values[values.len() / 2], least, most, digits }
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { median, least, most, digits } = self;
-        write!(f, "{median:.digits$} ({least:.digits$} to {most:.digits$})")
     }
 }

@@ -94,19 +94,11 @@ impl Site {
         wait_percent: u64,
     ) -> anyhow::Result<Tally> {
         let plan = Plan {
-            target: self.server.public,
-            sale: SALE.to_owned(),
-            clickers: Arc::clone(&self.clickers),
             rate,
             duration: Duration::from_secs(seconds),
             connections: self.connections,
-            units: 1,
             wait_percent,
-            keyed: false,
-            repeated_percent: 0,
-            moments: None,
-            batches: None,
-            receipts: false,
+            ..Plan::new(self.server.public, SALE, &self.clickers)
         };
         let tally = drive(plan, Arc::new(SoFar::default())).await;
         ensure!(tally.unanswered == 0, "{:?}", tally.first_error);

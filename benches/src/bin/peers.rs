@@ -174,19 +174,10 @@ impl One<'_> {
         members: &Arc<[Clicker]>,
     ) -> anyhow::Result<Round> {
         let plan = Plan {
-            target: self.server.public,
-            sale: SALE.to_owned(),
-            clickers: Arc::clone(members),
-            rate: None,
             duration: Duration::from_secs(options.seconds),
             connections: options.connections,
-            units: 1,
             wait_percent: if self.promise == Promise::OnDisk { 100 } else { 0 },
-            keyed: false,
-            repeated_percent: 0,
-            moments: None,
-            batches: None,
-            receipts: false,
+            ..Plan::new(self.server.public, SALE, members)
         };
         let (before, start) = (self.used()?, Instant::now());
         let tally = drive(plan, Arc::new(SoFar::default())).await;

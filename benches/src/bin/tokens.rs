@@ -135,20 +135,9 @@ impl Site {
     async fn clicks(&self, members: &Arc<[Clicker]>) -> anyhow::Result<f64> {
         let clicks = u64::try_from(members.len())?;
         let plan = Plan {
-            target: self.server.public,
-            sale: SALE.to_owned(),
-            clickers: Arc::clone(members),
             // All are due within a second, and sent as fast as they are answered.
             rate: Some(clicks),
-            duration: Duration::from_secs(1),
-            connections: 64,
-            units: 1,
-            wait_percent: 0,
-            keyed: false,
-            repeated_percent: 0,
-            moments: None,
-            batches: None,
-            receipts: false,
+            ..Plan::new(self.server.public, SALE, members)
         };
         let before = Usage::of(self.server.pid())?;
         let tally = drive(plan, Arc::new(SoFar::default())).await;

@@ -41,6 +41,28 @@ pub struct Plan {
     pub receipts: bool,
 }
 
+impl Plan {
+    /// Clicks without a pause for a second, on 64 connections, for one unit each, of which nothing is kept but counts.
+    #[must_use]
+    pub fn new(target: SocketAddr, sale: &str, clickers: &Arc<[Clicker]>) -> Self {
+        Self {
+            target,
+            sale: sale.to_owned(),
+            clickers: Arc::clone(clickers),
+            rate: None,
+            duration: Duration::from_secs(1),
+            connections: 64,
+            units: 1,
+            wait_percent: 0,
+            keyed: false,
+            repeated_percent: 0,
+            batches: None,
+            moments: None,
+            receipts: false,
+        }
+    }
+}
+
 /// Where batches go, and how large they are.
 #[derive(Debug, Clone)]
 pub struct Batches {

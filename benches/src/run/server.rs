@@ -16,6 +16,8 @@ pub struct Server {
     pub public: SocketAddr,
     /// Where operators connect, if the server says so.
     pub operator: Option<SocketAddr>,
+    /// Where the platform's servers connect, if they may.
+    pub platform: Option<SocketAddr>,
 }
 
 impl Server {
@@ -40,7 +42,9 @@ impl Server {
         };
         let public = address("public http://")?;
         let operator = (binary == "flashlane").then(|| address("operator http://")).transpose()?;
-        Ok(Self { child, _stdout: lines, public, operator })
+        let platform = args.contains(&"--platform-listen");
+        let platform = platform.then(|| address("platform http://")).transpose()?;
+        Ok(Self { child, _stdout: lines, public, operator, platform })
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod audit;
 pub mod plot;
 pub mod report;
+pub mod spread;
 pub mod tally;

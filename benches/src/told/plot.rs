@@ -118,6 +118,42 @@ pub fn over_time(lines: &[Line], unit: &str, what: &str) -> anyhow::Result<Strin
     Ok(svg)
 }
 
+/// Plots values, `what`, by a size of which each is a multiple of the one before: both axes are logarithmic.
+///
+/// # Errors
+/// When the plotting library fails.
+pub fn by_size(lines: &[Line], size: &str, what: &str) -> anyhow::Result<String> {
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let range = |of: fn(&(f64, f64)) -> f64| {
+        points().map(of).fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let ((left, right), (low, top)) = (range(|(x, _)| *x), range(|(_, y)| *y));
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let mut chart = ChartBuilder::on(&area)
+            .margin(12)
+            .margin_right(32)
+            .x_label_area_size(44)
+            .y_label_area_size(84)
+            .build_cartesian_2d((left..right).log_scale(), (low * 0.7..top * 3.0).log_scale())
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .x_desc(size)
+            .y_desc(what)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| format!("{y:.0}"))
+            .light_line_style(WHITE)
+            .draw()
+            .map_err(failed)?;
+        paint(&mut chart, lines)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
 fn paint<'a, X, Y>(
     chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
     lines: &[Line],

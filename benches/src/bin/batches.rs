@@ -1,0 +1,268 @@
+//! `batches`: clicks that the platform's servers gather and send together, by the size of a batch: how many a second become
+//! orders on disk, and how many hear that the sale is sold out. Members come at random.
+
+use anyhow::{Context, bail, ensure};
+use benches::run::client::Client;
+use benches::run::operator::Operator;
+use benches::run::server::Server;
+use benches::run::usage::Usage;
+use benches::told::plot::{Line, by_size};
+use benches::told::spread::Spread;
+use benches::world::{Lamps, open_to_all};
+use clap::Parser;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::HeaderValue;
+use hyper::{Request, StatusCode, header};
+use memchr::memmem;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Measures batches of clicks by their size
+#[derive(Debug, Parser)]
+struct Options {
+    /// Rounds; medians are reported
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Clicks of a round
+    #[arg(long, default_value_t = 300_000)]
+    clicks: usize,
+    /// Members, of whom each click has one at random
+    #[arg(long, default_value_t = 768_000)]
+    members: u32,
+    /// Clicks of a batch
+    #[arg(long, value_delimiter = ',', default_value = "64,512,4096,8189")]
+    sizes: Vec<usize>,
+    /// Connections, each with one batch on its way
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// Writes a plot to this file
+    #[arg(long, value_name = "FILE.svg")]
+    svg: Option<PathBuf>,
+}
+
+/// What clicks of a round are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// Each has an idempotency key.
+    Keyed,
+    /// Each is the first of its member in this process.
+    New,
+}
+
+impl Kind {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Plain, "confirmed"),
+        (Self::Keyed, "confirmed, each click with a key"),
+        (Self::New, "confirmed, members never seen before"),
+    ];
+}
+
+const GONE: &str = "gone";
+
+struct Site {
+    options: Options,
+    platform: SocketAddr,
+    authorization: HeaderValue,
+    operator: Operator,
+    /// So many members were made up so far who are nobody's.
+    strangers: u32,
+    sales: u32,
+    server: Server,
+}
+
+/// What a round took.
+struct Round {
+    took: Duration,
+    /// Of a batch, until its answer.
+    median: Duration,
+    /// Of the server's time on a core.
+    cpu: Duration,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let (rounds, sizes, svg) = (options.rounds, options.sizes.clone(), options.svg.clone());
+    let data = tempfile::tempdir()?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "| {} rounds of {} clicks, {} members, {} connections | clicks a batch | clicks/s | p50 of a batch | CPU us a click |",
+        rounds, options.clicks, options.members, options.connections
+    )?;
+    writeln!(out, "| --- | --- | --- | --- | --- |")?;
+    let mut site = Site::open(options, data.path()).await?;
+    site.seat_all().await?;
+    let mut lines = Vec::new();
+    for (kind, name) in Kind::ALL {
+        let rates = site.table(name, &sizes, Some(kind)).await?;
+        lines.push(Line { name: name.to_owned(), points: rates });
+    }
+    let points = site.table("sold out", &sizes, None).await?;
+    lines.push(Line { name: "sold out".to_owned(), points });
+    if let Some(path) = svg {
+        std::fs::write(path, by_size(&lines, "clicks a batch", "clicks/s")?)?;
+    }
+    Ok(())
+}
+
+impl Site {
+    async fn open(options: Options, data: &Path) -> anyhow::Result<Self> {
+        let server = Server::flashlane(data, &["--platform-listen", "127.0.0.1:0"])?;
+        let platform = server.platform.context("a platform listener")?;
+        let key = |name: &str| std::fs::read_to_string(data.join(name));
+        let authorization = format!("Bearer {}", key("platform.key")?.trim());
+        let operator = server.operator.context("an operator listener")?;
+        let mut operator = Operator::new(operator, &key("operator.key")?)?;
+        operator.make_sale(&open_to_all(GONE, Lamps { stock: 1, limit: 1 })).await?;
+        let authorization = authorization.try_into()?;
+        let (strangers, sales) = (0, 0);
+        Ok(Self { options, platform, authorization, operator, strangers, sales, server })
+    }
+
+    /// Has each member click once, as viewers of a room are known before they buy. Takes the one unit of the sale
+    /// that is sold out from then on.
+    async fn seat_all(&mut self) -> anyhow::Result<()> {
+        let mut members: Vec<u32> = (0..self.options.members).collect();
+        fastrand::shuffle(&mut members);
+        let bodies = bodies(members.into_iter().map(|member| click(Kind::Plain, member)), 4_096);
+        self.send(GONE, bodies).await?;
+        Ok(())
+    }
+
+    /// Writes a row for each size; returns the medians.
+    async fn table(
+        &mut self,
+        name: &str,
+        sizes: &[usize],
+        kind: Option<Kind>,
+    ) -> anyhow::Result<Vec<(f64, f64)>> {
+        let mut points = Vec::new();
+        for size in sizes {
+            let (mut rates, mut medians, mut used) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..self.options.rounds {
+                let round = self.round(*size, kind).await?;
+                rates.push(self.options.clicks as f64 / round.took.as_secs_f64());
+                medians.push(round.median.as_secs_f64() * 1e3);
+                used.push(round.cpu.as_secs_f64() * 1e6 / self.options.clicks as f64);
+            }
+            let (rates, ms, us) =
+                (Spread::of(rates, 0), Spread::of(medians, 2).median, Spread::of(used, 2).median);
+            writeln!(std::io::stdout(), "| {name} | {size} | {rates} | {ms:.2} ms | {us:.2} |")?;
+            points.push((*size as f64, rates.median));
+        }
+        Ok(points)
+    }
+
+    /// Sends a round. Where clicks become orders it ends when the last one is on disk.
+    async fn round(&mut self, size: usize, kind: Option<Kind>) -> anyhow::Result<Round> {
+        let clicks = self.options.clicks;
+        let members = self.options.members;
+        let first = members + self.strangers;
+        if kind == Some(Kind::New) {
+            self.strangers += u32::try_from(clicks)?;
+        }
+        let clicks_of = (0..u32::try_from(clicks)?).map(|nth| match kind {
+            Some(Kind::New) => click(Kind::New, first + nth),
+            Some(kind) => click(kind, fastrand::u32(..members)),
+            None => click(Kind::Plain, fastrand::u32(..members)),
+        });
+        let bodies = bodies(clicks_of, size);
+        let used = |site: &Self| Usage::of(site.server.pid());
+        let Some(_) = kind else {
+            let before = used(self)?;
+            let (took, median, orders) = self.send(GONE, bodies).await?;
+            ensure!(orders == 0, "{orders} orders of a sale that was sold out");
+            return Ok(Round { took, median, cpu: (used(self)? - before).cpu });
+        };
+        self.sales += 1;
+        let id = format!("round-{}", self.sales);
+        let lamps = Lamps { stock: u32::try_from(clicks)?, limit: 65_535 };
+        self.operator.make_sale(&open_to_all(&id, lamps)).await?;
+        let (before, start) = (used(self)?, Instant::now());
+        let (_, median, orders) = self.send(&id, bodies).await?;
+        ensure!(orders == clicks, "{orders} orders of {clicks} clicks");
+        let report = self.operator.settled(&id, Duration::from_secs(60)).await?;
+        let took = start.elapsed();
+        ensure!(report.confirmed == clicks as u64, "{} are on disk", report.confirmed);
+        Ok(Round { took, median, cpu: (used(self)? - before).cpu })
+    }
+
+    /// Sends batches on all connections. Returns how long that took, the median of a batch, and how many clicks became
+    /// orders; the others heard `sold_out`.
+    async fn send(
+        &self,
+        sale: &str,
+        bodies: Vec<Bytes>,
+    ) -> anyhow::Result<(Duration, Duration, usize)> {
+        let (path, left) = (format!("/v1/sales/{sale}/clicks"), Arc::new(Mutex::new(bodies)));
+        let start = Instant::now();
+        let connections = (0..self.options.connections).map(|_| {
+            let (path, left, authorization) =
+                (path.clone(), Arc::clone(&left), self.authorization.clone());
+            let mut client = Client::new(self.platform);
+            tokio::spawn(async move {
+                let (mut took, mut orders) = (Vec::new(), 0);
+                loop {
+                    let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let Some(body) = next else { break };
+                    let request = Request::post(&path)
+                        .header(header::HOST, "flashlane")
+                        .header(header::CONTENT_TYPE, "application/json")
+                        .header(header::AUTHORIZATION, &authorization)
+                        .body(Full::new(body))?;
+                    let sent = Instant::now();
+                    let (status, body) = client.send(request).await?;
+                    took.push(sent.elapsed());
+                    ensure!(status == StatusCode::OK, "{status} {}", body.escape_ascii());
+                    let refused = memmem::find_iter(&body, b"\"code\"").count();
+                    if refused != memmem::find_iter(&body, b"\"sold_out\"").count() {
+                        bail!("another refusal than sold_out: {}", body.escape_ascii());
+                    }
+                    orders += memmem::find_iter(&body, b"\"order_id\"").count();
+                }
+                Ok((took, orders))
+            })
+        });
+        let connections: Vec<_> = connections.collect();
+        let (mut took, mut orders) = (Vec::new(), 0);
+        for connection in connections {
+            let (of_batches, of_orders) = connection.await??;
+            took.extend(of_batches);
+            orders += of_orders;
+        }
+        let whole = start.elapsed();
+        took.sort();
+        Ok((whole, took[took.len() / 2], orders))
+    }
+}
+
+/// A click as JSON. A member's id has 14 characters, a key 36, as those that programs make.
+fn click(kind: Kind, member: u32) -> String {
+    let key = match kind {
+        Kind::Keyed => format!(",\"key\":\"{:036x}\"", fastrand::u128(..)),
+        Kind::Plain | Kind::New => String::new(),
+    };
+    format!("{{\"member\":\"member-{member:07}\",\"tier\":\"regular\",\"units\":1{key}}}")
+}
+
+/// The bodies of batches of so many clicks.
+fn bodies(clicks: impl Iterator<Item = String>, size: usize) -> Vec<Bytes> {
+    let (mut bodies, mut clicks) = (Vec::new(), clicks.peekable());
+    while clicks.peek().is_some() {
+        let mut body = String::from("{\"clicks\":[");
+        for (nth, click) in clicks.by_ref().take(size).enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            write!(body, "{comma}{click}").expect("a text grows");
+        }
+        body.push_str("]}");
+        bodies.push(body.into());
+    }
+    bodies
+}
