@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Opens the pages in a real Chromium, on a phone's width, and does what members do there. Pictures of each state go
-# to target/tmp/pages; with --docs those that the README shows are copied from there.
+# to target/tmp/pages; with --docs those that the README shows are copied from there. --measure writes how heavy the room is, and how
+# fast, into docs/measured.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,10 +16,14 @@ if [ "${1:-}" = --docs ]; then
   docs=1
   shift
 fi
+if [ "${1:-}" = --measure ]; then
+  cargo test --locked --quiet -p gateway --test pages -- --ignored --nocapture how_heavy | scripts/measured.py pages "scripts/pages.sh --measure"
+  exit
+fi
 cargo test --locked --quiet -p gateway --test pages -- --test-threads=2 "$@"
 if [ -n "$docs" ]; then
   mkdir -p docs/pages
-  for state in room-soon room-open room-pay room-offer; do
+  for state in room-soon room-open room-pay room-offer desk-rehearsal desk-form; do
     cp "${CARGO_TARGET_DIR:-target}/tmp/pages/$state.png" docs/pages/
   done
 fi

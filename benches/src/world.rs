@@ -46,6 +46,7 @@ pub fn terms(id: &str, Lamps { stock, limit }: Lamps) -> Terms {
         limits: PerTier([Units(limit); 5]),
         pay_within_s: 900,
         adults_only: false,
+        image_url: None,
         members: MemberTerms::default(),
     }
 }

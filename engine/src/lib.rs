@@ -26,6 +26,7 @@
 //!     limits: PerTier([Units(1); 5]),
 //!     pay_within_s: 900,
 //!     adults_only: false,
+//!     image_url: None,
 //!     members: MemberTerms::default(),
 //! };
 //! let (sale, roster) = (Sale::new(terms), Roster::new());

@@ -1,5 +1,6 @@
 //! App: what this process has for its handlers. A handler takes what it needs of it, and no more.
 
+use crate::ask::media::MediaOrigins;
 use crate::ask::rates::Rates;
 use crate::ask::session::Sessions;
 use crate::ask::signature::PaymentKeys;
@@ -11,6 +12,7 @@ use crate::member::health::Leaving;
 use crate::member::hub::Hub;
 use crate::member::passes::Passes;
 use crate::meters::Meters;
+use crate::rehearsal::Rehearsals;
 use axum::extract::FromRef;
 use engine::Engine;
 use std::sync::Arc;
@@ -47,6 +49,8 @@ parts! {
     passes: Passes,
     leaving: Leaving,
     audit: AuditLog,
+    media: MediaOrigins,
+    rehearsals: Rehearsals,
 }
 
 /// What the parts are made of.
@@ -59,6 +63,7 @@ pub(crate) struct Given {
     pub(crate) rates: Arc<Rates>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) audit: Arc<AuditLog>,
+    pub(crate) media: MediaOrigins,
     /// Streams of events end when it becomes true.
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) anonymous_streams_max: u64,
@@ -75,6 +80,7 @@ impl App {
             rates,
             meters,
             audit,
+            media,
             stop,
             anonymous_streams_max,
             sessions_max,
@@ -98,6 +104,8 @@ impl App {
             passes: Arc::default(),
             leaving: Arc::default(),
             audit,
+            media: Arc::new(media),
+            rehearsals: Arc::default(),
             engine,
         }))
     }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
 /// What operators do that the log tells of.
-pub(crate) const ACTIONS: [&str; 17] = [
+pub(crate) const ACTIONS: [&str; 18] = [
     "adjust_member",
     "issue_coupon",
     "change_plan",
@@ -33,6 +33,7 @@ pub(crate) const ACTIONS: [&str; 17] = [
     "close_sale",
     "add_stock",
     "delete_sale",
+    "rehearse_sale",
     "back_up",
     "check_in",
     "block_member",

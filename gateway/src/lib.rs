@@ -13,6 +13,7 @@ mod openapi;
 mod operator;
 mod platform;
 mod provider;
+mod rehearsal;
 mod routes;
 mod start;
 

@@ -20,6 +20,8 @@ use tower_http::cors::CorsLayer;
 
 /// Paths of the public listener that are pages, and no calls.
 const PAGES: [&str; 4] = ["/", "/room/{sale}", "/me", assets::FILES_PATH];
+/// Those of the operator listener.
+const DESK_PAGES: [&str; 2] = ["/", assets::FILES_PATH];
 /// The one call of the listener of metrics.
 const METRICS: &str = "/metrics";
 
@@ -30,7 +32,6 @@ const PREFLIGHT_KEPT: Duration = Duration::from_secs(600);
 ///
 /// `origins` are those whose pages may call this listener, and those whose pages may frame its own.
 pub(crate) fn public(app: App, origins: &Origins) -> Router {
-    let parents = &origins.frame_ancestors;
     let router = Router::new()
         .route("/v1/sales", get(sales::list))
         .route("/v1/sales/{sale}", get(sales::read))
@@ -54,10 +55,10 @@ pub(crate) fn public(app: App, origins: &Origins) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/openapi.json", get(openapi::serve))
-        .route("/", page(assets::SALES, parents))
-        .route("/room/{sale}", page(assets::ROOM, parents))
-        .route("/me", page(assets::ME, parents))
-        .route(assets::FILES_PATH, assets::files())
+        .route("/", page(assets::SALES, origins))
+        .route("/room/{sale}", page(assets::ROOM, origins))
+        .route("/me", page(assets::ME, origins))
+        .route(assets::FILES_PATH, assets::files(&[assets::OF_ROOMS]))
         .fallback(ApiError::no_route)
         .method_not_allowed_fallback(ApiError::no_method)
         .with_state(app);
@@ -110,11 +111,13 @@ pub(crate) fn platform(app: App, keys: Guard) -> Router {
 }
 
 /// The routes of the operator listener. They are never served on the public one.
-pub(crate) fn operator(app: App, keys: Guard) -> Router {
+pub(crate) fn operator(app: App, keys: Guard, origins: &Origins) -> Router {
+    // Nobody frames the desk.
+    let of_desk = Origins { media: origins.media.clone(), ..Origins::default() };
     use operator::{
-        audit, backup, blocked, book, check_in, key, members, orders, plan, reports, sales,
+        audit, backup, blocked, book, check_in, key, members, orders, plan, rehearse, reports,
     };
-    use operator::{waitlist, why};
+    use operator::{sales, waitlist, why};
     Router::new()
         .route("/v1/sales", get(sales::list).post(sales::create))
         .route("/v1/sales/{sale}", get(sales::read).patch(sales::change).delete(sales::delete))
@@ -122,6 +125,8 @@ pub(crate) fn operator(app: App, keys: Guard) -> Router {
         .route("/v1/sales/{sale}/resume", post(sales::resume))
         .route("/v1/sales/{sale}/close", post(sales::close))
         .route("/v1/sales/{sale}/stock", post(sales::top_up))
+        .route("/v1/sales/{sale}/rehearse", post(rehearse::begin))
+        .route("/v1/sales/{sale}/rehearsal", get(rehearse::read).delete(rehearse::end))
         .route("/v1/sales/{sale}/orders", get(orders::list))
         .route("/v1/sales/{sale}/waitlist", get(waitlist::list))
         .route("/v1/sales/{sale}/why/{member}", get(why::read))
@@ -149,6 +154,11 @@ pub(crate) fn operator(app: App, keys: Guard) -> Router {
         .layer(from_fn_with_state(keys, guard))
         // What stands below needs no key.
         .route("/openapi.json", get(openapi::serve_operator).fallback(ApiError::no_method))
+        .route("/", page(assets::DESK, &of_desk).fallback(ApiError::no_method))
+        .route(
+            assets::FILES_PATH,
+            assets::files(&[assets::OF_ROOMS, assets::OF_DESK]).fallback(ApiError::no_method),
+        )
         .with_state(app)
 }
 
@@ -170,5 +180,6 @@ pub(crate) fn paths() -> [Vec<String>; Face::ALL.len()] {
     let [public, operator, platform] =
         openapi::documents().map(|document| document.paths.paths.into_keys().collect::<Vec<_>>());
     let public = PAGES.into_iter().map(str::to_owned).chain(public).collect();
+    let operator = DESK_PAGES.into_iter().map(str::to_owned).chain(operator).collect();
     [public, operator, platform, vec![METRICS.to_owned()]]
 }

@@ -83,6 +83,7 @@ fn terms_of(stock: u32, opens_at: PerTier<Option<Millis>>, limits: PerTier<u32>)
         limits: PerTier(limits.0.map(Units)),
         pay_within_s: 1,
         adults_only: false,
+        image_url: None,
         members: MemberTerms::default(),
     }
 }

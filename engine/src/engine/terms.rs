@@ -1,5 +1,5 @@
 //! Terms: changing a sale's terms. Before its first window opens everything may change but the id; after
-//! that the title, a later close, and the time to pay of orders to come.
+//! that the title, the picture, a later close, and the time to pay of orders to come.
 
 use super::{Confirmers, Engine};
 use crate::fault::crash_point;
@@ -124,6 +124,7 @@ fn is_live(before: &Terms, now: &Terms) -> bool {
     let closes_at: Millis = now.windows.closes_at();
     let live = Terms {
         title: now.title.clone(),
+        image_url: now.image_url.clone(),
         pay_within_s: now.pay_within_s,
         windows: before.windows.closing_at(closes_at.max(before.windows.closes_at())),
         ..before.clone()
@@ -133,5 +134,8 @@ fn is_live(before: &Terms, now: &Terms) -> bool {
 
 /// Those fields that do not change while a sale sells.
 fn fixed(changed: Vec<&'static str>) -> Vec<&'static str> {
-    changed.into_iter().filter(|field| !["title", "pay_within_s"].contains(field)).collect()
+    changed
+        .into_iter()
+        .filter(|field| !["title", "image_url", "pay_within_s"].contains(field))
+        .collect()
 }

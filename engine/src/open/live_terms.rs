@@ -17,6 +17,7 @@ pub(crate) struct LiveTerms(RwLock<State>);
 #[derive(Debug)]
 struct State {
     title: Arc<str>,
+    image_url: Option<Arc<str>>,
     /// From when on an order that is confirmed has so many seconds; in order. An order keeps the time
     /// that it was given.
     pay_within_s: Vec<(Millis, u32)>,
@@ -25,7 +26,9 @@ struct State {
 impl LiveTerms {
     pub(crate) fn new(terms: &Terms) -> Self {
         let pay_within_s = vec![(Millis(0), terms.pay_within_s)];
-        Self(RwLock::new(State { title: terms.title.as_str().into(), pay_within_s }))
+        let (title, image_url) =
+            (terms.title.as_str().into(), terms.image_url.as_deref().map(Arc::from));
+        Self(RwLock::new(State { title, image_url, pay_within_s }))
     }
 
     /// Whether the time to pay can be changed once more.
@@ -39,6 +42,7 @@ impl LiveTerms {
         // The clock is read under the lock: a batch that asks before has an earlier instant.
         let now = clock.now();
         state.title = terms.title.as_str().into();
+        state.image_url = terms.image_url.as_deref().map(Arc::from);
         let (last_from, last) =
             *state.pay_within_s.last().expect("there is one from the beginning");
         if last != terms.pay_within_s {
@@ -50,6 +54,10 @@ impl LiveTerms {
 
     pub(crate) fn title(&self) -> Arc<str> {
         Arc::clone(&self.0.read().title)
+    }
+
+    pub(crate) fn image_url(&self) -> Option<Arc<str>> {
+        self.0.read().image_url.clone()
     }
 
     pub(crate) fn pay_within_s(&self) -> u32 {
@@ -86,6 +94,7 @@ mod tests {
             limits: PerTier([Units(1); 5]),
             pay_within_s,
             adults_only: false,
+            image_url: None,
             members: MemberTerms::default(),
         };
         let live = LiveTerms::new(&terms(10));

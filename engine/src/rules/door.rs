@@ -64,6 +64,7 @@ mod tests {
             limits: PerTier([1, 2, 3, 65_534, 65_535].map(Units)),
             pay_within_s: 1,
             adults_only: false,
+            image_url: None,
             members: MemberTerms::default(),
         }
     }

@@ -137,6 +137,7 @@ mod tests {
             limits: PerTier([Units(5); 5]),
             pay_within_s: 1,
             adults_only: false,
+            image_url: None,
             members,
         }
     }

@@ -91,9 +91,19 @@ pub struct Terms {
     /// Whether minors are not admitted.
     #[serde(default)]
     pub adults_only: bool,
+    /// Where pages find a picture of the thing: an `http` or `https` address of at most 500 visible ASCII characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<String>,
     /// What it gives its members.
     #[serde(default)]
     pub members: MemberTerms,
+}
+
+/// Whether a text is an address that a page may show a picture from. Quotes and backslashes are written in per cent.
+fn is_address(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let is_plain = |b: u8| b.is_ascii_graphic() && !b"\"'<>\\`{}|^".contains(&b);
+    url.len() <= 500 && host.is_some_and(|host| !host.is_empty()) && url.bytes().all(is_plain)
 }
 
 /// One reason why terms do not make a sale.
@@ -126,6 +136,9 @@ pub enum BadTerms {
     /// Points cannot pay more than all of it.
     #[error("0 to 100 per cent")]
     PointsShare,
+    /// The picture's address is none.
+    #[error("an http or https address, at most 500 visible ASCII characters")]
+    ImageUrl,
     /// The sale would be there for nobody who has a window.
     #[error("at least one tier that has a window")]
     Audience,
@@ -145,6 +158,7 @@ impl BadTerms {
             Self::PayWithin => "pay_within_s",
             Self::MemberDayPrice => "member_day_price_cents",
             Self::PointsShare => "points_share_max",
+            Self::ImageUrl => "image_url",
             Self::Audience => "audience",
         }
     }
@@ -191,6 +205,9 @@ impl Terms {
         if *points_share_max > 100 {
             faults.push(BadTerms::PointsShare);
         }
+        if self.image_url.as_deref().is_some_and(|url| !is_address(url)) {
+            faults.push(BadTerms::ImageUrl);
+        }
         if !Tier::ALL
             .iter()
             .any(|tier| audience.tiers[*tier] && self.windows.opens_at(*tier).is_some())
@@ -217,6 +234,7 @@ impl Terms {
             ("limits", *limits == other.limits),
             ("pay_within_s", *pay_within_s == other.pay_within_s),
             ("adults_only", self.adults_only == other.adults_only),
+            ("image_url", self.image_url == other.image_url),
             ("member_day_price_cents", members.member_day_price == others.member_day_price),
             ("points_share_max", members.points_share_max == others.points_share_max),
             ("coupons", members.coupons == others.coupons),

@@ -61,6 +61,7 @@ pub(crate) fn terms(stock: u32) -> Terms {
         limits: PerTier([1, 2, 3, 4, 5].map(Units)),
         pay_within_s: 900,
         adults_only: false,
+        image_url: None,
         members: MemberTerms::default(),
     }
 }

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 #[schema(examples(json!({
     "member": "ann", "tier": "silver", "tier_kept_until": "2027-01-02T16:00:00.000Z", "growth": 1200,
     "growth_to_next": 3800, "points": {"balance": 150, "pending": 20, "expiring": []}, "benefits": ["discount"],
-    "saved_cents": 0, "referral_code": "00000000A5", "referrals": [],
+    "saved_cents": 0, "currency": "CNY", "referral_code": "00000000A5", "referrals": [],
 })))]
 pub(crate) struct AccountView {
     member: String,
@@ -35,8 +35,10 @@ pub(crate) struct AccountView {
     growth_to_next: Option<u64>,
     points: PointsView,
     benefits: Vec<String>,
-    /// What the member paid less than list prices.
+    /// What the member paid less than list prices, in the minor unit of the plan's currency.
     saved_cents: u64,
+    /// The plan's, ISO 4217.
+    currency: String,
     /// To be given to others.
     referral_code: String,
     /// Of each member whom this one referred, three stages.
@@ -236,6 +238,7 @@ impl AccountView {
             },
             benefits: account.benefits(plan, at).into_iter().map(str::to_owned).collect(),
             saved_cents: account.saved_cents,
+            currency: plan.money.currency.clone(),
             referral_code: ReferralCode::of(number).to_string(),
             referrals: stages.map(|(stage, state)| StageView { stage, state }).collect(),
             gift: gift(account, plan, at),

@@ -10,6 +10,7 @@ use engine::rules::refusal::Refusal;
 use engine::rules::tally::Tallies;
 use engine::rules::time::Millis;
 use engine::sale::stock::Level;
+use engine::timing::Timed;
 use membership::Tier;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -57,6 +58,13 @@ pub(crate) struct SaleReport {
     queued: usize,
     #[schema(value_type = BTreeMap<String, TierReport>)]
     by_tier: BTreeMap<&'static str, TierReport>,
+    flow: FlowView,
+    /// How long orders took from the click to the verdict on disk, since this process opened the sale.
+    confirm_times: TimesView,
+    /// This is a rehearsal: a copy with invented members, of which nothing counts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    rehearsal: bool,
     /// Refused clicks and wishes to wait by code, since this process opened the sale.
     #[schema(value_type = BTreeMap<String, u64>)]
     refused: BTreeMap<&'static str, u64>,
@@ -66,6 +74,37 @@ pub(crate) struct SaleReport {
     /// Why orders wait for the store, if they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<String>,
+}
+
+/// How far clicks came. All but `clicks` count orders, also those that went further.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FlowView {
+    /// Orders, and refused clicks and wishes to wait since this process opened the sale.
+    clicks: u64,
+    accepted: u64,
+    confirmed: u64,
+    paid: u64,
+}
+
+/// How long something took: how many were done within each of some times.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TimesView {
+    count: u64,
+    buckets: Vec<WithinView>,
+}
+
+/// How many took at most so long.
+#[derive(Debug, Serialize, ToSchema)]
+struct WithinView {
+    within_ms: f64,
+    count: u64,
+}
+
+impl From<Timed> for TimesView {
+    fn from(timed: Timed) -> Self {
+        let within = |(us, count)| WithinView { within_ms: us as f64 / 1_000.0, count };
+        Self { count: timed.count, buckets: timed.buckets.into_iter().map(within).collect() }
+    }
 }
 
 /// For whom a sale is there.
@@ -155,6 +194,16 @@ impl SaleReport {
         let (tallies, level) = reading(open);
         let (reserved, members) = (open.reserved(), &open.sale.terms().members);
         let units = |status: Status| tallies.sum(status).units;
+        let refused = open.sale.meter().refused();
+        let waits: u64 = reserved.0.iter().map(|tally| tally.orders).sum();
+        let stored: u64 = tallies.all().0.iter().map(|tally| tally.orders).sum();
+        let orders = |status: Status| tallies.sum(status).orders;
+        let flow = FlowView {
+            clicks: waits + stored + refused.iter().sum::<u64>(),
+            accepted: waits + stored,
+            confirmed: stored - orders(Status::Released),
+            paid: orders(Status::Paid) + orders(Status::Returned),
+        };
         let by_tier = Tier::ALL.into_iter().map(|tier| {
             let of = |status: Status| tallies.of(status)[tier].units;
             let report = TierReport {
@@ -194,9 +243,17 @@ impl SaleReport {
             waiting: open.waiting(),
             queued: open.sale.queue().len(),
             by_tier: by_tier.collect(),
-            refused: Refusal::CODES.into_iter().zip(open.sale.meter().refused()).collect(),
+            flow,
+            confirm_times: open.sale.meter().confirming().read().into(),
+            rehearsal: false,
+            refused: Refusal::CODES.into_iter().zip(refused).collect(),
             marks: marks(open, now),
             trouble: open.trouble().map(|trouble| trouble.to_string()),
         }
+    }
+
+    /// As the report of a rehearsal.
+    pub(crate) fn rehearsed(self) -> Self {
+        Self { rehearsal: true, ..self }
     }
 }

@@ -226,6 +226,9 @@ pub(crate) struct SaleView {
     prices: BTreeMap<&'static str, u64>,
     #[schema(value_type = String, format = DateTime)]
     closes_at: Time,
+    /// Where a picture of the thing is; absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_url: Option<String>,
     /// Minors may not buy.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
@@ -298,6 +301,7 @@ impl SaleView {
                 .map(|(tier, _)| (tier.as_str(), terms.price_of(tier, now).0.0))
                 .collect(),
             closes_at: Time(sale.closes_at()),
+            image_url: open.image_url(),
             adults_only: terms.adults_only,
             server_time: Time(now),
             you: None,

@@ -4,6 +4,7 @@ pub(crate) mod audience;
 pub(crate) mod callers;
 pub(crate) mod guard;
 pub(crate) mod jwks;
+pub(crate) mod media;
 pub(crate) mod member_terms;
 pub(crate) mod new_sale;
 pub(crate) mod origin;

@@ -69,6 +69,8 @@ pub(crate) struct NewSale {
     /// Members whose token says that they are minors may not buy.
     #[serde(default)]
     pub(super) adults_only: bool,
+    /// Where a picture of the thing is; on an origin that `--media-origins` names.
+    pub(super) image_url: Option<String>,
     /// What one unit costs on a member day, a Wednesday in Shanghai, if that is the lowest price.
     pub(super) member_day_price_cents: Option<u64>,
     /// How much of what is left after a coupon points may pay, in per cent.
@@ -128,6 +130,7 @@ impl NewSale {
             limits: PerTier(limits),
             pay_within_s: self.pay_within_s,
             adults_only: self.adults_only,
+            image_url: self.image_url,
             members,
         };
         for fault in terms.faults() {

@@ -12,7 +12,7 @@ use membership::{PerTier, Tier};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// What is to change of a sale; what is absent stays. Once a window has opened, only the title, a later
+/// What is to change of a sale; what is absent stays. Once a window has opened, only the title, the picture, a later
 /// `closes_at`, and `pay_within_s` for orders to come may change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +40,8 @@ pub(crate) struct SaleChange {
     closes_at: Option<Instant>,
     pay_within_s: Option<u32>,
     adults_only: Option<bool>,
+    /// Where a picture of the thing is; empty for none.
+    image_url: Option<String>,
     /// What one unit costs on a member day.
     member_day_price_cents: Option<u64>,
     /// How much of what is left after a coupon points may pay, in per cent.
@@ -99,6 +101,10 @@ impl SaleChange {
             closes_at: self.closes_at.unwrap_or(Instant(now.windows.closes_at())),
             pay_within_s: self.pay_within_s.unwrap_or(now.pay_within_s),
             adults_only: self.adults_only.unwrap_or(now.adults_only),
+            image_url: match self.image_url {
+                None => now.image_url.clone(),
+                Some(url) => Some(url).filter(|url| !url.is_empty()),
+            },
             member_day_price_cents: self.member_day_price_cents.or(members.member_day_price_cents),
             points_share_max: self.points_share_max.unwrap_or(members.points_share_max),
             coupons: self.coupons.unwrap_or(members.coupons),

@@ -1,6 +1,7 @@
 //! The pages: plain files, compiled in. They use the same calls as any other client.
 
 use crate::ask::origin::Origin;
+use crate::start::options::Origins;
 use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,8 +16,14 @@ pub(crate) const ROOM: &str = include_str!("web/room.html");
 /// The member's centre.
 pub(crate) const ME: &str = include_str!("web/me.html");
 
-/// What pages load: name, media type, content.
-const FILES: [(&str, &str, &str); 9] = [
+/// The operator's desk.
+pub(crate) const DESK: &str = include_str!("web/desk.html");
+
+/// What a page loads: name, media type, content.
+type File = (&'static str, &'static str, &'static str);
+
+/// What members' pages load, and the desk as far as it is the same.
+pub(crate) const OF_ROOMS: &[File] = &[
     ("cards.js", "text/javascript", include_str!("web/cards.js")),
     ("face.js", "text/javascript", include_str!("web/face.js")),
     ("icon.svg", "image/svg+xml", include_str!("web/icon.svg")),
@@ -28,23 +35,46 @@ const FILES: [(&str, &str, &str); 9] = [
     ("words.js", "text/javascript", include_str!("web/words.js")),
 ];
 
+/// What the desk alone loads. uPlot is a library's, fetched by `scripts/assets.sh`.
+pub(crate) const OF_DESK: &[File] = &[
+    ("desk.css", "text/css", include_str!("web/desk.css")),
+    ("desk.js", "text/javascript", include_str!("web/desk.js")),
+    ("desk_actions.js", "text/javascript", include_str!("web/desk_actions.js")),
+    ("desk_charts.js", "text/javascript", include_str!("web/desk_charts.js")),
+    ("desk_form.js", "text/javascript", include_str!("web/desk_form.js")),
+    ("desk_live.js", "text/javascript", include_str!("web/desk_live.js")),
+    ("desk_log.js", "text/javascript", include_str!("web/desk_log.js")),
+    ("desk_members.js", "text/javascript", include_str!("web/desk_members.js")),
+    ("desk_plan.js", "text/javascript", include_str!("web/desk_plan.js")),
+    ("desk_reports.js", "text/javascript", include_str!("web/desk_reports.js")),
+    ("desk_sales.js", "text/javascript", include_str!("web/desk_sales.js")),
+    ("desk_samples.js", "text/javascript", include_str!("web/desk_samples.js")),
+    ("desk_words.js", "text/javascript", include_str!("web/desk_words.js")),
+    ("dom.js", "text/javascript", include_str!("web/dom.js")),
+    ("uplot.css", "text/css", include_str!("lib/uplot.css")),
+    ("uplot.js", "text/javascript", include_str!("lib/uplot.js")),
+    ("uplot.LICENSE.txt", "text/plain", include_str!("lib/uplot.LICENSE.txt")),
+];
+
 /// Stands in the address of every file: with other contents the address is another one, so that a browser may
 /// keep what it has for good.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut all = Sha256::new();
-    FILES.iter().for_each(|(_, _, text)| all.update(text));
+    OF_ROOMS.iter().chain(OF_DESK).for_each(|(_, _, text)| all.update(text));
     all.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 });
 
 /// The path of the files, for a router.
 pub(crate) const FILES_PATH: &str = "/assets/{version}/{file}";
 
-/// A page takes nothing from other origins and nothing inline, and only pages of these origins may
-/// frame it.
-pub(crate) fn policy(frame_ancestors: &[Origin]) -> HeaderValue {
-    let ancestors = listed(frame_ancestors);
+/// A page takes nothing from other origins but pictures from those that are named, and nothing inline; only pages of
+/// the origins that may frame it do.
+fn policy(origins: &Origins) -> HeaderValue {
+    let (ancestors, media) = (listed(&origins.frame_ancestors), listed(&origins.media));
     let ancestors = if ancestors.is_empty() { "'none'" } else { &ancestors };
-    let policy = format!("default-src 'self'; frame-ancestors {ancestors}; base-uri 'none'");
+    let policy = format!(
+        "default-src 'self'; img-src 'self' {media}; frame-ancestors {ancestors}; base-uri 'none'"
+    );
     HeaderValue::try_from(policy).expect("origins are plain ASCII")
 }
 
@@ -55,11 +85,11 @@ fn listed(origins: &[Origin]) -> String {
 /// Serves one page. It knows whose pages may frame it: those may hand it a member's token.
 pub(crate) fn page<S: Clone + Send + Sync + 'static>(
     text: &'static str,
-    frame_ancestors: &[Origin],
+    origins: &Origins,
 ) -> MethodRouter<S> {
     let text = text.replace("{assets}", &format!("/assets/{}", *VERSION));
-    let text = text.replace("{parents}", &listed(frame_ancestors));
-    let policy = policy(frame_ancestors);
+    let text = text.replace("{parents}", &listed(&origins.frame_ancestors));
+    let policy = policy(origins);
     get(async move || {
         let headers = [(header::CONTENT_SECURITY_POLICY, policy)];
         std::future::ready((headers, kept("text/html", "no-cache"), text).into_response()).await
@@ -67,13 +97,17 @@ pub(crate) fn page<S: Clone + Send + Sync + 'static>(
 }
 
 /// Serves what pages load. A file of another version is not there.
-pub(crate) fn files<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
-    get(file)
+pub(crate) fn files<S: Clone + Send + Sync + 'static>(
+    shelves: &'static [&'static [File]],
+) -> MethodRouter<S> {
+    get(async move |Path((version, name)): Path<(String, String)>| {
+        std::future::ready(file(shelves, &version, &name)).await
+    })
 }
 
-async fn file(Path((version, name)): Path<(String, String)>) -> Response {
-    let found = FILES.iter().find(|(of, ..)| *of == name).filter(|_| version == *VERSION);
-    match found {
+fn file(shelves: &[&[File]], version: &str, name: &str) -> Response {
+    let files = shelves.iter().copied().flatten();
+    match files.into_iter().find(|(of, ..)| *of == name).filter(|_| version == *VERSION) {
         Some((_, kind, text)) => {
             (kept(kind, "public, max-age=31536000, immutable"), *text).into_response()
         }

@@ -11,6 +11,7 @@ pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod orders;
 pub(crate) mod plan;
+pub(crate) mod rehearse;
 pub(crate) mod reports;
 pub(crate) mod sales;
 pub(crate) mod waitlist;

@@ -10,6 +10,7 @@ use crate::answer::problems::{
 use crate::answer::report::SaleReport;
 use crate::ask::callers::{Caller, Role};
 use crate::ask::guard::must_be;
+use crate::ask::media::MediaOrigins;
 use crate::ask::new_sale::NewSale;
 use crate::ask::page::{Page, WithArchived};
 use crate::ask::request::{self, AnyUnits, Named};
@@ -34,6 +35,7 @@ use utoipa::ToSchema;
 )]
 pub(crate) async fn create(
     State(engine): State<Arc<Engine>>,
+    State(media): State<Arc<MediaOrigins>>,
     audited: Audited,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -43,6 +45,7 @@ pub(crate) async fn create(
         let (field, reason) = ("closes_at".into(), "this instant is over already".into());
         return Err(ApiError::BadTerms(vec![FieldError { field, reason }]));
     }
+    media.check(terms.image_url.as_deref()).map_err(ApiError::BadTerms)?;
     let (id, stock) = (terms.id.clone(), terms.stock.0);
     let action = Action { action: "create_sale", sale: Some(id.as_str()), ..Action::default() };
     let making = Arc::clone(&engine);
@@ -90,8 +93,8 @@ pub(crate) async fn read(
     Ok(Json(SaleReport::of(&open, engine.now())))
 }
 
-/// Changes a sale. Until its first window opens, everything may change but the id; after that the title, a
-/// later `closes_at`, and `pay_within_s` for orders to come: an order keeps its own `pay_by`.
+/// Changes a sale. Until its first window opens, everything may change but the id; after that the title, the
+/// picture, a later `closes_at`, and `pay_within_s` for orders to come: an order keeps its own `pay_by`.
 #[utoipa::path(
     patch, path = "/v1/sales/{sale}", operation_id = "changeSale", tag = "operator", request_body = SaleChange,
     params(("sale" = String, Path)),
@@ -99,6 +102,7 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn change(
     State(engine): State<Arc<Engine>>,
+    State(media): State<Arc<MediaOrigins>>,
     audited: Audited,
     Named(id): Named,
     request: Request,
@@ -112,6 +116,7 @@ pub(crate) async fn change(
         let (now, plan) = (changing.now(), changing.book().plans.current());
         let change = |before: &Terms, added| {
             let terms = change.terms(before, added, &plan).map_err(ApiError::BadTerms)?;
+            media.check(terms.image_url.as_deref()).map_err(ApiError::BadTerms)?;
             if terms.windows.is_over(now) {
                 let (field, reason) = ("closes_at".into(), "this instant is over already".into());
                 return Err(ApiError::BadTerms(vec![FieldError { field, reason }]));

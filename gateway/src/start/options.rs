@@ -137,6 +137,10 @@ pub struct Origins {
     /// Origins whose pages may show this server's pages in a frame
     #[arg(long, env = "FLASHLANE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
     pub(crate) frame_ancestors: Vec<Origin>,
+    /// Origins that pictures of things may lie on, beside this server: `https://cdn.example`
+    #[arg(long = "media-origins", env = "FLASHLANE_MEDIA_ORIGINS", value_name = "ORIGINS")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) media: Vec<Origin>,
 }
 
 /// Redis in the place of the embedded store. URLs may contain passwords: set them in the

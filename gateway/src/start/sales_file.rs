@@ -1,6 +1,7 @@
 //! The sales that `--sales` names: read before the store is opened, made once.
 
 use crate::answer::problem::FieldError;
+use crate::ask::media::MediaOrigins;
 use crate::ask::new_sale::NewSale;
 use anyhow::{Context, bail};
 use engine::members::CurrentPlan;
@@ -19,7 +20,7 @@ struct SalesFile {
 }
 
 /// Reads the sales that a file describes. What the plan says of them is left open: the store has the plan.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<NewSale>> {
+pub(crate) fn read(path: &Path, media: &MediaOrigins) -> anyhow::Result<Vec<NewSale>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
     let file: SalesFile =
@@ -27,6 +28,10 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<NewSale>> {
     let mut ids = HashSet::new();
     for new in &file.sale {
         let terms = terms(new, None).with_context(|| format!("cannot take {shown}"))?;
+        media
+            .check(terms.image_url.as_deref())
+            .map_err(|errors| refused(&errors))
+            .with_context(|| format!("cannot take {shown}"))?;
         if !ids.insert(terms.id.clone()) {
             bail!("sale {} stands twice in {shown}; take one of the two out", terms.id);
         }
@@ -35,11 +40,13 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<NewSale>> {
 }
 
 fn terms(new: &NewSale, plan: Option<&CurrentPlan>) -> anyhow::Result<Terms> {
-    new.clone().terms(plan).map_err(|errors| {
-        let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
-        let errors: Vec<String> = errors.iter().map(say).collect();
-        anyhow::anyhow!("a sale of the file cannot be made: {}", errors.join("; "))
-    })
+    new.clone().terms(plan).map_err(|errors| refused(&errors))
+}
+
+fn refused(errors: &[FieldError]) -> anyhow::Error {
+    let say = |error: &FieldError| format!("{}: {}", error.field, error.reason);
+    let errors: Vec<String> = errors.iter().map(say).collect();
+    anyhow::anyhow!("a sale of the file cannot be made: {}", errors.join("; "))
 }
 
 /// Makes the sales that are not there yet; sales that are there go on as they are. The file `made`

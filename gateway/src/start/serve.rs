@@ -11,6 +11,7 @@ use super::secrets::Secrets;
 use super::sockets::{Sockets, connections_max};
 use super::store::store;
 use crate::app::{App, Given};
+use crate::ask::media::MediaOrigins;
 use crate::ask::new_sale::NewSale;
 use crate::ask::rates::Rates;
 use crate::ask::sample::Sample;
@@ -52,7 +53,9 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let rates = Arc::new(Rates::new(&options.rates));
     // Opening a sale takes it from the process that sells it now, so everything that may fail comes
     // before.
-    let sales = options.sales.as_deref().map(sales_file::read).transpose()?.unwrap_or_default();
+    let media = MediaOrigins(options.origins.media.clone());
+    let sales = options.sales.as_deref().map(|file| sales_file::read(file, &media)).transpose()?;
+    let sales = sales.unwrap_or_default();
     let plan = options.plan.as_deref().map(plan_file::read).transpose()?;
     let connections_max = connections_max(options.connections_max, options.listen.len() + 3)?;
     let audit = Arc::new(AuditLog::open(data)?);
@@ -84,6 +87,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
         rates: Arc::clone(&rates),
         meters,
         audit,
+        media,
         stop: stop.subscribe(),
         anonymous_streams_max: options.anonymous_streams_max,
         sessions_max: options.sessions_max,

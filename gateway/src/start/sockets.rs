@@ -92,7 +92,7 @@ impl Sockets {
         let private = |face, socket, router, room| {
             listener(face, socket, router, Arc::default(), Arc::new(Semaphore::new(room)))
         };
-        let router = routes::operator(app.clone(), live.guards.operators.clone());
+        let router = routes::operator(app.clone(), live.guards.operators.clone(), &options.origins);
         let operator = private(Face::Operator, self.operator, router, OPERATOR_CONNECTIONS_MAX);
         let platform = self.platform.zip(live.guards.platform.clone()).map(|(socket, keys)| {
             let router = routes::platform(app.clone(), keys);

@@ -30,6 +30,7 @@ mod redis;
 #[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;
+mod rehearsing;
 mod secrets;
 mod serving;
 mod smuggling;

@@ -36,6 +36,7 @@ pub(crate) fn fill(data: &Path) {
             limits: PerTier([Units(3); 5]),
             pay_within_s: 900,
             adults_only: false,
+            image_url: None,
             members: MemberTerms::default(),
         };
         runtime.block_on(store.create(&terms)).unwrap();

@@ -32,7 +32,7 @@ pub(crate) struct Server {
     pub(crate) platform: Option<SocketAddr>,
     /// Where metrics are served without a key.
     pub(crate) metrics: Option<SocketAddr>,
-    operator_key: String,
+    pub(crate) operator_key: String,
     token_key: Vec<u8>,
     payment_key: Vec<u8>,
     _stdout: Lines<BufReader<ChildStdout>>,

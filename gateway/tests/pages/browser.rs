@@ -36,6 +36,9 @@ pub(crate) struct Set {
 }
 
 pub(crate) const PHONE: Set = Set { language: "en-US", width: 390 };
+pub(crate) const DESK: Set = Set { language: "en-US", width: 1_280 };
+/// Under this width it is a phone.
+const WIDE: u32 = 600;
 
 /// A call that only Chromium's driver knows.
 #[derive(Debug)]
@@ -87,10 +90,12 @@ impl Browser {
             &format!("--window-size={},844", set.width),
             &format!("--user-data-dir={}", profile.path().display()),
         ];
-        let chrome = json!({
-            "args": args, "prefs": {"intl.accept_languages": set.language},
-            "mobileEmulation": {"deviceMetrics": {"width": set.width, "height": 844, "pixelRatio": 1.0, "touch": true}},
-        });
+        let mut chrome = json!({"args": args, "prefs": {"intl.accept_languages": set.language}});
+        if set.width < WIDE {
+            let metrics =
+                json!({"width": set.width, "height": 844, "pixelRatio": 1.0, "touch": true});
+            chrome["mobileEmulation"] = json!({"deviceMetrics": metrics});
+        }
         let mut wanted = Capabilities::new();
         wanted.insert("goog:chromeOptions".into(), chrome);
         wanted.insert("goog:loggingPrefs".into(), json!({"browser": "ALL"}));
@@ -98,6 +103,42 @@ impl Browser {
         let address = format!("http://127.0.0.1:{port}");
         let client = builder.capabilities(wanted).connect(&address);
         Self { driver, _profile: profile, client: client.await.expect("a browser") }
+    }
+
+    /// Opens the desk and signs in with a key.
+    pub(crate) async fn sign_in(set: Set, server: &Server, key: &str) -> Self {
+        let browser = Self::start(set).await;
+        browser.go(&format!("http://{}/", server.operator)).await;
+        browser.enter("#key", key).await;
+        browser.press("#enter button").await;
+        browser.shows("#who", " · ").await;
+        browser
+    }
+
+    /// Types into a field, in the place of what stands there.
+    pub(crate) async fn enter(&self, css: &str, text: &str) {
+        let field = self.client.find(Locator::Css(css)).await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses the button, or follows the link, that shows these words.
+    pub(crate) async fn press_words(&self, words: &str) {
+        let script = format!(
+            "const found = [...document.querySelectorAll('#view button, #view a, nav a')].find((node) => node.checkVisibility() && node.textContent.trim() === {});
+             found?.click(); return found ? 1 : null",
+            json!(words)
+        );
+        self.told(&script).await;
+    }
+
+    /// Whether a button or a link with these words is to be seen.
+    pub(crate) async fn offers(&self, words: &str) -> bool {
+        let script = format!(
+            "return [...document.querySelectorAll('button, a')].some((node) => node.checkVisibility() && node.textContent.trim() === {})",
+            json!(words)
+        );
+        self.run(&script).await == json!(true)
     }
 
     pub(crate) async fn go(&self, url: &str) {
@@ -114,8 +155,10 @@ impl Browser {
         self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
     }
 
+    /// What an element shows; nothing while it is not there.
     pub(crate) async fn text(&self, css: &str) -> String {
-        self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+        let script = format!("return document.querySelector({})?.innerText ?? ''", json!(css));
+        self.run(&script).await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Waits until an element shows these words.
@@ -142,6 +185,27 @@ impl Browser {
             assert!(started.elapsed() < PATIENCE, "nothing came of {script}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// What axe finds serious on the page.
+    pub(crate) async fn serious(&self, axe: &str) -> Value {
+        let ask = "axe.run({ resultTypes: ['violations'] }).then(({ violations }) => {
+            window.told = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+                .flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html} ${any.map(({ message }) => message)}`));
+        }); ";
+        self.run(&format!("{axe}; window.told = null; {ask}")).await;
+        self.told("return window.told").await
+    }
+
+    /// Elements that end beyond the page's width and are in no box that scrolls. They make a phone show the whole page
+    /// smaller, so the page's own width says nothing.
+    pub(crate) async fn too_wide(&self, width: u32) -> Value {
+        let script = format!(
+            "return [...document.querySelectorAll('body *')]
+                .filter((node) => node.checkVisibility() && !node.closest('.scrolls > *') && node.getBoundingClientRect().right > {width} + 0.5)
+                .map((node) => `${{node.tagName}}.${{node.className}} ${{node.getBoundingClientRect().right}}`)"
+        );
+        self.run(&script).await
     }
 
     /// Cuts the page off from the network, or lets it go on.

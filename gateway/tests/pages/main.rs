@@ -5,5 +5,7 @@
 mod support;
 
 mod browser;
+mod desk;
+mod measure;
 mod room;
 mod words;

@@ -23,6 +23,7 @@ impl OpenSale {
         let terms = self.sale.terms();
         Terms {
             title: self.live.title().to_string(),
+            image_url: self.image_url(),
             pay_within_s: self.live.pay_within_s(),
             windows: terms.windows.closing_at(self.sale.closes_at()),
             ..terms.clone()
@@ -33,6 +34,12 @@ impl OpenSale {
     #[must_use]
     pub fn title(&self) -> String {
         self.live.title().to_string()
+    }
+
+    /// Where a picture is, as it is now.
+    #[must_use]
+    pub fn image_url(&self) -> Option<String> {
+        self.live.image_url().map(|url| url.to_string())
     }
 
     /// When a payment for an order confirmed at `at` is due.

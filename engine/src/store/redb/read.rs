@@ -165,6 +165,7 @@ fn sale(number: u32, bytes: &[u8]) -> Stored<SaleRows> {
         limits,
         pay_within_s,
         adults_only,
+        image_url: None,
         members,
     };
     let [a, b, c, d, e, f] = old.tallies;

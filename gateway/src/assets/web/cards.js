@@ -1,7 +1,7 @@
 // The sales as cards: price, state, stock, and a countdown to the member's own window.
 
 import { put } from "./orders.js";
-import { call, forgetToken, hasToken, now, start } from "./server.js";
+import { call, forgetToken, hasToken, now, start, tierSaid } from "./server.js";
 import { money, say, speak, switchLanguage, time, until } from "./words.js";
 
 const EVERY_MS = 3000;
@@ -25,7 +25,7 @@ function make(sale) {
   const card = document.createElement("a");
   card.className = "card";
   card.href = "/room/" + encodeURIComponent(sale.id);
-  card.innerHTML = `<div class="stage" aria-hidden="true"><span class="art"></span></div><div class="text">
+  card.innerHTML = `<div class="stage" aria-hidden="true"><span class="art"></span><img alt="" loading="lazy" hidden></div><div class="text">
     <p class="line"><span class="chip"></span><span class="quiet when end"></span></p><h2></h2>
     <p class="money"><strong class="price"></strong> <s class="quiet list"></s> <span class="rule"></span></p>
     <div class="bar" aria-hidden="true"><span></span></div><p class="left quiet"></p></div>`;
@@ -37,6 +37,12 @@ function show({ card, sale }) {
   const part = (name) => card.querySelector(name);
   const own = tier && sale.prices[tier] !== undefined ? sale.prices[tier] : sale.price_cents;
   put(part(".art"), [...sale.title.trim()][0] ?? "");
+  const picture = part("img");
+  if (sale.image_url && picture.getAttribute("src") !== sale.image_url) {
+    picture.onload = () => { picture.hidden = false; };
+    picture.onerror = () => { picture.hidden = true; };
+    picture.src = sale.image_url;
+  } else if (!sale.image_url) picture.hidden = true;
   put(part("h2"), sale.title);
   put(part(".chip"), say(sale.state));
   part(".chip").className = "chip " + sale.state;
@@ -78,7 +84,8 @@ async function render() {
 
 async function whoAmI() {
   at("me").hidden = !hasToken();
-  try { tier = hasToken() ? (await call("GET", "/v1/me")).tier : null; } catch { tier = null; }
+  // Who is not enrolled has the tier that the platform says.
+  try { tier = hasToken() ? (await call("GET", "/v1/me")).tier : null; } catch { tier = tierSaid() ?? null; }
   cards.forEach(show);
 }
 

@@ -3,9 +3,11 @@
 import { refusal } from "./face.js";
 import { put } from "./orders.js";
 import { Refused, call, forgetToken, hasToken, insist, newKey, now, start, whose } from "./server.js";
-import { say, speak, switchLanguage, time } from "./words.js";
+import { money, say, speak, switchLanguage, time, within } from "./words.js";
 
 const TIERS = ["regular", "silver", "gold", "platinum", "diamond"];
+/** Of so many sales, the newest, the member's orders are asked for. */
+const SALES = 20;
 const at = (name) => document.getElementById(name);
 const number = (n) => n.toLocaleString(document.documentElement.lang);
 
@@ -82,6 +84,7 @@ function show(me) {
   put(at("pending"), me.points.pending ? say("m_pending", { n: number(me.points.pending) }) : "");
   const [soon] = me.points.expiring;
   put(at("expiring"), soon ? say("m_expiring", { n: number(soon.points), time: time(soon.at, now()) }) : "");
+  put(at("saved"), money(me.saved_cents, me.currency));
   put(at("code"), me.referral_code);
   put(at("stages"), say("m_stages", { n: me.referrals.length }));
   const born = me.birthday;
@@ -89,6 +92,26 @@ function show(me) {
   at("born").hidden = Boolean(born);
   at("gift").hidden = me.gift !== "waiting";
 }
+
+/** The member's orders in the sales that are listed, newest first. */
+async function orders() {
+  const { sales } = await call("GET", "/v1/sales");
+  const newest = sales.sort((a, b) => new Date(b.closes_at) - new Date(a.closes_at)).slice(0, SALES);
+  const of = (sale) => call("GET", "/v1/orders?sale=" + encodeURIComponent(sale.id)).then((page) => page.orders.map((order) => ({ ...order, title: sale.title })));
+  const found = (await Promise.all(newest.map(of))).flat();
+  return found.sort((a, b) => new Date(b.reserved_at) - new Date(a.reserved_at));
+}
+
+function orderRow(order) {
+  const link = document.createElement("a");
+  link.href = "/room/" + encodeURIComponent(order.sale);
+  link.textContent = order.title;
+  const status = say("o_" + order.status, { time: order.pay_by ? within(order.pay_by, now()) : "" });
+  return row(link, status, money(order.due_cents, order.currency));
+}
+
+const notice = ({ at: when, kind: of, tier, points, until }) =>
+  row(time(when, now()), say("n_" + of, { tier: tier && say(tier), n: points && number(points), time: until && time(until, now()) }));
 
 async function load() {
   if (!hasToken()) { at("not").hidden = false; return; }
@@ -98,8 +121,12 @@ async function load() {
   at("centre").hidden = false;
   at("not").hidden = true;
   show(me);
-  const [rewards, coupons, postings] = await Promise.all(["/v1/rewards", "/v1/me/coupons", "/v1/me/postings"].map((path) => call("GET", path)));
+  const paths = ["/v1/rewards", "/v1/me/coupons", "/v1/me/postings", "/v1/me/notices"];
+  const [own, rewards, coupons, postings, { notices }] = await Promise.all([orders(), ...paths.map((path) => call("GET", path))]);
   if (of !== whose()) return;
+  rows(at("orders"), own.map(orderRow));
+  at("news").hidden = notices.length === 0;
+  at("notices").replaceChildren(...notices.reverse().map(notice));
   rows(at("rewards"), rewards.rewards.map((reward) => row(reward.title ?? reward.id, button(say("m_redeem", { n: number(reward.points) }), () => redeem(reward)))));
   rows(at("coupons"), coupons.coupons.map((coupon) => row(coupon.title, say("c_" + coupon.state))));
   rows(at("lines"), postings.postings.map((line) => row(

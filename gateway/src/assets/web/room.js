@@ -56,6 +56,16 @@ function showPrice() {
   put(at("points_help"), say("points_help", { n: you?.points_most ?? 0 }));
 }
 
+/** The picture, or the title's first letter while there is none or it does not come. */
+function showPicture(url) {
+  const picture = at("picture");
+  if (!url) { picture.hidden = true; picture.removeAttribute("src"); return; }
+  if (picture.getAttribute("src") === url) return;
+  picture.onload = () => { picture.hidden = false; };
+  picture.onerror = () => { picture.hidden = true; };
+  picture.src = url;
+}
+
 function showWindows() {
   const { sale, you } = room;
   windowsAt = now();
@@ -202,6 +212,7 @@ async function load() {
     document.title = sale.title;
     put(at("title"), sale.title);
     at("art").textContent = [...sale.title.trim()][0] ?? "";
+    showPicture(sale.image_url);
   }
   showPrice();
   showWindows();

@@ -40,6 +40,9 @@ export function start(then) {
 }
 
 export const hasToken = () => token !== "";
+
+/** Signs in with a key that stays in memory: an operator's. */
+export function signIn(key) { token = key.trim(); }
 export const enter = keep;
 
 /** A token that the server does not take is none; the platform's page may have a newer one. */
@@ -48,14 +51,17 @@ export function forgetToken() {
   askForToken();
 }
 
+/** What the token says; empty for what is no token. For what is shown only: the server decides. */
+function claims() {
+  try { return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))); } catch { return {}; }
+}
+
+/** The tier that the token says, if it says one. */
+export const tierSaid = () => claims().tier;
+
 /** Whose token it is, to tell one member from another: a renewed token is the same member's. */
 export function whose() {
-  try {
-    const claims = JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
-    return String(claims.sub ?? token);
-  } catch {
-    return token;
-  }
+  return String(claims().sub ?? token);
 }
 
 /** Tells the platform's page something. Returns whether there is one. */
@@ -102,6 +108,13 @@ export async function call(method, url, body, headers = {}) {
   if (server) note(server, sent, Date.now());
   if (!answer.ok) throw new Refused(answer.status, json, Number(answer.headers.get("retry-after")) || 1);
   return json;
+}
+
+/** A file that the server makes: its whole answer. Throws `Refused` as `call` does. */
+export async function fetched(url, headers = {}) {
+  const answer = await fetch(url, { headers: { ...auth(), ...headers } });
+  if (answer.ok) return answer;
+  throw new Refused(answer.status, await answer.json().catch(() => ({})), 1);
 }
 
 const rest = (ms) => new Promise((done) => setTimeout(done, ms));

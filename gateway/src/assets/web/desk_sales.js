@@ -1,0 +1,65 @@
+// The sales: state, stock and what became of it, page after page; the list is read again every few seconds.
+
+import { button, el, table } from "./dom.js";
+import { call, now } from "./server.js";
+import { say, time, until } from "./words.js";
+
+const EVERY_MS = 3000;
+
+/** When the first window opens, or when it closes. */
+function when(sale) {
+  const first = Object.values(sale.windows).sort()[0];
+  if (sale.archived || sale.state === "closed") return say("closed");
+  return new Date(first) > now() ? say("b_opens", { time: until(first, now()) }) : say("closes", { time: time(sale.closes_at, now()) });
+}
+
+function row(sale, desk) {
+  const sold = sale.stock ? (sale.stock - sale.left) / sale.stock : 0;
+  const bar = el("div", { className: "bar thin", aria: { hidden: "true" } }, el("span"));
+  bar.firstChild.style.transform = `scaleX(${1 - sold})`;
+  bar.classList.toggle("few", sale.left * 5 <= sale.stock);
+  return [
+    el("a", { href: "#/sale/" + encodeURIComponent(sale.id) }, el("b", {}, sale.title), el("br"), el("small", { className: "quiet" }, sale.id)),
+    el("span", { className: "chip " + sale.state }, say(sale.archived ? "d_archived" : sale.state)),
+    when(sale),
+    el("div", {}, say("left", { left: sale.left, stock: sale.stock }), bar),
+    sale.reserved, sale.confirmed, sale.paid, sale.waiting,
+    sale.trouble ? el("span", { className: "bad" }, sale.trouble) : "",
+    desk.may("operator") ? el("a", { href: "#/new/" + encodeURIComponent(sale.id), className: "small" }, say("d_as_template")) : "",
+  ];
+}
+
+export function openSales(view, desk) {
+  let isOpen = true;
+  /** The `after` of each page before this one. */
+  const before = [];
+  let [after, next] = ["", null];
+  const list = el("div");
+  const back = button(say("d_back"), () => { after = before.pop() ?? ""; return read(); }, desk.fail);
+  const more = button(say("d_more"), () => { before.push(after); after = next; return read(); }, desk.fail);
+  view.append(
+    el("p", { className: "line" }, el("h1", {}, say("d_sales")),
+      desk.may("operator") && el("a", { href: "#/new", className: "small end" }, say("d_new"))),
+    list, el("p", { className: "line" }, back, more),
+  );
+
+  async function read() {
+    const page = await call("GET", "/v1/sales?after=" + encodeURIComponent(after));
+    if (!isOpen) return;
+    next = page.next;
+    back.hidden = before.length === 0;
+    more.hidden = !next;
+    // A list under the keyboard stays as it is.
+    if (list.contains(document.activeElement)) return;
+    list.replaceChildren(table(
+      [say("d_sale"), say("d_state"), say("d_when"), say("d_stock"), say("d_o_reserved"), say("d_confirmed"), say("d_o_paid"), say("d_waiting"), "", ""],
+      page.sales.map((sale) => row(sale, desk)), say("d_sales"),
+    ));
+  }
+  async function keep() {
+    try { await read(); desk.link(""); } catch (error) { if (error.status) desk.fail(error); else desk.link(say("again")); }
+    if (isOpen) setTimeout(keep, EVERY_MS);
+  }
+  keep();
+  return () => { isOpen = false; };
+}

@@ -1,0 +1,66 @@
+// Elements: made, filled, replaced.
+
+import { say } from "./words.js";
+
+/** Makes an element. `props` are its properties; `data` and `aria` may hold more. Children may be texts, elements, or nothing. */
+export function el(tag, props = {}, ...children) {
+  const { data = {}, aria = {}, ...own } = props;
+  const made = Object.assign(document.createElement(tag), own);
+  Object.assign(made.dataset, data);
+  for (const [name, value] of Object.entries(aria)) made.setAttribute("aria-" + name, value);
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return made;
+}
+
+/** A button that does something once at a time. A failure is told by `onError`. */
+export function button(words, act, onError, more = {}) {
+  const made = el("button", { type: "button", className: "small", textContent: words, ...more });
+  made.onclick = async () => {
+    if (made.disabled) return;
+    made.disabled = true;
+    try { await act(); } catch (error) { onError(error); } finally { made.disabled = false; }
+  };
+  return made;
+}
+
+/** As `button`, for what cannot be undone: it asks once more. */
+export function sureButton(words, act, onError, more = {}) {
+  const made = button(words, async () => {
+    if (made.dataset.asked !== "sure") {
+      made.dataset.asked = "sure";
+      made.textContent = say("d_sure", { what: words });
+      setTimeout(() => { delete made.dataset.asked; made.textContent = words; }, 5000);
+      return;
+    }
+    delete made.dataset.asked;
+    made.textContent = words;
+    await act();
+  }, onError, { ...more });
+  made.classList.add("grave");
+  return made;
+}
+
+/** A table: a head of texts, and rows of texts or elements. Numbers stand right. */
+export function table(head, rows, caption) {
+  const cell = (tag, value) => {
+    const isNumber = typeof value === "number";
+    const text = isNumber ? value.toLocaleString(document.documentElement.lang) : value;
+    return el(tag, { className: isNumber ? "number" : "" }, text ?? "");
+  };
+  return el("div", { className: "scrolls", tabIndex: 0 }, el("table", {},
+    caption && el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, head.map((text, i) => el("th", { scope: "col", className: typeof rows[0]?.[i] === "number" ? "number" : "" }, text)))),
+    el("tbody", {}, rows.length
+      ? rows.map((row) => el("tr", {}, row.map((value) => cell("td", value))))
+      : el("tr", {}, el("td", { colSpan: head.length, className: "quiet" }, say("m_none"))))));
+}
+
+/** A name and its value, as a list of facts has them. */
+export const fact = (name, value, more = {}) => el("p", more, el("span", { className: "quiet" }, name), el("b", {}, value));
+
+/** Hands the user a file. */
+export function download(name, blob) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
