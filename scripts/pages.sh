@@ -17,7 +17,7 @@ if [ "${1:-}" = --docs ]; then
   shift
 fi
 if [ "${1:-}" = --measure ]; then
-  cargo test --locked --quiet -p gateway --test pages -- --ignored --nocapture how_heavy | scripts/measured.py pages "scripts/pages.sh --measure"
+  ROUNDS=9 cargo test --locked --quiet -p gateway --test pages -- --nocapture the_room_is_light | scripts/measured.py pages "scripts/pages.sh --measure"
   exit
 fi
 cargo test --locked --quiet -p gateway --test pages -- --test-threads=2 "$@"

@@ -101,10 +101,7 @@ impl SaleChange {
             closes_at: self.closes_at.unwrap_or(Instant(now.windows.closes_at())),
             pay_within_s: self.pay_within_s.unwrap_or(now.pay_within_s),
             adults_only: self.adults_only.unwrap_or(now.adults_only),
-            image_url: match self.image_url {
-                None => now.image_url.clone(),
-                Some(url) => Some(url).filter(|url| !url.is_empty()),
-            },
+            image_url: changed_image(self.image_url, now),
             member_day_price_cents: self.member_day_price_cents.or(members.member_day_price_cents),
             points_share_max: self.points_share_max.unwrap_or(members.points_share_max),
             coupons: self.coupons.unwrap_or(members.coupons),
@@ -128,6 +125,11 @@ impl SaleChange {
         });
         Ok(Terms { limits, ..changed })
     }
+}
+
+/// The picture's address: as it was, another one, or none where an empty one is asked for.
+fn changed_image(asked: Option<String>, now: &Terms) -> Option<String> {
+    asked.map_or_else(|| now.image_url.clone(), |url| Some(url).filter(|url| !url.is_empty()))
 }
 
 fn by_tier<T>(of: impl FnMut(Tier) -> T) -> PerTier<T> {

@@ -5,6 +5,7 @@ use super::archive;
 use super::book;
 use super::configuration::Configuration;
 use super::live::Live;
+use super::options::ServeOptions;
 use super::plan_file;
 use super::sales_file;
 use super::secrets::Secrets;
@@ -54,8 +55,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     // Opening a sale takes it from the process that sells it now, so everything that may fail comes
     // before.
     let media = MediaOrigins(options.origins.media.clone());
-    let sales = options.sales.as_deref().map(|file| sales_file::read(file, &media)).transpose()?;
-    let sales = sales.unwrap_or_default();
+    let sales = sales_to_make(&options, &media)?;
     let plan = options.plan.as_deref().map(plan_file::read).transpose()?;
     let connections_max = connections_max(options.connections_max, options.listen.len() + 3)?;
     let audit = Arc::new(AuditLog::open(data)?);
@@ -116,6 +116,11 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     engine::fault::crash_point("draining");
     let drained = drain(&engine).await;
     failure.map_or(drained, Err)
+}
+
+fn sales_to_make(options: &ServeOptions, media: &MediaOrigins) -> anyhow::Result<Vec<NewSale>> {
+    let sales = options.sales.as_deref().map(|file| sales_file::read(file, media)).transpose()?;
+    Ok(sales.unwrap_or_default())
 }
 
 /// Leaves balancers time to look away. A second signal ends that.

@@ -145,6 +145,32 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
+    /// Looks into the frame with this number from now on.
+    pub(crate) async fn enter_frame(&self, nth: u16) {
+        self.client.enter_frame(nth).await.unwrap();
+    }
+
+    /// Looks at the page around the frame again.
+    pub(crate) async fn leave_frame(&self) {
+        self.client.enter_parent_frame().await.unwrap();
+    }
+
+    /// Has the page shown as to somebody who likes it dark.
+    pub(crate) async fn dark(&self) {
+        self.prefers("dark").await;
+    }
+
+    pub(crate) async fn light(&self) {
+        self.prefers("light").await;
+    }
+
+    async fn prefers(&self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        let emulate =
+            json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
+        self.client.issue_cmd(Own("goog/cdp/execute", emulate)).await.unwrap();
+    }
+
     /// Runs a script in the page.
     pub(crate) async fn run(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()

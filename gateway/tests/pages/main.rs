@@ -6,6 +6,7 @@ mod support;
 
 mod browser;
 mod desk;
+mod framed;
 mod measure;
 mod room;
 mod words;

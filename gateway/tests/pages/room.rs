@@ -81,6 +81,7 @@ async fn a_double_click_buys_once_and_the_limit_is_told() {
         assert_eq!(server.pay(&order, "paid").status, 200);
     }
     page.shows(BUTTON, "Paid. It is yours").await;
+    page.picture("room-paid").await;
     page.shows("#help", "the most that one Gold member may have").await;
     page.close().await;
 }
@@ -130,26 +131,31 @@ async fn the_button_says_why_a_member_cannot_buy() {
     let (_data, server) = selling_to_gold(1, "2020-01-01T00:00:00Z");
     let page = Browser::open(PHONE, &server, "/room/drop", "ann", Regular).await;
     page.shows(BUTTON, "Not for your tier").await;
+    page.picture("room-tier").await;
     page.shows("#help", "Gold").await;
     page.run("sessionStorage.clear()").await;
     page.go(&format!("http://{}/room/drop?x", server.public)).await;
     page.shows(BUTTON, "Sign in to buy").await;
+    page.picture("room-sign-in").await;
     page.go(&format!("http://{}/room/drop?y#token=nonsense", server.public)).await;
     page.shows("#said", "not signed in any more").await;
     page.shows(BUTTON, "Sign in to buy").await;
     page.run("sessionStorage.clear()").await;
     page.go(&format!("http://{}/room/none", server.public)).await;
     page.shows(BUTTON, "There is no such sale").await;
+    page.picture("room-unknown").await;
     let pause = server.operate("POST", "/v1/sales/drop/pause", &Value::Null);
     assert_eq!(pause.status, 200);
     let token = server.token("cyd", Gold);
     page.go(&format!("http://{}/room/drop#token={token}", server.public)).await;
     page.shows(BUTTON, "Paused").await;
+    page.picture("room-paused").await;
     assert_eq!(page.run("return location.hash").await, "", "the token leaves the address");
     server.operate("POST", "/v1/sales/drop/resume", &Value::Null);
     page.shows(BUTTON, "Buy now").await;
     server.operate("POST", "/v1/sales/drop/close", &Value::Null);
     page.shows(BUTTON, "The sale is over").await;
+    page.picture("room-closed").await;
     page.close().await;
 }
 
@@ -197,6 +203,10 @@ async fn nothing_serious_keeps_anybody_from_using_the_pages() {
     let (_data, server) = selling(2);
     let page = Browser::open(PHONE, &server, "/room/drop", "ann", Gold).await;
     page.shows(BUTTON, "Buy now").await;
+    page.dark().await;
+    assert_eq!(page.serious(&axe).await, json!([]), "dark");
+    page.picture("dark-open").await;
+    page.light().await;
     for (step, path) in [("open", ""), ("bought", ""), ("home", "/"), ("me", "/me")] {
         if step == "bought" {
             page.press(BUTTON).await;
@@ -206,6 +216,7 @@ async fn nothing_serious_keeps_anybody_from_using_the_pages() {
             page.shows("body", "中文").await;
         }
         assert_eq!(page.serious(&axe).await, json!([]), "{step}");
+        page.picture(&format!("light-{step}")).await;
     }
     page.close().await;
 }

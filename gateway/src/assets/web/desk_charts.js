@@ -44,8 +44,7 @@ export function chart(title, names) {
   const axis = () => ({ stroke: () => ink("--quiet"), grid: { stroke: () => ink("--line"), width: 1 }, ticks: { stroke: () => ink("--line"), width: 1 } });
   const u = new uPlot({
     width: 600, height: HEIGHT, cursor: { y: false }, hooks: { draw: [draw] },
-    // A minute at least, which the newest second ends.
-    scales: { x: { range: (_, from, to) => [Math.min(from ?? 0, (to ?? 0) - MINUTE_S), to ?? MINUTE_S] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, high ?? 1) * 1.08] } },
+    scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, high ?? 1) * 1.08] } },
     axes: [axis(), { ...axis(), size: 64 }],
     series: [{ label: say("d_time") }, ...names.map((label, i) => ({ label, stroke: COLOURS[i % COLOURS.length], width: 2, points: { show: false } }))],
   }, shown, plot);
@@ -64,7 +63,12 @@ export function chart(title, names) {
     set(times, series, happened = []) {
       marks = happened;
       shown = [times, ...series];
-      u.setData(shown);
+      u.batch(() => {
+        u.setData(shown, false);
+        // A minute at least, which the newest second ends.
+        const newest = times.at(-1) ?? 0;
+        u.setScale("x", { min: Math.min(times[0] ?? newest, newest - MINUTE_S), max: newest });
+      });
       list();
     },
     close() { fit.disconnect(); u.destroy(); },
