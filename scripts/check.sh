@@ -38,6 +38,8 @@ step "lints"
 cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+step "the files of libraries that the pages embed"
+scripts/assets.sh --check
 step "tests"
 cargo test --locked --workspace
 # From here on the programs are those that the tests ran, with assertions and overflow checks.

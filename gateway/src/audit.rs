@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
 /// What operators do that the log tells of.
-pub(crate) const ACTIONS: [&str; 18] = [
+pub(crate) const ACTIONS: [&str; 19] = [
     "adjust_member",
     "issue_coupon",
     "change_plan",
@@ -34,6 +34,7 @@ pub(crate) const ACTIONS: [&str; 18] = [
     "add_stock",
     "delete_sale",
     "rehearse_sale",
+    "end_rehearsal",
     "back_up",
     "check_in",
     "block_member",

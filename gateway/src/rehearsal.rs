@@ -144,3 +144,65 @@ fn copy(terms: &Terms, now: Millis) -> Terms {
         ..terms.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::rules::cents::Cents;
+    use engine::rules::member_terms::MemberTerms;
+    use engine::rules::units::Units;
+    use membership::Tier;
+
+    fn terms(opens: [Option<u64>; 5]) -> Terms {
+        Terms {
+            id: "a-sale-whose-id-has-as-many-as-it-may-40".parse().unwrap(),
+            title: "A lamp".into(),
+            price: Cents(100),
+            currency: "CNY".into(),
+            stock: Units(5),
+            windows: Windows::new(PerTier(opens.map(|at| at.map(Millis))), Millis::MAX).unwrap(),
+            limits: PerTier([Units(1); 5]),
+            pay_within_s: 900,
+            adults_only: false,
+            image_url: None,
+            members: MemberTerms::default(),
+        }
+    }
+
+    #[test]
+    fn a_copy_opens_soon_keeps_the_order_of_the_windows_and_closes() {
+        let hour = 3_600_000;
+        let sale = terms([None, None, Some(3 * hour), Some(2 * hour), Some(hour)]);
+        let now = Millis(9 * hour);
+        let copy = copy(&sale, now);
+        assert!(copy.id.as_str().starts_with("rehearsal-a-sale"), "{}", copy.id);
+        let opens = |tier| copy.windows.opens_at(tier);
+        assert_eq!(opens(Tier::Diamond), Some(now + LEAD));
+        assert_eq!(opens(Tier::Platinum), Some(now + LEAD + WINDOWS_WITHIN / 2));
+        assert_eq!(opens(Tier::Gold), Some(now + LEAD + WINDOWS_WITHIN));
+        assert_eq!(opens(Tier::Regular), None, "who may not buy may not rehearse");
+        assert_eq!(copy.windows.closes_at(), now + LEAD + WINDOWS_WITHIN + OPEN_FOR);
+        assert_eq!(copy.pay_within_s, PAY_WITHIN_S_MAX);
+        // Windows that lie closer together stay as they are.
+        let close = terms([Some(10_000), Some(10_000), Some(9_000), Some(9_000), Some(9_000)]);
+        let copy = super::copy(&close, now);
+        assert_eq!(copy.windows.opens_at(Tier::Silver), Some(now + LEAD + Duration::from_secs(1)));
+    }
+
+    #[tokio::test]
+    async fn of_rehearsals_begun_at_once_one_goes_on_and_its_time_ends_it() {
+        let rehearsals = Arc::new(Rehearsals::default());
+        let sale = terms([Some(1); 5]);
+        let begin = || rehearsals.begin(&sale, Crowd { members: 1 });
+        let (first, second) = tokio::join!(begin(), begin());
+        let begun = [first.unwrap().0, second.unwrap().0];
+        let (left, _) = rehearsals.of(sale.id.as_str()).unwrap();
+        assert!(begun.iter().any(|engine| Arc::ptr_eq(engine, &left)));
+        let ended = begun.iter().find(|engine| !Arc::ptr_eq(engine, &left)).unwrap();
+        // One that was ended before its time ends nothing when that comes.
+        rehearsals.forget(ended).await;
+        assert!(rehearsals.of(sale.id.as_str()).is_some());
+        rehearsals.forget(&left).await;
+        assert!(rehearsals.of(sale.id.as_str()).is_none());
+    }
+}

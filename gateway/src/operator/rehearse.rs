@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use engine::{Engine, NoSale};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -35,7 +35,7 @@ const fn usual() -> u32 {
 /// or is kept; it is gone two minutes after its last window has opened. There is one rehearsal at a time: a new one ends the one
 /// before.
 #[utoipa::path(
-    post, path = "/v1/sales/{sale}/rehearse", operation_id = "rehearseSale", tag = "operator", request_body = RehearsalBody,
+    post, path = "/v1/sales/{sale}/rehearse", operation_id = "rehearseSale", tag = "operator", request_body(content = Option<RehearsalBody>),
     params(("sale" = String, Path)),
     responses((status = 201, description = "the copy as it begins", body = SaleReport), BadRequest, UnknownSale, Busy, Unauthenticated, NotPermitted),
 )]
@@ -46,7 +46,11 @@ pub(crate) async fn begin(
     Named(id): Named,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let RehearsalBody { members } = request::json(request.into_body()).await?;
+    let body = request::bytes(request.into_body()).await?;
+    let RehearsalBody { members } = match body.is_empty() {
+        true => RehearsalBody { members: usual() },
+        false => request::json(body.into()).await?,
+    };
     if !(1..=MEMBERS_MAX).contains(&members) {
         return Err(ApiError::BadRequest(format!("members: 1 to {MEMBERS_MAX}, not {members}")));
     }
@@ -80,9 +84,14 @@ pub(crate) async fn read(
 )]
 pub(crate) async fn end(
     State(rehearsals): State<Arc<Rehearsals>>,
+    audited: Audited,
     Named(id): Named,
 ) -> Result<StatusCode, ApiError> {
-    match rehearsals.end(&id).await {
+    rehearsals.of(&id).ok_or(NoSale::Unknown)?;
+    let action = Action { action: "end_rehearsal", sale: Some(&id), ..Action::default() };
+    let sale = id.clone();
+    let end = async move { Ok::<_, ApiError>(rehearsals.end(&sale).await) };
+    match audited.carry_out(action, end, |_| Value::Null).await? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(NoSale::Unknown.into()),
     }

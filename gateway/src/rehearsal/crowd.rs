@@ -6,6 +6,7 @@ use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::Click;
 use engine::{Engine, OpenSale};
+use futures_util::{StreamExt, stream};
 use membership::Tier;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -33,6 +34,11 @@ pub(crate) struct Crowd {
     pub(crate) members: u32,
 }
 
+/// After so many clicks, other tasks have their turn.
+const TURN: usize = 256;
+/// Payments that are on their way at once.
+const PAYMENTS: usize = 16;
+
 /// What is due at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Act {
@@ -47,17 +53,20 @@ impl Crowd {
         let mut tick = tokio::time::interval(TICK);
         while !due.is_empty() && !open.sale.is_over(engine.now()) {
             tick.tick().await;
-            while let Some(Reverse((at, _))) = due.peek()
-                && *at <= engine.now()
-            {
-                let Some(Reverse((_, act))) = due.pop() else { break };
+            let mut payments = Vec::new();
+            for nth in 1_usize.. {
+                let Some(act) = next_due(&mut due, engine.now()) else { break };
                 match act {
                     Act::Click(member, tier) => {
                         due.extend(click(engine, open, member, tier).map(Reverse));
                     }
-                    Act::Pay(number) => pay(engine, open, number).await,
+                    Act::Pay(number) => payments.push(pay(engine, open, number)),
+                }
+                if nth % TURN == 0 {
+                    tokio::task::yield_now().await;
                 }
             }
+            stream::iter(payments).buffer_unordered(PAYMENTS).collect::<()>().await;
         }
     }
 
@@ -75,6 +84,12 @@ impl Crowd {
         });
         clicks.collect()
     }
+}
+
+fn next_due(due: &mut BinaryHeap<Reverse<(Millis, Act)>>, now: Millis) -> Option<Act> {
+    let Reverse((at, _)) = due.peek()?;
+    let is_due = *at <= now;
+    is_due.then(|| due.pop()).flatten().map(|Reverse((_, act))| act)
 }
 
 fn tier_of(mut place: u32) -> Tier {

@@ -31,6 +31,8 @@ fn invented_members_sell_the_copy_out_and_the_sale_is_as_it_was() {
     assert_eq!(server.operate("DELETE", REHEARSAL, &Value::Null).status, 204);
     assert_eq!(server.operate("GET", REHEARSAL, &Value::Null).status, 404);
     assert_eq!(server.operate("DELETE", REHEARSAL, &Value::Null).status, 404);
+    let log = server.operate("GET", "/v1/audit", &Value::Null).body;
+    assert!(log.contains("rehearse_sale") && log.contains("end_rehearsal"), "{log}");
     // Nothing of it is there after a restart either.
     drop(server);
     let server = Server::start(data.path());
@@ -45,6 +47,8 @@ fn a_rehearsal_is_bounded_and_needs_a_sale() {
         let refused = server.operate("POST", REHEARSE, &json!({"members": members}));
         refused.is_problem(400, "bad_request");
     }
+    // Without a body the usual crowd comes.
+    assert_eq!(server.operate("POST", REHEARSE, &Value::Null).status, 201);
     let unknown = server.operate("POST", "/v1/sales/none/rehearse", &json!({}));
     unknown.is_problem(404, "unknown_sale");
 }
@@ -92,6 +96,11 @@ fn a_picture_lies_on_an_origin_that_is_named_and_may_change_while_the_sale_sells
     drop(server);
     let server = Server::start_with(data.path(), &["--media-origins", "https://cdn.example"]);
     assert_eq!(read(&server), "https://cdn.example/other.jpg");
+    drop(server);
+    // A picture on an origin that is not named any more keeps nothing else from being changed.
+    let server = Server::start(data.path());
+    let title = server.operate("PATCH", "/v1/sales/drop", &json!({"title": "Another"}));
+    assert_eq!(title.status, 200, "{title:?}");
     assert_eq!(change(&server, ""), 200);
     assert_eq!(read(&server), Value::Null);
 }

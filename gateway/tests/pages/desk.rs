@@ -1,7 +1,7 @@
 //! The operator's desk.
 
 use crate::browser::{Browser, DESK, Set};
-use crate::support::{Answer, Server, selling};
+use crate::support::{Answer, Server, selling, send};
 use membership::Tier::Gold;
 use serde_json::{Value, json};
 
@@ -60,15 +60,19 @@ async fn an_operator_makes_a_sale_watches_it_and_ends_it() {
     page.shows(".chip", "Open").await;
     page.run("document.querySelector('[aria-label=\"Units to add\"]').value = 7").await;
     page.press_words("Add units").await;
+    page.told("const b = [...document.querySelectorAll('button')].find((b) => b.textContent === 'Really: Add units?'); b?.click(); return document.querySelector('#view').innerText.includes('9 of 10 left') || null").await;
     page.shows(VIEW, "9 of 10 left").await;
     page.picture("desk-live").await;
-    // One press does not end a sale.
-    page.press_words("Close").await;
-    page.press_words("Really: Close?").await;
+    // A double click does not end a sale.
+    page.run("const close = [...document.querySelectorAll('button')].find((b) => b.textContent === 'Close'); close.click(); close.click()").await;
+    page.shows(VIEW, "Really: Close?").await;
+    assert_eq!(server.operate("GET", "/v1/sales/lamp", &Value::Null).json["state"], "open");
+    let asked = "const b = [...document.querySelectorAll('button')].find((b) => b.textContent === 'Really: Close?'); b?.click(); return document.querySelector('.chip').textContent === 'Closed' || null";
+    page.told(asked).await;
     page.shows(".chip", "Closed").await;
     assert!(!page.offers("Pause").await);
     page.press_words("Log").await;
-    page.shows(VIEW, "close_sale").await;
+    page.shows(VIEW, "closed a sale").await;
     page.picture("desk-log").await;
     page.close().await;
 }
@@ -76,9 +80,9 @@ async fn an_operator_makes_a_sale_watches_it_and_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_sees_only_what_it_may_do_and_a_key_is_not_kept() {
     let data = tempfile::tempdir().unwrap();
-    let viewer = "viewer-key-0123456789";
-    std::fs::write(data.path().join("operator.key"), format!("ann viewer never {viewer}\n"))
-        .unwrap();
+    let (viewer, admin) = ("viewer-key-0123456789", "admin-key-0123456789");
+    let keys = format!("ann viewer never {viewer}\nbob admin never {admin}\n");
+    std::fs::write(data.path().join("operator.key"), keys).unwrap();
     let server = Server::start(data.path());
     let page = Browser::start(DESK).await;
     page.go(&format!("http://{}/", server.operator)).await;
@@ -90,6 +94,15 @@ async fn a_role_sees_only_what_it_may_do_and_a_key_is_not_kept() {
     page.shows("#who", "ann · viewer").await;
     page.shows(VIEW, "Nothing yet").await;
     assert!(!page.offers("New sale").await && !page.offers("Members").await);
+    let sale = crate::support::drop_of(3);
+    let bearer = format!("authorization: Bearer {admin}\r\n");
+    let made = send(server.operator, "POST", "/v1/sales", &bearer, sale.to_string().as_bytes());
+    assert_eq!(made.status, 201, "{made:?}");
+    page.run("location.hash = '#/sale/drop'").await;
+    page.shows(VIEW, "3 of 3 left").await;
+    for words in ["Pause", "Close", "Add units", "Rehearse", "Change", "Delete"] {
+        assert!(!page.offers(words).await, "{words}");
+    }
     let kept = "return [...Object.values(localStorage), ...Object.values(sessionStorage), document.cookie].join()";
     let kept = page.run(kept).await;
     assert!(!kept.as_str().unwrap().contains(viewer), "{kept}");
@@ -105,6 +118,7 @@ async fn a_rehearsal_is_marked_counts_nowhere_and_is_gone_afterwards() {
     page.run("location.hash = '#/sale/drop'").await;
     page.shows(VIEW, "50 of 50 left").await;
     page.press_words("Rehearse").await;
+    page.told("const b = [...document.querySelectorAll('button')].find((b) => b.textContent === 'Really: Rehearse?'); b?.click(); return document.querySelector('.banner') && 1").await;
     page.shows(".banner", "Rehearsal").await;
     let facts = "[...document.querySelectorAll('.facts b')].map((b) => b.textContent)";
     page.told(&format!("const facts = {facts}; return facts[0].startsWith('0 of') || null")).await;
@@ -207,5 +221,57 @@ async fn a_room_shows_the_picture_of_the_thing() {
     page.told("return document.querySelector('#picture').checkVisibility() || null").await;
     page.go(&format!("http://{}/", server.public)).await;
     page.told("return document.querySelector('.card img').checkVisibility() || null").await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_keeps_whom_a_sale_is_for_and_another_language_keeps_what_was_typed() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let mut sale = crate::support::drop_of(3);
+    sale["audience"] = json!({"tiers": ["gold", "diamond"], "enrolled": true});
+    (sale["listed"], sale["adults_only"]) = (json!(false), json!(true));
+    (sale["points_share_max"], sale["member_day_price_cents"]) = (json!(50), json!(15_000));
+    server.make(&sale);
+    let page = desk(&server).await;
+    page.press_words("As a template").await;
+    page.told("return document.querySelector('[name=title]')?.value === 'A lamp' || null").await;
+    page.run(&typed("id", "again")).await;
+    // The page is in Chinese from now on, and nobody had to sign in again.
+    page.press("#language").await;
+    page.shows("#who", "管理员").await;
+    page.told("return document.querySelector('[name=id]')?.value === 'again' || null").await;
+    page.press_words("创建活动").await;
+    page.shows(VIEW, "again").await;
+    let made = server.operate("GET", "/v1/sales/again", &Value::Null).json;
+    for field in [
+        "audience",
+        "listed",
+        "adults_only",
+        "points_share_max",
+        "member_day_price_cents",
+        "coupons",
+    ] {
+        let was = server.operate("GET", "/v1/sales/drop", &Value::Null).json;
+        assert_eq!(made[field], was[field], "{field}");
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_drawn_anew_keeps_the_focus_and_how_far_it_was_scrolled() {
+    let (_data, server) = selling(50);
+    let page =
+        Browser::sign_in(Set { language: "en-US", width: 390 }, &server, &server.operator_key)
+            .await;
+    page.run("location.hash = '#/sale/drop'").await;
+    page.shows(VIEW, "50 of 50 left").await;
+    page.run("const box = [...document.querySelectorAll('.scrolls')][0]; box.focus(); box.scrollLeft = 40").await;
+    for nth in 1..=2 {
+        assert_eq!(click(&server, "drop", &format!("buyer-{nth}")).status, 201);
+        page.shows(VIEW, &format!("{} of 50 left", 50 - nth)).await;
+    }
+    let kept = "const box = [...document.querySelectorAll('.scrolls')][0]; return [document.activeElement === box, box.scrollLeft]";
+    assert_eq!(page.run(kept).await, json!([true, 40]));
     page.close().await;
 }

@@ -1,7 +1,7 @@
 // The desk: who signs in, and which view is open.
 
 import { Refused, call, now, signIn } from "./server.js";
-import { say, speak, switchLanguage } from "./words.js";
+import { say, speak, turnLanguage } from "./words.js";
 import "./desk_words.js";
 import { put } from "./orders.js";
 import { openSales } from "./desk_sales.js";
@@ -10,7 +10,7 @@ import { openLive } from "./desk_live.js";
 import { openMembers } from "./desk_members.js";
 import { openPlan } from "./desk_plan.js";
 import { openReports } from "./desk_reports.js";
-import { openLog } from "./desk_log.js";
+import { forgetLog, openLog } from "./desk_log.js";
 
 const ROLES = ["viewer", "agent", "operator", "admin"];
 const at = (name) => document.getElementById(name);
@@ -18,27 +18,49 @@ let key = null;
 /** Ends what the open view has running. */
 let close = () => {};
 
-/** What a view is given: the role, how to tell, how to go elsewhere. */
-const desk = {
-  may: (role) => key !== null && ROLES.indexOf(key.role) >= ROLES.indexOf(role),
-  tell: (words) => put(at("said"), words),
-  fail,
-  go: (hash) => { location.hash = hash; },
-  link: (words) => put(at("link"), words),
-};
+const may = (role) => key !== null && ROLES.indexOf(key.role) >= ROLES.indexOf(role);
+
+/** What a view is given: the role, how to tell, how to go elsewhere. What it tells after it was closed is not heard. */
+function deskOf(isOpen) {
+  /** Whether what is told is that reading failed: it goes when reading works again. */
+  let isStale = false;
+  const tell = (words) => { if (isOpen()) put(at("said"), words); };
+  const failed = (error) => { if (isOpen()) fail(error); };
+  return {
+    may, tell, fail: failed,
+    go: (hash) => { location.hash = hash; },
+    /** Reading again and again works. */
+    well() {
+      if (!isOpen()) return;
+      put(at("link"), "");
+      if (isStale) tell("");
+      isStale = false;
+    },
+    /** Reading again and again fails. */
+    again(error) {
+      if (!isOpen()) return;
+      if (error.status) { isStale = true; failed(error); } else { if (!(error instanceof Refused)) fault(error); put(at("link"), say("again")); }
+    },
+  };
+}
+
+/** A fault of this page is told by its console; that no answer came is none. */
+function fault(error) {
+  const isUnanswered = error.name === "TimeoutError" || error.message === "Failed to fetch";
+  if (!isUnanswered) console.error(error);
+}
 
 /** Says what went wrong: field by field where the server says so. */
 function fail(error) {
   if (!(error instanceof Refused)) {
-    // No answer came, or this page has a fault, which its console tells.
-    const isUnanswered = error.name === "TimeoutError" || error.message === "Failed to fetch";
-    if (!isUnanswered) console.error(error);
+    fault(error);
     return put(at("said"), say("r_lost"));
   }
   if (error.status === 401) return leave(say("d_bad_key"));
+  const word = (name, otherwise) => (say(name) === name ? otherwise : say(name));
   const { detail, errors } = error.body;
-  const fields = (errors ?? []).map(({ field, reason }) => `${field}: ${reason}`).join("; ");
-  return put(at("said"), fields || detail || say("d_refused", { code: error.code }));
+  const fields = (errors ?? []).map(({ field, reason }) => `${word("d_l_" + field, field)}: ${word("d_f_" + field, reason)}`).join("; ");
+  return put(at("said"), fields || word("d_e_" + error.code, detail) || say("d_refused", { code: error.code }));
 }
 
 const VIEWS = [
@@ -56,27 +78,37 @@ const VIEWS = [
 function show() {
   close();
   close = () => {};
-  desk.link("");
+  put(at("link"), "");
   put(at("said"), "");
   at("view").replaceChildren();
   at("enter").hidden = key !== null;
   at("nav").hidden = at("leave").hidden = key === null;
   if (key === null) return at("key").focus();
-  for (const node of document.querySelectorAll("[data-may]")) node.hidden = !desk.may(node.dataset.may);
+  for (const node of document.querySelectorAll("[data-may]")) node.hidden = !may(node.dataset.may);
   const first = "#/" + location.hash.split("/").slice(1, 2).join("");
-  for (const link of at("nav").children) link.toggleAttribute("aria-current", link.getAttribute("href") === first);
+  for (const link of at("nav").children) link.ariaCurrent = link.getAttribute("href") === first ? "page" : null;
   for (const [pattern, open] of VIEWS) {
     const found = pattern.exec(location.hash);
     if (!found) continue;
     const args = found.slice(1).map((part) => part && decodeURIComponent(part));
-    close = open(at("view"), desk, ...args) ?? (() => {});
+    let isOpen = true;
+    const end = open(at("view"), deskOf(() => isOpen), ...args) ?? (() => {});
+    close = () => { isOpen = false; end(); };
     return undefined;
   }
-  return desk.go("#/");
+  location.hash = "#/";
+  return undefined;
+}
+
+function title() {
+  speak();
+  document.title = say("d_desk");
+  if (key) put(at("who"), `${key.name} · ${say("d_role_" + key.role)}`);
 }
 
 function leave(words = "") {
   key = null;
+  forgetLog();
   signIn("");
   put(at("who"), "");
   show();
@@ -89,7 +121,7 @@ at("enter").onsubmit = async (event) => {
   try {
     key = await call("GET", "/v1/key");
     at("key").value = "";
-    put(at("who"), `${key.name} · ${say("d_role_" + key.role)}`);
+    title();
     show();
   } catch (error) {
     fail(error);
@@ -100,8 +132,12 @@ setInterval(() => {
   if (key?.expires_at && new Date(key.expires_at) <= now()) leave(say("d_bad_key"));
 }, 1000);
 at("leave").onclick = () => leave();
-at("language").onclick = switchLanguage;
+// The key is in memory, so the page is not loaded anew.
+at("language").onclick = () => {
+  turnLanguage();
+  title();
+  show();
+};
 addEventListener("hashchange", show);
-speak();
-document.title = say("d_desk");
+title();
 show();

@@ -9,7 +9,8 @@ function topUp(desk, act) {
   const units = el("input", { type: "number", min: 1, value: 10, aria: { label: say("d_units_to_add") } });
   // A second press under the same number is the same top-up until it was answered.
   let key = newKey();
-  const add = button(say("d_top_up"), async () => {
+  units.oninput = () => { key = newKey(); };
+  const add = sureButton(say("d_top_up"), async () => {
     await act(Number(units.value), key);
     key = newKey();
   }, desk.fail);
@@ -18,7 +19,7 @@ function topUp(desk, act) {
 
 function rehearse(desk, id) {
   const members = el("input", { type: "number", min: 1, max: 100_000, value: 5000, aria: { label: say("d_members_invented") } });
-  const start = button(say("d_rehearse"), async () => {
+  const start = sureButton(say("d_rehearse"), async () => {
     await call("POST", `/v1/sales/${encodeURIComponent(id)}/rehearse`, { members: Number(members.value) });
     desk.go("#/rehearsal/" + encodeURIComponent(id));
   }, desk.fail);
@@ -47,15 +48,19 @@ export function actionsOf(desk, id, isRehearsal, read) {
     const answer = await fetched(path + "/orders", { accept: "text/csv" });
     download(`${id}.csv`, await answer.blob());
   }, desk.fail);
+  const running = el("a", { className: "small", href: "#/rehearsal/" + encodeURIComponent(id), hidden: true }, say("d_rehearsal_runs"));
+  call("GET", path + "/rehearsal").then(() => { running.hidden = false; }, () => { /* There is none. */ });
+  // Nothing is offered before it is known what fits.
+  for (const action of Object.values(made)) action.hidden = true;
   const fits = (report) => {
     const isOver = report.archived || report.state === "closed";
     return {
       pause: !isOver && report.state !== "paused", resume: report.state === "paused", close: !isOver, topUp: !isOver,
-      rehearse: !isOver, change: !isOver, remove: report.archived && desk.may("admin"),
+      rehearse: !isOver, change: !isOver, remove: (report.archived || report.state === "scheduled") && desk.may("admin"),
     };
   };
   return {
-    buttons: [...Object.values(made), exported],
+    buttons: [...Object.values(made), exported, running],
     show(report) {
       for (const [name, is] of Object.entries(fits(report))) made[name].hidden = !is || !desk.may("operator");
     },

@@ -12,6 +12,11 @@ const TEMPLATES = {
   for_all: { opens: [0, 0, 0, 0, 0], limits: [1, 1, 1, 1, 1] },
 };
 const MINUTE = 60_000;
+/** Fields that hold what the server says, as it is. */
+const PLAIN = ["id", "title", "price_cents", "currency", "stock", "pay_within_s", "image_url", "member_day_price_cents"];
+
+/** What was typed into a form that was left: another language, or a look elsewhere, loses nothing of it. */
+let draft = null;
 
 /** An instant as a field of local time has it, and back. */
 const local = (ms) => new Date(ms - new Date(ms).getTimezoneOffset() * MINUTE).toISOString().slice(0, 19);
@@ -24,11 +29,14 @@ export function faults(sale, at) {
   note("id", /^[a-z0-9-]{1,40}$/.test(sale.id));
   note("title", sale.title.trim() !== "" && sale.title.length <= 200);
   note("currency", /^[A-Z]{3}$/.test(sale.currency));
-  note("price_cents", Number.isSafeInteger(sale.price_cents) && sale.price_cents >= 0);
+  note("price_cents", Number.isSafeInteger(sale.price_cents) && sale.price_cents >= 0 && (sale.price_cents === 0) === sale.free);
   note("stock", Number.isInteger(sale.stock) && sale.stock >= 1 && sale.stock <= 10_000_000);
   note("pay_within_s", Number.isInteger(sale.pay_within_s) && sale.pay_within_s >= 1);
   const opens = TIERS.filter((tier) => sale.windows[tier]);
   note("windows", opens.length > 0);
+  note("points_share_max", sale.points_share_max >= 0 && sale.points_share_max <= 100);
+  note("member_day_price_cents", sale.member_day_price_cents === undefined || sale.member_day_price_cents <= sale.price_cents);
+  note("image_url", !sale.image_url || /^https?:\/\/\S+$/.test(sale.image_url));
   // A higher tier never opens later.
   opens.slice(1).forEach((tier, i) => note("windows." + tier, new Date(sale.windows[opens[i]]) <= new Date(sale.windows[tier])));
   for (const tier of opens) note("limits." + tier, Number.isInteger(sale.limits[tier]) && sale.limits[tier] >= 1 && sale.limits[tier] <= 65_535);
@@ -61,11 +69,16 @@ export function openForm(view, desk, from, isChange = false) {
     inputs[name].setAttribute("aria-describedby", fault.id);
     return el("label", { className: "field" }, el("span", {}, say("d_l_" + name.split(".")[0])), inputs[name], fault);
   };
+  const tick = (name, isOn) => {
+    inputs[name] = el("input", { type: "checkbox", name, checked: isOn });
+    return el("label", { className: "tick" }, inputs[name], el("span", {}, say("d_l_" + name)));
+  };
   const picture = el("div");
   const price = el("small", { className: "quiet" });
   const tiers = TIERS.map((tier) => {
     const opens = inputs["windows." + tier] = el("input", { type: "datetime-local", step: 1, name: "windows." + tier, aria: { label: `${say(tier)}: ${say("d_l_windows")}` } });
     const limit = inputs["limits." + tier] = el("input", { type: "number", min: 1, max: 65_535, name: "limits." + tier, aria: { label: `${say(tier)}: ${say("d_l_limits")}` } });
+    for (const input of [opens, limit]) input.setAttribute("aria-describedby", "fault-windows." + tier);
     return el("li", {}, el("span", { className: "tier " + tier }, say(tier)), opens, limit, el("small", { className: "bad", id: "fault-windows." + tier }));
   });
   const form = el("form", { className: "card form" },
@@ -76,6 +89,14 @@ export function openForm(view, desk, from, isChange = false) {
       field("price_cents", "number", { min: 0 }), field("currency", "text", { maxLength: 3 }), field("stock", "number", { min: 1, max: 10_000_000 }),
       field("pay_within_s", "number", { min: 1 }), field("image_url", "url", { required: false }), field("closes_at", "datetime-local", { step: 1 })),
     price,
+    el("details", {}, el("summary", {}, say("d_for_members")),
+      el("div", { className: "two" }, field("member_day_price_cents", "number", { min: 0, required: false }), field("points_share_max", "number", { min: 0, max: 100, required: false }),
+        field("coupons", "text", { required: false })),
+      el("p", { className: "line" }, tick("free", false), tick("listed", true), tick("enrolled", false), tick("adults_only", false), el("span", {}, say("d_l_audience")),
+        TIERS.map((tier) => {
+          inputs["audience." + tier] = el("input", { type: "checkbox", name: "audience." + tier, checked: true });
+          return el("label", { className: "tick" }, inputs["audience." + tier], el("span", {}, say(tier)));
+        }))),
     el("h2", {}, say("windows")), el("p", { className: "quiet" }, say("d_windows_help")), el("ul", { className: "tiers" }, tiers), picture,
     el("p", { className: "line" }, el("button", { className: "small primary" }, say(isChange ? "m_save" : "d_make"))));
   view.append(form);
@@ -87,10 +108,14 @@ export function openForm(view, desk, from, isChange = false) {
     const byTier = (of) => Object.fromEntries(TIERS.map((tier) => [tier, of(tier)]).filter(([, it]) => it !== undefined));
     const windows = byTier((tier) => when("windows." + tier));
     return {
-      id: value("id"), title: value("title"), price_cents: Number(value("price_cents")), ...(value("price_cents") === "0" && { free: true }),
+      id: value("id"), title: value("title"), price_cents: Number(value("price_cents")), free: inputs.free.checked,
       currency: value("currency").toUpperCase(), stock: Number(value("stock")), pay_within_s: Number(value("pay_within_s")),
       windows, limits: byTier((tier) => (windows[tier] ? Number(value("limits." + tier)) : undefined)), closes_at: when("closes_at"),
-      ...(value("image_url") && { image_url: value("image_url") }),
+      ...((value("image_url") || isChange) && { image_url: value("image_url") }),
+      ...(value("member_day_price_cents") && { member_day_price_cents: Number(value("member_day_price_cents")) }),
+      points_share_max: Number(value("points_share_max")), coupons: value("coupons").split(/[\s,]+/).filter(Boolean),
+      listed: inputs.listed.checked, adults_only: inputs.adults_only.checked,
+      audience: { tiers: TIERS.filter((tier) => inputs["audience." + tier].checked), enrolled: inputs.enrolled.checked },
     };
   }
 
@@ -99,7 +124,7 @@ export function openForm(view, desk, from, isChange = false) {
     for (const name of Object.keys(inputs)) {
       const told = found[name] ?? "";
       inputs[name].setCustomValidity(told);
-      inputs[name].toggleAttribute("aria-invalid", told !== "");
+      inputs[name].ariaInvalid = told === "" ? null : "true";
       const fault = document.getElementById("fault-" + name) ?? document.getElementById("fault-" + name.replace("limits", "windows"));
       if (fault && (told || name.startsWith("windows") || !name.startsWith("limits"))) fault.textContent = told;
     }
@@ -110,7 +135,14 @@ export function openForm(view, desk, from, isChange = false) {
   }
 
   function fill(given) {
-    for (const name of ["id", "title", "price_cents", "currency", "stock", "pay_within_s", "image_url"]) inputs[name].value = given[name] ?? "";
+    for (const name of PLAIN) inputs[name].value = given[name] ?? "";
+    inputs.points_share_max.value = given.points_share_max ?? 0;
+    inputs.coupons.value = (given.coupons ?? []).join(", ");
+    inputs.free.checked = given.free ?? given.price_cents === 0;
+    inputs.listed.checked = given.listed ?? true;
+    inputs.adults_only.checked = given.adults_only ?? false;
+    inputs.enrolled.checked = given.audience?.enrolled ?? false;
+    for (const tier of TIERS) inputs["audience." + tier].checked = given.audience?.tiers.includes(tier) ?? true;
     inputs.closes_at.value = given.closes_at ? local(new Date(given.closes_at).getTime()) : "";
     for (const tier of TIERS) {
       inputs["windows." + tier].value = given.windows[tier] ? local(new Date(given.windows[tier]).getTime()) : "";
@@ -126,8 +158,8 @@ export function openForm(view, desk, from, isChange = false) {
     const of = (values) => Object.fromEntries(TIERS.map((tier, i) => [tier, values[i]]).filter(([, value]) => value !== undefined));
     const first = soon();
     const windows = of(opens.map((minutes) => new Date(first + minutes * MINUTE).toISOString()));
-    const typed = Object.fromEntries(["id", "title", "price_cents", "currency", "stock", "pay_within_s", "image_url"].map((of) => [of, inputs[of].value]));
-    fill({ ...typed, windows, limits: of(limits), closes_at: new Date(first + 60 * MINUTE).toISOString() });
+    const typed = Object.fromEntries(PLAIN.map((of) => [of, inputs[of].value]));
+    fill({ ...sale(), ...typed, windows, limits: of(limits), closes_at: new Date(first + 60 * MINUTE).toISOString() });
   }
 
   /** Another sale's terms, with its windows moved to begin soon. */
@@ -135,8 +167,7 @@ export function openForm(view, desk, from, isChange = false) {
     const first = Math.min(...Object.values(other.windows).map((at) => new Date(at).getTime()));
     const by = soon() - first;
     const shift = (at) => new Date(new Date(at).getTime() + by).toISOString();
-    const closes = new Date(other.closes_at).getTime() + by < now() + 1000 * 365 * 86_400_000 ? shift(other.closes_at) : other.closes_at;
-    return { ...other, id: "", windows: Object.fromEntries(Object.entries(other.windows).map(([tier, at]) => [tier, shift(at)])), closes_at: closes };
+    return { ...other, id: "", windows: Object.fromEntries(Object.entries(other.windows).map(([tier, at]) => [tier, shift(at)])), closes_at: shift(other.closes_at) };
   }
 
   form.oninput = check;
@@ -148,12 +179,17 @@ export function openForm(view, desk, from, isChange = false) {
       // The server changes what is named, and after the first window only a part of it: what stayed is not sent.
       const changed = isChange && Object.fromEntries(Object.entries(terms).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was[name])));
       await (isChange ? call("PATCH", "/v1/sales/" + encodeURIComponent(from), changed) : call("POST", "/v1/sales", { id, ...terms }));
+      isDone = true;
       desk.go("#/sale/" + encodeURIComponent(isChange ? from : id));
     } catch (error) { desk.fail(error); }
   };
-  let was = {};
+  let [was, isDone] = [{}, false];
+  const values = () => Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input.type === "checkbox" ? input.checked : input.value]));
   fill({ currency: "CNY", stock: 100, price_cents: 19_900, pay_within_s: 900, windows: {}, limits: {} });
-  if (from === undefined) template("member_drop");
+  if (draft && draft.hash === location.hash) {
+    for (const [name, value] of Object.entries(draft.values)) inputs[name][inputs[name].type === "checkbox" ? "checked" : "value"] = value;
+    was = draft.was;
+  } else if (from === undefined) template("member_drop");
   else {
     call("GET", "/v1/sales/" + encodeURIComponent(from)).then((other) => {
       fill(isChange ? other : moved(other));
@@ -162,4 +198,6 @@ export function openForm(view, desk, from, isChange = false) {
     }).catch(desk.fail);
   }
   check();
+  const { hash } = location;
+  return () => { draft = isDone ? null : { hash, values: values(), was }; };
 }

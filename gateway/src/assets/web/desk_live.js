@@ -3,7 +3,7 @@
 import { bars, chart } from "./desk_charts.js";
 import { Samples, answerTimes, projected, worst } from "./desk_samples.js";
 import { actionsOf } from "./desk_actions.js";
-import { el, fact, table } from "./dom.js";
+import { el, fact, renew, table } from "./dom.js";
 import { call, fetched, now } from "./server.js";
 import { say, time, within } from "./words.js";
 
@@ -12,7 +12,12 @@ const EVERY_MS = 1000;
 /** Unpaid orders and the waitlist are read this many times less often. */
 const SLOWLY = 10;
 const METRICS_EVERY = 5;
+/** So many pages of unpaid orders are read. */
+const PAGES = 20;
 const CLIFF_BARS = 12;
+
+/** What was seen of each sale, so that a look elsewhere loses no curve. */
+const seen = new Map();
 
 const markWords = ({ mark, tier, units }) => (mark === "window_opened" ? say(tier) : say("d_mark_" + mark, { n: units }));
 
@@ -38,8 +43,9 @@ function byTier(report) {
 export function openLive(view, desk, id, isRehearsal = false) {
   const path = "/v1/sales/" + encodeURIComponent(id);
   const from = path + (isRehearsal ? "/rehearsal" : "");
-  const samples = new Samples();
-  let isOpen = true;
+  if (!seen.has(from)) seen.set(from, new Samples());
+  const samples = seen.get(from);
+  let [isOpen, last] = [true, null];
   const part = (className = "card") => el("section", { className });
   const [head, facts, health, funnel, refused, tiers, unpaid, waiting] = Array.from({ length: 8 }, () => part());
   facts.className = health.className = "card facts";
@@ -49,19 +55,19 @@ export function openLive(view, desk, id, isRehearsal = false) {
   const rates = chart(say("d_each_second"), [say("d_clicks"), say("d_accepted"), say("d_confirmed"), say("d_o_paid")]);
   view.append(banner || "", head, actions, facts, stock.section, rates.section, el("div", { className: "two" }, funnel, refused), health, tiers,
     el("div", { className: "two" }, unpaid, waiting));
-  const titled = (node, words, ...content) => node.replaceChildren(el("h2", {}, words), ...content);
+  const titled = (node, words, ...content) => renew(node, el("h2", {}, words), ...content);
   const doing = actionsOf(desk, id, isRehearsal, () => read());
   actions.append(...doing.buttons);
 
   function show(report) {
     const { flow } = report;
-    head.replaceChildren(
+    renew(head,
       el("p", { className: "line" }, el("span", { className: "chip " + report.state }, say(report.archived ? "d_archived" : report.state)),
         el("span", { className: "quiet end" }, say("closes", { time: time(report.closes_at, now()) }))),
       el("h1", {}, report.title), el("small", { className: "quiet" }, report.id),
     );
     const ends = projected(samples);
-    facts.replaceChildren(
+    renew(facts,
       fact(say("d_left"), say("left", { left: report.left, stock: report.stock })), fact(say("d_o_reserved"), String(report.reserved)),
       fact(say("d_confirmed"), String(report.confirmed)), fact(say("d_o_paid"), String(report.paid)), fact(say("d_waiting"), String(report.waiting)),
       fact(say("d_sold_out_in"), ends === null ? "–" : within(new Date(now() + ends * 1000).toISOString(), now())),
@@ -74,7 +80,7 @@ export function openLive(view, desk, id, isRehearsal = false) {
     ].map(([name, n], i, all) => [name, n, i ? share(n, all[i - 1][1]) : ""])));
     const codes = Object.entries(report.refused).filter(([, n]) => n).sort((a, b) => b[1] - a[1]);
     titled(refused, say("d_refused_by"), codes.length ? bars(codes.map(([code, n]) => [say("d_code_" + code) === "d_code_" + code ? code : say("d_code_" + code), n])) : el("p", { className: "quiet" }, say("m_none")));
-    titled(tiers, say("d_by_tier"), byTier(report));
+    titled(tiers, say("d_by_tier"), el("p", { className: "quiet" }, say("d_by_tier_help")), byTier(report));
     showHealth(report);
     doing.show(report);
   }
@@ -87,15 +93,25 @@ export function openLive(view, desk, id, isRehearsal = false) {
     const figures = samples.health().filter(({ usual }) => usual !== null);
     const bad = report.trouble ? null : worst(figures);
     const words = (value, unit) => (value === null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString()} ${unit}`);
-    health.replaceChildren(el("h2", {}, say("d_health")),
+    renew(health, el("h2", {}, say("d_health")),
       fact(say("d_store"), report.trouble ?? say("d_well"), { className: report.trouble ? "bad" : "" }),
       ...figures.map(({ name, value, usual, unit }) => fact(say(name), [words(value, unit), el("small", { className: "quiet" }, " " + say("d_usual", { value: words(usual, unit) }))], { className: name === bad ? "bad" : "" })));
   }
 
+  /** Unpaid orders, page after page; none are asked for where there are none. */
+  async function unpaidOrders() {
+    const found = [];
+    for (let [page, after] = [0, 0]; last.confirmed && page < PAGES && after !== undefined; page += 1) {
+      const { orders, next } = await call("GET", `${path}/orders?status=confirmed&limit=10000&after=${after}`);
+      found.push(...orders);
+      after = next;
+    }
+    return found;
+  }
+
   async function readSlowly() {
-    const [{ orders }, { waiting: list, all }] = await Promise.all([
-      call("GET", path + "/orders?status=confirmed&limit=10000"), call("GET", path + "/waitlist"),
-    ]);
+    const [orders, { waiting: list, all }] = await Promise.all([unpaidOrders(), call("GET", path + "/waitlist")]);
+    if (!isOpen) return;
     titled(unpaid, say("d_cliff"), el("p", { className: "quiet" }, say("d_cliff_help")), cliff(orders));
     titled(waiting, `${say("d_waiting")} · ${all}`, table(["#", say("d_member"), say("d_tier"), say("units")],
       list.slice(0, 20).map((of) => [of.position, of.member, say(of.tier), of.units])));
@@ -104,18 +120,23 @@ export function openLive(view, desk, id, isRehearsal = false) {
   async function read(turn = 1) {
     const [report, metrics] = await Promise.all([call("GET", from), turn % METRICS_EVERY === 0 && !isRehearsal ? fetched("/metrics").then((answer) => answer.text()) : null]);
     if (!isOpen) return;
-    samples.take(report, metrics === null ? undefined : answerTimes(metrics));
-    show(report);
+    if (samples.take(report, metrics === null ? undefined : answerTimes(metrics))) show(report);
+    last = report;
   }
 
   async function keep(turn = 0) {
     try {
       await read(turn);
-      if (!isRehearsal && turn % SLOWLY === 0) await readSlowly();
-      desk.link("");
+      if (!isRehearsal && !last.archived && turn % SLOWLY === 0) await readSlowly();
+      desk.well();
     } catch (error) {
-      if (isRehearsal && error.status === 404) { desk.tell(say("d_rehearsal_over")); return; }
-      if (error.status) desk.fail(error); else desk.link(say("again"));
+      desk.again(error);
+      // What is not there does not come.
+      if (error.status === 404 && isOpen) {
+        desk.tell(say(isRehearsal ? "d_rehearsal_over" : "b_unknown"));
+        if (isRehearsal) seen.delete(from);
+        return;
+      }
     }
     if (isOpen) setTimeout(() => keep(turn + 1), EVERY_MS);
   }

@@ -1,9 +1,11 @@
 // Members for support: who it is, what they have, their orders, and why they did not get it.
 
 import { button, download, el, fact, sureButton, table } from "./dom.js";
-import { call, fetched, newKey, now } from "./server.js";
+import { LONG_MS, call, fetched, newKey, now } from "./server.js";
 import { money, say, time } from "./words.js";
 
+/** In so many sales a member's orders are looked for. */
+const SALES = 20;
 const when = (at) => time(at, now());
 const orderRow = (order) => [
   el("a", { href: "#/members/" + encodeURIComponent(order.order_id) }, order.order_id), el("a", { href: "#/members/" + encodeURIComponent(order.member) }, order.member), say(order.tier),
@@ -57,7 +59,9 @@ export function openMembers(view, desk, wanted) {
     const block = button(say("d_block"), async () => { await call("PUT", "/v1/blocked/" + path); await showMember(name, path); }, desk.fail);
     const again = button(say("d_unblock"), async () => { await call("DELETE", "/v1/blocked/" + path); await showMember(name, path); }, desk.fail);
     const exported = button(say("d_export"), async () => download(`${name}.json`, await (await fetched(`/v1/members/${path}/export`)).blob()), desk.fail);
-    const erase = sureButton(say("d_erase"), async () => { await call("DELETE", "/v1/members/" + path); desk.go("#/members"); }, desk.fail);
+    const erase = sureButton(say("d_erase"), async () => { await call("DELETE", "/v1/members/" + path, undefined, {}, LONG_MS); desk.go("#/members"); }, desk.fail);
+    const bought = el("section", { className: "card" }, el("h2", {}, say("d_orders")));
+    ordersOf(path).then((orders) => bought.append(table(orderHead(), orders.map(orderRow), say("d_orders_help", { n: SALES }))), desk.fail);
     found.replaceChildren(...[
       el("section", { className: "card" }, el("h1", {}, name),
         el("p", { className: "line" }, el("span", { className: "chip" }, account ? say(account.tier) : say("d_not_enrolled")), isBlocked && el("span", { className: "chip closed" }, say("d_blocked")),
@@ -66,9 +70,18 @@ export function openMembers(view, desk, wanted) {
           fact(say("d_pending"), account.points.pending.toLocaleString()), fact(say("m_code"), account.referral_code))),
       why(name, path),
       account && desk.may("operator") && adjust(name, path),
+      bought,
       el("section", { className: "card" }, el("h2", {}, say("m_lines")), table([say("d_when"), say("d_kind"), say("d_account"), say("d_amount"), say("d_source")],
         (postings?.postings ?? []).map((line) => [when(line.at), say("k_" + line.kind) === "k_" + line.kind ? line.kind : say("k_" + line.kind), say("a_" + line.account), line.amount, line.source ?? ""]))),
     ].filter(Boolean));
+  }
+
+  /** A member's orders in the sales that close last. */
+  async function ordersOf(path) {
+    const { sales } = await call("GET", "/v1/sales");
+    const newest = sales.sort((a, b) => new Date(b.closes_at) - new Date(a.closes_at)).slice(0, SALES);
+    const pages = await Promise.all(newest.map(({ id }) => orNone(call("GET", `/v1/members/${path}/orders?sale=${encodeURIComponent(id)}`))));
+    return pages.flatMap((page) => page?.orders ?? []);
   }
 
   /** Why did they not get it? Asked for one sale. */
@@ -102,6 +115,8 @@ export function openMembers(view, desk, wanted) {
     const reason = el("input", { required: true, maxLength: 200, aria: { label: say("d_reason") }, placeholder: say("d_reason") });
     const form = el("form", { className: "line" }, account, amount, reason, el("button", { className: "small" }, say("d_adjust")));
     let id = newKey();
+    // What is asked for otherwise is another correction.
+    form.oninput = () => { id = newKey(); };
     form.onsubmit = async (event) => {
       event.preventDefault();
       try {

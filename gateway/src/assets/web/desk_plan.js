@@ -1,7 +1,7 @@
 // The membership plan: what it says, what another one would have given, and a new version.
 
 import { button, el, sureButton, table } from "./dom.js";
-import { call, now } from "./server.js";
+import { LONG_MS, call, now } from "./server.js";
 import { say, time } from "./words.js";
 
 export function openPlan(view, desk) {
@@ -33,7 +33,7 @@ export function openPlan(view, desk) {
   const dry = button(say("d_dry_run"), async () => {
     const plan = typed();
     if (!plan) return;
-    const result = await call("POST", "/v1/plan/dry-run", { plan, days: Number(days.value) });
+    const result = await call("POST", "/v1/plan/dry-run", { plan, days: Number(days.value) }, {}, LONG_MS);
     told.replaceChildren(
       el("p", { className: "quiet" }, say("d_dry_since", { time: time(result.since, now()), n: result.members })),
       table([say("d_rule"), `${say("m_growth")}: ${say("d_given")}`, say("d_would"), `${say("m_points")}: ${say("d_given")}`, say("d_would")],
@@ -48,7 +48,8 @@ export function openPlan(view, desk) {
     desk.tell(say("m_done"));
     await read();
   }, desk.fail);
-  dry.hidden = publish.hidden = !desk.may("operator");
+  dry.hidden = !desk.may("operator");
+  publish.hidden = !desk.may("admin");
   view.append(el("section", { className: "card" }, title, thresholds, text, fault,
     el("p", { className: "line" }, el("label", { className: "field" }, say("d_days"), days), dry, publish), told));
   read().catch(desk.fail);

@@ -2,7 +2,7 @@
 
 import { bars } from "./desk_charts.js";
 import { button, download, el, fact, table } from "./dom.js";
-import { call, fetched, now } from "./server.js";
+import { LONG_MS, call, fetched, now } from "./server.js";
 import { say, time } from "./words.js";
 
 const n = (value) => value.toLocaleString(document.documentElement.lang);
@@ -27,7 +27,7 @@ export function openReports(view, desk) {
   view.append(el("h1", {}, say("d_reports")), ...REPORTS.map(([name, hasCsv, show]) => {
     const told = el("div", { className: "centre" });
     const path = "/v1/reports/" + name;
-    const read = button(say("d_read"), async () => told.replaceChildren(...show(await call("GET", path))), desk.fail);
+    const read = button(say("d_read"), async () => told.replaceChildren(...show(await call("GET", path, undefined, {}, LONG_MS))), desk.fail);
     const csv = button("CSV", async () => download(`${name}.csv`, await (await fetched(path, { accept: "text/csv" })).blob()), desk.fail);
     return el("section", { className: "card" }, el("h2", {}, say("d_report_" + name)), el("p", { className: "quiet" }, say("d_report_" + name + "_help")),
       el("p", { className: "line" }, read, hasCsv && csv), told);

@@ -1,6 +1,6 @@
 // The sales: state, stock and what became of it, page after page; the list is read again every few seconds.
 
-import { button, el, table } from "./dom.js";
+import { button, el, renew, table } from "./dom.js";
 import { call, now } from "./server.js";
 import { say, time, until } from "./words.js";
 
@@ -35,29 +35,30 @@ export function openSales(view, desk) {
   const before = [];
   let [after, next] = ["", null];
   const list = el("div");
+  const state = el("select", { aria: { label: say("d_state") } }, el("option", { value: "" }, say("d_all")),
+    ["scheduled", "open", "paused", "sold_out", "closed"].map((value) => el("option", { value }, say(value))));
+  state.onchange = () => { before.length = 0; after = ""; read().catch(desk.fail); };
   const back = button(say("d_back"), () => { after = before.pop() ?? ""; return read(); }, desk.fail);
   const more = button(say("d_more"), () => { before.push(after); after = next; return read(); }, desk.fail);
   view.append(
-    el("p", { className: "line" }, el("h1", {}, say("d_sales")),
+    el("p", { className: "line" }, el("h1", {}, say("d_sales")), state,
       desk.may("operator") && el("a", { href: "#/new", className: "small end" }, say("d_new"))),
     list, el("p", { className: "line" }, back, more),
   );
 
   async function read() {
-    const page = await call("GET", "/v1/sales?after=" + encodeURIComponent(after));
+    const page = await call("GET", `/v1/sales?after=${encodeURIComponent(after)}${state.value && "&state=" + state.value}`);
     if (!isOpen) return;
     next = page.next;
     back.hidden = before.length === 0;
     more.hidden = !next;
-    // A list under the keyboard stays as it is.
-    if (list.contains(document.activeElement)) return;
-    list.replaceChildren(table(
+    renew(list, table(
       [say("d_sale"), say("d_state"), say("d_when"), say("d_stock"), say("d_o_reserved"), say("d_confirmed"), say("d_o_paid"), say("d_waiting"), "", ""],
       page.sales.map((sale) => row(sale, desk)), say("d_sales"),
     ));
   }
   async function keep() {
-    try { await read(); desk.link(""); } catch (error) { if (error.status) desk.fail(error); else desk.link(say("again")); }
+    try { await read(); desk.well(); } catch (error) { desk.again(error); }
     if (isOpen) setTimeout(keep, EVERY_MS);
   }
   keep();

@@ -2,6 +2,7 @@
 
 /** So many seconds are kept: an hour. */
 const KEPT = 3600;
+const MOMENT_S = 0.5;
 /** A projection looks back so many seconds. */
 const LOOK_BACK = 15;
 /** Under so many times its usual nothing is called bad. */
@@ -34,14 +35,17 @@ export function answerTimes(metrics) {
 export class Samples {
   #all = [];
 
-  /** Takes in a report, and how long answers took if that was read as well. */
+  /** Takes in a report, and how long answers took if that was read as well. Returns whether it is news. */
   take(report, answer) {
     const at = new Date(report.server_time) / 1000;
     const last = this.#all.at(-1);
-    if (last && at <= last.at) return;
+    if (last && at < last.at) return false;
+    // Two looks within a moment are one: what came between them says nothing of a second.
+    if (last && at - last.at < MOMENT_S) this.#all.pop();
     const { left, queued, flow, confirm_times: confirm } = report;
     this.#all.push({ at, left, queued, ...flow, confirm, answer });
     if (this.#all.length > KEPT) this.#all.shift();
+    return true;
   }
 
   get times() { return this.#all.map(({ at }) => at); }

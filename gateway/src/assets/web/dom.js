@@ -2,6 +2,10 @@
 
 import { say } from "./words.js";
 
+/** A press that confirms comes so long after the one that asked, at least and at most. */
+const NOT_BEFORE_MS = 400;
+const ASKED_FOR_MS = 5000;
+
 /** Makes an element. `props` are its properties; `data` and `aria` may hold more. Children may be texts, elements, or nothing. */
 export function el(tag, props = {}, ...children) {
   const { data = {}, aria = {}, ...own } = props;
@@ -25,15 +29,20 @@ export function button(words, act, onError, more = {}) {
 
 /** As `button`, for what cannot be undone: it asks once more. */
 export function sureButton(words, act, onError, more = {}) {
+  let [askedAt, timer] = [0, 0];
+  const forget = () => { askedAt = 0; made.textContent = words; };
   const made = button(words, async () => {
-    if (made.dataset.asked !== "sure") {
-      made.dataset.asked = "sure";
+    const since = performance.now() - askedAt;
+    // The second press of a double click confirms nothing.
+    if (askedAt && since < NOT_BEFORE_MS) return;
+    clearTimeout(timer);
+    if (!askedAt) {
+      askedAt = performance.now();
       made.textContent = say("d_sure", { what: words });
-      setTimeout(() => { delete made.dataset.asked; made.textContent = words; }, 5000);
+      timer = setTimeout(forget, ASKED_FOR_MS);
       return;
     }
-    delete made.dataset.asked;
-    made.textContent = words;
+    forget();
     await act();
   }, onError, { ...more });
   made.classList.add("grave");
@@ -53,6 +62,23 @@ export function table(head, rows, caption) {
     el("tbody", {}, rows.length
       ? rows.map((row) => el("tr", {}, row.map((value) => cell("td", value))))
       : el("tr", {}, el("td", { colSpan: head.length, className: "quiet" }, say("m_none"))))));
+}
+
+const reachable = (node) => [...node.querySelectorAll("a, button, input, select, summary, .scrolls")];
+
+/** Gives a node new content if it is another one. The focus and what was scrolled stay where they were. */
+export function renew(node, ...content) {
+  const fresh = el("div", {}, content);
+  if (fresh.innerHTML === node.innerHTML) return;
+  const scrolled = [...node.querySelectorAll(".scrolls")].map((box) => box.scrollLeft);
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  const place = focused && reachable(node).indexOf(focused);
+  node.replaceChildren(...fresh.childNodes);
+  [...node.querySelectorAll(".scrolls")].forEach((box, i) => { box.scrollLeft = scrolled[i] ?? 0; });
+  if (!focused) return;
+  // A link is the same wherever it stands by now.
+  const same = focused.href && reachable(node).find((other) => other.href === focused.href);
+  (same || reachable(node)[place])?.focus({ preventScroll: true });
 }
 
 /** A name and its value, as a list of facts has them. */

@@ -8,6 +8,8 @@ import { money, say, speak, switchLanguage, time, within } from "./words.js";
 const TIERS = ["regular", "silver", "gold", "platinum", "diamond"];
 /** Of so many sales, the newest, the member's orders are asked for. */
 const SALES = 20;
+/** So many lots of points are shown that expire. */
+const LOTS = 6;
 const at = (name) => document.getElementById(name);
 const number = (n) => n.toLocaleString(document.documentElement.lang);
 
@@ -23,6 +25,8 @@ function row(...parts) {
 }
 
 const kind = (of) => (say("k_" + of) === "k_" + of ? say("k_other") : say("k_" + of));
+
+const said = (key, otherwise) => (say(key) === key ? otherwise : say(key));
 
 const rows = (list, items) => list.replaceChildren(...(items.length ? items : [row(say("m_none"))]));
 
@@ -82,22 +86,29 @@ function show(me) {
   put(at("growth"), number(me.growth));
   put(at("points"), number(me.points.balance));
   put(at("pending"), me.points.pending ? say("m_pending", { n: number(me.points.pending) }) : "");
-  const [soon] = me.points.expiring;
-  put(at("expiring"), soon ? say("m_expiring", { n: number(soon.points), time: time(soon.at, now()) }) : "");
+  at("expiring").replaceChildren(...me.points.expiring.slice(0, LOTS).map((lot) => row(say("m_expiring", { n: number(lot.points), time: time(lot.at, now()) }))));
   put(at("saved"), money(me.saved_cents, me.currency));
   put(at("code"), me.referral_code);
-  put(at("stages"), say("m_stages", { n: me.referrals.length }));
+  put(at("stages"), say("m_stages", { n: me.referrals.filter(({ state }) => state === "paid").length }));
+  at("referrals").replaceChildren(...me.referrals.map(({ stage, state }) => row(said("s_" + stage, stage), said("s_" + state, state))));
   const born = me.birthday;
-  put(at("birthday"), born ? `${say("m_" + born.calendar)} ${born.month}-${born.day}` : "");
+  put(at("birthday"), born ? `${say("m_" + born.calendar)} ${born.leap ? say("m_leap") + " " : ""}${born.month}-${born.day}` : "");
   at("born").hidden = Boolean(born);
   at("gift").hidden = me.gift !== "waiting";
 }
 
 /** The member's orders in the sales that are listed, newest first. */
 async function orders() {
-  const { sales } = await call("GET", "/v1/sales");
+  // Those that are over are on a list of their own.
+  const pages = await Promise.all(["", "?state=closed"].map((query) => call("GET", "/v1/sales" + query)));
+  const sales = [...new Map(pages.flatMap((page) => page.sales).map((sale) => [sale.id, sale])).values()];
   const newest = sales.sort((a, b) => new Date(b.closes_at) - new Date(a.closes_at)).slice(0, SALES);
-  const of = (sale) => call("GET", "/v1/orders?sale=" + encodeURIComponent(sale.id)).then((page) => page.orders.map((order) => ({ ...order, title: sale.title })));
+  const of = (sale) => call("GET", "/v1/orders?sale=" + encodeURIComponent(sale.id))
+    .then((page) => page.orders.map((order) => ({ ...order, title: sale.title })), (error) => {
+      // The sale may be gone by now.
+      if (error.status === 404) return [];
+      throw error;
+    });
   const found = (await Promise.all(newest.map(of))).flat();
   return found.sort((a, b) => new Date(b.reserved_at) - new Date(a.reserved_at));
 }
@@ -116,10 +127,14 @@ const notice = ({ at: when, kind: of, tier, points, until }) =>
 async function load() {
   if (!hasToken()) { at("not").hidden = false; return; }
   const of = whose();
-  const me = await call("GET", "/v1/me");
+  const me = await call("GET", "/v1/me").catch((error) => {
+    if (error.status === 404) return null;
+    throw error;
+  });
   if (of !== whose()) return;
+  at("not").hidden = me !== null;
+  if (me === null) return;
   at("centre").hidden = false;
-  at("not").hidden = true;
   show(me);
   const paths = ["/v1/rewards", "/v1/me/coupons", "/v1/me/postings", "/v1/me/notices"];
   const [own, rewards, coupons, postings, { notices }] = await Promise.all([orders(), ...paths.map((path) => call("GET", path))]);
@@ -134,10 +149,15 @@ async function load() {
   )));
 }
 
+// Only a lunar year has leap months.
+at("calendar").onchange = () => {
+  at("leaps").hidden = at("calendar").value !== "lunar";
+  at("leap").checked = false;
+};
 at("born").onsubmit = (event) => {
   event.preventDefault();
   const [month, day] = [Number(at("month").value), Number(at("day").value)];
-  attempt(() => call("PUT", "/v1/me/birthday", { calendar: at("calendar").value, month, day }));
+  attempt(() => call("PUT", "/v1/me/birthday", { calendar: at("calendar").value, month, day, ...(at("leap").checked && { leap: true }) }));
 };
 at("gift").onclick = () => attempt(() => call("POST", "/v1/me/birthday-gift"));
 at("copy").onclick = async () => {
@@ -156,7 +176,6 @@ start(async function begin() {
       return put(at("link"), "");
     } catch (error) {
       if (error.status === 401) return forgetToken();
-      if (error.status === 404) { at("not").hidden = false; return put(at("link"), ""); }
       put(at("link"), say("again"));
       await new Promise((done) => setTimeout(done, pause));
     }

@@ -93,14 +93,16 @@ export class Refused extends Error {
 /** A call is given up after so long, a stream after so long without a word: a comment comes every 15 s. */
 const PATIENCE_MS = 15_000;
 const SILENCE_MS = 40_000;
+/** So long a call may take that reads everything there is. */
+export const LONG_MS = 300_000;
 
 const auth = () => (token ? { authorization: "Bearer " + token } : {});
 
 /** Makes a call. Throws `Refused`, or another error if no answer came. */
-export async function call(method, url, body, headers = {}) {
+export async function call(method, url, body, headers = {}, patience = PATIENCE_MS) {
   const sent = Date.now();
   const kind = body === undefined ? {} : { "content-type": "application/json" };
-  const answer = await fetch(url, { method, body: body && JSON.stringify(body), headers: { ...auth(), ...kind, ...headers }, signal: AbortSignal.timeout(PATIENCE_MS) });
+  const answer = await fetch(url, { method, body: body && JSON.stringify(body), headers: { ...auth(), ...kind, ...headers }, signal: AbortSignal.timeout(patience) });
   const text = await answer.text();
   let json = {};
   try { json = text ? JSON.parse(text) : {}; } catch { /* A proxy's page. */ }

@@ -41,6 +41,7 @@ const EN = {
   m_pending: "{n} when your orders are paid", m_expiring: "{n} expire {time}", m_code: "Your referral code", m_copy: "Copy", m_copied: "Copied",
   m_stages: "Friends: {n} stages reached", m_coupons: "Coupons", m_rewards: "Rewards", m_redeem: "Redeem for {n}", m_lines: "What came and went", m_none: "Nothing yet.",
   m_not: "You are not a member yet. The shop's app enrols you.", m_birthday: "Birthday", m_solar: "solar", m_lunar: "lunar", m_month: "Month", m_day: "Day", m_save: "Save", m_gift: "Claim your birthday gift", m_done: "Done.",
+  m_leap: "leap month", s_registration: "a friend joined", s_first_order: "first order", s_silver: "reached silver", s_waiting: "waiting", s_paid: "paid", s_taken_back: "taken back", s_not_counted: "not counted",
   m_saved: "Saved by your tier", m_news: "News", n_tier_reached: "You are {tier} now", n_tier_at_risk: "Your tier ends {time}", n_points_expiring: "{n} points expire {time}", n_gift_waiting: "Your birthday gift waits", n_referral_paid: "{n} points for your friend",
   k_order: "order", k_order_ended: "order ended", k_refund: "refund", k_referral_registration: "a friend joined", k_referral_first_order: "a friend's first order",
   k_referral_silver: "a friend reached silver", k_referral_not_counted: "a friend, not counted", k_referral_taken_back: "a friend's order went back", k_share: "shared", k_watch: "watched", k_interact: "took part", k_invite: "invited",
@@ -89,6 +90,7 @@ const ZH = {
   m_pending: "订单付款后再得 {n}", m_expiring: "{n} 积分将于 {time} 到期", m_code: "我的邀请码", m_copy: "复制", m_copied: "已复制",
   m_stages: "好友：已达成 {n} 个阶段", m_coupons: "优惠券", m_rewards: "兑换", m_redeem: "{n} 积分兑换", m_lines: "明细", m_none: "暂无。",
   m_not: "您还不是会员，请在应用内加入。", m_birthday: "生日", m_solar: "公历", m_lunar: "农历", m_month: "月", m_day: "日", m_save: "保存", m_gift: "领取生日礼", m_done: "完成。",
+  m_leap: "闰月", s_registration: "好友加入", s_first_order: "首单", s_silver: "升级白银", s_waiting: "等待中", s_paid: "已发放", s_taken_back: "已收回", s_not_counted: "未计入",
   m_saved: "等级为您节省", m_news: "消息", n_tier_reached: "您已升为{tier}", n_tier_at_risk: "您的等级将于 {time} 到期", n_points_expiring: "{n} 积分将于 {time} 到期", n_gift_waiting: "生日礼待领取", n_referral_paid: "好友奖励 {n} 积分",
   k_order: "订单", k_order_ended: "订单结束", k_refund: "退款", k_referral_registration: "好友加入", k_referral_first_order: "好友首单",
   k_referral_silver: "好友升级白银", k_referral_not_counted: "好友未计入", k_referral_taken_back: "好友订单退回", k_share: "分享", k_watch: "观看", k_interact: "互动", k_invite: "邀请",
@@ -101,7 +103,7 @@ export const DICTIONARIES = { en: EN, zh: ZH };
 const kept = () => {
   try { return localStorage.getItem("language"); } catch { return null; }
 };
-export const language = kept() ?? (navigator.language?.startsWith("zh") ? "zh" : "en");
+export let language = kept() ?? (navigator.language?.startsWith("zh") ? "zh" : "en");
 
 /** The words for a key, with what stands in braces filled in. */
 export function say(key, values = {}) {
@@ -109,9 +111,15 @@ export function say(key, values = {}) {
   return words.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
+/** Speaks the other language from now on; what is shown already is for the caller to say anew. */
+export function turnLanguage() {
+  language = language === "zh" ? "en" : "zh";
+  try { localStorage.setItem("language", language); } catch { /* Not kept. */ }
+}
+
 /** Speaks the other language from now on. */
 export function switchLanguage() {
-  try { localStorage.setItem("language", language === "zh" ? "en" : "zh"); } catch { /* Not kept. */ }
+  turnLanguage();
   location.reload();
 }
 
