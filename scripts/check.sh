@@ -67,7 +67,7 @@ scripts/pages.sh
 step "one sale after the other, for a while"
 scripts/soak.sh --short
 step "whatever fits the OpenAPI document, and what does not"
-scripts/schemathesis.sh 100
+scripts/schemathesis.sh 40
 step "behind nginx and HAProxy"
 scripts/proxies.sh
 step "every fault, a few times"

@@ -64,17 +64,7 @@ impl Browser {
     }
 
     pub(crate) async fn start(set: Set) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("chromedriver; on Debian: apt-get install chromium chromium-driver");
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let port = port.expect("the driver says where it listens");
+        let (driver, port) = driver();
         let profile = tempfile::tempdir().unwrap();
         let args = [
             "--headless=new",
@@ -269,6 +259,28 @@ impl Browser {
         let png = self.client.screenshot().await.unwrap();
         std::fs::write(folder.join(format!("{name}.png")), png).unwrap();
     }
+}
+
+/// Starts a driver; returns it with its port. It takes a port that is free for one family of addresses, and ends if another
+/// process has the same one for the other family: then it is started again.
+fn driver() -> (Child, u16) {
+    for _ in 0..20 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("chromedriver; on Debian: apt-get install chromium chromium-driver");
+        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = lines.map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        if let Some(port) = port {
+            return (driver, port);
+        }
+        driver.wait().unwrap();
+    }
+    panic!("the driver finds no port");
 }
 
 /// Waits until the server has this many orders of the sale `drop`.

@@ -1,7 +1,7 @@
 //! The live room.
 
 use crate::browser::{Browser, PHONE, Set, has_orders};
-use crate::support::{Server, drop_of, selling};
+use crate::support::{Server, drop_of, selling, send};
 use jiff::{Timestamp, ToSpan};
 use membership::Tier::{Gold, Regular};
 use serde_json::{Value, json};
@@ -241,5 +241,38 @@ async fn a_click_is_never_sent_for_another_member() {
     page.run(&format!("location.hash = '#token={anns}'")).await;
     page.shows(BUTTON, "Pay ").await;
     assert_eq!((orders_of(&server, "ann").len(), orders_of(&server, "bob").len()), (1, 0));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_members_centre_shows_tier_orders_news_and_what_to_redeem() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &["--platform-listen", "127.0.0.1:0"]);
+    server.make(&drop_of(3));
+    let key = std::fs::read_to_string(data.path().join("platform.key")).unwrap();
+    let headers = format!("authorization: Bearer {}\r\n", key.trim());
+    let enrolled =
+        send(server.platform.unwrap(), "POST", "/v1/members", &headers, br#"{"member":"ann"}"#);
+    assert_eq!(enrolled.status, 201, "{enrolled:?}");
+    for (id, account) in [("a", "growth"), ("b", "points")] {
+        let more = json!({"id": id, "account": account, "amount": 1_500, "reason": "a test"});
+        assert_eq!(server.operate("POST", "/v1/members/ann/adjustments", &more).status, 200);
+    }
+    server.order("ann", 1);
+    let page = Browser::open(PHONE, &server, "/me", "ann", Gold).await;
+    page.shows("#tier", "Silver").await;
+    page.shows("#points", "1,500").await;
+    page.shows("#next", "3,500 growth to Gold").await;
+    page.shows("#orders", "A lamp").await;
+    page.shows("#notices", "You are Silver now").await;
+    page.shows("#lines", "correction").await;
+    page.picture("me-silver").await;
+    // A lunar birthday may be in a leap month.
+    page.run("const c = document.querySelector('#calendar'); c.value = 'lunar'; c.dispatchEvent(new Event('change'))").await;
+    page.enter("#month", "6").await;
+    page.enter("#day", "15").await;
+    page.press("#leap").await;
+    page.press("#born button").await;
+    page.shows("#birthday", "lunar leap month 6-15").await;
     page.close().await;
 }

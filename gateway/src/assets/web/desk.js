@@ -85,7 +85,9 @@ function show() {
   at("nav").hidden = at("leave").hidden = key === null;
   if (key === null) return at("key").focus();
   for (const node of document.querySelectorAll("[data-may]")) node.hidden = !may(node.dataset.may);
-  const first = "#/" + location.hash.split("/").slice(1, 2).join("");
+  const part = location.hash.split("/")[1] ?? "";
+  // A sale, a form, a rehearsal: all that is no view of its own belongs to the sales.
+  const first = "#/" + (["members", "plan", "reports", "log"].includes(part) ? part : "");
   for (const link of at("nav").children) link.ariaCurrent = link.getAttribute("href") === first ? "page" : null;
   for (const [pattern, open] of VIEWS) {
     const found = pattern.exec(location.hash);

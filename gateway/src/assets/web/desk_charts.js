@@ -29,6 +29,7 @@ export function chart(title, names) {
     ctx.save();
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.fillStyle = ctx.strokeStyle = ink("--quiet");
+    ctx.textAlign = "left";
     ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
     marks.forEach(([at, words], nth) => {
       const x = u.valToPos(at, "x", true);

@@ -21,6 +21,16 @@ const seen = new Map();
 
 const markWords = ({ mark, tier, units }) => (mark === "window_opened" ? say(tier) : say("d_mark_" + mark, { n: units }));
 
+/** Marks of one second are one. */
+function together(marks) {
+  const found = [];
+  for (const [at, words] of marks) {
+    if (found.length && at - found.at(-1)[0] < 1) found.at(-1)[1] += ", " + words;
+    else found.push([at, words]);
+  }
+  return found;
+}
+
 /** How much unpaid orders give back, by when they are due: bars of equal time. */
 function cliff(orders) {
   const due = orders.filter((order) => order.pay_by).map((order) => [new Date(order.pay_by).getTime(), order.units]);
@@ -72,7 +82,7 @@ export function openLive(view, desk, id, isRehearsal = false) {
       fact(say("d_confirmed"), String(report.confirmed)), fact(say("d_o_paid"), String(report.paid)), fact(say("d_waiting"), String(report.waiting)),
       fact(say("d_sold_out_in"), ends === null ? "–" : within(new Date(now() + ends * 1000).toISOString(), now())),
     );
-    const marks = report.marks.map((mark) => [new Date(mark.at) / 1000, markWords(mark)]);
+    const marks = together(report.marks.map((mark) => [new Date(mark.at) / 1000, markWords(mark)]));
     stock.set(samples.times, [samples.of("left")], marks);
     rates.set(samples.times, ["clicks", "accepted", "confirmed", "paid"].map((name) => samples.rate(name)), marks);
     titled(funnel, say("d_funnel"), bars([
