@@ -22,13 +22,13 @@ fn assert_refused(sale: &Sale, now: Millis, click: Click, wanted: impl Fn(&Refus
     // The first call may allocate what a thread allocates only once.
     for _ in 0..2 {
         let refusal = sale.buy(now, click).expect_err("a refusal");
-        sale.meter().refuse(&refusal);
+        sale.meter().refuse(click.tier, &refusal);
         assert!(wanted(&refusal), "{refusal:?}");
     }
     let blocks = allocated(|| {
         for _ in 0..100 {
             let refusal = sale.buy(now, click).expect_err("a refusal");
-            sale.meter().refuse(&refusal);
+            sale.meter().refuse(click.tier, &refusal);
         }
     });
     assert_eq!(blocks, 0, "{:?}", sale.buy(now, click));

@@ -48,7 +48,8 @@ impl Count {
 
 #[derive(Debug, Default)]
 struct Stripe {
-    refused: [AtomicU64; Refusal::KINDS],
+    /// By tier and kind.
+    refused: [[AtomicU64; Refusal::KINDS]; 5],
 }
 
 /// The counters of one sale: of orders since it was made, of refusals since this process opened it.
@@ -92,12 +93,13 @@ impl Meter {
         self.accepted[order.tier as usize].add(order.units);
     }
 
-    /// Counts a refused click. The caller of `Sale::buy` does this, so that `buy` itself writes
+    /// Counts a refused click of a member of this tier. The caller of `Sale::buy` does this, so that `buy` itself writes
     /// nothing when it refuses.
     #[inline]
-    pub fn refuse(&self, refusal: &Refusal) {
+    pub fn refuse(&self, tier: Tier, refusal: &Refusal) {
+        let count = &self.stripes[stripe()].refused[tier as usize][refusal.kind()];
         // Ordering: Relaxed, a count publishes nothing but itself.
-        self.stripes[stripe()].refused[refusal.kind()].fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a step in an order's life. The order is counted out of its old state first, so that
@@ -121,17 +123,26 @@ impl Meter {
         Tallies(self.stored.each_ref().map(|tiers| PerTier(tiers.each_ref().map(Count::read))))
     }
 
-    /// Refused clicks by kind, in the order of [`Refusal::CODES`].
+    /// Refused clicks by tier, and of each by kind, in the order of [`Refusal::CODES`].
     #[must_use]
-    pub fn refused(&self) -> [u64; Refusal::KINDS] {
-        let mut sum = [0; Refusal::KINDS];
+    pub fn refused(&self) -> PerTier<[u64; Refusal::KINDS]> {
+        let mut sums = [[0; Refusal::KINDS]; 5];
         for stripe in &self.stripes {
-            for (total, count) in sum.iter_mut().zip(&stripe.refused) {
-                // Ordering: Relaxed, as in `refuse`.
-                *total += count.load(Ordering::Relaxed);
+            for (sum, counts) in sums.iter_mut().zip(&stripe.refused) {
+                for (total, count) in sum.iter_mut().zip(counts) {
+                    // Ordering: Relaxed, as in `refuse`.
+                    *total += count.load(Ordering::Relaxed);
+                }
             }
         }
-        sum
+        PerTier(sums)
+    }
+
+    /// Refused clicks of all tiers by kind, in the order of [`Refusal::CODES`].
+    #[must_use]
+    pub fn refused_in_all(&self) -> [u64; Refusal::KINDS] {
+        let of = self.refused().0;
+        std::array::from_fn(|kind| of.iter().map(|kinds| kinds[kind]).sum())
     }
 
     /// How long orders waited, from the click to the verdict.

@@ -163,6 +163,8 @@ fn marks(open: &OpenSale, now: Millis) -> Vec<MarkView> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TierReport {
     orders: u64,
+    /// Refused clicks and wishes to wait since this process opened the sale.
+    refused: u64,
     reserved: u64,
     confirmed: u64,
     paid: u64,
@@ -194,7 +196,7 @@ impl SaleReport {
         let (tallies, level) = reading(open);
         let (reserved, members) = (open.reserved(), &open.sale.terms().members);
         let units = |status: Status| tallies.sum(status).units;
-        let refused = open.sale.meter().refused();
+        let refused = open.sale.meter().refused_in_all();
         let waits: u64 = reserved.0.iter().map(|tally| tally.orders).sum();
         let stored: u64 = tallies.all().0.iter().map(|tally| tally.orders).sum();
         let orders = |status: Status| tallies.sum(status).orders;
@@ -204,10 +206,12 @@ impl SaleReport {
             confirmed: stored - orders(Status::Released),
             paid: orders(Status::Paid) + orders(Status::Returned),
         };
+        let refused_of = open.sale.meter().refused();
         let by_tier = Tier::ALL.into_iter().map(|tier| {
             let of = |status: Status| tallies.of(status)[tier].units;
             let report = TierReport {
                 orders: reserved[tier].orders + tallies.all()[tier].orders,
+                refused: refused_of[tier].iter().sum(),
                 reserved: reserved[tier].units,
                 confirmed: of(Status::Confirmed),
                 paid: of(Status::Paid),

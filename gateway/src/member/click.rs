@@ -164,7 +164,7 @@ impl Clicks {
             }
         };
         let accepted = judged.map_err(|refusal| {
-            open.sale.meter().refuse(&refusal);
+            open.sale.meter().refuse(tier, &refusal);
             note(&open, seat, refusal.kind(), now);
             // Orders that are not paid may still give their units back.
             let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();

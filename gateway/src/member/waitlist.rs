@@ -67,7 +67,7 @@ pub(crate) async fn join(
     let wish = Click { seat, tier, units: Units(wish.units.0), key: None, is_minor };
     let waits = engine.join(&open, wish).await.map_err(|why| match why {
         NotWaiting::Refused(refusal) => {
-            open.sale.meter().refuse(&refusal);
+            open.sale.meter().refuse(tier, &refusal);
             let (now, may_return) = (engine.now(), true);
             ApiError::Refused { refusal, tier, now, may_return }
         }

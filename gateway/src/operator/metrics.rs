@@ -72,7 +72,7 @@ fn units(told: &mut Exposition, open: &OpenSale) {
     told.gauge("flashlane_halted", help, sale, level.is_halted().into());
     let waiting = open.waiting() as u64;
     told.gauge("flashlane_waiting_members", "Members on the waitlist", sale, waiting);
-    let refused = Refusal::CODES.into_iter().zip(open.sale.meter().refused());
+    let refused = Refusal::CODES.into_iter().zip(open.sale.meter().refused_in_all());
     for (code, count) in refused {
         let help = "Clicks and wishes to wait refused by this process, by code";
         told.counter("flashlane_refused_total", help, &[sale[0], ("code", code)], count);

@@ -114,7 +114,7 @@ fn click(engine: &Engine, open: &OpenSale, member: u32, tier: Tier) -> Option<(M
             pays.then(|| (now + PAID_WITHIN.mul_f64(fastrand::f64()), Act::Pay(accepted.number)))
         }
         Err(refusal) => {
-            open.sale.meter().refuse(&refusal);
+            open.sale.meter().refuse(tier, &refusal);
             match refusal {
                 Refusal::NotOpen { opens_at } => Some((opens_at, Act::Click(member, tier))),
                 _ => None,

@@ -48,14 +48,12 @@ const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
 pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let options = configuration.options.clone();
     let data = &options.data;
-    std::fs::create_dir_all(data)
-        .with_context(|| format!("cannot make the data folder {}", data.display()))?;
+    make(data)?;
     let secrets = Secrets::read(&options)?;
     let rates = Arc::new(Rates::new(&options.rates));
     // Opening a sale takes it from the process that sells it now, so everything that may fail comes
     // before.
-    let media = MediaOrigins(options.origins.media.clone());
-    let sales = sales_to_make(&options, &media)?;
+    let (sales, media) = sales_to_make(&options)?;
     let plan = options.plan.as_deref().map(plan_file::read).transpose()?;
     let connections_max = connections_max(options.connections_max, options.listen.len() + 3)?;
     let audit = Arc::new(AuditLog::open(data)?);
@@ -118,9 +116,16 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     failure.map_or(drained, Err)
 }
 
-fn sales_to_make(options: &ServeOptions, media: &MediaOrigins) -> anyhow::Result<Vec<NewSale>> {
-    let sales = options.sales.as_deref().map(|file| sales_file::read(file, media)).transpose()?;
-    Ok(sales.unwrap_or_default())
+fn make(data: &Path) -> anyhow::Result<()> {
+    let made = std::fs::create_dir_all(data);
+    made.with_context(|| format!("cannot make the data folder {}", data.display()))
+}
+
+/// The sales of the file, and on which origins their pictures may lie.
+fn sales_to_make(options: &ServeOptions) -> anyhow::Result<(Vec<NewSale>, MediaOrigins)> {
+    let media = MediaOrigins(options.origins.media.clone());
+    let sales = options.sales.as_deref().map(|file| sales_file::read(file, &media)).transpose()?;
+    Ok((sales.unwrap_or_default(), media))
 }
 
 /// Leaves balancers time to look away. A second signal ends that.

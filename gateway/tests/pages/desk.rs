@@ -2,6 +2,7 @@
 
 use crate::browser::{Browser, DESK, Set};
 use crate::support::{Answer, Server, selling, send};
+use jiff::{Timestamp, ToSpan};
 use membership::Tier::Gold;
 use serde_json::{Value, json};
 
@@ -113,19 +114,28 @@ async fn a_role_sees_only_what_it_may_do_and_a_key_is_not_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_is_marked_counts_nowhere_and_is_gone_afterwards() {
-    let (_data, server) = selling(50);
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let mut sale = crate::support::drop_of(200);
+    // Its windows lie hours apart; those of the copy, seconds.
+    for (tier, hours) in
+        [("diamond", 1), ("platinum", 2), ("gold", 3), ("silver", 4), ("regular", 5)]
+    {
+        sale["windows"][tier] = (Timestamp::now() + hours.hours()).to_string().into();
+    }
+    server.make(&sale);
     let page = desk(&server).await;
     page.run("location.hash = '#/sale/drop'").await;
-    page.shows(VIEW, "50 of 50 left").await;
+    page.shows(VIEW, "200 of 200 left").await;
     page.press_words("Rehearse").await;
     page.told("const b = [...document.querySelectorAll('button')].find((b) => b.textContent === 'Really: Rehearse?'); b?.click(); return document.querySelector('.banner') && 1").await;
     page.shows(".banner", "Rehearsal").await;
     let facts = "[...document.querySelectorAll('.facts b')].map((b) => b.textContent)";
     page.told(&format!("const facts = {facts}; return facts[0].startsWith('0 of') || null")).await;
-    page.told(&format!("const facts = {facts}; return Number(facts[3]) >= 20 || null")).await;
+    page.told(&format!("const facts = {facts}; return Number(facts[3]) >= 100 || null")).await;
     page.picture("desk-rehearsal").await;
     let report = server.operate("GET", "/v1/sales/drop", &Value::Null).json;
-    assert_eq!((&report["left"], &report["flow"]["clicks"]), (&json!(50), &json!(0)));
+    assert_eq!((&report["left"], &report["flow"]["clicks"]), (&json!(200), &json!(0)));
     let copy = server.operate("GET", "/v1/sales/drop/rehearsal", &Value::Null).json;
     assert_eq!((&copy["rehearsal"], &copy["id"]), (&json!(true), &json!("rehearsal-drop")));
     let metrics = server.operate("GET", "/metrics", &Value::Null).body;
@@ -133,7 +143,7 @@ async fn a_rehearsal_is_marked_counts_nowhere_and_is_gone_afterwards() {
     let listed = server.operate("GET", "/v1/sales", &Value::Null).body;
     assert!(!listed.contains("rehearsal-drop"), "{listed}");
     page.press_words("End the rehearsal").await;
-    page.shows(VIEW, "50 of 50 left").await;
+    page.shows(VIEW, "200 of 200 left").await;
     assert_eq!(server.operate("GET", "/v1/sales/drop/rehearsal", &Value::Null).status, 404);
     page.close().await;
 }

@@ -38,7 +38,9 @@ export function chart(title, names) {
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
-      ctx.fillText(words, x + 4 * devicePixelRatio, bbox.top + (12 + 13 * (nth % 5)) * devicePixelRatio);
+      const [gap, width] = [4 * devicePixelRatio, ctx.measureText(words).width];
+      const isInside = x + gap + width < bbox.left + bbox.width;
+      ctx.fillText(words, isInside ? x + gap : x - gap - width, bbox.top + (12 + 13 * (nth % 5)) * devicePixelRatio);
     });
     ctx.restore();
   };

@@ -43,10 +43,10 @@ function cliff(orders) {
 }
 
 function byTier(report) {
-  const head = [say("d_tier"), say("d_orders"), say("d_o_reserved"), say("d_confirmed"), say("d_o_paid"), say("d_o_cancelled"), say("d_o_expired"), say("d_o_released")];
-  return table(head, TIERS.filter((tier) => report.windows[tier] || report.by_tier[tier].orders).map((tier) => {
+  const head = [say("d_tier"), say("d_clicks"), say("d_refused_n"), say("d_orders"), say("d_o_reserved"), say("d_confirmed"), say("d_o_paid"), say("d_o_cancelled"), say("d_o_expired"), say("d_o_released")];
+  return table(head, TIERS.filter((tier) => report.windows[tier] || report.by_tier[tier].orders || report.by_tier[tier].refused).map((tier) => {
     const of = report.by_tier[tier];
-    return [say(tier), of.orders, of.reserved, of.confirmed, of.paid, of.cancelled, of.expired, of.released];
+    return [say(tier), of.orders + of.refused, of.refused, of.orders, of.reserved, of.confirmed, of.paid, of.cancelled, of.expired, of.released];
   }));
 }
 
