@@ -27,6 +27,8 @@ bench archive | scripts/measured.py archive "scripts/bench.sh"
 echo "== over HTTP, beside a bare route"
 . scripts/programs.sh
 "$bin/http" "$@" | scripts/measured.py http "scripts/bench.sh${*:+ $*}"
+echo "== instructions of a click, by part"
+scripts/instructions.py | scripts/measured.py instructions "scripts/bench.sh"
 echo "== batches, by their size"
 "$bin/batches" --svg docs/batches.svg | scripts/measured.py batches "scripts/bench.sh"
 echo "== an export of the largest sale"
