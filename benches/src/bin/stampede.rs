@@ -67,8 +67,10 @@ async fn main() -> anyhow::Result<()> {
     let (viewers, _) = clickers(data.path(), options.viewers, &[92, 4, 2, 1, 1], 0)?;
     let refusal = sold_out(&own, data.path(), &viewers[0]).await?;
     let kind = "application/problem+json";
-    let bare =
-        Server::start("bare", &["--status", "409", "--body", &refusal, "--content-type", kind])?;
+    let cores = std::thread::available_parallelism()?.to_string();
+    let answer = ["--status", "409", "--body", &refusal, "--content-type", kind];
+    let loops = Server::start("bare", &[&answer[..], &["--loops", &cores]].concat())?;
+    let bare = Server::start("bare", &answer)?;
     let sockets = Server::start("sockets", &["--body", &refusal])?;
 
     let mut out = std::io::stdout();
@@ -83,6 +85,8 @@ async fn main() -> anyhow::Result<()> {
         ("Flashlane, new connections", &own, Kind::New),
         ("a bare route, kept connections", &bare, Kind::Kept),
         ("a bare route, new connections", &bare, Kind::New),
+        ("a bare route, a socket and a loop a core, kept", &loops, Kind::Kept),
+        ("a bare route, a socket and a loop a core, new", &loops, Kind::New),
         ("bare WebSockets", &sockets, Kind::Socket),
     ];
     let mut told: Vec<(f64, Vec<Round>)> = cases.iter().map(|_| (0.0, Vec::new())).collect();

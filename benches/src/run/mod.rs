@@ -10,7 +10,7 @@ pub mod server;
 pub mod usage;
 
 /// Connections that wait to be accepted, as with Flashlane.
-const BACKLOG: u32 = 4_096;
+pub const BACKLOG: u32 = 4_096;
 
 /// A listener on a free port, for servers that are measured beside Flashlane.
 ///
