@@ -196,7 +196,9 @@ impl SaleReport {
         let (tallies, level) = reading(open);
         let (reserved, members) = (open.reserved(), &open.sale.terms().members);
         let units = |status: Status| tallies.sum(status).units;
-        let refused = open.sale.meter().refused_in_all();
+        let refused_of = open.sale.meter().refused();
+        let of_all = |kind: usize| refused_of.0.iter().map(|kinds| kinds[kind]).sum::<u64>();
+        let refused: [u64; Refusal::KINDS] = std::array::from_fn(of_all);
         let waits: u64 = reserved.0.iter().map(|tally| tally.orders).sum();
         let stored: u64 = tallies.all().0.iter().map(|tally| tally.orders).sum();
         let orders = |status: Status| tallies.sum(status).orders;
@@ -206,7 +208,6 @@ impl SaleReport {
             confirmed: stored - orders(Status::Released),
             paid: orders(Status::Paid) + orders(Status::Returned),
         };
-        let refused_of = open.sale.meter().refused();
         let by_tier = Tier::ALL.into_iter().map(|tier| {
             let of = |status: Status| tallies.of(status)[tier].units;
             let report = TierReport {

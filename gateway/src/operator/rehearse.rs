@@ -54,7 +54,7 @@ pub(crate) async fn begin(
     if !(1..=MEMBERS_MAX).contains(&members) {
         return Err(ApiError::BadRequest(format!("members: 1 to {MEMBERS_MAX}, not {members}")));
     }
-    let open = engine.sale_to_change(&id).await?;
+    let open = engine.any_sale(&id).await?;
     let action = Action { action: "rehearse_sale", sale: Some(&id), ..Action::default() };
     let terms = open.terms_now();
     let begin = async move { rehearsals.begin(&terms, Crowd { members }).await };

@@ -5,8 +5,8 @@ import { say, speak, turnLanguage } from "./words.js";
 import "./desk_words.js";
 import { put } from "./orders.js";
 import { openSales } from "./desk_sales.js";
-import { openForm } from "./desk_form.js";
-import { openLive } from "./desk_live.js";
+import { forgetDraft, openForm } from "./desk_form.js";
+import { forgetSeen, openLive } from "./desk_live.js";
 import { openMembers } from "./desk_members.js";
 import { openPlan } from "./desk_plan.js";
 import { openReports } from "./desk_reports.js";
@@ -110,10 +110,13 @@ function title() {
 
 function leave(words = "") {
   key = null;
-  forgetLog();
   signIn("");
   put(at("who"), "");
   show();
+  // The view that was open has ended by now.
+  forgetLog();
+  forgetDraft();
+  forgetSeen();
   put(at("said"), words);
 }
 
@@ -140,6 +143,10 @@ at("language").onclick = () => {
   title();
   show();
 };
-addEventListener("hashchange", show);
+addEventListener("hashchange", () => {
+  show();
+  // A keyboard and a screen reader go on in the view that was opened.
+  if (key) at("view").focus();
+});
 title();
 show();

@@ -4,7 +4,7 @@ import { el, table } from "./dom.js";
 import { say } from "./words.js";
 
 /** Colours that stay apart for colour-blind eyes (Okabe and Ito), and on a dark ground. */
-export const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 const HEIGHT = 220;
 /** So many rows a table has at most: the newest. */
 const ROWS = 60;

@@ -23,7 +23,7 @@ const local = (ms) => new Date(ms - new Date(ms).getTimezoneOffset() * MINUTE).t
 const instant = (text) => (text ? new Date(text).getTime() : NaN);
 
 /** What is wrong with a sale, by field: the same rules as the server's, which has the last word. */
-export function faults(sale, at) {
+function faults(sale, at) {
   const found = {};
   const note = (field, is) => { if (!is) found[field] ??= say("d_f_" + field.split(".")[0]); };
   note("id", /^[a-z0-9-]{1,40}$/.test(sale.id));
@@ -46,7 +46,7 @@ export function faults(sale, at) {
 }
 
 /** The windows on a line of time, one bar a tier. */
-export function timeLine(sale, at) {
+function timeLine(sale, at) {
   const opens = TIERS.filter((tier) => sale.windows[tier]).map((tier) => [tier, new Date(sale.windows[tier]).getTime()]);
   const [first, last] = [Math.min(...opens.map(([, ms]) => ms)), Math.max(...opens.map(([, ms]) => ms))];
   const close = new Date(sale.closes_at).getTime();
@@ -81,6 +81,14 @@ export function openForm(view, desk, from, isChange = false) {
     for (const input of [opens, limit]) input.setAttribute("aria-describedby", "fault-windows." + tier);
     return el("li", {}, el("span", { className: "tier " + tier }, say(tier)), opens, limit, el("small", { className: "bad", id: "fault-windows." + tier }));
   });
+  const more = el("details", {}, el("summary", {}, say("d_for_members")),
+    el("div", { className: "two" }, field("member_day_price_cents", "number", { min: 0, required: false }), field("points_share_max", "number", { min: 0, max: 100, required: false }),
+      field("coupons", "text", { required: false })),
+    el("p", { className: "line" }, tick("free", false), tick("listed", true), tick("enrolled", false), tick("adults_only", false), el("span", {}, say("d_l_audience")),
+      TIERS.map((tier) => {
+        inputs["audience." + tier] = el("input", { type: "checkbox", name: "audience." + tier, checked: true });
+        return el("label", { className: "tick" }, inputs["audience." + tier], el("span", {}, say(tier)));
+      })));
   const form = el("form", { className: "card form" },
     el("h1", {}, say(isChange ? "d_change" : "d_new")),
     !isChange && el("p", { className: "line" }, say("d_templates"), Object.keys(TEMPLATES).map((name) =>
@@ -89,14 +97,7 @@ export function openForm(view, desk, from, isChange = false) {
       field("price_cents", "number", { min: 0 }), field("currency", "text", { maxLength: 3 }), field("stock", "number", { min: 1, max: 10_000_000 }),
       field("pay_within_s", "number", { min: 1 }), field("image_url", "url", { required: false }), field("closes_at", "datetime-local", { step: 1 })),
     price,
-    el("details", {}, el("summary", {}, say("d_for_members")),
-      el("div", { className: "two" }, field("member_day_price_cents", "number", { min: 0, required: false }), field("points_share_max", "number", { min: 0, max: 100, required: false }),
-        field("coupons", "text", { required: false })),
-      el("p", { className: "line" }, tick("free", false), tick("listed", true), tick("enrolled", false), tick("adults_only", false), el("span", {}, say("d_l_audience")),
-        TIERS.map((tier) => {
-          inputs["audience." + tier] = el("input", { type: "checkbox", name: "audience." + tier, checked: true });
-          return el("label", { className: "tick" }, inputs["audience." + tier], el("span", {}, say(tier)));
-        }))),
+    more,
     el("h2", {}, say("windows")), el("p", { className: "quiet" }, say("d_windows_help")), el("ul", { className: "tiers" }, tiers), picture,
     el("p", { className: "line" }, el("button", { className: "small primary" }, say(isChange ? "m_save" : "d_make"))));
   view.append(form);
@@ -128,6 +129,8 @@ export function openForm(view, desk, from, isChange = false) {
       const fault = document.getElementById("fault-" + name) ?? document.getElementById("fault-" + name.replace("limits", "windows"));
       if (fault && (told || name.startsWith("windows") || !name.startsWith("limits"))) fault.textContent = told;
     }
+    // What is wrong in what is folded away is shown: a browser would refuse the form without a word.
+    if (["member_day_price_cents", "points_share_max"].some((name) => found[name])) more.open = true;
     const { windows, price_cents: cents, currency } = sale();
     picture.replaceChildren(Object.keys(windows).length ? timeLine(sale(), now()) : el("p", { className: "bad" }, say("d_f_windows")));
     try { price.textContent = money(cents, currency); } catch { price.textContent = ""; }
@@ -150,7 +153,7 @@ export function openForm(view, desk, from, isChange = false) {
     }
   }
 
-  /** The whole minute after next, so that there is time to look. */
+  /** The whole minute in some ten minutes, so that there is time to look. */
   const soon = () => Math.ceil(now() / MINUTE + 10) * MINUTE;
 
   function template(name) {
@@ -170,7 +173,7 @@ export function openForm(view, desk, from, isChange = false) {
     return { ...other, id: "", windows: Object.fromEntries(Object.entries(other.windows).map(([tier, at]) => [tier, shift(at)])), closes_at: shift(other.closes_at) };
   }
 
-  form.oninput = check;
+  form.oninput = () => { isTouched = true; check(); };
   form.onsubmit = async (event) => {
     event.preventDefault();
     if (!check()) return;
@@ -183,10 +186,12 @@ export function openForm(view, desk, from, isChange = false) {
       desk.go("#/sale/" + encodeURIComponent(isChange ? from : id));
     } catch (error) { desk.fail(error); }
   };
-  let [was, isDone] = [{}, false];
+  /** Only what somebody typed is kept when the form is left, and only over terms that were read. */
+  let [was, isDone, isTouched] = [{}, false, false];
   const values = () => Object.fromEntries(Object.entries(inputs).map(([name, input]) => [name, input.type === "checkbox" ? input.checked : input.value]));
   fill({ currency: "CNY", stock: 100, price_cents: 19_900, pay_within_s: 900, windows: {}, limits: {} });
-  if (draft && draft.hash === location.hash) {
+  if (draft?.hash === location.hash) {
+    isTouched = true;
     for (const [name, value] of Object.entries(draft.values)) inputs[name][inputs[name].type === "checkbox" ? "checked" : "value"] = value;
     was = draft.was;
   } else if (from === undefined) template("member_drop");
@@ -194,10 +199,17 @@ export function openForm(view, desk, from, isChange = false) {
     call("GET", "/v1/sales/" + encodeURIComponent(from)).then((other) => {
       fill(isChange ? other : moved(other));
       was = sale();
+      // What was typed before the terms came is gone with them.
+      isTouched = false;
+      form.hidden = false;
       check();
     }).catch(desk.fail);
+    form.hidden = true;
   }
   check();
   const { hash } = location;
-  return () => { draft = isDone ? null : { hash, values: values(), was }; };
+  return () => { draft = isTouched && !isDone ? { hash, values: values(), was } : null; };
 }
+
+/** Whoever signs in next finds nothing of it. */
+export function forgetDraft() { draft = null; }

@@ -16,8 +16,20 @@ const METRICS_EVERY = 5;
 const PAGES = 20;
 const CLIFF_BARS = 12;
 
-/** What was seen of each sale, so that a look elsewhere loses no curve. */
+/** What was seen of the sales that were looked at last, so that a look elsewhere loses no curve. */
 const seen = new Map();
+const SEEN_MAX = 8;
+
+function samplesOf(id) {
+  const samples = seen.get(id) ?? new Samples();
+  seen.delete(id);
+  seen.set(id, samples);
+  if (seen.size > SEEN_MAX) seen.delete(seen.keys().next().value);
+  return samples;
+}
+
+/** Whoever signs in next begins anew. */
+export function forgetSeen() { seen.clear(); }
 
 const markWords = ({ mark, tier, units }) => (mark === "window_opened" ? say(tier) : say("d_mark_" + mark, { n: units }));
 
@@ -53,8 +65,8 @@ function byTier(report) {
 export function openLive(view, desk, id, isRehearsal = false) {
   const path = "/v1/sales/" + encodeURIComponent(id);
   const from = path + (isRehearsal ? "/rehearsal" : "");
-  if (!seen.has(from)) seen.set(from, new Samples());
-  const samples = seen.get(from);
+  // A rehearsal under the same name may be another one.
+  const samples = isRehearsal ? new Samples() : samplesOf(id);
   let [isOpen, last] = [true, null];
   const part = (className = "card") => el("section", { className });
   const [head, facts, health, funnel, refused, tiers, unpaid, waiting] = Array.from({ length: 8 }, () => part());
@@ -144,7 +156,6 @@ export function openLive(view, desk, id, isRehearsal = false) {
       // What is not there does not come.
       if (error.status === 404 && isOpen) {
         desk.tell(say(isRehearsal ? "d_rehearsal_over" : "b_unknown"));
-        if (isRehearsal) seen.delete(from);
         return;
       }
     }

@@ -8,7 +8,6 @@ const LOOK_BACK = 15;
 /** Under so many times its usual nothing is called bad. */
 const BAD = 2;
 
-
 /**
  * The time within which this part of what lies between two readings of a cumulative histogram came, in ms: the bound of the
  * bucket. Null if nothing came, or no histogram was read yet.

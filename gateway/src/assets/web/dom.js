@@ -6,29 +6,31 @@ import { say } from "./words.js";
 const NOT_BEFORE_MS = 400;
 const ASKED_FOR_MS = 5000;
 
-/** Makes an element. `props` are its properties; `data` and `aria` may hold more. Children may be texts, elements, or nothing. */
+/** Makes an element. `props` are its properties; `aria` may hold more. Children may be texts, elements, or nothing. */
 export function el(tag, props = {}, ...children) {
-  const { data = {}, aria = {}, ...own } = props;
+  const { aria = {}, ...own } = props;
   const made = Object.assign(document.createElement(tag), own);
-  Object.assign(made.dataset, data);
   for (const [name, value] of Object.entries(aria)) made.setAttribute("aria-" + name, value);
   made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 
 /** A button that does something once at a time. A failure is told by `onError`. */
-export function button(words, act, onError, more = {}) {
-  const made = el("button", { type: "button", className: "small", textContent: words, ...more });
+export function button(words, act, onError) {
+  const made = el("button", { type: "button", className: "small", textContent: words });
+  let isBusy = false;
+  // A disabled button would lose the focus.
+  const busy = (is) => { isBusy = is; made.ariaDisabled = is ? "true" : null; };
   made.onclick = async () => {
-    if (made.disabled) return;
-    made.disabled = true;
-    try { await act(); } catch (error) { onError(error); } finally { made.disabled = false; }
+    if (isBusy) return;
+    busy(true);
+    try { await act(); } catch (error) { onError(error); } finally { busy(false); }
   };
   return made;
 }
 
 /** As `button`, for what cannot be undone: it asks once more. */
-export function sureButton(words, act, onError, more = {}) {
+export function sureButton(words, act, onError) {
   let [askedAt, timer] = [0, 0];
   const forget = () => { askedAt = 0; made.textContent = words; };
   const made = button(words, async () => {
@@ -44,23 +46,23 @@ export function sureButton(words, act, onError, more = {}) {
     }
     forget();
     await act();
-  }, onError, { ...more });
+  }, onError);
   made.classList.add("grave");
   return made;
 }
 
 /** A table: a head of texts, and rows of texts or elements. Numbers stand right. */
 export function table(head, rows, caption) {
-  const cell = (tag, value) => {
+  const cell = (value) => {
     const isNumber = typeof value === "number";
     const text = isNumber ? value.toLocaleString(document.documentElement.lang) : value;
-    return el(tag, { className: isNumber ? "number" : "" }, text ?? "");
+    return el("td", { className: isNumber ? "number" : "" }, text ?? "");
   };
   return el("div", { className: "scrolls", tabIndex: 0 }, el("table", {},
     caption && el("caption", {}, caption),
     el("thead", {}, el("tr", {}, head.map((text, i) => el("th", { scope: "col", className: typeof rows[0]?.[i] === "number" ? "number" : "" }, text)))),
     el("tbody", {}, rows.length
-      ? rows.map((row) => el("tr", {}, row.map((value) => cell("td", value))))
+      ? rows.map((row) => el("tr", {}, row.map(cell)))
       : el("tr", {}, el("td", { colSpan: head.length, className: "quiet" }, say("m_none"))))));
 }
 

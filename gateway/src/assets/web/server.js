@@ -53,7 +53,7 @@ export function forgetToken() {
 
 /** What the token says; empty for what is no token. For what is shown only: the server decides. */
 function claims() {
-  try { return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))); } catch { return {}; }
+  try { return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))) ?? {}; } catch { return {}; }
 }
 
 /** The tier that the token says, if it says one. */
