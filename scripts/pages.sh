@@ -16,11 +16,12 @@ if [ "${1:-}" = --docs ]; then
   docs=1
   shift
 fi
+# Of the whole workspace, so that what its tests have built is taken as it is.
 if [ "${1:-}" = --measure ]; then
-  ROUNDS=9 cargo test --locked --quiet -p gateway --test pages -- --nocapture the_room_is_light | scripts/measured.py pages "scripts/pages.sh --measure"
+  ROUNDS=9 cargo test --locked --quiet --workspace --test pages -- --nocapture the_room_is_light | scripts/measured.py pages "scripts/pages.sh --measure"
   exit
 fi
-cargo test --locked --quiet -p gateway --test pages -- --test-threads=2 "$@"
+cargo test --locked --quiet --workspace --test pages -- --test-threads=2 "$@"
 if [ -n "$docs" ]; then
   mkdir -p docs/pages
   for state in room-soon room-open room-pay room-offer desk-rehearsal desk-form; do
