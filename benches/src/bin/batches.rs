@@ -40,6 +40,9 @@ struct Options {
     /// Connections, each with one batch on its way
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    /// Speaks HTTP/2
+    #[arg(long)]
+    http2: bool,
     /// Writes a plot to this file
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
@@ -206,14 +209,22 @@ impl Site {
         let connections = (0..self.options.connections).map(|_| {
             let (path, left, authorization) =
                 (path.clone(), Arc::clone(&left), self.authorization.clone());
-            let mut client = Client::new(self.platform);
+            let speaks_http2 = self.options.http2;
+            let mut client = match speaks_http2 {
+                true => Client::http2(self.platform),
+                false => Client::new(self.platform),
+            };
             tokio::spawn(async move {
                 let (mut took, mut orders) = (Vec::new(), 0);
                 loop {
                     let next = left.lock().unwrap_or_else(PoisonError::into_inner).pop();
                     let Some(body) = next else { break };
-                    let request = Request::post(&path)
-                        .header(header::HOST, "flashlane")
+                    let request = if speaks_http2 {
+                        Request::post(format!("http://flashlane{path}"))
+                    } else {
+                        Request::post(&path).header(header::HOST, "flashlane")
+                    };
+                    let request = request
                         .header(header::CONTENT_TYPE, "application/json")
                         .header(header::AUTHORIZATION, &authorization)
                         .body(Full::new(body))?;

@@ -1,10 +1,10 @@
-//! One keep-alive HTTP/1.1 connection, which connects again by itself after it was cut.
+//! One kept connection, HTTP/1.1 or HTTP/2, which connects again by itself after it was cut.
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::{http1, http2};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
@@ -12,14 +12,27 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
-    sender: Option<SendRequest<Full<Bytes>>>,
+    speaks_http2: bool,
+    sender: Option<Sender>,
+}
+
+#[derive(Debug)]
+enum Sender {
+    One(http1::SendRequest<Full<Bytes>>),
+    Two(http2::SendRequest<Full<Bytes>>),
 }
 
 impl Client {
     /// Returns a client that connects at its first request.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, sender: None }
+        Self { address, speaks_http2: false, sender: None }
+    }
+
+    /// As [`Client::new`], but HTTP/2, without asking whether the server speaks it.
+    #[must_use]
+    pub fn http2(address: SocketAddr) -> Self {
+        Self { speaks_http2: true, ..Self::new(address) }
     }
 
     /// Sends a request and reads the whole answer.
@@ -57,18 +70,44 @@ impl Client {
     ) -> anyhow::Result<Response<Incoming>> {
         let sender = match &mut self.sender {
             Some(sender) if !sender.is_closed() => sender,
-            gone => gone.insert(connect(self.address).await?),
+            gone => gone.insert(connect(self.address, self.speaks_http2).await?),
         };
-        sender.ready().await?;
-        Ok(sender.send_request(request).await?)
+        match sender {
+            Sender::One(sender) => {
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
+            }
+            Sender::Two(sender) => {
+                sender.ready().await?;
+                Ok(sender.send_request(request).await?)
+            }
+        }
     }
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+impl Sender {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::One(sender) => sender.is_closed(),
+            Self::Two(sender) => sender.is_closed(),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr, speaks_http2: bool) -> anyhow::Result<Sender> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    let stream = TokioIo::new(stream);
     // The caller that awaits an answer on this connection gets the connection's errors as well.
+    if speaks_http2 {
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        // Room for the answer to a large batch.
+        http2.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 20);
+        let (sender, connection) = http2.handshake(stream).await?;
+        tokio::spawn(async move { connection.await.ok() });
+        return Ok(Sender::Two(sender));
+    }
+    let (sender, connection) = http1::handshake(stream).await?;
     tokio::spawn(async move { connection.await.ok() });
-    Ok(sender)
+    Ok(Sender::One(sender))
 }

@@ -15,6 +15,7 @@ mod erasing;
 mod events;
 mod fairness;
 mod fuzz;
+mod http2;
 mod jwks;
 mod keys;
 mod leaving;
