@@ -19,7 +19,7 @@ mod resume;
 pub mod search;
 mod seats;
 pub mod stock;
-pub(crate) mod table;
+pub mod table;
 pub mod vouch;
 mod waits;
 

@@ -11,7 +11,7 @@ type Page<T> = [OnceBox<Chunk<T>>; FAN_OUT];
 
 /// Cells numbered from 0; 4,294,967,296 of them outside models.
 #[derive(Debug)]
-pub(crate) struct Table<T> {
+pub struct Table<T> {
     pages: Box<[OnceBox<Page<T>>; FAN_OUT]>,
 }
 
@@ -22,13 +22,16 @@ impl<T: Default> Default for Table<T> {
 }
 
 impl<T: Default> Table<T> {
-    pub(crate) fn new() -> Self {
+    /// A table without a cell.
+    #[must_use]
+    pub fn new() -> Self {
         Self { pages: boxed(OnceBox::new) }
     }
 
     /// The cell, if its chunk was ever written to. Allocates nothing.
     #[inline]
-    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&T> {
         let (page, chunk, cell) = split(index);
         self.pages.get(page)?.get()?[chunk].get()?.get(cell)
     }
@@ -38,7 +41,7 @@ impl<T: Default> Table<T> {
     /// # Panics
     /// When `index` is past the last cell: callers bound their indices.
     #[inline]
-    pub(crate) fn get_or_grow(&self, index: usize) -> &T {
+    pub fn get_or_grow(&self, index: usize) -> &T {
         match self.get(index) {
             Some(cell) => cell,
             None => self.grow(index),

@@ -36,7 +36,7 @@ use tokio::time::MissedTickBehavior;
 
 /// How long reserved orders may take to be confirmed once clicks have stopped.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(30);
-/// Members and addresses that have not asked for a while are forgotten this often.
+/// Addresses that have not asked for a while are forgotten this often.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// Sales that could not be opened are tried again this often.
 const OPEN_AGAIN_EVERY: Duration = Duration::from_secs(2);
@@ -143,7 +143,7 @@ async fn look_away(live: Arc<Live>, rates: &Rates) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for the signal. Meanwhile forgets members and addresses that do not ask any more.
+/// Waits for the signal. Meanwhile forgets addresses that do not ask any more.
 async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
     let mut tidying = tokio::time::interval(TIDY_EVERY);
     tokio::pin!(told_to_stop);
