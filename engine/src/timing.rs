@@ -54,13 +54,18 @@ impl Timing {
 
     /// Counts something that took so long.
     pub fn record(&self, took: Duration) {
+        self.record_many(1, took);
+    }
+
+    /// Counts so many things that took so long each.
+    pub fn record_many(&self, many: u64, took: Duration) {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let us = ns.div_ceil(1_000);
         let bucket = self.bounds.partition_point(|bound| *bound < us);
         let stripe = &self.stripes[stripe()];
         // Ordering: Relaxed, counts that publish nothing but themselves.
-        stripe.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        stripe.sum_ns.fetch_add(ns, Ordering::Relaxed);
+        stripe.counts[bucket].fetch_add(many, Ordering::Relaxed);
+        stripe.sum_ns.fetch_add(ns.saturating_mul(many), Ordering::Relaxed);
     }
 
     /// What was counted until now.
@@ -95,8 +100,9 @@ mod tests {
             timing.record(Duration::from_micros(us));
         }
         timing.record(Duration::from_nanos(10_001));
+        timing.record_many(3, Duration::from_nanos(20));
         let read = timing.read();
-        assert_eq!(read.buckets, [(10, 2), (100, 5)]);
-        assert_eq!((read.count, read.sum_ns), (7, 5_232_001));
+        assert_eq!(read.buckets, [(10, 5), (100, 8)]);
+        assert_eq!((read.count, read.sum_ns), (10, 5_232_061));
     }
 }

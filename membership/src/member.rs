@@ -1,7 +1,8 @@
 //! A member's id, checked once where it enters and trusted from there on.
 
 use compact_str::CompactString;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
@@ -12,8 +13,7 @@ use std::str::FromStr;
 /// The charset is strict because ids become parts of keys in the store, where a brace or a control
 /// character would change their meaning. An id of at most 24 characters is kept in place, without a
 /// block of memory of its own.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberId(CompactString);
 
 /// Why a text is not a member id.
@@ -54,17 +54,28 @@ impl FromStr for MemberId {
     }
 }
 
-impl TryFrom<String> for MemberId {
-    type Error = BadMemberId;
-
-    fn try_from(text: String) -> Result<Self, BadMemberId> {
-        text.parse()
+impl Serialize for MemberId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 
-impl From<MemberId> for String {
-    fn from(member: MemberId) -> Self {
-        member.0.into()
+// By hand, so that reading a short id takes no block of memory, not even for a moment.
+impl<'de> Deserialize<'de> for MemberId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = MemberId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<MemberId, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::book::Book;
 use crate::rules::seat::Seat;
+use crate::rules::time::Millis;
 use crate::store::{Bucket, StoreError, Wanted, Who};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use membership::{MemberId, Tier};
@@ -23,10 +24,10 @@ impl Book {
         self.tiers.tier(seat)
     }
 
-    /// Whether a seat was looked up, and what was found still holds.
+    /// Whether a seat was looked up, and what was found still holds now.
     #[must_use]
-    pub fn is_seated(&self, seat: Seat) -> bool {
-        self.tiers.is_known(seat, self.clock.now())
+    pub fn is_seated(&self, seat: Seat, now: Millis) -> bool {
+        self.tiers.is_known(seat, now)
     }
 
     /// As [`Book::look_up`], of members who are about to click: while the book cannot be read, what was found

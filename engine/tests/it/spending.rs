@@ -362,9 +362,9 @@ async fn while_the_book_is_away_its_last_word_counts_for_a_second_and_a_stranger
     clock.set(now);
     shaky.fail(Fails::All);
     for _ in 0..2 {
-        assert!(!book.is_seated(ann.0), "it is asked again");
+        assert!(!book.is_seated(ann.0, now), "it is asked again");
         book.look_up_or_trust(vec![ann.clone()], true).await.unwrap();
-        assert!(book.is_seated(ann.0));
+        assert!(book.is_seated(ann.0, now));
         assert_eq!(book.tier(ann.0), Some(Gold));
         now = now + Duration::from_secs(1);
         clock.set(now);

@@ -10,11 +10,10 @@ use engine::rules::why::Why;
 use engine::sale::stock::Level;
 use engine::{Engine, Found, OpenSale};
 use jiff::Timestamp;
-use membership::Tier;
+use membership::{MemberId, Tier};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// An instant as RFC 3339 in UTC, with milliseconds.
@@ -51,7 +50,7 @@ pub struct OrderView {
     payment_ref: String,
     sale: String,
     #[schema(value_type = String)]
-    member: Arc<str>,
+    member: MemberId,
     #[schema(value_type = words::Tier)]
     tier: Tier,
     units: u32,
@@ -107,12 +106,11 @@ impl OrderView {
         match found {
             Found::Here(order) => {
                 let member = engine.roster().member(order.seat);
-                Self::here(open, order, member.as_str().into())
+                Self::here(open, order, member)
             }
             Found::Before(record) => Self {
                 order_id: record.id(&terms.id).to_string(),
                 payment_ref: payment_ref(open.sale_number, record.epoch, record.number),
-                member: record.member.as_str().into(),
                 tier: record.tier,
                 units: record.units.0,
                 number: record.number,
@@ -122,6 +120,7 @@ impl OrderView {
                 why: record.why,
                 ..Self::of(
                     open,
+                    record.member.clone(),
                     record.money.clone(),
                     record.status,
                     Some(record.settled_at),
@@ -132,13 +131,12 @@ impl OrderView {
     }
 
     /// Returns the view of an order on the board. The caller knows its member.
-    pub(crate) fn here(open: &OpenSale, order: &Order, member: Arc<str>) -> Self {
+    pub(crate) fn here(open: &OpenSale, order: &Order, member: MemberId) -> Self {
         let (terms, epoch) = (open.sale.terms(), open.sale.epoch());
         let id = OrderId { sale: terms.id.clone(), epoch, number: order.number };
         Self {
             order_id: id.to_string(),
             payment_ref: payment_ref(open.sale_number, epoch, order.number),
-            member,
             tier: order.tier,
             units: order.units.0,
             number: order.number,
@@ -154,6 +152,7 @@ impl OrderView {
             },
             ..Self::of(
                 open,
+                member,
                 open.sale.money(order),
                 order.status,
                 order.settled_at,
@@ -164,6 +163,7 @@ impl OrderView {
 
     fn of(
         open: &OpenSale,
+        member: MemberId,
         money: Money,
         status: Status,
         settled_at: Option<Millis>,
@@ -176,7 +176,7 @@ impl OrderView {
             order_id: String::new(),
             payment_ref: String::new(),
             sale: terms.id.to_string(),
-            member: Arc::default(),
+            member,
             tier: Tier::Regular,
             units: 0,
             status,

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// A verified token and what it brought.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
-    pub(crate) member: Arc<str>,
+    pub(crate) member: MemberId,
     pub(crate) seat: Seat,
     /// Of the tier; what it is, is asked when it counts.
     pub(crate) said: Said,
@@ -95,8 +95,8 @@ impl Sessions {
             }
             session => session,
         }?;
-        if !self.engine.book().is_seated(session.seat) {
-            let member = session.member.parse().map_err(bad_member)?;
+        if !self.engine.book().is_seated(session.seat, self.engine.now()) {
+            let member = session.member.clone();
             let (book, needs_tiers) = (self.engine.book(), self.tiers_from.needs_book());
             book.look_up_or_trust(vec![(session.seat, member)], needs_tiers).await?;
         }
@@ -120,8 +120,8 @@ impl Sessions {
 
     fn begin(&self, token: &str) -> Result<Session, ApiError> {
         let Claims { member, tier, exp, is_minor } = self.verifier.verify(token)?;
-        MemberId::check(&member).map_err(bad_member)?;
-        if member.starts_with(PSEUDONYM) {
+        let member: MemberId = member.parse().map_err(bad_member)?;
+        if member.as_str().starts_with(PSEUDONYM) {
             return Err(ApiError::Unauthenticated("the token names a member who was erased"));
         }
         let bad_tier = |_| ApiError::Unauthenticated("the token's tier is unknown");
@@ -133,7 +133,7 @@ impl Sessions {
             (_, tier) => tier.map(|tier| tier.parse::<Tier>()).transpose().map_err(bad_tier)?,
         };
         let said = Said { from: self.tiers_from, tier };
-        let Some(seat) = self.engine.roster().seat(&member) else {
+        let Some(seat) = self.engine.roster().seat(member.as_str()) else {
             let (refusal, now, may_return) = (Refusal::Busy, self.engine.now(), false);
             let tier = tier.unwrap_or(Tier::Regular);
             return Err(ApiError::Refused { refusal, tier, now, may_return });

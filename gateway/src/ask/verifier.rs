@@ -52,7 +52,7 @@ impl fmt::Debug for Verifier {
 
 /// What a token says.
 pub(super) struct Claims {
-    pub(super) member: Arc<str>,
+    pub(super) member: String,
     /// As it stands there; not every token has it.
     pub(super) tier: Option<String>,
     pub(super) exp: f64,

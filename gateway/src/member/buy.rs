@@ -136,6 +136,7 @@ impl From<NotAccepted> for ApiError {
             NotAccepted::TooOften(too_often) => too_often.into(),
             NotAccepted::Blocked => Self::Blocked,
             NotAccepted::NoSale(none) => none.into(),
+            NotAccepted::Bad(why) => Self::BadRequest(why.into()),
             NotAccepted::BadPoints(bad) => Self::BadRequest(bad.to_string()),
             NotAccepted::Refused { refusal, tier, now, may_return } => {
                 Self::Refused { refusal, tier, now, may_return }

@@ -2,7 +2,7 @@
 //! HTTP.
 
 use crate::answer::refusals::{BLOCKED, TOO_OFTEN};
-use crate::ask::audience::{any_sale_for, sale_for};
+use crate::ask::audience::{any_sale_for, sale_for, sees};
 use crate::ask::rates::{Rates, TooOften};
 use crate::ask::session::Session;
 use crate::ask::tiers::{Said, TiersFrom};
@@ -53,6 +53,8 @@ pub(crate) enum NotAccepted {
     Blocked,
     /// There is no open sale with this id for this member.
     NoSale(NoSale),
+    /// The click cannot be read.
+    Bad(&'static str),
     /// The order cannot be paid with so many points.
     BadPoints(BadPoints),
     /// The sale refused it.
@@ -98,13 +100,51 @@ impl Clicks {
         session: &Session,
         sale: &str,
     ) -> Result<(Arc<OpenSale>, Look), NotAccepted> {
-        self.rates.call(session.seat).map_err(NotAccepted::TooOften)?;
         let blocked = self.engine.look_at_blocked();
-        if blocked.contains(session.seat) {
-            return Err(NotAccepted::Blocked);
-        }
+        self.admit(session.seat, &blocked)?;
         let open = sale_for(&self.engine, sale, Some(session)).map_err(NotAccepted::NoSale)?;
         Ok((open, blocked))
+    }
+
+    /// Whether a member may ask at all now.
+    fn admit(&self, seat: Seat, blocked: &Look) -> Result<(), NotAccepted> {
+        self.rates.call(seat).map_err(NotAccepted::TooOften)?;
+        if blocked.contains(seat) { Err(NotAccepted::Blocked) } else { Ok(()) }
+    }
+
+    /// Judges many members' clicks of one sale, in their order, each as [`Clicks::judge`] would, and adds what
+    /// became of them to `judged`. They share one look at the time and at who is blocked, so they should be
+    /// few: nobody can be blocked meanwhile.
+    pub(crate) fn judge_turn(
+        &self,
+        open: &OpenSale,
+        turn: impl Iterator<Item = Result<(Session, Wish), NotAccepted>>,
+        judged: &mut Vec<Result<Accepted, NotAccepted>>,
+    ) {
+        let (watch, now, blocked) =
+            (Stopwatch::start(), self.engine.now(), self.engine.look_at_blocked());
+        let begun = judged.len();
+        for click in turn {
+            judged.push(click.and_then(|(session, wish)| {
+                let admitted = self.admit(session.seat, &blocked).inspect_err(|why| {
+                    why.kind().into_iter().for_each(|kind| note(open, session.seat, kind, now));
+                });
+                admitted?;
+                match sees(&self.engine, open, Some(&session)) {
+                    true => self.decide_in(&session, open, &wish, now),
+                    false => Err(NotAccepted::NoSale(NoSale::Unknown)),
+                }
+            }));
+        }
+        let turn = &judged[begun..];
+        let accepted = turn.iter().filter(|judged| judged.is_ok()).count() as u64;
+        let many = u32::try_from(turn.len()).unwrap_or(u32::MAX).max(1);
+        let took = watch.elapsed() / many;
+        self.meters.accepted.record_many(accepted, took);
+        self.meters.refused.record_many(turn.len() as u64 - accepted, took);
+        if turn.iter().flatten().any(|accepted| accepted.is_new) {
+            open.wake();
+        }
     }
 
     /// Judges a click at once and for good, and wakes the confirmer if the click became a new
@@ -122,14 +162,24 @@ impl Clicks {
         if let Err(NotAccepted::NoSale(NoSale::Unknown)) = judged {
             // It may be archived: then a key may still stand for an order.
             judged = match any_sale_for(&self.engine, sale, Some(session)).await {
-                Ok(open) => self.decide_in(session, open, wish),
+                Ok(open) => {
+                    self.decide_in(session, &open, wish, self.engine.now()).map(|made| (open, made))
+                }
                 Err(none) => Err(NotAccepted::NoSale(none)),
             };
         }
-        if let Err(why) = &judged {
-            self.note_refused(session, sale, why);
-        }
         let timing = if judged.is_ok() { &self.meters.accepted } else { &self.meters.refused };
+        match &judged {
+            Ok((open, accepted)) if accepted.is_new => open.wake(),
+            Ok(_) => {}
+            Err(why) => {
+                if let Some(kind) = why.kind()
+                    && let Ok(open) = self.engine.sale(sale)
+                {
+                    note(&open, session.seat, kind, self.engine.now());
+                }
+            }
+        }
         timing.record(watch.elapsed());
         judged
     }
@@ -142,19 +192,20 @@ impl Clicks {
     ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
         // The member cannot be blocked before the click is judged.
         let (open, _look) = self.enter(session, sale)?;
-        self.decide_in(session, open, wish)
+        self.decide_in(session, &open, wish, self.engine.now()).map(|made| (open, made))
     }
 
     fn decide_in(
         &self,
         session: &Session,
-        open: Arc<OpenSale>,
+        open: &OpenSale,
         wish: &Wish,
-    ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
+        now: Millis,
+    ) -> Result<Accepted, NotAccepted> {
         let Session { seat, said, is_minor, .. } = *session;
         let tier = said.tier(&self.engine, seat);
         let Wish { units, key, .. } = *wish;
-        let (now, click) = (self.engine.now(), Click { seat, tier, units, key, is_minor });
+        let click = Click { seat, tier, units, key, is_minor };
         let judged = match (wish.points, &wish.coupon) {
             (0, None) => open.sale.buy(now, click),
             (points, coupon) => {
@@ -165,29 +216,24 @@ impl Clicks {
         };
         let accepted = judged.map_err(|refusal| {
             open.sale.meter().refuse(tier, &refusal);
-            note(&open, seat, refusal.kind(), now);
+            note(open, seat, refusal.kind(), now);
             // Orders that are not paid may still give their units back.
             let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
             NotAccepted::Refused { refusal, tier, now, may_return }
         })?;
         crash_point("judged");
-        if accepted.is_new {
-            open.wake();
-        }
-        Ok((open, accepted))
+        Ok(accepted)
     }
+}
 
-    /// Notes what the sale did not hear of; what it refused itself is noted there.
-    fn note_refused(&self, session: &Session, sale: &str, why: &NotAccepted) {
-        let kind = match why {
-            NotAccepted::TooOften(_) => TOO_OFTEN,
-            NotAccepted::Blocked => BLOCKED,
-            NotAccepted::NoSale(_) | NotAccepted::BadPoints(_) | NotAccepted::Refused { .. } => {
-                return;
-            }
-        };
-        if let Ok(open) = self.engine.sale(sale) {
-            note(&open, session.seat, kind, self.engine.now());
+impl NotAccepted {
+    /// As the record of refusals keeps what the sale did not hear of. What it refused itself is noted when it
+    /// does.
+    const fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::TooOften(_) => Some(TOO_OFTEN),
+            Self::Blocked => Some(BLOCKED),
+            Self::NoSale(_) | Self::BadPoints(_) | Self::Bad(_) | Self::Refused { .. } => None,
         }
     }
 }

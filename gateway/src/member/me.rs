@@ -109,13 +109,13 @@ pub(crate) async fn read(
     session: Session,
 ) -> Result<Json<AccountView>, ApiError> {
     rates.read(session.seat)?;
-    let (number, of) = account(&engine, &session.member).await?;
+    let (number, of) = account(&engine, session.member.as_str()).await?;
     if of.has_unseen_benefits() {
         // It is noted the next time: the account can be shown all the same.
-        let seen = take(&engine, &session.member, Event::SeeBenefits).await;
+        let seen = take(&engine, session.member.as_str(), Event::SeeBenefits).await;
         seen.inspect_err(|error| tracing::warn!(%error, "benefits are not noted as seen")).ok();
     }
-    Ok(shown(&engine, &session.member, number, &of))
+    Ok(shown(&engine, session.member.as_str(), number, &of))
 }
 
 /// Returns the member's postings, newest first, about 100 on a page.
@@ -131,7 +131,7 @@ pub(crate) async fn postings(
     InQuery(After { after }): InQuery<After>,
 ) -> Result<Json<PostingsView>, ApiError> {
     rates.read(session.seat)?;
-    postings_of(&engine, &session.member, after).await
+    postings_of(&engine, session.member.as_str(), after).await
 }
 
 /// Returns the member's coupons with their terms.
@@ -145,7 +145,7 @@ pub(crate) async fn coupons(
     session: Session,
 ) -> Result<Json<CouponsView>, ApiError> {
     rates.read(session.seat)?;
-    let (_, of) = account(&engine, &session.member).await?;
+    let (_, of) = account(&engine, session.member.as_str()).await?;
     let current = engine.book().plans.current();
     Ok(Json(CouponsView::of(&of, &current.plan, engine.now())))
 }
@@ -172,7 +172,7 @@ pub(crate) async fn notices(
     InQuery(AfterNotice { after }): InQuery<AfterNotice>,
 ) -> Result<Json<NoticesView>, ApiError> {
     rates.read(session.seat)?;
-    let (_, of) = account(&engine, &session.member).await?;
+    let (_, of) = account(&engine, session.member.as_str()).await?;
     Ok(Json(NoticesView::of(&of, after)))
 }
 
@@ -208,7 +208,7 @@ pub(crate) async fn rewards(
     session: Session,
 ) -> Result<Json<RewardsView>, ApiError> {
     rates.read(session.seat)?;
-    let (_, of) = account(&engine, &session.member).await?;
+    let (_, of) = account(&engine, session.member.as_str()).await?;
     let current = engine.book().plans.current();
     let tier: Tier = of.standing_at(&current.plan, engine.now()).tier;
     let view = |(id, reward): (&String, &Reward)| RewardView {
@@ -263,11 +263,11 @@ pub(crate) async fn redeem(
     let RedemptionBody { reward } = request::json(body).await?;
     let missing = || ApiError::BadRequest("Idempotency-Key: needed for a redemption".into());
     let key = request::idempotency_key(&parts.headers)?.ok_or_else(missing)?;
-    let member: MemberId = session.member.parse().map_err(|_| NotTaken::NotEnrolled)?;
+    let member = session.member.clone();
     let (redeeming, key, wanted) = (Arc::clone(&engine), key.to_owned(), reward.clone());
     let redeem = async move { redeeming.book().redeem(&member, &key, &wanted).await };
     to_the_end(redeem).await???;
-    let (_, of) = account(&engine, &session.member).await?;
+    let (_, of) = account(&engine, session.member.as_str()).await?;
     let points = BalanceView { balance: of.points.balance(engine.now()) };
     Ok((StatusCode::CREATED, Json(RedemptionView { reward, points })))
 }
@@ -304,8 +304,8 @@ pub(crate) async fn set_birthday(
     let BirthdayBody { calendar, month, day, leap } = request::json(request.into_body()).await?;
     let birthday = Birthday::new(calendar, month, day, leap)
         .map_err(|bad| ApiError::BadRequest(format!("month, day: {bad}")))?;
-    take(&engine, &session.member, Event::SetBirthday(birthday)).await?;
-    view(&engine, &session.member).await
+    take(&engine, session.member.as_str(), Event::SetBirthday(birthday)).await?;
+    view(&engine, session.member.as_str()).await
 }
 
 /// Claims the gift of the birthday, once a year, in its month.
@@ -319,8 +319,8 @@ pub(crate) async fn claim_gift(
     session: Session,
 ) -> Result<(StatusCode, Json<AccountView>), ApiError> {
     rates.call(session.seat)?;
-    take(&engine, &session.member, Event::ClaimGift).await?;
-    Ok((StatusCode::CREATED, view(&engine, &session.member).await?))
+    take(&engine, session.member.as_str(), Event::ClaimGift).await?;
+    Ok((StatusCode::CREATED, view(&engine, session.member.as_str()).await?))
 }
 
 /// What the member wishes.
@@ -346,6 +346,6 @@ pub(crate) async fn set_preferences(
 ) -> Result<Json<Preferences>, ApiError> {
     rates.call(session.seat)?;
     let wished: Preferences = request::json(request.into_body()).await?;
-    take(&engine, &session.member, Event::SetTargeting(wished.targeting)).await?;
+    take(&engine, session.member.as_str(), Event::SetTargeting(wished.targeting)).await?;
     Ok(Json(wished))
 }

@@ -54,7 +54,7 @@ async fn own(
     let found = engine.order(&open, &id).await?.ok_or(ApiError::UnknownOrder)?;
     let is_own = match &found {
         Found::Here(order) => order.seat == session.seat,
-        Found::Before(record) => record.member.as_str() == &*session.member,
+        Found::Before(record) => record.member == session.member,
     };
     if is_own { Ok((open, id, found)) } else { Err(ApiError::UnknownOrder) }
 }

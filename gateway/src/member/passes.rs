@@ -137,7 +137,7 @@ mod tests {
     fn session() -> Session {
         let said = Said { from: TiersFrom::Token, tier: Some(Tier::Gold) };
         let (seat, expires_at) = (Seat::new(1), Millis::MAX);
-        Session { member: "ann".into(), seat, said, is_minor: false, expires_at }
+        Session { member: "ann".parse().unwrap(), seat, said, is_minor: false, expires_at }
     }
 
     fn issue(passes: &Passes, now: u64) -> String {

@@ -104,7 +104,7 @@ pub(crate) async fn export(
             audit: audit.into_iter().map(|entry| EntryView::of(entry, &names)).collect(),
             account,
             postings,
-            member: of.into(),
+            member: of.to_string(),
         })
     };
     audited.carry_out(action, gather, |_| Value::Null).await.map(Json)

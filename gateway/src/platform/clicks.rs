@@ -8,22 +8,23 @@ use crate::answer::words;
 use crate::ask::request::{self, AnyUnits, Named, Object};
 use crate::ask::session::Session;
 use crate::member::click::{Clicks, NotAccepted, Wish};
-use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::roster::PSEUDONYM;
-use engine::rules::key::IdempotencyKey;
 use engine::rules::money::ForeignId;
-use engine::rules::order::{OrderId, Status};
+use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
+use engine::rules::terms::SaleId;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::Accepted;
-use engine::{Found, OpenSale};
+use engine::{Engine, Found, OpenSale};
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -34,6 +35,8 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 const CLICKS_MAX: usize = 8_192;
 /// After so many clicks, other tasks have their turn.
 const TURN: usize = 256;
+/// Room for an answer to a click.
+const ANSWER_BYTES: usize = 96;
 
 /// Clicks, to be judged in this order.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -79,23 +82,23 @@ struct ClickOf {
     {"order_id": "lamp.1767225600000.17", "number": 17, "status": "reserved"},
     {"code": "not_open", "opens_at": "2026-01-01T12:00:00.000Z", "server_time": "2026-01-01T11:59:59.998Z"},
 ]})))]
-pub(crate) struct Answers {
-    answers: Vec<AnswerOf>,
+pub(crate) struct Answers<'a> {
+    answers: Vec<AnswerOf<'a>>,
 }
 
 /// What became of one click: an order, or the first refusal in the order of checks.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum AnswerOf {
-    Order(OrderOf),
-    Refused(Box<Brief>),
+enum AnswerOf<'a> {
+    Order(OrderOf<'a>),
+    Refused(Brief),
 }
 
 /// An order that a click became.
 #[derive(Debug, Serialize, ToSchema)]
-struct OrderOf {
+struct OrderOf<'a> {
     /// `{sale}.{epoch}.{number}`
-    order_id: String,
+    order_id: &'a str,
     number: u64,
     #[schema(value_type = words::OrderStatus)]
     status: Status,
@@ -128,20 +131,7 @@ pub(crate) async fn judge(
     let batch = read(&request::bytes_up_to(body, BATCH_BYTES_MAX).await?)?;
     let open = clicks.engine().any_sale(&id).await?;
     let seats = seats(&clicks, &batch).await?;
-    let mut judged = Vec::with_capacity(batch.len());
-    for (nth, ((click, key), seat)) in batch.into_iter().zip(seats).enumerate() {
-        if nth % TURN == TURN - 1 {
-            tokio::task::yield_now().await;
-        }
-        judged.push(match key {
-            Ok(key) => {
-                let (points, coupon) = (click.points, click.coupon.clone());
-                let wish = Wish { units: Units(click.units.0), key, points, coupon };
-                one(&clicks, &id, &click, seat, &wish).await.map_err(ApiError::from)
-            }
-            Err(bad) => Err(bad),
-        });
-    }
+    let judged = judge_all(&clicks, &open, batch, seats).await;
     if let Some(seconds) = wait_s {
         let patience = Duration::from_secs(seconds);
         let all = async {
@@ -152,18 +142,9 @@ pub(crate) async fn judge(
         // Err: the time is over; each order is told as it stands.
         tokio::time::timeout(patience, all).await.ok();
     }
-    let mut answers = Vec::with_capacity(judged.len());
-    for judged in judged {
-        answers.push(match judged {
-            // An order that the store does not tell of now is found again by its key.
-            Ok(accepted) => match order(&clicks, &open, accepted).await {
-                Ok(order) => AnswerOf::Order(order),
-                Err(error) => AnswerOf::Refused(Box::new(error.brief())),
-            },
-            Err(why) => AnswerOf::Refused(Box::new(why.brief())),
-        });
-    }
-    let mut response = (StatusCode::OK, Json(Answers { answers })).into_response();
+    let body = answers(&clicks, &open, judged).await;
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let mut response = (StatusCode::OK, json, body).into_response();
     if let Some(seconds) = wait_s {
         let applied = HeaderValue::try_from(format!("wait={seconds}"));
         let applied = applied.expect("a number is plain ASCII");
@@ -172,33 +153,16 @@ pub(crate) async fn judge(
     Ok(response)
 }
 
-/// A click and its key, or what is wrong with the click.
-type Click = (ClickOf, Result<Option<IdempotencyKey>, ApiError>);
-
 /// Reads a batch whole, before any of its clicks is judged.
-fn read(bytes: &[u8]) -> Result<Vec<Click>, ApiError> {
+fn read(bytes: &[u8]) -> Result<Vec<Object<ClickOf>>, ApiError> {
     let batch: Result<Object<BatchBody>, _> = serde_json::from_slice(bytes);
-    let Object(batch) = batch.map_err(|_| misfit(bytes))?;
-    let many = batch.clicks.len();
+    let Object(BatchBody { clicks }) = batch.map_err(|_| misfit(bytes))?;
+    let many = clicks.len();
     if !(1..=CLICKS_MAX).contains(&many) {
         let why = format!("clicks: 1 to {CLICKS_MAX} of them, not {many}");
         return Err(ApiError::BadBatch { index: None, why });
     }
-    let keyed = |Object(click): Object<ClickOf>| {
-        let key = match click.key.as_deref().map(request::plain_key) {
-            _ if click.member.as_str().starts_with(PSEUDONYM) => {
-                Err(ApiError::BadRequest("member: this one was erased".into()))
-            }
-            None => Ok(None),
-            Some(Some(key)) => Ok(Some(request::digest(key))),
-            Some(None) => {
-                let why = "key: 1 to 255 visible ASCII characters without quotes";
-                Err(ApiError::BadRequest(why.into()))
-            }
-        };
-        (click, key)
-    };
-    Ok(batch.clicks.into_iter().map(keyed).collect())
+    Ok(clicks)
 }
 
 /// Says where a batch cannot be read. It is read once more for that: to know the place all the time would
@@ -217,60 +181,174 @@ fn misfit(bytes: &[u8]) -> ApiError {
     ApiError::BadBatch { index, why: format!("{}: {}", error.path(), error.inner()) }
 }
 
-/// The seats of those whose clicks can be judged; `None` where there is none. The book is asked about members
-/// whom it was not asked about yet.
-async fn seats(clicks: &Clicks, batch: &[Click]) -> Result<Vec<Option<Seat>>, ApiError> {
+/// The seats of those who click; `None` where there is none. The book is asked about members whom it was not
+/// asked about yet.
+async fn seats(clicks: &Clicks, batch: &[Object<ClickOf>]) -> Result<Vec<Option<Seat>>, ApiError> {
     let engine = clicks.engine();
-    let (mut seats, mut unknown) = (Vec::with_capacity(batch.len()), Vec::new());
-    for (click, key) in batch {
-        let seat = match key {
-            Ok(_) => engine.roster().seat(click.member.as_str()),
-            Err(_) => None,
-        };
-        if let Some(seat) = seat
-            && !engine.book().is_seated(seat)
-        {
-            unknown.push((seat, click.member.clone()));
-        }
-        seats.push(seat);
-    }
+    let names: Vec<&str> = batch.iter().map(|Object(click)| click.member.as_str()).collect();
+    let seats = match names.iter().any(|name| name.starts_with(PSEUDONYM)) {
+        false => engine.roster().seats(&names),
+        // A pseudonym has no seat to be given.
+        true => names.iter().map(|name| seat_of_a_person(engine, name)).collect(),
+    };
+    let now = engine.now();
+    let is_new = |seat: &Seat| !engine.book().is_seated(*seat, now);
+    let seated = batch.iter().zip(&seats).filter_map(|(Object(click), seat)| {
+        seat.filter(is_new).map(|seat| (seat, click.member.clone()))
+    });
+    let unknown: Vec<_> = seated.collect();
     if !unknown.is_empty() {
         engine.book().look_up_or_trust(unknown, clicks.needs_book()).await?;
     }
     Ok(seats)
 }
 
-async fn one(
+fn seat_of_a_person(engine: &Engine, name: &str) -> Option<Seat> {
+    if name.starts_with(PSEUDONYM) { None } else { engine.roster().seat(name) }
+}
+
+/// Judges a batch, some clicks at a time.
+async fn judge_all(
     clicks: &Clicks,
-    sale: &str,
-    click: &ClickOf,
+    open: &OpenSale,
+    batch: Vec<Object<ClickOf>>,
+    seats: Vec<Option<Seat>>,
+) -> Vec<Result<Accepted, NotAccepted>> {
+    let mut judged = Vec::with_capacity(batch.len());
+    let mut asked = batch.into_iter().zip(seats).map(|(click, seat)| asked(clicks, click, seat));
+    if open.is_archived() {
+        // Each member's keys are read from the store.
+        let sale = open.sale.terms().id.as_str();
+        for asked in asked {
+            judged.push(match asked {
+                Ok((session, wish)) => {
+                    clicks.judge(&session, sale, &wish).await.map(|(_, accepted)| accepted)
+                }
+                Err(why) => Err(why),
+            });
+        }
+        return judged;
+    }
+    loop {
+        let before = judged.len();
+        clicks.judge_turn(open, asked.by_ref().take(TURN), &mut judged);
+        if judged.len() < before + TURN {
+            return judged;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who clicks, and for what.
+fn asked(
+    clicks: &Clicks,
+    Object(click): Object<ClickOf>,
     seat: Option<Seat>,
-    wish: &Wish,
-) -> Result<Accepted, NotAccepted> {
-    let (tier, said) = (click.tier, clicks.said(click.tier));
+) -> Result<(Session, Wish), NotAccepted> {
+    let ClickOf { member, tier, units, minor: is_minor, points, coupon, key } = click;
+    if member.as_str().starts_with(PSEUDONYM) {
+        return Err(NotAccepted::Bad("member: this one was erased"));
+    }
+    let key = match key.as_deref().map(request::plain_key) {
+        None => None,
+        Some(Some(key)) => Some(request::digest(key)),
+        Some(None) => {
+            let why = "key: 1 to 255 visible ASCII characters without quotes";
+            return Err(NotAccepted::Bad(why));
+        }
+    };
     let Some(seat) = seat else {
         let (refusal, now) = (Refusal::Busy, clicks.engine().now());
         return Err(NotAccepted::Refused { refusal, tier, now, may_return: false });
     };
-    let member = click.member.as_str().into();
-    let session = Session { member, seat, said, is_minor: click.minor, expires_at: Millis::MAX };
-    clicks.judge(&session, sale, wish).await.map(|(_, accepted)| accepted)
+    let (said, expires_at) = (clicks.said(tier), Millis::MAX);
+    let session = Session { member, seat, said, is_minor, expires_at };
+    Ok((session, Wish { units: Units(units.0), key, points, coupon }))
 }
 
-async fn order(clicks: &Clicks, open: &OpenSale, accepted: Accepted) -> Result<OrderOf, ApiError> {
-    let (sale, number) = (open.sale.terms().id.clone(), accepted.number);
-    let (epoch, status) = match open.sale.board().read(number) {
-        Some(order) => (open.sale.epoch(), order.status),
-        None => {
-            // The key stands for an order of a former process.
-            let found = clicks.engine().order_numbered(open, number).await?;
-            let found = found.ok_or(ApiError::UnknownOrder)?;
-            let epoch = match &found {
-                Found::Here(_) => open.sale.epoch(),
-                Found::Before(record) => record.epoch,
-            };
-            (epoch, found.status())
+/// The answer's body: [`Answers`], written click by click.
+async fn answers(
+    clicks: &Clicks,
+    open: &OpenSale,
+    judged: Vec<Result<Accepted, NotAccepted>>,
+) -> Vec<u8> {
+    let mut written = Written::begin(open, judged.len());
+    for judged in judged {
+        match judged {
+            Err(why) => written.refusal(why),
+            Ok(Accepted { number, .. }) => match open.sale.board().read(number) {
+                Some(order) => written.order(open.sale.epoch(), number, order.status),
+                // The key stands for an order of a former process. One that the store does not tell of now
+                // is found again by its key.
+                None => match former(clicks, open, number).await {
+                    Ok((epoch, status)) => written.order(epoch, number, status),
+                    Err(error) => written.answer(&AnswerOf::Refused(error.brief())),
+                },
+            },
         }
+    }
+    written.end()
+}
+
+/// The epoch of an order that is not on this process's board, and what became of it.
+async fn former(clicks: &Clicks, open: &OpenSale, number: u64) -> Result<(u64, Status), ApiError> {
+    let found = clicks.engine().order_numbered(open, number).await?;
+    let found = found.ok_or(ApiError::UnknownOrder)?;
+    let epoch = match &found {
+        Found::Here(_) => open.sale.epoch(),
+        Found::Before(record) => record.epoch,
     };
-    Ok(OrderOf { order_id: OrderId { sale, epoch, number }.to_string(), number, status })
+    Ok((epoch, found.status()))
+}
+
+/// [`Answers`] as JSON. Clicks of a batch are mostly answered alike, so that what is the same is written once
+/// and copied.
+struct Written<'a> {
+    sale: &'a SaleId,
+    json: Vec<u8>,
+    id: String,
+    /// The refusal that was written last, and where.
+    refused: Option<(NotAccepted, Range<usize>)>,
+}
+
+impl<'a> Written<'a> {
+    fn begin(open: &'a OpenSale, many: usize) -> Self {
+        let mut json = Vec::with_capacity(16 + ANSWER_BYTES * many);
+        json.extend_from_slice(b"{\"answers\":[");
+        Self { sale: &open.sale.terms().id, json, id: String::new(), refused: None }
+    }
+
+    fn order(&mut self, epoch: u64, number: u64, status: Status) {
+        let mut id = std::mem::take(&mut self.id);
+        id.clear();
+        write!(id, "{}.{epoch}.{number}", self.sale).expect("a text grows");
+        self.answer(&AnswerOf::Order(OrderOf { order_id: &id, number, status }));
+        self.id = id;
+    }
+
+    fn refusal(&mut self, why: NotAccepted) {
+        match &self.refused {
+            Some((last, written)) if *last == why => {
+                self.json.extend_from_within(written.clone());
+                self.json.push(b',');
+            }
+            _ => {
+                let start = self.json.len();
+                self.answer(&AnswerOf::Refused(ApiError::from(why.clone()).brief()));
+                self.refused = Some((why, start..self.json.len() - 1));
+            }
+        }
+    }
+
+    /// Writes an answer, and the comma behind it.
+    fn answer(&mut self, answer: &AnswerOf<'_>) {
+        serde_json::to_writer(&mut self.json, answer).expect("an answer is plain data");
+        self.json.push(b',');
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.json.pop_if(|last| *last == b',');
+        self.json.extend_from_slice(b"]}");
+        self.json
+    }
 }

@@ -162,7 +162,7 @@ pub(crate) async fn read(
             }
             Told::Notice(member, bucket, NoticeEntry { seq, at, notice, .. }) => {
                 let source = ChangeSource::Members(bucket).to_string();
-                let (member, notice) = (member.into(), NoticeView::of(notice));
+                let (member, notice) = (member.to_string(), NoticeView::of(notice));
                 ChangeView::Notice(NoticeOf { source, seq, at: Time(at), member, notice })
             }
             Told::Change(open, OutboxEntry { seq, number, status, at, refund }) => {
