@@ -53,6 +53,8 @@ pub mod lanes;
 #[cfg(not(flash_loom))]
 pub mod members;
 #[cfg(not(flash_loom))]
+pub mod nodes;
+#[cfg(not(flash_loom))]
 pub mod open;
 pub mod roster;
 pub mod rules;

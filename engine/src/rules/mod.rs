@@ -5,6 +5,7 @@ pub mod door;
 pub mod key;
 pub mod member_terms;
 pub mod money;
+pub mod node;
 pub mod order;
 pub mod payment_ref;
 pub mod price;

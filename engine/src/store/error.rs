@@ -15,6 +15,12 @@ pub enum StoreError {
     /// Another process has opened the sale since.
     #[error("another process has opened this sale since; this one no longer sells it")]
     Fenced,
+    /// Another node has taken the sale over than the caller saw.
+    #[error("another node has taken this sale over in the meantime")]
+    OtherOwner,
+    /// Another process with the same node's name is there.
+    #[error("another process at {0} has this node's name; give each node a name of its own")]
+    NodeIdTaken(String),
     /// The sale would have more units than a sale may have.
     #[error("a sale has at most 10,000,000 units; this one has {0}")]
     TooMuchStock(Units),
@@ -73,6 +79,8 @@ impl StoreError {
             | Self::NotEmbedded
             | Self::UnknownSale
             | Self::Fenced
+            | Self::OtherOwner
+            | Self::NodeIdTaken(_)
             | Self::TooMuchStock(_)
             | Self::TooLittleStock(_)
             | Self::HistoryLost(_)

@@ -4,9 +4,12 @@ use super::book::LiveBook;
 use super::row_store::{Keeper, Reader, RowStore};
 use super::rows::{SaleRows, Stored, damaged};
 use super::{
-    Archiving, Audit, BookStore, Bucket, BucketChange, Found, Made, NoticeEntry, Opened, OutboxEnd,
-    OutboxEntry, PlanVersion, StoreError, Wanted, audit, index_of, section,
+    Archiving, Audit, BookStore, Bucket, BucketChange, Found, Leases, Leasing, Made, NoticeEntry,
+    Opened, OutboxEnd, OutboxEntry, Ownership, PlanVersion, StoreError, Wanted, audit, index_of,
+    section,
 };
+use crate::clock::Clock;
+use crate::rules::node::{Node, NodeId};
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use async_trait::async_trait;
@@ -42,6 +45,9 @@ struct Kept {
     made: u32,
     blocked: BTreeSet<MemberId>,
     erasing: BTreeMap<MemberId, MemberId>,
+    leases: Leases,
+    /// Who owns the sales that nodes have taken over. A sale that was opened in a later epoch has no owner.
+    owners: BTreeMap<SaleId, Ownership>,
 }
 
 #[derive(Debug)]
@@ -70,6 +76,12 @@ impl Sale {
 }
 
 impl Kept {
+    fn owner(&self, sale: &SaleId) -> Option<Ownership> {
+        let epoch = self.sales.get(sale)?.rows.counters.epoch;
+        let taken = self.owners.get(sale).filter(|of| of.epoch == epoch).cloned();
+        Some(taken.unwrap_or(Ownership { epoch, ..Ownership::default() }))
+    }
+
     /// A sale, archived or not.
     fn any(&mut self, id: &SaleId) -> Option<&mut Sale> {
         let archived = self.archived.get_mut(id).map(|(sale, _)| sale);
@@ -207,6 +219,46 @@ impl Keeper for Memory {
             true => blocked.insert(member.clone()),
             false => blocked.remove(member),
         };
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Leasing for RowStore<Memory> {
+    async fn renew(&self, node: &Node, lasts: Duration) -> Stored<Vec<Node>> {
+        let (now, leases) = (Clock::Wall.now(), &mut self.keeper.kept.lock().leases);
+        leases.renew(node, lasts, now)?;
+        Ok(leases.living(now).cloned().collect())
+    }
+
+    async fn end(&self, node: &Node) -> Stored<()> {
+        self.keeper.kept.lock().leases.end(node);
+        Ok(())
+    }
+
+    async fn owner(&self, sale: &SaleId) -> Stored<Option<Ownership>> {
+        Ok(self.keeper.kept.lock().owner(sale))
+    }
+
+    async fn take(&self, sale: &SaleId, by: &NodeId, seen: u64) -> Stored<Opened> {
+        self.keeper.unarchive(sale).await?;
+        let mut kept = self.keeper.kept.lock();
+        let mut owner = kept.owner(sale).ok_or(StoreError::UnknownSale)?;
+        let rows = kept.sales.get_mut(sale).ok_or(StoreError::UnknownSale)?.well()?;
+        let mut counters = rows.counters.clone();
+        counters.begin_epoch(Clock::Wall.now());
+        owner.take(by, seen, counters.epoch)?;
+        rows.counters = counters;
+        let opened = rows.opened()?;
+        kept.owners.insert(sale.clone(), owner);
+        Ok(opened)
+    }
+
+    async fn hand_over(&self, sale: &SaleId, epoch: u64, to: &NodeId) -> Stored<()> {
+        let mut kept = self.keeper.kept.lock();
+        let mut owner = kept.owner(sale).ok_or(StoreError::UnknownSale)?;
+        owner.hand_over(epoch, to)?;
+        kept.owners.insert(sale.clone(), owner);
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod journal;
 mod memory;
 mod message;
+mod owners;
 mod planted;
 mod redb;
 mod redb_file;
@@ -35,10 +36,12 @@ pub use message::{
     BadRefund, Batch, Change, Changed, Changes, Head, Holding, Keyed, Opened, OutboxEnd,
     OutboxEntry, Record, ReservedOrder, Switch, Verdict, Waiting,
 };
+pub use owners::{Leases, Ownership};
 pub use planted::planted;
 pub use redis::{RedisOptions, RedisStore, Upgraded};
 pub use timed::Calls;
 
+use crate::rules::node::{Node, NodeId};
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use crate::rules::units::Units;
@@ -120,6 +123,35 @@ pub trait Operating: Debug + Send + Sync + 'static {
         key: &str,
         add: Units,
     ) -> Result<Units, StoreError>;
+}
+
+/// Nodes that share the store, and who owns which sale. An adapter that several processes can share has it.
+#[async_trait]
+pub trait Leasing: Debug + Send + Sync + 'static {
+    /// Begins a node's lease, or makes it last longer: so long from when the store hears of it. Returns the nodes
+    /// that live then, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::NodeIdTaken`] if another process with this name lives.
+    async fn renew(&self, node: &Node, lasts: Duration) -> Result<Vec<Node>, StoreError>;
+
+    /// Ends a node's lease at once.
+    async fn end(&self, node: &Node) -> Result<(), StoreError>;
+
+    /// Who owns a sale; `None` if there is no such sale.
+    async fn owner(&self, sale: &SaleId) -> Result<Option<Ownership>, StoreError>;
+
+    /// As [`Opening::open`], by a node that has seen the sale in the epoch `seen`.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherOwner`] if it is in another one by now.
+    async fn take(&self, sale: &SaleId, by: &NodeId, seen: u64) -> Result<Opened, StoreError>;
+
+    /// Leaves a sale to another node. Nothing of this epoch may be on its way. A repeated call changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if a node has taken it over, perhaps that one.
+    async fn hand_over(&self, sale: &SaleId, epoch: u64, to: &NodeId) -> Result<(), StoreError>;
 }
 
 /// Reading what is stored.

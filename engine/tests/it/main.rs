@@ -25,6 +25,7 @@ mod many_sales;
 mod members;
 mod members_later;
 mod model;
+mod nodes;
 mod older;
 mod opening;
 mod outbox;

@@ -205,6 +205,8 @@ impl ApiError {
             | Self::NoSale(NoSale::NotOpened | NoSale::Store(_))
             | Self::Store(
                 StoreError::Fenced
+                | StoreError::OtherOwner
+                | StoreError::NodeIdTaken(_)
                 | StoreError::Refused(_)
                 | StoreError::Unknown(_)
                 | StoreError::Unusable(_),

@@ -73,7 +73,9 @@ pub(crate) async fn readyz(
 /// full text may name members and machines; it stands in the operator's report only.
 fn for_everyone(trouble: &StoreError) -> &'static str {
     match trouble {
-        StoreError::Fenced => "another process sells this sale",
+        StoreError::Fenced | StoreError::OtherOwner | StoreError::NodeIdTaken(_) => {
+            "another process sells this sale"
+        }
         StoreError::HistoryLost(_) => {
             "the store has lost part of its history; restore it, then resume the sale"
         }

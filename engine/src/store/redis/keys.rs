@@ -32,6 +32,9 @@ pub(super) const ERASING: &str = "flashlane:erasing";
 /// The number that was given to the newest sale.
 pub(super) const SALE_NUMBER: &str = "flashlane:sale_number";
 
+/// The leases of nodes, by name.
+pub(super) const LEASES: &str = "flashlane:leases";
+
 /// The keys of a sale, all in one slot.
 #[derive(Debug)]
 pub(super) struct SaleKeys {

@@ -8,8 +8,12 @@ use redis::Cmd;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
-const TEXT: &str =
-    concat!(include_str!("rows.lua"), include_str!("book.lua"), include_str!("transactions.lua"));
+const TEXT: &str = concat!(
+    include_str!("rows.lua"),
+    include_str!("nodes.lua"),
+    include_str!("book.lua"),
+    include_str!("transactions.lua")
+);
 
 /// `flashlane_` and the beginning of the text's SHA-256.
 pub(super) static NAME: LazyLock<String> = LazyLock::new(|| {
@@ -42,7 +46,8 @@ pub(super) fn bare_call(function: &str) -> Cmd {
     call_on(function, &[])
 }
 
-fn call_on(function: &str, keys: &[&str]) -> Cmd {
+/// As [`call`], on these keys.
+pub(super) fn call_on(function: &str, keys: &[&str]) -> Cmd {
     let mut call = redis::cmd("FCALL");
     call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(keys);
     call

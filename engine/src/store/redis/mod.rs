@@ -15,6 +15,7 @@ mod keys;
 mod library;
 mod link;
 mod meaning;
+mod nodes;
 mod reading;
 mod rows;
 mod selling;

@@ -6,6 +6,7 @@ use super::store::RedisStore;
 use super::{library, rows};
 use crate::clock::Clock;
 use crate::fault::crash_point;
+use crate::rules::node::NodeId;
 use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;
@@ -71,6 +72,44 @@ impl Selling for RedisStore {
     }
 }
 
+impl RedisStore {
+    /// Opens a sale: whatever it is in, or for a node that has seen it in an epoch.
+    pub(super) async fn open_by(
+        &self,
+        sale: &SaleId,
+        by: Option<(&NodeId, u64)>,
+    ) -> Result<Opened, StoreError> {
+        self.unarchive(sale).await?;
+        let opener = || format!("{:032x}", fastrand::u128(..));
+        let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
+        let mut open = library::call("open", &SaleKeys::of(sale));
+        open.arg(opener);
+        match by {
+            None => open.arg("").arg("-"),
+            Some((node, seen)) => open.arg(node.as_str()).arg(seen),
+        };
+        // The state that this process takes up now may be older than what it saw before.
+        self.seen.lock().remove(sale);
+        let mut answer = self.call(sale, &open).await;
+        if let Err(StoreError::Unknown(_)) = answer {
+            // The call is repeated with the same opener, so that an opening that was done is not
+            // done twice.
+            answer = self.call(sale, &open).await;
+        }
+        if answer.is_ok() || by.is_some() {
+            // A node that asks again asks for another epoch: it may do so in another term (nodes/held.rs).
+            self.openers.lock().remove(sale);
+        }
+        let answer = answer?;
+        let epoch = answer.first().map(|epoch| rows::word("the epoch", epoch));
+        let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
+        crash_point("opened");
+        // No other process changes the sale from here on.
+        let rows = self.rows(sale).await?.ok_or(StoreError::UnknownSale)?;
+        Ok(Opened { epoch, ..rows.opened()? })
+    }
+}
+
 #[async_trait]
 impl Opening for RedisStore {
     async fn create(&self, terms: &Terms) -> Result<(), StoreError> {
@@ -89,27 +128,7 @@ impl Opening for RedisStore {
     }
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
-        self.unarchive(sale).await?;
-        let opener = || format!("{:032x}", fastrand::u128(..));
-        let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
-        let mut open = library::call("open", &SaleKeys::of(sale));
-        open.arg(opener);
-        // The state that this process takes up now may be older than what it saw before.
-        self.seen.lock().remove(sale);
-        let mut answer = self.call(sale, &open).await;
-        if let Err(StoreError::Unknown(_)) = answer {
-            // The call is repeated with the same opener, so that an opening that was done is not
-            // done twice.
-            answer = self.call(sale, &open).await;
-        }
-        let answer = answer?;
-        self.openers.lock().remove(sale);
-        let epoch = answer.first().map(|epoch| rows::word("the epoch", epoch));
-        let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
-        crash_point("opened");
-        // No other process changes the sale from here on.
-        let rows = self.rows(sale).await?.ok_or(StoreError::UnknownSale)?;
-        Ok(Opened { epoch, ..rows.opened()? })
+        self.open_by(sale, None).await
     }
 
     async fn restore(

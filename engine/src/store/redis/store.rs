@@ -98,6 +98,7 @@ impl RedisStore {
             }
             "TAKEN" => Err(StoreError::Refused(format!("{next} is another holder of {sale}"))),
             "FENCED" => Err(StoreError::Fenced),
+            "OTHER_OWNER" => Err(StoreError::OtherOwner),
             "LOST" => Err(StoreError::HistoryLost(format!(
                 "its outbox ends at {next} and had been told to end at {}, or a switch, a top-up or a \
                  wait is gone; resume the sale to put back what this process knows",

@@ -285,19 +285,32 @@ local function create(keys, args)
   return {'OK', '0', '0'}
 end
 
--- opener: a repeated call of the same opener returns the same epoch
+-- opener node seen: a repeated call of the same opener returns the same epoch. `seen` is the epoch in which the
+-- node has seen the sale, or `-` for whichever it is in
 local function open(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   if redis.call('HGET', keys.sale, 'opener') ~= args[1] then
+    if args[3] ~= '-' and tonumber(args[3]) ~= sale.epoch then return {'OTHER_OWNER'} end
     -- The epoch is at least the time in milliseconds, so that it is not given out again if this
     -- store's history is lost.
     local now = redis.call('TIME')
     local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
-    redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1], 'format', FORMAT)
+    redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1], 'format', FORMAT,
+      'node', args[2], 'next_node', '')
   end
   return reply('OK', sale, int(sale.epoch))
+end
+
+-- epoch seq turns node
+local function hand_over(keys, args)
+  local sale, refusal = head(keys)
+  if not sale then return refusal end
+  refusal = sold_by(sale, args)
+  if refusal then return refusal end
+  redis.call('HSET', keys.sale, 'node', '', 'next_node', args[4])
+  return reply('OK', sale)
 end
 
 -- epoch seq turns
@@ -437,6 +450,7 @@ end
 
 register('create', create)
 register('open', open)
+register('hand_over', hand_over)
 register('still_sells', still_sells)
 register('commit', commit)
 register('change', change)
@@ -447,5 +461,7 @@ register('change_terms', change_terms)
 register('top_up', top_up)
 register('upgrade', upgrade)
 register('lacks', lacks)
+register('renew', renew)
+register('end', end_lease)
 register('book_post', book_post)
 register('book_read', book_read)

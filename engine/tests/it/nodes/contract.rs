@@ -1,0 +1,175 @@
+//! What every store that nodes share must keep of leases and owners.
+
+use crate::redis_server::RedisServer;
+use crate::support::{batch, id, member, reserved, terms};
+use engine::rules::node::{Node, NodeId};
+use engine::store::{
+    Leasing, MemoryStore, Ownership, RedisOptions, RedisStore, Store, StoreError, Verdict,
+};
+use membership::Tier::Gold;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LASTS: Duration = Duration::from_secs(60);
+
+/// A store, by what it is needed for, and its leases.
+struct Shared {
+    store: Store,
+    leasing: Arc<dyn Leasing>,
+}
+
+fn memory() -> Shared {
+    let store = Arc::new(MemoryStore::default());
+    Shared { store: Arc::clone(&store).into(), leasing: store }
+}
+
+async fn redis(server: &RedisServer) -> Shared {
+    let (store, _) = RedisStore::connect(&RedisOptions::new(server.url())).await.unwrap();
+    let store = Arc::new(store);
+    Shared { store: Arc::clone(&store).into(), leasing: store }
+}
+
+/// Runs each promise against each adapter.
+macro_rules! contract {
+    ($($promise:ident),* $(,)?) => {
+        mod memory_keeps {
+            $(#[tokio::test] async fn $promise() {
+                super::$promise(&super::memory()).await;
+            })*
+        }
+        mod redis_keeps {
+            $(#[tokio::test] async fn $promise() {
+                let folder = tempfile::tempdir().unwrap();
+                let server = crate::redis_server::RedisServer::start(folder.path());
+                super::$promise(&super::redis(&server).await).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    a_node_lives_while_its_lease_does,
+    a_second_process_with_a_nodes_name_is_refused_while_the_first_lives,
+    a_lease_that_is_ended_is_over_at_once,
+    a_sale_has_no_owner_before_a_node_takes_it,
+    only_who_saw_the_newest_epoch_takes_a_sale,
+    a_take_over_fences_the_owner_before,
+    a_sale_is_left_to_another_node_once,
+    who_was_fenced_hands_nothing_over,
+    a_sale_that_was_opened_by_no_node_has_no_owner,
+    a_sale_that_is_not_there_has_no_owner,
+);
+
+fn node(name: &str, process: u64) -> Node {
+    Node { id: named(name), process, address: format!("http://{name}:1").into() }
+}
+
+fn named(name: &str) -> NodeId {
+    name.parse().unwrap()
+}
+
+async fn a_node_lives_while_its_lease_does(shared: &Shared) {
+    let (a, b) = (node("a", 1), node("b", u64::MAX));
+    assert_eq!(shared.leasing.renew(&b, LASTS).await.unwrap(), std::slice::from_ref(&b));
+    let both = [a.clone(), b.clone()];
+    assert_eq!(shared.leasing.renew(&a, LASTS).await.unwrap(), both);
+    // As if it had been renewed a minute ago.
+    shared.leasing.renew(&b, Duration::ZERO).await.unwrap();
+    assert_eq!(shared.leasing.renew(&a, LASTS).await.unwrap(), [a]);
+}
+
+async fn a_second_process_with_a_nodes_name_is_refused_while_the_first_lives(shared: &Shared) {
+    let (first, second) = (node("a", 1), node("a", 2));
+    shared.leasing.renew(&first, LASTS).await.unwrap();
+    let taken = StoreError::NodeIdTaken("http://a:1".into());
+    assert_eq!(shared.leasing.renew(&second, LASTS).await, Err(taken));
+    shared.leasing.renew(&first, Duration::ZERO).await.unwrap();
+    assert_eq!(shared.leasing.renew(&second, LASTS).await.unwrap(), [second]);
+}
+
+async fn a_lease_that_is_ended_is_over_at_once(shared: &Shared) {
+    let (a, b) = (node("a", 1), node("b", 2));
+    shared.leasing.renew(&a, LASTS).await.unwrap();
+    // Another process of that name ends nothing.
+    shared.leasing.end(&node("a", 9)).await.unwrap();
+    assert_eq!(shared.leasing.renew(&b, LASTS).await.unwrap().len(), 2);
+    for _ in 0..2 {
+        shared.leasing.end(&a).await.unwrap();
+    }
+    assert_eq!(shared.leasing.renew(&b, LASTS).await.unwrap(), [b]);
+}
+
+async fn a_sale_has_no_owner_before_a_node_takes_it(shared: &Shared) {
+    shared.store.opening.create(&terms(10)).await.unwrap();
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(Ownership::default()));
+    let opened = shared.leasing.take(&id(), &named("a"), 0).await.unwrap();
+    let owner = Ownership { epoch: opened.epoch, owner: Some(named("a")), next: None };
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(owner));
+    assert_eq!(opened.terms, terms(10));
+}
+
+async fn only_who_saw_the_newest_epoch_takes_a_sale(shared: &Shared) {
+    shared.store.opening.create(&terms(10)).await.unwrap();
+    let first = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
+    let late = shared.leasing.take(&id(), &named("b"), 0).await;
+    assert_eq!(late, Err(StoreError::OtherOwner));
+    assert_eq!(shared.store.selling.still_sells(&id(), first).await, Ok(()));
+    // The owner itself takes the sale anew after a lapse, and what was on its way to another node is late.
+    let again = shared.leasing.take(&id(), &named("a"), first).await.unwrap().epoch;
+    assert!(again > first);
+    let late = shared.leasing.take(&id(), &named("b"), first).await;
+    assert_eq!(late, Err(StoreError::OtherOwner));
+}
+
+async fn a_take_over_fences_the_owner_before(shared: &Shared) {
+    shared.store.opening.create(&terms(2)).await.unwrap();
+    let selling = &shared.store.selling;
+    let before = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
+    let order = |epoch, number, name| batch(epoch, vec![reserved(number, name, Gold, 1)]);
+    selling.commit(&order(before, 1, "ann")).await.unwrap();
+    let opened = shared.leasing.take(&id(), &named("b"), before).await.unwrap();
+    assert_eq!((opened.left.0, &opened.holdings[0].member), (1, &member("ann")));
+    let late = selling.commit(&order(before, 2, "bob")).await.unwrap();
+    assert_eq!(late, [Verdict::Fenced]);
+    assert_eq!(selling.still_sells(&id(), before).await, Err(StoreError::Fenced));
+}
+
+async fn a_sale_is_left_to_another_node_once(shared: &Shared) {
+    shared.store.opening.create(&terms(2)).await.unwrap();
+    let epoch = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
+    for _ in 0..2 {
+        shared.leasing.hand_over(&id(), epoch, &named("b")).await.unwrap();
+    }
+    let left = Ownership { epoch, owner: None, next: Some(named("b")) };
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(left));
+    let taken = shared.leasing.take(&id(), &named("b"), epoch).await.unwrap().epoch;
+    let owner = Ownership { epoch: taken, owner: Some(named("b")), next: None };
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(owner));
+}
+
+async fn who_was_fenced_hands_nothing_over(shared: &Shared) {
+    shared.store.opening.create(&terms(2)).await.unwrap();
+    let before = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
+    let epoch = shared.leasing.take(&id(), &named("b"), before).await.unwrap().epoch;
+    let late = shared.leasing.hand_over(&id(), before, &named("c")).await;
+    assert_eq!(late, Err(StoreError::Fenced));
+    let owner = Ownership { epoch, owner: Some(named("b")), next: None };
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(owner));
+}
+
+async fn a_sale_that_was_opened_by_no_node_has_no_owner(shared: &Shared) {
+    shared.store.opening.create(&terms(2)).await.unwrap();
+    let before = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
+    let epoch = shared.store.opening.open(&id()).await.unwrap().epoch;
+    assert!(epoch > before);
+    let owner = Ownership { epoch, ..Ownership::default() };
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(owner));
+}
+
+async fn a_sale_that_is_not_there_has_no_owner(shared: &Shared) {
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), None);
+    let taken = shared.leasing.take(&id(), &named("a"), 0).await;
+    assert_eq!(taken, Err(StoreError::UnknownSale));
+    let left = shared.leasing.hand_over(&id(), 1, &named("a")).await;
+    assert_eq!(left, Err(StoreError::UnknownSale));
+}
