@@ -115,16 +115,18 @@ impl Clicks {
     /// Judges many members' clicks of one sale, in their order, each as [`Clicks::judge`] would, and adds what
     /// became of them to `judged`. They share one look at the time and at who is blocked, so they should be
     /// few: nobody can be blocked meanwhile.
-    pub(crate) fn judge_turn(
+    pub(crate) fn judge_some(
         &self,
         open: &OpenSale,
-        turn: impl Iterator<Item = Result<(Session, Wish), NotAccepted>>,
+        clicks: impl Iterator<Item = Result<(Session, Wish), NotAccepted>>,
         judged: &mut Vec<Result<Accepted, NotAccepted>>,
     ) {
         let (watch, now, blocked) =
             (Stopwatch::start(), self.engine.now(), self.engine.look_at_blocked());
         let begun = judged.len();
-        for click in turn {
+        let mut many = 0;
+        for click in clicks {
+            many += u32::from(click.is_ok());
             judged.push(click.and_then(|(session, wish)| {
                 let admitted = self.admit(session.seat, &blocked).inspect_err(|why| {
                     why.kind().into_iter().for_each(|kind| note(open, session.seat, kind, now));
@@ -136,13 +138,12 @@ impl Clicks {
                 }
             }));
         }
-        let turn = &judged[begun..];
-        let accepted = turn.iter().filter(|judged| judged.is_ok()).count() as u64;
-        let many = u32::try_from(turn.len()).unwrap_or(u32::MAX).max(1);
-        let took = watch.elapsed() / many;
+        let judged = &judged[begun..];
+        let accepted = judged.iter().filter(|judged| judged.is_ok()).count() as u64;
+        let took = watch.elapsed() / many.max(1);
         self.meters.accepted.record_many(accepted, took);
-        self.meters.refused.record_many(turn.len() as u64 - accepted, took);
-        if turn.iter().flatten().any(|accepted| accepted.is_new) {
+        self.meters.refused.record_many(u64::from(many) - accepted, took);
+        if judged.iter().flatten().any(|accepted| accepted.is_new) {
             open.wake();
         }
     }

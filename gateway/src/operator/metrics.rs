@@ -122,7 +122,7 @@ fn process(told: &mut Exposition, meters: &Meters) {
 /// How long things took.
 fn timings(told: &mut Exposition, meters: &Meters) {
     for (outcome, timing) in [("accepted", &meters.accepted), ("refused", &meters.refused)] {
-        let help = "Judging a click in memory; one of a batch counts with the mean of its turn";
+        let help = "Judging a click in memory; one of a batch counts with the mean of some";
         told.histogram("flashlane_click_seconds", help, &[("outcome", outcome)], &timing.read());
     }
     for (call, done, failed) in meters.store.read() {

@@ -20,7 +20,7 @@ use engine::rules::terms::SaleId;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::Accepted;
-use engine::{Engine, Found, OpenSale};
+use engine::{Found, OpenSale};
 use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Most clicks of a batch.
 const CLICKS_MAX: usize = 8_192;
 /// After so many clicks, other tasks have their turn.
-const TURN: usize = 256;
+const AT_ONCE: usize = 256;
 /// Room for an answer to a click.
 const ANSWER_BYTES: usize = 96;
 
@@ -129,8 +129,10 @@ pub(crate) async fn judge(
     let (parts, body) = request.into_parts();
     let wait_s = request::wait(&parts.headers)?;
     let batch = read(&request::bytes_up_to(body, BATCH_BYTES_MAX).await?)?;
-    let open = clicks.engine().any_sale(&id).await?;
+    // Before the members get seats; it may be opened anew while the book is asked about them.
+    clicks.engine().any_sale(&id).await?;
     let seats = seats(&clicks, &batch).await?;
+    let open = clicks.engine().any_sale(&id).await?;
     let judged = judge_all(&clicks, &open, batch, seats).await;
     if let Some(seconds) = wait_s {
         let patience = Duration::from_secs(seconds);
@@ -181,17 +183,34 @@ fn misfit(bytes: &[u8]) -> ApiError {
     ApiError::BadBatch { index, why: format!("{}: {}", error.path(), error.inner()) }
 }
 
-/// The seats of those who click; `None` where there is none. The book is asked about members whom it was not
-/// asked about yet.
+impl ClickOf {
+    /// Why this click cannot be judged, though it can be read.
+    fn fault(&self) -> Option<&'static str> {
+        if self.member.as_str().starts_with(PSEUDONYM) {
+            return Some("member: this one was erased");
+        }
+        let is_plain = |key: &str| request::plain_key(key).is_some();
+        match self.key.as_deref().is_none_or(is_plain) {
+            true => None,
+            false => Some("key: 1 to 255 visible ASCII characters without quotes"),
+        }
+    }
+}
+
+/// The seats of those whose clicks can be judged; `None` where there is none. The book is asked about members
+/// whom it was not asked about yet.
 async fn seats(clicks: &Clicks, batch: &[Object<ClickOf>]) -> Result<Vec<Option<Seat>>, ApiError> {
-    let engine = clicks.engine();
-    let names: Vec<&str> = batch.iter().map(|Object(click)| click.member.as_str()).collect();
-    let seats = match names.iter().any(|name| name.starts_with(PSEUDONYM)) {
-        false => engine.roster().seats(&names),
-        // A pseudonym has no seat to be given.
-        true => names.iter().map(|name| seat_of_a_person(engine, name)).collect(),
+    let (engine, now) = (clicks.engine(), clicks.engine().now());
+    let seats = if batch.iter().any(|Object(click)| click.fault().is_some()) {
+        let seat = |click: &ClickOf| match click.fault() {
+            None => engine.roster().seat(click.member.as_str()),
+            Some(_) => None,
+        };
+        batch.iter().map(|Object(click)| seat(click)).collect()
+    } else {
+        let names: Vec<&str> = batch.iter().map(|Object(click)| click.member.as_str()).collect();
+        engine.roster().seats(&names)
     };
-    let now = engine.now();
     let is_new = |seat: &Seat| !engine.book().is_seated(*seat, now);
     let seated = batch.iter().zip(&seats).filter_map(|(Object(click), seat)| {
         seat.filter(is_new).map(|seat| (seat, click.member.clone()))
@@ -203,10 +222,6 @@ async fn seats(clicks: &Clicks, batch: &[Object<ClickOf>]) -> Result<Vec<Option<
     Ok(seats)
 }
 
-fn seat_of_a_person(engine: &Engine, name: &str) -> Option<Seat> {
-    if name.starts_with(PSEUDONYM) { None } else { engine.roster().seat(name) }
-}
-
 /// Judges a batch, some clicks at a time.
 async fn judge_all(
     clicks: &Clicks,
@@ -214,55 +229,47 @@ async fn judge_all(
     batch: Vec<Object<ClickOf>>,
     seats: Vec<Option<Seat>>,
 ) -> Vec<Result<Accepted, NotAccepted>> {
-    let mut judged = Vec::with_capacity(batch.len());
+    let (many, mut judged) = (batch.len(), Vec::with_capacity(batch.len()));
     let mut asked = batch.into_iter().zip(seats).map(|(click, seat)| asked(clicks, click, seat));
-    if open.is_archived() {
-        // Each member's keys are read from the store.
-        let sale = open.sale.terms().id.as_str();
-        for asked in asked {
-            judged.push(match asked {
-                Ok((session, wish)) => {
-                    clicks.judge(&session, sale, &wish).await.map(|(_, accepted)| accepted)
+    while judged.len() < many {
+        let some = asked.by_ref().take(AT_ONCE);
+        match open.is_archived() {
+            false => clicks.judge_some(open, some, &mut judged),
+            // Each member's keys are read from the store.
+            true => {
+                for asked in some {
+                    judged.push(match asked {
+                        Ok((session, wish)) => {
+                            let sale = open.sale.terms().id.as_str();
+                            clicks.judge(&session, sale, &wish).await.map(|(_, made)| made)
+                        }
+                        Err(why) => Err(why),
+                    });
                 }
-                Err(why) => Err(why),
-            });
-        }
-        return judged;
-    }
-    loop {
-        let before = judged.len();
-        clicks.judge_turn(open, asked.by_ref().take(TURN), &mut judged);
-        if judged.len() < before + TURN {
-            return judged;
+            }
         }
         tokio::task::yield_now().await;
     }
+    judged
 }
 
-/// Who clicks, and for what.
+/// The member who clicks, and for what.
 fn asked(
     clicks: &Clicks,
     Object(click): Object<ClickOf>,
     seat: Option<Seat>,
 ) -> Result<(Session, Wish), NotAccepted> {
-    let ClickOf { member, tier, units, minor: is_minor, points, coupon, key } = click;
-    if member.as_str().starts_with(PSEUDONYM) {
-        return Err(NotAccepted::Bad("member: this one was erased"));
+    if let Some(why) = click.fault() {
+        return Err(NotAccepted::Bad(why));
     }
-    let key = match key.as_deref().map(request::plain_key) {
-        None => None,
-        Some(Some(key)) => Some(request::digest(key)),
-        Some(None) => {
-            let why = "key: 1 to 255 visible ASCII characters without quotes";
-            return Err(NotAccepted::Bad(why));
-        }
-    };
+    let ClickOf { member, tier, units, minor: is_minor, points, coupon, key } = click;
     let Some(seat) = seat else {
         let (refusal, now) = (Refusal::Busy, clicks.engine().now());
         return Err(NotAccepted::Refused { refusal, tier, now, may_return: false });
     };
     let (said, expires_at) = (clicks.said(tier), Millis::MAX);
     let session = Session { member, seat, said, is_minor, expires_at };
+    let key = key.as_deref().map(request::digest);
     Ok((session, Wish { units: Units(units.0), key, points, coupon }))
 }
 

@@ -1,15 +1,16 @@
 //! The accept loop: what a connection may cost is bounded before a request is read.
 
 use super::answering::{Answering, OfConnection, header_bytes_max};
-use super::deadline::Deadline;
+use super::deadline::{Deadline, HEADER_DEADLINE, Io, UNREAD_BYTES_MAX, WRITE_DEADLINE};
+use super::http2::{self, Requests, Tasks};
 use crate::ask::rates::{Connected, Rates};
 use crate::ask::sample::Sample;
 use crate::meters::{Face, Meters};
 use axum::Router;
 use engine::sync::Ordering;
 use hyper::header::HeaderValue;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::io;
 use std::net::IpAddr;
@@ -20,8 +21,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// How long a request's headers may take to arrive, and a connection may idle between requests.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long requests in flight may take to end once the listener has stopped.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -31,26 +30,12 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     {\"type\":\"/problems/busy\",\"title\":\"Service Unavailable\",\"status\":503,\
     \"detail\":\"too many connections; try again soon\",\"code\":\"busy\"}\n";
 
-/// How an HTTP/2 connection begins.
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Requests that an HTTP/2 connection may have on their way.
-const STREAMS_MAX: u32 = 16;
-/// Bytes of bodies that an HTTP/2 connection may send before they are taken, so that most batches come without
-/// a pause.
-const WINDOW_BYTES: u32 = 1 << 20;
-
-/// How long a client may take to read an answer, or a piece of a stream, before its connection is cut.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// Most bytes that may wait in this process for a client to read them.
-const UNREAD_BYTES_MAX: usize = 64 << 10;
-
 /// Most connections a listener tells at once that there is no room; with one more the connection is
 /// closed without a word. So what is turned away takes no descriptor that the rest of the process
 /// needs.
 pub(super) const TURNED_AWAY_MAX: usize = 32;
 
 type Permit = (OwnedSemaphorePermit, Connected);
-type Io = TokioIo<Deadline<TcpStream>>;
 
 /// One address that this process serves at.
 #[derive(Debug)]
@@ -73,7 +58,7 @@ impl Listener {
     pub(crate) async fn serve(self, mut stop: watch::Receiver<bool>) {
         let door = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
         let graceful = GracefulShutdown::new();
-        let mut connections = JoinSet::new();
+        let (mut connections, tasks) = (JoinSet::new(), Tasks::default());
         loop {
             while connections.try_join_next().is_some() {}
             let accepted = tokio::select! {
@@ -92,16 +77,19 @@ impl Listener {
                 match self.face {
                     Face::Platform => {
                         let (watcher, stop) = (graceful.watcher(), stop.clone());
+                        let tasks = tasks.clone();
                         connections.spawn(either(
                             stream,
                             self.answering(peer),
                             watcher,
                             stop,
+                            tasks,
                             permit,
                         ));
                     }
                     Face::Public | Face::Operator | Face::Metrics => {
-                        let connection = graceful.watch(http1(stream, self.answering(peer)));
+                        let connection =
+                            graceful.watch(http1(timed(stream, Vec::new()), self.answering(peer)));
                         connections.spawn(async move {
                             note(connection.await);
                             drop(permit);
@@ -117,6 +105,7 @@ impl Listener {
         // A connection that is still open must not click any more: its order would not be
         // confirmed.
         connections.shutdown().await;
+        tasks.end().await;
     }
 
     /// Returns the connection if there is room for it. Otherwise its peer is told so and turned
@@ -160,20 +149,28 @@ impl Listener {
 
 /// Serves a connection of one of the platform's servers, which may speak HTTP/2.
 async fn either(
-    stream: TcpStream,
+    mut stream: TcpStream,
     answering: Answering,
     watcher: Watcher,
     mut stop: watch::Receiver<bool>,
+    tasks: Tasks,
     _permit: Permit,
 ) {
     let begun = tokio::select! {
-        begun = begins_http2(&stream) => begun,
+        begun = http2::beginning(&mut stream) => begun,
         // Nothing was asked yet.
         _ = stop.changed() => return,
     };
     match begun {
-        Ok(false) => note(watcher.watch(http1(stream, answering)).await),
-        Ok(true) => note(watcher.watch(http2(stream, answering)).await),
+        Ok(begun) if http2::is_http2(&begun) => {
+            let requests = Requests::new(tasks);
+            let connection = http2::connection(timed(stream, begun), answering, requests.clone());
+            tokio::select! {
+                ended = watcher.watch(connection) => note(ended),
+                () = requests.idle() => {}
+            }
+        }
+        Ok(begun) => note(watcher.watch(http1(timed(stream, begun), answering)).await),
         Err(error) => tracing::debug!(%error, "a connection ended before its first request"),
     }
 }
@@ -184,54 +181,19 @@ fn note(ended: hyper::Result<()>) {
     }
 }
 
-fn http1(stream: TcpStream, answering: Answering) -> http1::Connection<Io, Answering> {
+fn http1(io: Io, answering: Answering) -> http1::Connection<Io, Answering> {
     let face = answering.face;
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_DEADLINE)
         .max_header_size(2 * header_bytes_max(face))
         .max_buf_size(UNREAD_BYTES_MAX.max(2 * header_bytes_max(face)))
-        .serve_connection(timed(stream), answering)
+        .serve_connection(io, answering)
 }
 
-fn http2(
-    stream: TcpStream,
-    answering: Answering,
-) -> http2::Connection<Io, Answering, TokioExecutor> {
-    let header_bytes =
-        u32::try_from(2 * header_bytes_max(answering.face)).expect("headers are small");
-    http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_DEADLINE)
-        .keep_alive_timeout(HEADER_DEADLINE)
-        .max_header_list_size(header_bytes)
-        .max_send_buf_size(UNREAD_BYTES_MAX)
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .serve_connection(timed(stream), answering)
-}
-
-fn timed(stream: TcpStream) -> Io {
-    TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset))
-}
-
-/// Whether the peer begins to speak HTTP/2 without having asked whether it may. Nothing is taken from the
-/// stream.
-async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
-    let look = async {
-        loop {
-            let mut begun = [0; PREFACE.len()];
-            let bytes = stream.peek(&mut begun).await?;
-            let is_like_it = PREFACE.starts_with(&begun[..bytes]) && bytes > 0;
-            if !is_like_it || bytes == PREFACE.len() {
-                return Ok(is_like_it);
-            }
-            // What came of it so far stays readable, so there is nothing else to wait for.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(HEADER_DEADLINE, look).await?
+/// A connection whose client has to read in time; `begun` was read of it already.
+fn timed(stream: TcpStream, begun: Vec<u8>) -> Io {
+    TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset).behind(begun))
 }
 
 /// Waits when this process is out of file descriptors or memory, so that the accept loop does not
@@ -279,35 +241,6 @@ mod tests {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
         assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
-    }
-
-    #[tokio::test]
-    async fn http2_is_noticed_by_how_it_begins_whatever_pieces_that_comes_in() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        for (first, then, is_http2) in [
-            (PREFACE.as_slice(), b"".as_slice(), true),
-            (&PREFACE[..5], &PREFACE[5..], true),
-            (b"P", b"OST / HTTP/1.1\r\n", false),
-            (b"GET /", b"", false),
-            (b"", b"", false),
-        ] {
-            let mut client = TcpStream::connect(address).await.unwrap();
-            let (stream, _) = listener.accept().await.unwrap();
-            client.write_all(first).await.unwrap();
-            let begun = tokio::spawn(async move { (begins_http2(&stream).await, stream) });
-            if first.is_empty() {
-                client.shutdown().await.unwrap();
-            }
-            tokio::task::yield_now().await;
-            client.write_all(then).await.ok();
-            let (begun, mut stream) = begun.await.unwrap();
-            assert_eq!(begun.unwrap(), is_http2, "{}", first.escape_ascii());
-            drop(client);
-            let mut all = Vec::new();
-            stream.read_to_end(&mut all).await.unwrap();
-            assert_eq!(all, [first, then].concat(), "nothing was taken from it");
-        }
     }
 
     #[tokio::test]

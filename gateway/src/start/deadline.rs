@@ -4,15 +4,26 @@
 //! in between do not start it anew. So an answer has one deadline as a whole, and a stream has one for
 //! each piece that it writes.
 
+use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+/// How long a request's headers may take to arrive, and a connection may idle between requests.
+pub(super) const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a client may take to read an answer, or a piece of a stream, before its connection is cut.
+pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// Most bytes that may wait in this process for a client to read them.
+pub(super) const UNREAD_BYTES_MAX: usize = 64 << 10;
 /// Pieces of a write that are together this long at most are written as one.
 const JOINED_MAX: usize = 1_024;
+
+/// A listener's connection, as hyper reads and writes it.
+pub(super) type Io = TokioIo<Deadline<TcpStream>>;
 
 /// A connection that fails when its client does not read in time.
 #[derive(Debug)]
@@ -23,11 +34,18 @@ pub(super) struct Deadline<S> {
     cut: fn(&S),
     /// Runs while something waits to be written.
     over: Option<Pin<Box<Sleep>>>,
+    /// What was read of the stream already, and is to be read first.
+    begun: Vec<u8>,
 }
 
 impl<S> Deadline<S> {
     pub(super) fn new(stream: S, may_take: Duration, cut: fn(&S)) -> Self {
-        Self { stream, may_take, cut, over: None }
+        Self { stream, may_take, cut, over: None, begun: Vec::new() }
+    }
+
+    /// Of the stream this was read already.
+    pub(super) fn behind(self, begun: Vec<u8>) -> Self {
+        Self { begun, ..self }
     }
 
     /// Lets a write stand if it is in time.
@@ -55,6 +73,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Deadline<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.begun.is_empty() {
+            let bytes = self.begun.len().min(buf.remaining());
+            buf.put_slice(&self.begun[..bytes]);
+            self.begun.drain(..bytes);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

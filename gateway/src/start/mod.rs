@@ -7,6 +7,7 @@ pub(crate) mod backup;
 mod book;
 pub(crate) mod configuration;
 mod deadline;
+mod http2;
 mod live;
 pub(crate) mod options;
 mod plan_file;

@@ -24,8 +24,10 @@ async fn click(
     name: &str,
     members: usize,
 ) -> (u16, Value) {
+    // With such keys the largest batches are several windows long.
+    let key_of = "k".repeat(200);
     let click =
-        |nth| json!({"member": format!("{name}-{nth}"), "tier": "gold", "units": 1, "key": "k"});
+        |nth| json!({"member": format!("{name}-{nth}"), "tier": "gold", "units": 1, "key": key_of});
     let clicks: Vec<Value> = (0..members).map(click).collect();
     let request = Request::post("http://flashlane/v1/sales/drop/clicks")
         .header("authorization", format!("Bearer {key}"))
@@ -41,17 +43,16 @@ async fn click(
 async fn the_platform_may_speak_http2_with_several_batches_on_their_way() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start_with(data.path(), &["--platform-listen", "127.0.0.1:0"]);
-    server.make(&drop_of(20_000));
+    server.make(&drop_of(30_000));
     let to = server.platform.unwrap();
     let key = std::fs::read_to_string(data.path().join("platform.key")).unwrap();
     let key = key.trim();
     let sender = connect(to).await;
-    // The largest batches are several windows long.
-    let batches = ["a", "b", "c"].map(|name| click(sender.clone(), key, name, 6_000));
+    let batches = ["a", "b", "c"].map(|name| click(sender.clone(), key, name, 8_192));
     for (status, answer) in futures_util::future::join_all(batches).await {
         let answers = answer["answers"].as_array().unwrap();
         let orders = answers.iter().filter(|answer| answer["order_id"].is_string()).count();
-        assert_eq!((status, orders), (200, 6_000));
+        assert_eq!((status, orders), (200, 8_192));
     }
     assert_eq!(click(sender, "wrong", "d", 1).await.0, 401);
     let body = json!({"clicks": [{"member": "eve", "tier": "gold", "units": 1}]}).to_string();
