@@ -24,8 +24,8 @@ pub enum Duty {
 
 /// What a node saw of a sale.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// Who owns the sale. This was read before `living`: what was seen the other way round may be an owner who
+pub struct Situation<'a> {
+    /// The sale's ownership. This was read before `living`: what was seen the other way round may be an owner who
     /// came to life in between.
     pub ownership: &'a Ownership,
     /// The nodes that lived after that.
@@ -38,8 +38,8 @@ pub struct Seen<'a> {
 
 /// What `me` has to do about a sale.
 #[must_use]
-pub fn duty(me: &NodeId, sale: &SaleId, seen: Seen<'_>) -> Duty {
-    let Seen { ownership, living, is_open_here, stays } = seen;
+pub fn duty(me: &NodeId, sale: &SaleId, situation: Situation<'_>) -> Duty {
+    let Situation { ownership, living, is_open_here, stays } = situation;
     let lives = |node: &NodeId| living.contains(node);
     if !lives(me) {
         return Duty::None;

@@ -5,5 +5,5 @@
 //! happen (`tests/it/nodes`).
 
 pub mod duty;
-pub mod held;
+pub mod own_lease;
 pub mod wanted;

@@ -15,8 +15,8 @@ pub enum StoreError {
     /// Another process has opened the sale since.
     #[error("another process has opened this sale since; this one no longer sells it")]
     Fenced,
-    /// Another node has taken the sale over than the caller saw.
-    #[error("another node has taken this sale over in the meantime")]
+    /// The sale is in another epoch than the caller saw.
+    #[error("this sale was taken over in the meantime")]
     OtherOwner,
     /// Another process with the same node's name is there.
     #[error("another process at {0} has this node's name; give each node a name of its own")]

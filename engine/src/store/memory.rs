@@ -1,15 +1,14 @@
 //! The store that forgets everything when the process ends: for trying out and for tests.
 
+mod leasing;
+
 use super::book::LiveBook;
 use super::row_store::{Keeper, Reader, RowStore};
 use super::rows::{SaleRows, Stored, damaged};
 use super::{
-    Archiving, Audit, BookStore, Bucket, BucketChange, Found, Leases, Leasing, Made, NoticeEntry,
-    Opened, OutboxEnd, OutboxEntry, Ownership, PlanVersion, StoreError, Wanted, audit, index_of,
-    section,
+    Archiving, Audit, BookStore, Bucket, BucketChange, Found, Leases, Made, NoticeEntry, Opened,
+    OutboxEnd, OutboxEntry, Ownership, PlanVersion, StoreError, Wanted, audit, index_of, section,
 };
-use crate::clock::Clock;
-use crate::rules::node::{Node, NodeId};
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
 use async_trait::async_trait;
@@ -46,7 +45,7 @@ struct Kept {
     blocked: BTreeSet<MemberId>,
     erasing: BTreeMap<MemberId, MemberId>,
     leases: Leases,
-    /// Who owns the sales that nodes have taken over. A sale that was opened in a later epoch has no owner.
+    /// The owners of sales that nodes have taken over. A sale that was opened in a later epoch has no owner.
     owners: BTreeMap<SaleId, Ownership>,
 }
 
@@ -76,8 +75,8 @@ impl Sale {
 }
 
 impl Kept {
-    fn owner(&self, sale: &SaleId) -> Option<Ownership> {
-        let epoch = self.sales.get(sale)?.rows.counters.epoch;
+    fn owner(&mut self, sale: &SaleId) -> Option<Ownership> {
+        let epoch = self.any(sale)?.rows.counters.epoch;
         let taken = self.owners.get(sale).filter(|of| of.epoch == epoch).cloned();
         Some(taken.unwrap_or(Ownership { epoch, ..Ownership::default() }))
     }
@@ -223,46 +222,6 @@ impl Keeper for Memory {
     }
 }
 
-#[async_trait]
-impl Leasing for RowStore<Memory> {
-    async fn renew(&self, node: &Node, lasts: Duration) -> Stored<Vec<Node>> {
-        let (now, leases) = (Clock::Wall.now(), &mut self.keeper.kept.lock().leases);
-        leases.renew(node, lasts, now)?;
-        Ok(leases.living(now).cloned().collect())
-    }
-
-    async fn end(&self, node: &Node) -> Stored<()> {
-        self.keeper.kept.lock().leases.end(node);
-        Ok(())
-    }
-
-    async fn owner(&self, sale: &SaleId) -> Stored<Option<Ownership>> {
-        Ok(self.keeper.kept.lock().owner(sale))
-    }
-
-    async fn take(&self, sale: &SaleId, by: &NodeId, seen: u64) -> Stored<Opened> {
-        self.keeper.unarchive(sale).await?;
-        let mut kept = self.keeper.kept.lock();
-        let mut owner = kept.owner(sale).ok_or(StoreError::UnknownSale)?;
-        let rows = kept.sales.get_mut(sale).ok_or(StoreError::UnknownSale)?.well()?;
-        let mut counters = rows.counters.clone();
-        counters.begin_epoch(Clock::Wall.now());
-        owner.take(by, seen, counters.epoch)?;
-        rows.counters = counters;
-        let opened = rows.opened()?;
-        kept.owners.insert(sale.clone(), owner);
-        Ok(opened)
-    }
-
-    async fn hand_over(&self, sale: &SaleId, epoch: u64, to: &NodeId) -> Stored<()> {
-        let mut kept = self.keeper.kept.lock();
-        let mut owner = kept.owner(sale).ok_or(StoreError::UnknownSale)?;
-        owner.hand_over(epoch, to)?;
-        kept.owners.insert(sale.clone(), owner);
-        Ok(())
-    }
-}
-
 fn without_members(rows: &SaleRows) -> Stored<Opened> {
     Ok(Opened { holdings: Vec::new(), keyed: Vec::new(), ..rows.opened()? })
 }
@@ -335,6 +294,7 @@ impl Archiving for RowStore<Memory> {
             return Err(StoreError::Refused("this sale is not archived".into()));
         }
         if kept.archived.remove(sale).is_some() {
+            kept.owners.remove(sale);
             kept.deleted.insert(sale.clone());
         }
         if kept.deleted.contains(sale) { Ok(()) } else { Err(StoreError::UnknownSale) }

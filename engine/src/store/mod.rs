@@ -135,10 +135,10 @@ pub trait Leasing: Debug + Send + Sync + 'static {
     /// [`StoreError::NodeIdTaken`] if another process with this name lives.
     async fn renew(&self, node: &Node, lasts: Duration) -> Result<Vec<Node>, StoreError>;
 
-    /// Ends a node's lease at once.
+    /// Ends a node's lease at once. The node may sell nothing any more when it asks for this.
     async fn end(&self, node: &Node) -> Result<(), StoreError>;
 
-    /// Who owns a sale; `None` if there is no such sale.
+    /// The owner of a sale, archived or not; `None` if there is no such sale.
     async fn owner(&self, sale: &SaleId) -> Result<Option<Ownership>, StoreError>;
 
     /// As [`Opening::open`], by a node that has seen the sale in the epoch `seen`.

@@ -2,7 +2,7 @@
 //!
 //! The store does not look at a lease when a sale is taken over: a lease and a sale may lie on different
 //! machines. A node looks, and says which epoch it saw; the sale is taken over only if that is still its
-//! epoch. What keeps two nodes from selling one sale is in `nodes/held.rs`.
+//! epoch. What keeps two nodes from selling one sale is in `nodes/own_lease.rs`.
 
 use super::StoreError;
 use crate::rules::node::{Node, NodeId};
@@ -42,7 +42,7 @@ impl Leases {
     }
 }
 
-/// Who owns a sale, as it stands beside the sale.
+/// A sale's owner, as it stands beside the sale.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ownership {
     /// Which opening of the sale the owner sells; 0 if it was never opened.

@@ -9,8 +9,8 @@ local function renew(_, args, all)
   local rows, living, over = redis.call('HGETALL', all[1]), {}, {}
   for i = 1, #rows, 2 do
     local process, ends, address = string.match(rows[i + 1], LEASE)
-    if not process then return {'DAMAGED', 'the lease of node ' .. rows[i]} end
-    if tonumber(ends) <= now then
+    -- One that cannot be read is nobody's: it must not keep the others from renewing theirs.
+    if not process or tonumber(ends) <= now then
       over[#over + 1] = rows[i]
     elseif rows[i] ~= args[1] then
       for _, word in ipairs({rows[i], process, address}) do living[#living + 1] = word end

@@ -9,11 +9,14 @@ use crate::store::{Leasing, Opened, Ownership, StoreError};
 use async_trait::async_trait;
 use std::time::Duration;
 
+/// The longest lease.
+const LASTS_MAX: Duration = Duration::from_secs(86_400);
+
 #[async_trait]
 impl Leasing for RedisStore {
     async fn renew(&self, node: &Node, lasts: Duration) -> Result<Vec<Node>, StoreError> {
         let mut call = library::call_on("renew", &[keys::LEASES]);
-        let lasts = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+        let lasts = u64::try_from(lasts.min(LASTS_MAX).as_millis()).expect("a day is short");
         call.arg(node.id.as_str()).arg(node.process).arg(lasts).arg(&*node.address);
         let words: Vec<String> = self.link.ask(&call).await?;
         let mut words = words.into_iter();
@@ -25,7 +28,6 @@ impl Leasing for RedisStore {
                 Ok(living)
             }
             (Some("ID_TAKEN"), [address]) => Err(StoreError::NodeIdTaken(address.clone())),
-            (Some("DAMAGED"), [what]) => Err(StoreError::Damaged(what.clone())),
             (word, _) => Err(rows::unreadable("a lease", word.unwrap_or_default())),
         }
     }
@@ -38,12 +40,19 @@ impl Leasing for RedisStore {
 
     async fn owner(&self, sale: &SaleId) -> Result<Option<Ownership>, StoreError> {
         let mut read = redis::cmd("HMGET");
-        read.arg(SaleKeys::of(sale).sale).arg(&["epoch", "node", "next_node"]);
-        let (epoch, owner, next): (Option<String>, Option<String>, Option<String>) =
-            self.link.ask(&read).await?;
+        read.arg(SaleKeys::of(sale).sale).arg(&["epoch", "node"]);
+        let (epoch, node): (Option<String>, Option<String>) = self.link.ask(&read).await?;
         let Some(epoch) = epoch else { return Ok(None) };
-        let epoch = rows::word("the epoch", &epoch)?;
-        Ok(Some(Ownership { epoch, owner: node(owner)?, next: node(next)? }))
+        let none = Ownership { epoch: rows::word("the epoch", &epoch)?, ..Ownership::default() };
+        let node = node.unwrap_or_default();
+        // What was written in another epoch counts no more: what opened the sale since may know of no nodes.
+        Ok(Some(match node.split_once(' ') {
+            Some((of, name)) if of == epoch => match name.strip_prefix("> ") {
+                None => Ownership { owner: Some(named(name)?), ..none },
+                Some(name) => Ownership { next: Some(named(name)?), ..none },
+            },
+            _ => none,
+        }))
     }
 
     async fn take(&self, sale: &SaleId, by: &NodeId, seen: u64) -> Result<Opened, StoreError> {
@@ -60,12 +69,13 @@ fn lease(words: &[String]) -> Result<Node, StoreError> {
     let [id, process, address] = words else {
         return Err(rows::unreadable("a lease", &words.join(" ")));
     };
-    let id = id.parse().map_err(|_| rows::unreadable("a node's name", id))?;
-    Ok(Node { id, process: rows::word("a process", process)?, address: address.as_str().into() })
+    Ok(Node {
+        id: named(id)?,
+        process: rows::word("a process", process)?,
+        address: address.as_str().into(),
+    })
 }
 
-/// The node that is named; none by an empty name, and in a sale that was never opened by one.
-fn node(name: Option<String>) -> Result<Option<NodeId>, StoreError> {
-    let name = name.filter(|name| !name.is_empty());
-    name.map(|name| name.parse().map_err(|_| rows::unreadable("a node's name", &name))).transpose()
+fn named(name: &str) -> Result<NodeId, StoreError> {
+    name.parse().map_err(|_| rows::unreadable("a node's name", name))
 }

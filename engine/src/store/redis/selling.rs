@@ -11,8 +11,8 @@ use crate::rules::order::Status;
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;
 use crate::store::{
-    Archiving, Batch, BrokenOff, Changed, Changes, Head, Opened, Opening, Operating, Record,
-    Selling, StoreError, Switch, Verdict,
+    Archiving, Batch, BrokenOff, Changed, Changes, Head, Leasing, Opened, Opening, Operating,
+    Record, Selling, StoreError, Switch, Verdict,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -79,9 +79,18 @@ impl RedisStore {
         sale: &SaleId,
         by: Option<(&NodeId, u64)>,
     ) -> Result<Opened, StoreError> {
-        self.unarchive(sale).await?;
         let opener = || format!("{:032x}", fastrand::u128(..));
-        let opener = self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone();
+        let opener = match by {
+            None => self.openers.lock().entry(sale.clone()).or_insert_with(opener).clone(),
+            // A node that asks again asks for another epoch: it may do so in another term (nodes/own_lease.rs).
+            Some(_) => opener(),
+        };
+        if let Some((_, seen)) = by
+            && self.owner(sale).await?.is_some_and(|of| of.epoch != seen)
+        {
+            return Err(StoreError::OtherOwner);
+        }
+        self.unarchive(sale).await?;
         let mut open = library::call("open", &SaleKeys::of(sale));
         open.arg(opener);
         match by {
@@ -96,15 +105,14 @@ impl RedisStore {
             // done twice.
             answer = self.call(sale, &open).await;
         }
-        if answer.is_ok() || by.is_some() {
-            // A node that asks again asks for another epoch: it may do so in another term (nodes/held.rs).
+        let answer = answer?;
+        if by.is_none() {
             self.openers.lock().remove(sale);
         }
-        let answer = answer?;
         let epoch = answer.first().map(|epoch| rows::word("the epoch", epoch));
         let epoch = epoch.unwrap_or_else(|| Err(rows::unreadable("the epoch", "")))?;
         crash_point("opened");
-        // No other process changes the sale from here on.
+        // No other process changes the sale from here on, but one that takes it over in its turn: this one is fenced then.
         let rows = self.rows(sale).await?.ok_or(StoreError::UnknownSale)?;
         Ok(Opened { epoch, ..rows.opened()? })
     }

@@ -298,7 +298,7 @@ local function open(keys, args)
     local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
     redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1], 'format', FORMAT,
-      'node', args[2], 'next_node', '')
+      'node', args[2] ~= '' and int(sale.epoch) .. ' ' .. args[2] or '')
   end
   return reply('OK', sale, int(sale.epoch))
 end
@@ -309,7 +309,7 @@ local function hand_over(keys, args)
   if not sale then return refusal end
   refusal = sold_by(sale, args)
   if refusal then return refusal end
-  redis.call('HSET', keys.sale, 'node', '', 'next_node', args[4])
+  redis.call('HSET', keys.sale, 'node', int(sale.epoch) .. ' > ' .. args[4])
   return reply('OK', sale)
 end
 

@@ -3,6 +3,7 @@
 use crate::redis_server::RedisServer;
 use crate::support::{batch, id, member, reserved, terms};
 use engine::rules::node::{Node, NodeId};
+use engine::rules::time::Millis;
 use engine::store::{
     Leasing, MemoryStore, Ownership, RedisOptions, RedisStore, Store, StoreError, Verdict,
 };
@@ -52,11 +53,12 @@ contract!(
     a_second_process_with_a_nodes_name_is_refused_while_the_first_lives,
     a_lease_that_is_ended_is_over_at_once,
     a_sale_has_no_owner_before_a_node_takes_it,
-    only_who_saw_the_newest_epoch_takes_a_sale,
+    a_sale_is_taken_only_in_the_epoch_that_was_seen,
     a_take_over_fences_the_owner_before,
     a_sale_is_left_to_another_node_once,
-    who_was_fenced_hands_nothing_over,
+    a_fenced_owner_hands_nothing_over,
     a_sale_that_was_opened_by_no_node_has_no_owner,
+    a_late_take_over_leaves_an_archived_sale_where_it_is,
     a_sale_that_is_not_there_has_no_owner,
 );
 
@@ -108,7 +110,7 @@ async fn a_sale_has_no_owner_before_a_node_takes_it(shared: &Shared) {
     assert_eq!(opened.terms, terms(10));
 }
 
-async fn only_who_saw_the_newest_epoch_takes_a_sale(shared: &Shared) {
+async fn a_sale_is_taken_only_in_the_epoch_that_was_seen(shared: &Shared) {
     shared.store.opening.create(&terms(10)).await.unwrap();
     let first = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
     let late = shared.leasing.take(&id(), &named("b"), 0).await;
@@ -147,7 +149,7 @@ async fn a_sale_is_left_to_another_node_once(shared: &Shared) {
     assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(owner));
 }
 
-async fn who_was_fenced_hands_nothing_over(shared: &Shared) {
+async fn a_fenced_owner_hands_nothing_over(shared: &Shared) {
     shared.store.opening.create(&terms(2)).await.unwrap();
     let before = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
     let epoch = shared.leasing.take(&id(), &named("b"), before).await.unwrap().epoch;
@@ -172,4 +174,17 @@ async fn a_sale_that_is_not_there_has_no_owner(shared: &Shared) {
     assert_eq!(taken, Err(StoreError::UnknownSale));
     let left = shared.leasing.hand_over(&id(), 1, &named("a")).await;
     assert_eq!(left, Err(StoreError::UnknownSale));
+}
+
+async fn a_late_take_over_leaves_an_archived_sale_where_it_is(shared: &Shared) {
+    shared.store.opening.create(&terms(2)).await.unwrap();
+    let epoch = shared.leasing.take(&id(), &named("a"), 0).await.unwrap().epoch;
+    shared.store.archiving.archive(&id(), epoch, Millis(5_001)).await.unwrap();
+    let owner = Ownership { epoch, owner: Some(named("a")), next: None };
+    assert_eq!(shared.leasing.owner(&id()).await.unwrap(), Some(owner));
+    let late = shared.leasing.take(&id(), &named("b"), 0).await;
+    assert_eq!(late, Err(StoreError::OtherOwner));
+    assert_eq!(shared.store.reading.sales().await.unwrap(), []);
+    shared.leasing.take(&id(), &named("b"), epoch).await.unwrap();
+    assert_eq!(shared.store.reading.sales().await.unwrap(), [id()]);
 }

@@ -1,8 +1,8 @@
 //! A world of a few nodes and sales, and whatever may happen in it next. Leases, owners, terms and duties are
 //! the engine's own; the rest stands for what a node does by them.
 
-use engine::nodes::duty::{Duty, Seen, duty};
-use engine::nodes::held::{Held, Term};
+use engine::nodes::duty::{Duty, Situation, duty};
+use engine::nodes::own_lease::{OwnLease, Term};
 use engine::rules::node::{Node, NodeId};
 use engine::rules::terms::SaleId;
 use engine::rules::time::Millis;
@@ -79,7 +79,7 @@ struct NodeState {
     node: Node,
     is_up: bool,
     clock: Millis,
-    held: Held,
+    lease: OwnLease,
     open: Vec<Option<Open>>,
     /// The epoch that the newest take-over named, by sale: an answer to an earlier one counts no more.
     asked: Vec<Option<u64>>,
@@ -150,7 +150,7 @@ impl Rules {
             },
             is_up: true,
             clock: Millis(1_000),
-            held: Held::default(),
+            lease: OwnLease::default(),
             open: vec![None; sales],
             asked: vec![None; sales],
         };
@@ -259,8 +259,8 @@ impl Rules {
         let Some(open) = &node.open[sale] else { return false };
         let may = match self.bug {
             Bug::JudgesAfterTheLease => true,
-            Bug::GoesOnAfterALapse => node.held.term_at(node.clock).is_some(),
-            _ => node.held.sells(open.taken_in, node.clock),
+            Bug::GoesOnAfterALapse => node.lease.term_at(node.clock).is_some(),
+            _ => node.lease.sells(open.taken_in, node.clock),
         };
         node.is_up && open.phase == Phase::Sells && may
     }
@@ -308,7 +308,7 @@ impl Rules {
         }
         world.crashes -= 1;
         let node = &mut world.nodes[n];
-        (node.is_up, node.held) = (false, Held::default());
+        (node.is_up, node.lease) = (false, OwnLease::default());
         node.open.iter_mut().for_each(|open| *open = None);
         node.asked.iter_mut().for_each(|asked| *asked = None);
         world.pending.retain(|(of, ..)| *of != n);
@@ -375,7 +375,7 @@ impl Rules {
             Phase::Lapsed => false,
             Phase::Sells | Phase::Leaves(_) if self.bug == Bug::GoesOnAfterALapse => false,
             Phase::Sells | Phase::Leaves(_) => {
-                let lapsed = !node.held.sells(open.taken_in, node.clock);
+                let lapsed = !node.lease.sells(open.taken_in, node.clock);
                 if lapsed {
                     open.phase = Phase::Lapsed;
                 }
@@ -433,7 +433,7 @@ impl Rules {
         match answer {
             Mail::Renewed { asked_at, seen, living } => {
                 let from = if self.bug == Bug::CountsFromTheAnswer { node.clock } else { asked_at };
-                node.held = node.held.renewed(from, LASTS, node.clock);
+                node.lease = node.lease.renewed(from, LASTS, node.clock);
                 for (sale, ownership) in seen.into_iter().enumerate() {
                     self.follow(world, n, sale, ownership, &living);
                 }
@@ -487,10 +487,10 @@ impl Rules {
             _ => seen,
         };
         let node = &mut world.nodes[n];
-        let Some(term) = node.held.term_at(node.clock) else { return };
+        let Some(term) = node.lease.term_at(node.clock) else { return };
         let is_open_here = node.open[sale].is_some();
-        let seen = Seen { ownership: &ownership, living, is_open_here, stays: false };
-        match duty(&node.node.id, &self.sales[sale], seen) {
+        let situation = Situation { ownership: &ownership, living, is_open_here, stays: false };
+        match duty(&node.node.id, &self.sales[sale], situation) {
             Duty::None => {}
             Duty::Take { seen } => {
                 node.asked[sale] = Some(seen);
