@@ -1,13 +1,11 @@
 //! Node: a process that may sell, and what others know it by.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 /// A node's name: 1 to 40 of `a-z 0-9 -`. It stays the same over restarts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(Arc<str>);
 
 /// A text that is no [`NodeId`].
@@ -33,20 +31,6 @@ impl FromStr for NodeId {
         } else {
             Err(BadNodeId)
         }
-    }
-}
-
-impl TryFrom<String> for NodeId {
-    type Error = BadNodeId;
-
-    fn try_from(text: String) -> Result<Self, BadNodeId> {
-        text.parse()
-    }
-}
-
-impl From<NodeId> for String {
-    fn from(id: NodeId) -> Self {
-        id.0.as_ref().into()
     }
 }
 

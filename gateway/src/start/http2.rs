@@ -120,6 +120,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Requests {
 mod tests {
     use super::*;
     use tokio::io::AsyncWriteExt;
+    use tokio::sync::oneshot::error::TryRecvError;
 
     #[tokio::test(start_paused = true)]
     async fn http2_is_noticed_by_how_it_begins_whatever_pieces_that_comes_in() {
@@ -173,6 +174,6 @@ mod tests {
             drop(told);
         });
         tasks.end().await;
-        assert!(heard.try_recv().is_err(), "it is gone");
+        assert_eq!(heard.try_recv(), Err(TryRecvError::Closed), "it is gone");
     }
 }

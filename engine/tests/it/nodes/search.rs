@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 use std::iter::successors;
 
 /// Each mistake that is planted shows in less than this. `FLASHLANE_DEEP=1` adds a tick, a click, a take-over and a
-/// lease to each search: minutes, and some gigabytes.
+/// lease to each search.
 const SMALL: Bounds = Bounds {
     nodes: 2,
     sales: 1,
