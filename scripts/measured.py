@@ -38,7 +38,9 @@ def keep(name: str, command: str) -> None:
     for line in sys.stdin:
         print(line, end="", flush=True)
         lines.append(line.rstrip("\n"))
-    table = "\n".join(line for line in lines if line.startswith("|"))
+    # Of two tables each stands by itself.
+    table = "\n".join(line for line in lines if line.startswith("|") or not line).strip()
+    table = re.sub(r"\n{3,}", "\n\n", table)
     if not table:
         sys.exit(f"measured: no table came from `{command}`")
     # The page itself changes while it is written.

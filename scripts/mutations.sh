@@ -5,10 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/faults.sh --build-armed
-bin=target/faults/faults
+bin=$(realpath "${CARGO_TARGET_DIR:-target}")/armed
 # The bug, the scenario that has to notice it, and a pattern of what the scenario has to say.
 bugs=(
-  "no-fence rival does.not.notice"
+  "no-fence replaced does.not.notice|was.confirmed.and.is.gone|sold.on"
   "no-deduplication cut-replies given.out.by.epoch|Damaged"
   "no-limit impostor over.the.limit"
   "no-stock impostor more.than.there.is"
@@ -22,7 +22,7 @@ bugs=(
   "release-on-refusal oom is.gone|no.order"
   "confirm-on-refusal oom is.gone|no.order"
   "ack-before-commit oom is.gone|no.order"
-  "sell-on-when-fenced rival was.confirmed.and.is.gone|does.not.notice|still.wait"
+  "sell-on-when-fenced replaced was.confirmed.and.is.gone|does.not.notice|still.wait"
   "forget-holdings kills was.released|shoppers.get.orders|no.new.order|is.not.ready"
   "forget-keys kills two.confirmed.orders|no.client.was.told"
   "forget-sold kills was.released|operator.is.told|is.not.ready|with.500|no.new.order"
@@ -33,6 +33,7 @@ bugs=(
   "change-on-time-out cut-changes was.told.to.be"
   "book-counts-again kills counts.twice|come.to"
   "never-look rival-idle does.not.notice"
+  "no-wait many-primaries is.gone|no.new.order|shoppers.of.both"
 )
 export FLASHLANE_PATIENCE_S=10
 suite() {
@@ -67,10 +68,7 @@ journal=(
   "memory-not-rebuilt failing_disk"
   "tail-not-written-again failing_disk::a_block"
 )
-tests() {
-  RUSTFLAGS="--cfg flash_faults" CARGO_TARGET_DIR=target/faults \
-    cargo test --quiet --locked --profile faults -p engine --test it -- "$@"
-}
+tests() { (cd engine && "$bin/engine-tests" --quiet "$@"); }
 tests power failing_disk >/dev/null 2>&1 || { echo "mutations: the tests fail without a bug" >&2; exit 1; }
 for line in "${journal[@]}"; do
   read -r bug test <<<"$line"

@@ -21,3 +21,4 @@ done
 . scripts/programs.sh
 [ -n "${FLASHLANE_BIN:-}" ] || cargo build --release --locked --quiet -p peers
 "$bin/peers" "$@" | scripts/measured.py peers "scripts/peers.sh${*:+ $*}"
+"$bin/plots"

@@ -2,21 +2,28 @@
 
 mod archive;
 mod copies;
+mod drain;
 mod erase;
+mod letting_go;
 mod notices;
 mod opening;
+mod others;
 mod outbox;
+mod peeked;
 mod requests;
+mod sharing;
 mod terms;
 
 pub use archive::NotDeleted;
 pub use outbox::{ChangeSource, Cursor, Told};
 pub use requests::{NotRefunded, NotWaiting};
+pub use sharing::Place;
 pub use terms::NotChanged;
 
 use crate::clock::Clock;
 use crate::fault::crash_point;
 use crate::members::Book;
+use crate::nodes::sharing::Sharing;
 use crate::open::blocked::Blocked;
 use crate::open::ends::Ends;
 use crate::open::found::Found;
@@ -80,6 +87,10 @@ pub struct Engine {
     book: Arc<Book>,
     /// Copies of archived sales that were asked for lately.
     copies: copies::Copies,
+    /// Copies of sales of other nodes.
+    peeked: peeked::Peeked,
+    /// The other nodes, if the store is shared with any.
+    sharing: Option<Arc<Sharing>>,
     /// Held while a backup is made, and for as long as one sale goes into the archive.
     backing_up: tokio::sync::Mutex<()>,
 }
@@ -93,6 +104,9 @@ pub enum NoSale {
     /// The store has it, and this process has not opened it, or not yet.
     #[error("this sale is not opened yet; try again soon")]
     NotOpened,
+    /// Another node sells it, or is to.
+    #[error("another node sells this sale; try again soon")]
+    Elsewhere,
     /// It is archived, and only what becomes of its orders can change in it.
     #[error("this sale is over and archived")]
     Archived,
@@ -115,7 +129,8 @@ impl Engine {
             return Err(NoSale::NotOpened);
         }
         // It may have been opened between the two looks.
-        open().ok_or(NoSale::Unknown)
+        let is_elsewhere = self.sharing.as_ref().is_some_and(|sharing| sharing.is_elsewhere(id));
+        open().ok_or(if is_elsewhere { NoSale::Elsewhere } else { NoSale::Unknown })
     }
 
     /// The open sale with this number.
@@ -368,25 +383,5 @@ impl Engine {
         let room = most - orders.len();
         orders.extend(here.take(room));
         Ok(orders)
-    }
-
-    /// Confirms what is reserved and stops, or gives up after `patience`. Returns the number of
-    /// orders that were not confirmed. The caller must have stopped clicks before.
-    pub async fn drain(&self, patience: Duration) -> u64 {
-        self.stop.send_replace(true);
-        let all_done = async {
-            let mut confirmers = self.confirmers.lock().await;
-            while confirmers.running.join_next().await.is_some() {}
-        };
-        if tokio::time::timeout(patience, all_done).await.is_err()
-            && let Ok(mut confirmers) = self.confirmers.try_lock()
-        {
-            confirmers.running.abort_all();
-        }
-        let unconfirmed = |open: &Arc<OpenSale>| {
-            let taken_in: u64 = open.reserved().iter().map(|(_, tally)| tally.orders).sum();
-            taken_in + open.sale.queue().len() as u64
-        };
-        self.sales().iter().map(unconfirmed).sum()
     }
 }

@@ -1,7 +1,7 @@
-//! Points at which a test ends this process. All of it is compiled only under `--cfg flash_faults`;
+//! Points at which a test ends this process. All of it is compiled only under the feature `faults`;
 //! otherwise nothing is left of it.
 
-#[cfg(flash_faults)]
+#[cfg(feature = "faults")]
 mod armed {
     use crate::sync::{AtomicU64, Ordering};
     use rustix::process::{Signal, getpid, kill_process};
@@ -27,10 +27,10 @@ mod armed {
     }
 }
 
-#[cfg(flash_faults)]
+#[cfg(feature = "faults")]
 pub use armed::crash_point;
 
 /// Ends the process here if a test wants it to.
-#[cfg(not(flash_faults))]
+#[cfg(not(feature = "faults"))]
 #[inline]
 pub const fn crash_point(_name: &str) {}

@@ -66,7 +66,7 @@ pub mod timing;
 
 #[cfg(not(flash_loom))]
 pub use engine::{
-    ChangeSource, Cursor, Engine, NoSale, NotChanged, NotDeleted, NotRefunded, NotWaiting,
+    ChangeSource, Cursor, Engine, NoSale, NotChanged, NotDeleted, NotRefunded, NotWaiting, Place,
     Settings, Told,
 };
 #[cfg(not(flash_loom))]

@@ -7,6 +7,8 @@ use crate::ask::signature::PaymentKeys;
 use crate::ask::tiers::TiersFrom;
 use crate::ask::verifier::Verifier;
 use crate::audit::AuditLog;
+use crate::front::asking::Front;
+use crate::front::relay::Relay;
 use crate::member::click::Clicks;
 use crate::member::health::Leaving;
 use crate::member::hub::Hub;
@@ -51,6 +53,7 @@ parts! {
     audit: AuditLog,
     media: MediaOrigins,
     rehearsals: Rehearsals,
+    front: Front,
 }
 
 /// What the parts are made of.
@@ -68,6 +71,8 @@ pub(crate) struct Given {
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) anonymous_streams_max: u64,
     pub(crate) sessions_max: u32,
+    /// To other nodes, if this one knows their key.
+    pub(crate) relay: Option<Relay>,
 }
 
 impl App {
@@ -84,28 +89,35 @@ impl App {
             stop,
             anonymous_streams_max,
             sessions_max,
+            relay,
         } = given;
         let engine = Arc::new(engine);
         let clicks =
             Clicks::new(Arc::clone(&engine), Arc::clone(&rates), Arc::clone(&meters), tiers_from);
-        let hub = Hub::new(Arc::clone(&engine), stop, anonymous_streams_max);
+        let hub = Arc::new(Hub::new(Arc::clone(&engine), stop, anonymous_streams_max));
+        let passes = Arc::<Passes>::default();
+        let sessions =
+            Arc::new(Sessions::new(verifier, Arc::clone(&engine), tiers_from, sessions_max));
+        let front = Front::new(
+            Arc::clone(&engine),
+            Arc::clone(&passes),
+            Arc::clone(&sessions),
+            Arc::clone(&hub),
+            relay,
+        );
         Self(Arc::new(Parts {
-            sessions: Arc::new(Sessions::new(
-                verifier,
-                Arc::clone(&engine),
-                tiers_from,
-                sessions_max,
-            )),
+            sessions,
             clicks: Arc::new(clicks),
             rates,
             payment_keys,
-            hub: Arc::new(hub),
+            hub,
             meters,
-            passes: Arc::default(),
+            passes,
             leaving: Arc::default(),
             audit,
             media: Arc::new(media),
             rehearsals: Arc::default(),
+            front: Arc::new(front),
             engine,
         }))
     }

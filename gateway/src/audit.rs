@@ -7,6 +7,7 @@
 use anyhow::{Context, ensure};
 use engine::clock::Clock;
 use engine::rules::time::Millis;
+use membership::MemberId;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +16,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The longest line: terms before and after, and room.
 const LINE_BYTES_MAX: u64 = 64 << 10;
@@ -216,6 +218,13 @@ impl AuditLog {
             about.extend(entries.into_iter().filter(|entry| entry.member_number == Some(number)));
         }
         Ok(about)
+    }
+
+    /// As [`AuditLog::forget`], on a thread that may wait for the disk.
+    pub(crate) async fn forget_member(self: &Arc<Self>, member: &MemberId) -> io::Result<()> {
+        let (log, name) = (Arc::clone(self), member.to_string());
+        let forgotten = tokio::task::spawn_blocking(move || log.forget(&name));
+        forgotten.await.unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     /// Takes a member's name away: entries name them by a number that nobody can read any more. The

@@ -16,10 +16,13 @@ pub(crate) enum Face {
     Operator,
     Platform,
     Metrics,
+    /// Other nodes.
+    Node,
 }
 
 impl Face {
-    pub(crate) const ALL: [Self; 4] = [Self::Public, Self::Operator, Self::Platform, Self::Metrics];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Public, Self::Operator, Self::Platform, Self::Metrics, Self::Node];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -27,6 +30,7 @@ impl Face {
             Self::Operator => "operator",
             Self::Platform => "platform",
             Self::Metrics => "metrics",
+            Self::Node => "node",
         }
     }
 }
@@ -66,9 +70,9 @@ impl Meters {
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 /// The statuses that are answered, in rising order; 0 for any other.
-const STATUSES: [u16; 26] = [
+const STATUSES: [u16; 27] = [
     0, 200, 201, 202, 204, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415,
-    422, 429, 431, 500, 501, 503, 504,
+    421, 422, 429, 431, 500, 501, 503, 504,
 ];
 
 /// The name of a route that there is not.

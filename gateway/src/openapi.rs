@@ -57,6 +57,7 @@ struct Public;
         operator::waitlist::list,
         operator::key::read,
         operator::audit::list,
+        operator::nodes::list,
         operator::members::export,
         operator::members::erase,
         operator::sales::delete,

@@ -6,15 +6,19 @@ use crate::ask::guard::{Guard, guard};
 use crate::ask::origin::Origin;
 use crate::ask::request::REQUEST_ID;
 use crate::assets::{self, page};
+use crate::front::asking::Front;
+use crate::front::pass_on::pass_on;
 use crate::member::{buy, events, health, me, orders, passes, sales, waitlist};
 use crate::meters::Face;
 use crate::provider::payments;
 use crate::start::options::Origins;
 use crate::{openapi, operator, platform};
 use axum::Router;
+use axum::extract::FromRef;
 use axum::http::{HeaderName, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post, put};
+use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::CorsLayer;
 
@@ -60,11 +64,20 @@ pub(crate) fn public(app: App, origins: &Origins) -> Router {
         .route("/me", page(assets::ME, origins))
         .route(assets::FILES_PATH, assets::files(&[assets::OF_ROOMS]))
         .fallback(ApiError::no_route)
-        .method_not_allowed_fallback(ApiError::no_method)
-        .with_state(app);
+        .method_not_allowed_fallback(ApiError::no_method);
+    let router = passed_on(router, &app, Face::Public).with_state(app);
     match origins.allow.as_slice() {
         [] => router,
         allow => router.layer(cors(allow)),
+    }
+}
+
+/// With other nodes, what concerns a sale of theirs is answered by them.
+fn passed_on(router: Router<App>, app: &App, face: Face) -> Router<App> {
+    let front = Arc::<Front>::from_ref(app);
+    match front.is_one_of_many() {
+        true => router.layer(from_fn_with_state((front, face), pass_on)),
+        false => router,
     }
 }
 
@@ -94,7 +107,7 @@ fn cors(allow: &[Origin]) -> CorsLayer {
 /// The routes of the platform listener, for the platform's own servers.
 pub(crate) fn platform(app: App, keys: Guard) -> Router {
     use platform::{acts, clicks, members, outbox};
-    Router::new()
+    let router = Router::new()
         .route("/v1/sales/{sale}/clicks", post(clicks::judge))
         .route("/v1/members", post(members::enrol))
         .route("/v1/members/{member}", get(members::read))
@@ -103,7 +116,8 @@ pub(crate) fn platform(app: App, keys: Guard) -> Router {
         .route("/v1/events", post(acts::take))
         .route("/v1/outbox", get(outbox::read))
         .fallback(ApiError::no_route)
-        .method_not_allowed_fallback(ApiError::no_method)
+        .method_not_allowed_fallback(ApiError::no_method);
+    passed_on(router, &app, Face::Platform)
         .layer(from_fn_with_state(keys, guard))
         // What stands below needs no key.
         .route("/openapi.json", get(openapi::serve_platform).fallback(ApiError::no_method))
@@ -115,10 +129,11 @@ pub(crate) fn operator(app: App, keys: Guard, origins: &Origins) -> Router {
     // Nobody frames the desk.
     let of_desk = Origins { media: origins.media.clone(), ..Origins::default() };
     use operator::{
-        audit, backup, blocked, book, check_in, key, members, orders, plan, rehearse, reports,
+        audit, backup, blocked, book, check_in, key, members, nodes, orders, plan, rehearse,
+        reports,
     };
     use operator::{sales, waitlist, why};
-    Router::new()
+    let router = Router::new()
         .route("/v1/sales", get(sales::list).post(sales::create))
         .route("/v1/sales/{sale}", get(sales::read).patch(sales::change).delete(sales::delete))
         .route("/v1/sales/{sale}/pause", post(sales::pause))
@@ -134,6 +149,7 @@ pub(crate) fn operator(app: App, keys: Guard, origins: &Origins) -> Router {
         .route("/v1/orders/{order}/check-in", post(check_in::check_in))
         .route("/v1/key", get(key::read))
         .route("/v1/audit", get(audit::list))
+        .route("/v1/nodes", get(nodes::list))
         .route("/v1/backup", post(backup::back_up))
         .route("/v1/members/{member}", get(book::read).delete(members::erase))
         .route("/v1/members/{member}/postings", get(book::postings))
@@ -150,7 +166,8 @@ pub(crate) fn operator(app: App, keys: Guard, origins: &Origins) -> Router {
         .route("/v1/blocked/{member}", put(blocked::block).delete(blocked::unblock))
         .route(METRICS, metrics_call())
         .fallback(ApiError::no_route)
-        .method_not_allowed_fallback(ApiError::no_method)
+        .method_not_allowed_fallback(ApiError::no_method);
+    passed_on(router, &app, Face::Operator)
         .layer(from_fn_with_state(keys, guard))
         // What stands below needs no key.
         .route("/openapi.json", get(openapi::serve_operator).fallback(ApiError::no_method))
@@ -179,7 +196,9 @@ pub(crate) fn metrics(app: App) -> Router {
 pub(crate) fn paths() -> [Vec<String>; Face::ALL.len()] {
     let [public, operator, platform] =
         openapi::documents().map(|document| document.paths.paths.into_keys().collect::<Vec<_>>());
-    let public = PAGES.into_iter().map(str::to_owned).chain(public).collect();
+    let public: Vec<_> = PAGES.into_iter().map(str::to_owned).chain(public).collect();
     let operator = DESK_PAGES.into_iter().map(str::to_owned).chain(operator).collect();
-    [public, operator, platform, vec![METRICS.to_owned()]]
+    // Of what other nodes ask, that is counted which members ask.
+    let node = public.clone();
+    [public, operator, platform, vec![METRICS.to_owned()], node]
 }

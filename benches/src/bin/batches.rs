@@ -1,23 +1,29 @@
 //! `batches`: clicks that the platform's servers gather and send together, by the size of a batch: how many a second become
-//! orders on disk, and how many hear that the sale is sold out. Members come at random.
+//! orders on disk, and how many hear that the sale is sold out. Members come at random. With `--passed-on` they are
+//! batches of fronts, and the node that judges them is on Redis.
 
 use anyhow::{Context, bail, ensure};
 use benches::run::client::Client;
 use benches::run::operator::Operator;
+use benches::run::redis::RedisServer;
 use benches::run::server::Server;
 use benches::run::usage::Usage;
 use benches::told::plot::{Line, by_size};
 use benches::told::spread::Spread;
 use benches::world::{Lamps, open_to_all};
 use clap::Parser;
+use engine::rules::key::IdempotencyKey;
+use engine::rules::units::Units;
+use gateway::{PASSED_ON_CLICKS, PassedClick};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, header};
+use membership::Tier;
 use memchr::memmem;
-use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +49,9 @@ struct Options {
     /// Speaks HTTP/2
     #[arg(long)]
     http2: bool,
+    /// Sends what fronts pass on, to a node on a redis-server that is started for it; speaks HTTP/2
+    #[arg(long)]
+    passed_on: bool,
     /// Writes a plot to this file
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
@@ -70,7 +79,9 @@ const GONE: &str = "gone";
 
 struct Site {
     options: Options,
-    platform: SocketAddr,
+    /// Where batches go.
+    address: SocketAddr,
+    _redis: Option<RedisServer>,
     authorization: HeaderValue,
     operator: Operator,
     /// So many members were made up so far who are nobody's.
@@ -103,7 +114,10 @@ async fn main() -> anyhow::Result<()> {
     let mut site = Site::open(options, data.path()).await?;
     site.seat_all().await?;
     let mut lines = Vec::new();
-    for (kind, name) in Kind::ALL {
+    // Each click that is passed on has a key.
+    let kinds =
+        Kind::ALL.into_iter().filter(|(kind, _)| !site.options.passed_on || *kind == Kind::Keyed);
+    for (kind, name) in kinds.collect::<Vec<_>>() {
         let rates = site.table(name, &sizes, Some(kind)).await?;
         lines.push(Line { name: name.to_owned(), points: rates });
     }
@@ -116,17 +130,44 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl Site {
+    /// The bodies of batches of so many clicks.
+    fn bodies(&self, clicks: impl Iterator<Item = (Kind, u32)>, size: usize) -> Vec<Bytes> {
+        let clicks: Vec<_> = clicks.collect();
+        let batches = clicks.chunks(size).map(|batch| {
+            if self.options.passed_on {
+                let batch: Vec<_> = batch.iter().map(|(_, member)| passed(*member)).collect();
+                return postcard::to_stdvec(&batch).expect("clicks are plain data").into();
+            }
+            let clicks = batch.iter().map(|(kind, member)| click(*kind, *member));
+            format!("{{\"clicks\":[{}]}}", clicks.collect::<Vec<_>>().join(",")).into()
+        });
+        batches.collect()
+    }
+
     async fn open(options: Options, data: &Path) -> anyhow::Result<Self> {
-        let server = Server::flashlane(data, &["--platform-listen", "127.0.0.1:0"])?;
-        let platform = server.platform.context("a platform listener")?;
         let key = |name: &str| std::fs::read_to_string(data.join(name));
-        let authorization = format!("Bearer {}", key("platform.key")?.trim());
+        let redis = options.passed_on.then(|| RedisServer::start(data));
+        let (server, address, authorization);
+        if let Some(redis) = &redis {
+            let node_key = data.join("node.key");
+            std::fs::write(&node_key, "the-nodes-of-a-bench\n")?;
+            let (url, file) = (redis.url(), node_key.to_str().context("a plain folder name")?);
+            let args = ["--redis", &url, "--node-listen", "127.0.0.1:0", "--node-key", file];
+            server = Server::flashlane(data, &[&args[..], &["--member-rate", "0"]].concat())?;
+            address = server.node.context("a node listener")?;
+            authorization = "Bearer the-nodes-of-a-bench".to_owned();
+        } else {
+            server = Server::flashlane(data, &["--platform-listen", "127.0.0.1:0"])?;
+            address = server.platform.context("a platform listener")?;
+            authorization = format!("Bearer {}", key("platform.key")?.trim());
+        }
         let operator = server.operator.context("an operator listener")?;
         let mut operator = Operator::new(operator, &key("operator.key")?)?;
         operator.make_sale(&open_to_all(GONE, Lamps { stock: 1, limit: 1 })).await?;
         let authorization = authorization.try_into()?;
         let (strangers, sales) = (0, 0);
-        Ok(Self { options, platform, authorization, operator, strangers, sales, server })
+        let _redis = redis;
+        Ok(Self { options, address, _redis, authorization, operator, strangers, sales, server })
     }
 
     /// Has each member click once, as viewers of a room are known before they buy. Takes the one unit of the sale
@@ -134,7 +175,7 @@ impl Site {
     async fn seat_all(&mut self) -> anyhow::Result<()> {
         let mut members: Vec<u32> = (0..self.options.members).collect();
         fastrand::shuffle(&mut members);
-        let bodies = bodies(members.into_iter().map(|member| click(Kind::Plain, member)), 4_096);
+        let bodies = self.bodies(members.into_iter().map(|member| (Kind::Plain, member)), 4_096);
         self.send(GONE, bodies).await?;
         Ok(())
     }
@@ -172,11 +213,11 @@ impl Site {
             self.strangers += u32::try_from(clicks)?;
         }
         let clicks_of = (0..u32::try_from(clicks)?).map(|nth| match kind {
-            Some(Kind::New) => click(Kind::New, first + nth),
-            Some(kind) => click(kind, fastrand::u32(..members)),
-            None => click(Kind::Plain, fastrand::u32(..members)),
+            Some(Kind::New) => (Kind::New, first + nth),
+            Some(kind) => (kind, fastrand::u32(..members)),
+            None => (Kind::Plain, fastrand::u32(..members)),
         });
-        let bodies = bodies(clicks_of, size);
+        let bodies = self.bodies(clicks_of, size);
         let used = |site: &Self| Usage::of(site.server.pid());
         let Some(_) = kind else {
             let before = used(self)?;
@@ -204,15 +245,19 @@ impl Site {
         sale: &str,
         bodies: Vec<Bytes>,
     ) -> anyhow::Result<(Duration, Duration, usize)> {
-        let (path, left) = (format!("/v1/sales/{sale}/clicks"), Arc::new(Mutex::new(bodies)));
+        let path = match self.options.passed_on {
+            true => format!("{PASSED_ON_CLICKS}/{sale}"),
+            false => format!("/v1/sales/{sale}/clicks"),
+        };
+        let left = Arc::new(Mutex::new(bodies));
         let start = Instant::now();
         let connections = (0..self.options.connections).map(|_| {
             let (path, left, authorization) =
                 (path.clone(), Arc::clone(&left), self.authorization.clone());
-            let speaks_http2 = self.options.http2;
+            let speaks_http2 = self.options.http2 || self.options.passed_on;
             let mut client = match speaks_http2 {
-                true => Client::http2(self.platform),
-                false => Client::new(self.platform),
+                true => Client::http2(self.address),
+                false => Client::new(self.address),
             };
             tokio::spawn(async move {
                 let (mut took, mut orders) = (Vec::new(), 0);
@@ -254,6 +299,14 @@ impl Site {
     }
 }
 
+/// A click as a front passes it on.
+fn passed(member: u32) -> PassedClick {
+    let member = format!("member-{member:07}").parse().expect("a member id");
+    let key = IdempotencyKey(NonZeroU64::MIN | fastrand::u64(..));
+    let (tier, units) = (Some(Tier::Regular), Units(1));
+    PassedClick { member, tier, is_minor: false, units, key, points: 0, coupon: None }
+}
+
 /// A click as JSON. A member's id has 14 characters, a key 36, as those that programs make.
 fn click(kind: Kind, member: u32) -> String {
     let key = match kind {
@@ -261,19 +314,4 @@ fn click(kind: Kind, member: u32) -> String {
         Kind::Plain | Kind::New => String::new(),
     };
     format!("{{\"member\":\"member-{member:07}\",\"tier\":\"regular\",\"units\":1{key}}}")
-}
-
-/// The bodies of batches of so many clicks.
-fn bodies(clicks: impl Iterator<Item = String>, size: usize) -> Vec<Bytes> {
-    let (mut bodies, mut clicks) = (Vec::new(), clicks.peekable());
-    while clicks.peek().is_some() {
-        let mut body = String::from("{\"clicks\":[");
-        for (nth, click) in clicks.by_ref().take(size).enumerate() {
-            let comma = if nth == 0 { "" } else { "," };
-            write!(body, "{comma}{click}").expect("a text grows");
-        }
-        body.push_str("]}");
-        bodies.push(body.into());
-    }
-    bodies
 }

@@ -16,7 +16,7 @@ use std::time::Instant;
 /// Exits 3 and names the problem if an order was lost, sold twice or left behind.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Every fault as often as the table of docs/measured.md says; some 3 minutes
+    /// Every fault as often as the table of docs/measured.md says; much longer
     #[arg(long)]
     long: bool,
     /// Only these scenarios; `--list` names them
@@ -28,9 +28,15 @@ struct Options {
     /// `flashlane` as users have it; the one beside this program if not given
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// `flashlane` built with `--cfg flash_faults`
+    /// `flashlane` built with the feature `faults`
     #[arg(long)]
     armed: Option<PathBuf>,
+    /// `flashlane` of an earlier version: the scenario `versions` runs, too
+    #[arg(long)]
+    before: Option<PathBuf>,
+    /// How many replicas must have what is confirmed on many machines; with 0 a fail-over loses orders, and this program says so
+    #[arg(long, default_value_t = 1)]
+    replicas: u32,
     /// Scenarios that run at the same time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -48,16 +54,26 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     let beside = std::env::current_exe()?.with_file_name("flashlane");
     let binary = options.binary.unwrap_or(beside);
-    let armed = options.armed.context("--armed names a flashlane built with --cfg flash_faults")?;
-    for path in [&binary, &armed] {
+    let armed =
+        options.armed.context("--armed names a flashlane built with --features engine/faults")?;
+    for path in [&binary, &armed].into_iter().chain(&options.before) {
         ensure!(path.exists(), "there is no {}; build it first", path.display());
     }
     for name in &options.only {
         ensure!(SCENARIOS.iter().any(|(n, ..)| n == name), "--list names no scenario {name}");
     }
-    let suite = Suite { binary, armed, is_long: options.long };
-    let chosen =
-        |(name, ..): &Scenario| options.only.is_empty() || options.only.iter().any(|n| n == name);
+    let suite = Suite {
+        binary,
+        armed,
+        before: options.before,
+        replicas: options.replicas,
+        is_long: options.long,
+    };
+    let has_before = suite.before.is_some();
+    let chosen = |(name, ..): &Scenario| match options.only.is_empty() {
+        true => has_before || *name != "versions",
+        false => options.only.iter().any(|n| n == name),
+    };
     let chosen = SCENARIOS.iter().zip(0..).filter(|(scenario, _)| chosen(scenario));
     let running = chosen.map(|(scenario, nth)| run(*scenario, nth, suite.clone()));
     let mut running = futures_util::stream::iter(running).buffer_unordered(options.jobs);

@@ -8,6 +8,7 @@ use anyhow::{Context, ensure};
 use benches::load::drive::drive;
 use benches::load::members::{Clicker, clickers};
 use benches::load::plan::{Plan, SoFar};
+use benches::load::rounds::Rounds;
 use benches::run::client::Client;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;
@@ -27,19 +28,12 @@ use std::time::{Duration, Instant};
 /// Measures the gateway beside a bare axum route, and durable confirmation to disk and to Redis
 #[derive(Debug, Parser)]
 struct Options {
-    /// Rounds; medians are reported
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds of a round
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
-    /// Keep-alive connections
-    #[arg(long, default_value_t = 64)]
-    connections: usize,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 struct World<'a> {
-    options: &'a Options,
+    options: &'a Rounds,
     server: Server,
     operator: Operator,
     clickers: Arc<[Clicker]>,
@@ -47,12 +41,12 @@ struct World<'a> {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+    let options = Options::parse().rounds;
     let data = tempfile::tempdir()?;
     let server = Server::flashlane(data.path(), &[])?;
     let mut world = World::new(&options, server, data.path())?;
     let mut out = std::io::stdout();
-    let Options { rounds, seconds, connections } = options;
+    let Rounds { rounds, seconds, connections } = options;
     writeln!(
         out,
         "| {rounds} rounds of {seconds} s, {connections} connections | Flashlane | bare route | ratio |"
@@ -88,7 +82,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl<'a> World<'a> {
-    fn new(options: &'a Options, server: Server, data: &Path) -> anyhow::Result<Self> {
+    fn new(options: &'a Rounds, server: Server, data: &Path) -> anyhow::Result<Self> {
         let key = std::fs::read_to_string(data.join("operator.key"))?;
         let address = server.operator.context("flashlane says where operators connect")?;
         let operator = Operator::new(address, &key)?;

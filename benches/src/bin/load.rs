@@ -37,9 +37,9 @@ use tokio::sync::mpsc;
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 struct Options {
-    /// The server's public address, on loopback
-    #[arg(long, default_value = "127.0.0.1:8080")]
-    target: SocketAddr,
+    /// The public addresses of the server, or of several nodes, on loopback; clicks are spread over them
+    #[arg(long, default_value = "127.0.0.1:8080", value_delimiter = ',')]
+    target: Vec<SocketAddr>,
     /// The server's operator address
     #[arg(long, default_value = "127.0.0.1:8081")]
     operator: SocketAddr,
@@ -99,6 +99,9 @@ struct Options {
     pay_within_s: u64,
     #[command(flatten)]
     mix: Mix,
+    /// A process is killed meanwhile: orders that were only reserved may be gone
+    #[arg(long)]
+    killed: bool,
     /// Write the figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -127,7 +130,10 @@ fn rate(text: &str) -> Result<Rate, String> {
 impl Options {
     fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            [self.target, self.operator, self.platform].iter().all(|to| to.ip().is_loopback()),
+            self.target
+                .iter()
+                .chain([&self.operator, &self.platform])
+                .all(|to| to.ip().is_loopback()),
             "load is sent to loopback addresses only"
         );
         ensure!(self.limits.len() == 5, "--limits takes five numbers, regular first");
@@ -153,7 +159,7 @@ impl Options {
     ) -> Plan {
         Plan {
             batches,
-            target: self.target,
+            targets: self.target.as_slice().into(),
             sale: self.sale.clone(),
             clickers,
             rate: self.rate.0,
@@ -240,8 +246,7 @@ async fn run(
     ensure!(before.left == before.stock, "the sale {} has orders already", options.sale);
     let Options { target, data, sale, mix, .. } = options;
     let clicking = Arc::clone(&clickers);
-    let actors = Actors::new(*target, data, sale, clickers, *mix)?;
-    let actors = Arc::new(actors);
+    let actors = Arc::new(Actors::new(target[0], data, sale, clickers, *mix)?);
     let (tell, told) = mpsc::unbounded_channel();
     let acting = tokio::spawn(Arc::clone(&actors).act(told));
 
@@ -261,7 +266,7 @@ async fn run(
 
 /// Compares the receipts with the operator's list.
 fn audit(options: &Options, run: &Run, listed: &[ListedOrder], sale: &SaleReport) -> Audit {
-    let mut audit = Audit::default();
+    let mut audit = Audit { reserved_may_go: options.killed, ..Audit::default() };
     audit.orders(&run.tally, listed, sale, &run.lives.joined);
     if options.mix.is_some() {
         audit.lives(&run.lives, listed, sale);

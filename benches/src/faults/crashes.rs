@@ -172,36 +172,38 @@ pub(super) async fn stand_still(time: Duration) {
 }
 
 /// Both processes believe that they sell; the store takes the orders of only one.
+/// Another process waits, and sells when the first one was killed.
 pub(super) async fn rival(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for _ in 0..suite.times(Times { short: 2, long: 10 }) {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
         let rival = site.rival().await?;
-        let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
-        fenced(&site).await?;
+        // It takes nothing from a process that lives.
+        site.until_orders(50).await?;
+        site.process.kill();
         let first = site.shop.take().context("the first shop")?;
         site.receipts.merge(first.close_within(Duration::from_millis(200)).await);
-        site.process.as_operator()?.settled(LARGE, patience()).await?;
-        site.process.as_operator()?.settled(SMALL, patience()).await?;
-        outcome.views.merge(hand_over(&mut site, rival, at_rival).await?);
+        let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
+        site.process = rival;
+        site.shop = Some(at_rival);
+        site.until_orders(50).await?;
+        site.recovered().await?;
+        let allowed = Allowed { reserved_gone: true, ..Allowed::default() };
+        outcome.views.merge(site.close(allowed).await?);
         outcome.times += 1;
         outcome.recovery = outcome.recovery.max(site.recovery);
     }
     Ok(outcome)
 }
 
-/// Waits until the first process says that another process sells.
+/// Waits until the first process answers for the sales no more.
 async fn fenced(site: &Site) -> anyhow::Result<()> {
     let start = Instant::now();
-    loop {
-        if let Err(why) = site.process.ready().await?
-            && why.contains("another process")
-        {
-            return Ok(());
-        }
+    while site.process.as_operator()?.report(LARGE).await.is_ok() {
         ensure!(start.elapsed() < patience(), "the first process does not notice");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    Ok(())
 }
 
 /// Puts the rival in the place of the first process for the rest of the scenario.
@@ -220,19 +222,28 @@ pub(super) async fn rival_idle(suite: Suite) -> anyhow::Result<Outcome> {
     let mut site = Site::open(&suite.binary, &[], &[]).await?;
     let shop = site.shop.take().context("a shop")?;
     site.receipts.merge(shop.close().await);
+    site.process.signal(Signal::STOP)?;
     let rival = site.rival().await?;
-    fenced(&site).await?;
     let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
+    let enough = at_rival.orders() + 10;
+    until("the rival sells", || at_rival.orders() >= enough).await?;
+    site.process.signal(Signal::CONT)?;
+    fenced(&site).await?;
     let views = hand_over(&mut site, rival, at_rival).await?;
     Ok(Outcome { times: 1, views, recovery: site.recovery })
 }
 
-/// A process is stopped in the middle of selling, another process sells, and the first one goes on.
+/// A process is stopped while accepted orders wait in its queue, another process sells, and the first one goes on.
 pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     for _ in 0..suite.times(Times { short: 1, long: 5 }) {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
+        // Behind a batch that Redis does not answer, orders wait that the next owner knows nothing of.
+        signal_to(site.redis.pid(), Signal::STOP)?;
+        site.orders_without_waiting(5).await?;
+        site.until_orders(5).await?;
         site.process.signal(Signal::STOP)?;
+        signal_to(site.redis.pid(), Signal::CONT)?;
         let rival = site.rival().await?;
         let at_rival = Shop::open(&site.counter_at(&rival, "r")?);
         stand_still(super::patience::CONFIRM_WITHIN + Duration::from_millis(500)).await;

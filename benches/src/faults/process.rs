@@ -126,18 +126,31 @@ pub(super) async fn start(
     redis: Option<SocketAddr>,
     variables: &[(&str, &str)],
 ) -> anyhow::Result<(Process, u64)> {
-    let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
-    let addresses = Addresses { redis, public: free(), operator: free(), platform: free() };
-    start_at(binary, data, variables, addresses).await
+    start_at(binary, data, variables, Addresses::free(redis.map(url))).await
 }
 
-/// Where a process listens, and where its Redis does, if it has one.
-#[derive(Debug, Clone, Copy)]
+/// The value of `--redis`.
+pub(super) fn url(redis: SocketAddr) -> String {
+    format!("redis://{redis}")
+}
+
+/// Where a process listens, where its Redis does, if it has one, and what else it is told.
+#[derive(Debug, Clone)]
 pub(super) struct Addresses {
-    pub(super) redis: Option<SocketAddr>,
+    pub(super) redis: Option<String>,
     pub(super) public: SocketAddr,
     pub(super) operator: SocketAddr,
     pub(super) platform: SocketAddr,
+    /// Further arguments.
+    pub(super) more: Vec<String>,
+}
+
+impl Addresses {
+    /// Addresses that no process has.
+    pub(super) fn free(redis: Option<String>) -> Self {
+        let free = || SocketAddr::from(([127, 0, 0, 1], RedisServer::free_port()));
+        Self { redis, public: free(), operator: free(), platform: free(), more: Vec::new() }
+    }
 }
 
 /// As `start`, at these addresses.
@@ -145,7 +158,7 @@ pub(super) async fn start_at(
     binary: &Path,
     data: &Path,
     variables: &[(&str, &str)],
-    Addresses { redis, public, operator, platform }: Addresses,
+    Addresses { redis, public, operator, platform, more }: Addresses,
 ) -> anyhow::Result<(Process, u64)> {
     let start = Instant::now();
     let mut crashes = 0;
@@ -162,7 +175,10 @@ pub(super) async fn start_at(
             .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
             // Shoppers click far more often than members may, and make more orders.
             .args(["--member-rate", "0", "--orders-per-member", "65535"])
-            .envs(redis.map(|redis| ("FLASHLANE_REDIS", format!("redis://{redis}"))))
+            .args(&more)
+            .envs(redis.as_ref().map(|redis| ("FLASHLANE_REDIS", redis)))
+            // Processes on one machine need names of their own.
+            .envs(redis.as_ref().and(data.file_name()).map(|name| ("FLASHLANE_NODE_ID", name)))
             .env("FLASHLANE_LOG", "warn")
             .envs(variables.iter().copied())
             .stdout(Stdio::null())

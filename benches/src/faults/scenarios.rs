@@ -1,7 +1,7 @@
 //! Every scenario there is, by name.
 
 use super::suite::{Outcome, Suite};
-use super::{crashes, embedded, history, replies, spoils, wire};
+use super::{crashes, embedded, history, many, replies, spoils, versions, wire};
 use futures_util::future::BoxFuture;
 
 /// A function that makes one fault and returns what became of the orders.
@@ -11,14 +11,16 @@ pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
-pub const SCENARIOS: [Scenario; 39] = [
+pub const SCENARIOS: [Scenario; 44] = [
     ("points", "`kill -9` of flashlane at each named point", |s| Box::pin(crashes::points(s))),
     ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),
     ("redis-kills", "`kill -9` of Redis mid-batch", |s| Box::pin(crashes::redis_kills(s))),
     ("redis-stopped", "Redis stopped for 3 s", |s| Box::pin(crashes::redis_stopped(s))),
     ("stopped", "flashlane stopped for 4 s", |s| Box::pin(crashes::stopped(s))),
-    ("rival", "another process takes over", |s| Box::pin(crashes::rival(s))),
-    ("rival-idle", "another process takes over, without a click", |s| {
+    ("rival", "another process takes over from one that was killed", |s| {
+        Box::pin(crashes::rival(s))
+    }),
+    ("rival-idle", "another process takes over from one that stands still, without a click", |s| {
         Box::pin(crashes::rival_idle(s))
     }),
     ("replaced", "stopped, replaced, and let go on", |s| Box::pin(crashes::replaced(s))),
@@ -58,6 +60,25 @@ pub const SCENARIOS: [Scenario; 39] = [
         "Redis killed between two parts of a batch; a replica with and without the first",
         |s| Box::pin(history::parts(s)),
     ),
+    ("many-owners", "many machines: the node that sells is killed, stands still, ends", |s| {
+        Box::pin(many::owners(s))
+    }),
+    ("many-fronts", "many machines: a front is killed; all are started anew in turn", |s| {
+        Box::pin(many::fronts(s))
+    }),
+    (
+        "many-cut",
+        "many machines: the node that sells is cut off from Redis, from the others",
+        |s| Box::pin(many::cut_off(s)),
+    ),
+    (
+        "many-primaries",
+        "many machines: a primary is killed, stands still, is killed while its replica lags",
+        |s| Box::pin(many::primaries(s)),
+    ),
+    ("versions", "two versions on one Redis, one after the other and at once", |s| {
+        Box::pin(versions::together(s))
+    }),
     ("own-points", "embedded: `kill -9` at each named point", |s| Box::pin(embedded::points(s))),
     ("own-kills", "embedded: `kill -9` at random", |s| Box::pin(embedded::kills(s))),
     ("own-stopped", "embedded: stopped for 4 s", |s| Box::pin(embedded::stopped(s))),

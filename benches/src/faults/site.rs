@@ -2,7 +2,7 @@
 
 use super::book_view::{book_view, until_book_follows};
 use super::patience::{patience, until};
-use super::process::{Addresses, Process, start, start_at};
+use super::process::{Addresses, Process, start, start_at, url};
 use super::proxy::Proxy;
 use super::shop::{
     COUPON, Counter, LARGE, PRICE_CENTS, Receipts, SMALL, SMALL_MEMBERS, Shop, click_once, probe,
@@ -30,7 +30,7 @@ pub enum KeptIn {
 }
 
 /// So many of the shoppers have an account in the members' book.
-const ENROLLED: u64 = 30;
+pub(super) const ENROLLED: u64 = 30;
 /// Points that each of them is given.
 const POINTS: u64 = 10_000;
 
@@ -43,8 +43,6 @@ pub struct Site {
     binary: PathBuf,
     /// The process keeps its sales in its data folder, and Redis stands idle.
     is_embedded: bool,
-    /// Shoppers have accounts. In a cluster only one slot moves, and the book has others.
-    has_book: bool,
     /// The Redis behind the proxy.
     pub redis: RedisServer,
     /// The proxy between flashlane and Redis.
@@ -136,6 +134,11 @@ impl Site {
             .await?;
         }
         let proxy = Proxy::start(redis.address()).await?;
+        if settings.contains(&"--cluster-enabled") {
+            // The cluster names the proxy as its node.
+            redis.must("CONFIG SET cluster-announce-ip 127.0.0.1");
+            redis.must(&format!("CONFIG SET cluster-announce-port {}", proxy.address.port()));
+        }
         let own = folder.path().join("flashlane");
         let data = embedded.flatten().map_or(own, Path::to_owned);
         let address = embedded.is_none().then_some(proxy.address);
@@ -144,7 +147,6 @@ impl Site {
             folder,
             binary: binary.to_owned(),
             is_embedded: embedded.is_some(),
-            has_book: !settings.contains(&"--cluster-enabled"),
             redis,
             proxy,
             process,
@@ -163,9 +165,7 @@ impl Site {
         for sale in sales {
             self.make(sale).await?;
         }
-        if self.has_book {
-            self.enrol().await?;
-        }
+        self.enrol().await?;
         self.shop = Some(Shop::open(&self.counter("a")?));
         self.until_orders(50).await?;
         Ok(self)
@@ -193,7 +193,7 @@ impl Site {
         let (mut code, mut nth) = (None, 0);
         while nth < ENROLLED {
             let member = format!("many-{nth}");
-            match self.admit(&member, code.as_deref()).await {
+            match admit(&self.process, &member, code.as_deref()).await {
                 Ok(own) => {
                     code.get_or_insert(own);
                     nth += 1;
@@ -204,16 +204,6 @@ impl Site {
             }
         }
         Ok(())
-    }
-
-    /// Enrols a shopper, once, with points and a coupon if they can be given; returns their own code.
-    async fn admit(&self, member: &str, code: Option<&str>) -> anyhow::Result<String> {
-        let account = self.process.as_platform()?.enrol(member, code).await?;
-        let mut operator = self.process.as_operator()?;
-        // Err: a shopper without either pays with money.
-        operator.adjust(member, "given", "points", POINTS).await.ok();
-        operator.issue(member, COUPON, "welcome").await.ok();
-        Ok(account.referral_code)
     }
 
     /// Returns the counter at which shoppers of this site click.
@@ -236,8 +226,8 @@ impl Site {
         self.crashes += u64::from(self.process.was_killed());
         self.process.kill();
         let Process { public, operator, platform, .. } = self.process;
-        let redis = (!self.is_embedded).then_some(self.proxy.address);
-        let addresses = Addresses { redis, public, operator, platform };
+        let redis = (!self.is_embedded).then(|| url(self.proxy.address));
+        let addresses = Addresses { redis, public, operator, platform, more: Vec::new() };
         let data = self.process.data.clone();
         (self.process, _) = start_at(&self.binary, &data, &[], addresses).await?;
         Ok(())
@@ -348,16 +338,11 @@ impl Site {
             }
         }
         self.until_ready().await?;
-        let differences = match self.has_book {
-            true => until_book_follows(&mut operator).await?.differences,
-            false => Vec::new(),
-        };
+        let differences = until_book_follows(&mut operator).await?.differences;
         let store = self.at_rest().await?;
         let mut views = compare(&*store.reading, &self.receipts, allowed).await?;
         views.problems.extend(differences.into_iter().map(|told| format!("book: {told}")));
-        if self.has_book {
-            views.problems.extend(book_view(&store, allowed.gaps).await?);
-        }
+        views.problems.extend(book_view(&store, allowed.gaps).await?);
         let sold: u64 = reports.values().map(|report| report.confirmed + report.paid).sum();
         let sum: u64 = reports.values().map(|report| report.stock - report.left).sum();
         if sold != sum {
@@ -383,9 +368,23 @@ impl Site {
     }
 }
 
+/// Enrols a shopper, once, with points and a coupon if they can be given; returns their own code.
+pub(super) async fn admit(
+    process: &Process,
+    member: &str,
+    code: Option<&str>,
+) -> anyhow::Result<String> {
+    let account = process.as_platform()?.enrol(member, code).await?;
+    let mut operator = process.as_operator()?;
+    // Err: a shopper without either pays with money.
+    operator.adjust(member, "given", "points", POINTS).await.ok();
+    operator.issue(member, COUPON, "welcome").await.ok();
+    Ok(account.referral_code)
+}
+
 /// The terms of a sale that every tier may buy in. The members of the small sale want more units
 /// together than there are.
-fn terms(sale: &str) -> Value {
+pub(super) fn terms(sale: &str) -> Value {
     let open = "2020-01-01T00:00:00Z";
     let for_all = |value: Value| -> BTreeMap<_, _> {
         Tier::ALL.iter().map(|tier| (tier.as_str(), value.clone())).collect()

@@ -9,8 +9,12 @@ use std::time::Duration;
 pub struct Suite {
     /// `flashlane` as users have it.
     pub binary: PathBuf,
-    /// `flashlane` built with `--cfg flash_faults`: it can end at named points.
+    /// `flashlane` built with the feature `faults`: it can end at named points.
     pub armed: PathBuf,
+    /// `flashlane` of an earlier version, for the scenario that has both.
+    pub before: Option<PathBuf>,
+    /// How many replicas must have what is confirmed, where there are some.
+    pub replicas: u32,
     /// Whether every fault is made as often as the table of docs/measured.md says, and not only a few times.
     pub is_long: bool,
 }

@@ -44,11 +44,12 @@ pub async fn drive(plan: Plan, so_far: Arc<SoFar>) -> Tally {
         let run = Arc::clone(&run);
         std::thread::spawn(move || pace(&run, rate))
     });
-    let click = |run: Arc<Run>| match run.plan.batches.clone() {
-        None => tokio::spawn(click_on(run)),
+    let click = |run: Arc<Run>, nth: usize| match run.plan.batches.clone() {
+        None => tokio::spawn(click_on(run, nth)),
         Some(batches) => tokio::spawn(batches::click_on(run, batches)),
     };
-    let clicking: Vec<_> = (0..run.plan.connections).map(|_| click(Arc::clone(&run))).collect();
+    let clicking: Vec<_> =
+        (0..run.plan.connections).map(|nth| click(Arc::clone(&run), nth)).collect();
     let mut tally = Tally::default();
     for connection in clicking {
         tally.merge(connection.await.expect("a connection's task does not panic"));
@@ -82,9 +83,9 @@ fn pace(run: &Run, rate: u64) {
     run.due.add_permits(run.plan.connections * each);
 }
 
-async fn click_on(run: Arc<Run>) -> Tally {
+async fn click_on(run: Arc<Run>, nth: usize) -> Tally {
     let mut tally = Tally::default();
-    let mut client = Client::new(run.plan.target);
+    let mut client = Client::new(run.plan.targets[nth % run.plan.targets.len()]);
     loop {
         if run.plan.rate.is_some() {
             run.due.acquire().await.expect("the pace is never closed").forget();

@@ -6,5 +6,6 @@ pub mod book;
 pub mod drive;
 pub mod members;
 pub mod plan;
+pub mod rounds;
 pub mod slow;
 pub mod streams;

@@ -13,8 +13,8 @@ use tokio::sync::{Semaphore, mpsc};
 /// What to send, how fast, for how long.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The server's public address.
-    pub target: SocketAddr,
+    /// The servers' public addresses; connections are spread over them.
+    pub targets: Arc<[SocketAddr]>,
     /// Which sale to click in.
     pub sale: String,
     /// The members who click, in turn.
@@ -46,7 +46,7 @@ impl Plan {
     #[must_use]
     pub fn new(target: SocketAddr, sale: &str, clickers: &Arc<[Clicker]>) -> Self {
         Self {
-            target,
+            targets: Arc::new([target]),
             sale: sale.to_owned(),
             clickers: Arc::clone(clickers),
             rate: None,

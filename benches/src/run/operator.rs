@@ -1,7 +1,7 @@
 //! The operator's side of a run: makes the sale, watches it, and lists its orders.
 
 use crate::run::caller::Caller;
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use hyper::Method;
 use jiff::Timestamp;
 use membership::Tier;
@@ -47,6 +47,9 @@ pub struct SaleReport {
     /// The sale is over and archived.
     #[serde(default)]
     pub archived: bool,
+    /// The node that sells it, if it is one of several.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Why the store does not confirm, if it does not.
     #[serde(default)]
     pub trouble: Option<String>,
@@ -232,19 +235,17 @@ impl Operator {
     /// Waits until no order waits for the store any more, and returns the sale's report.
     ///
     /// # Errors
-    /// When orders still wait after `patience`.
+    /// When orders still wait after `patience`, or no node has the sale.
     pub async fn settled(&mut self, sale: &str, patience: Duration) -> anyhow::Result<SaleReport> {
         let start = Instant::now();
         loop {
-            let report = self.report(sale).await?;
-            if report.reserved == 0 {
-                return Ok(report);
-            }
-            ensure!(
-                start.elapsed() < patience,
-                "{} units still wait for the store after {patience:?}",
-                report.reserved
-            );
+            let why = match self.report(sale).await {
+                Ok(report) if report.reserved == 0 => return Ok(report),
+                Ok(report) => anyhow!("{} units still wait for the store", report.reserved),
+                // While a sale goes from one node to another.
+                Err(error) => error,
+            };
+            ensure!(start.elapsed() < patience, "after {patience:?}: {why:#}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

@@ -18,6 +18,8 @@ pub struct Server {
     pub operator: Option<SocketAddr>,
     /// Where the platform's servers connect, if they may.
     pub platform: Option<SocketAddr>,
+    /// Where other nodes connect, if they may.
+    pub node: Option<SocketAddr>,
 }
 
 impl Server {
@@ -44,7 +46,9 @@ impl Server {
         let operator = (binary == "flashlane").then(|| address("operator http://")).transpose()?;
         let platform = args.contains(&"--platform-listen");
         let platform = platform.then(|| address("platform http://")).transpose()?;
-        Ok(Self { child, _stdout: lines, public, operator, platform })
+        let node = args.contains(&"--node-listen");
+        let node = node.then(|| address("node http://")).transpose()?;
+        Ok(Self { child, _stdout: lines, public, operator, platform, node })
     }
 }
 

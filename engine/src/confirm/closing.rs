@@ -1,7 +1,8 @@
 //! Closing: a sale that the clock has closed stays closed, whatever the clock says later, here and in
 //! the store.
 
-use super::confirmer::{Confirmer, back_off};
+use super::back_off::back_off;
+use super::confirmer::Confirmer;
 use super::work::Progress;
 use crate::store::Switch;
 use std::time::Duration;

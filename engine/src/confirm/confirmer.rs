@@ -5,6 +5,7 @@
 //! The confirmer lets go of an order only with a verdict. Until there is one, it sends the same ids
 //! again: a unit is never given back because an answer did not come.
 
+use super::back_off::back_off;
 use super::deadlines::Deadlines;
 use super::lanes::Lanes;
 use super::work::{Committing, Progress, Work};
@@ -17,7 +18,6 @@ use crate::rules::order::Order;
 use crate::rules::time::Millis;
 use crate::sale::queue::Intake;
 use crate::sale::queued::Queued;
-use crate::sale::vouch::Vouch;
 use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
 use membership::MemberId;
 use membership::event::Tender;
@@ -30,8 +30,6 @@ use std::time::Duration;
 /// wait divided by this number. The store is asked three times within the longest wait, so that the
 /// lowest tier, four steps earlier, is not shed where no order waits.
 const SHED_STEPS: u32 = 10;
-const RETRY_FIRST: Duration = Duration::from_millis(5);
-const RETRY_MOST: Duration = Duration::from_secs(1);
 /// Orders that wait for the book keep all others waiting no longer than this.
 const BOOK_RETRY_MOST: Duration = Duration::from_millis(100);
 
@@ -94,10 +92,15 @@ impl Confirmer {
         }
     }
 
+    /// The store has just told of the sale: from now on clicks may be accepted.
+    pub(crate) fn begin(&self) {
+        self.vouch(self.clock.now());
+    }
+
     /// Confirms until the sale is told to stop and nothing is left to confirm.
     pub(crate) async fn run(mut self) {
         let _mourner = Mourner(Arc::clone(&self.open));
-        self.vouch(self.clock.now());
+        self.begin();
         // At this interval the task asks the store whether this process still sells the sale,
         // whatever else wakes it, and also when no new work comes.
         let mut looks = tokio::time::interval(self.patience / 3);
@@ -203,6 +206,8 @@ impl Confirmer {
             }
             // Some of the orders on their way may have been stored before.
             Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => None,
+            // Another node is to have it; what was taken before is confirmed by this one.
+            why if self.open.right().is_given_up() && is_passing(why.as_ref()) => None,
             _ => Some(self.release_all()),
         }
     }
@@ -280,7 +285,7 @@ impl Confirmer {
     }
 
     fn vouch(&self, from: Millis) {
-        self.open.sale.vouch(Vouch::new(from + self.patience, self.patience / SHED_STEPS));
+        self.open.right().vouch(&self.open.sale, from + self.patience, self.patience / SHED_STEPS);
     }
 
     pub(super) fn note_failure(&mut self, error: &StoreError) {
@@ -357,6 +362,11 @@ impl Confirmer {
     }
 }
 
+/// Whether this trouble, if it is any, may pass.
+fn is_passing(trouble: Option<&StoreError>) -> bool {
+    trouble.is_none_or(StoreError::is_transient)
+}
+
 /// Halts the sale when its confirmer panics: the sale must not take orders that are never
 /// confirmed.
 struct Mourner(Arc<OpenSale>);
@@ -371,26 +381,5 @@ impl Drop for Mourner {
             let why = "the sale's confirmer failed; restart this process";
             self.0.set_trouble(Some(StoreError::Unusable(why.into())));
         }
-    }
-}
-
-/// Returns a pause that doubles with each failure, up to a cap; half of it is random, so that sales
-/// do not try again in step.
-pub(super) fn back_off(failures: u32) -> Duration {
-    let doubled = RETRY_FIRST.saturating_mul(1 << failures.min(16)).min(RETRY_MOST);
-    doubled.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_between_tries_grows_and_stays_under_its_cap() {
-        for failures in 1..100 {
-            let wait = back_off(failures);
-            assert!(wait >= RETRY_FIRST / 2 && wait <= RETRY_MOST, "{wait:?}");
-        }
-        assert!(back_off(20) >= RETRY_MOST / 2);
     }
 }

@@ -1,5 +1,6 @@
 //! The one task that speaks to the store of a sale.
 
+mod back_off;
 mod changes;
 mod closing;
 mod confirmer;

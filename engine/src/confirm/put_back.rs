@@ -7,7 +7,6 @@ use crate::open::sale::OpenSale;
 use crate::roster::PSEUDONYM;
 use crate::rules::order::Status;
 use crate::rules::waitlist::Waiter;
-use crate::sale::vouch::Vouch;
 use crate::store::{Change, Changes, Head, Record, StoreError, Switch, Waiting};
 use membership::MemberId;
 use std::collections::{BTreeSet, HashSet};
@@ -48,7 +47,7 @@ impl Confirmer {
             self.store.operating.switch(id, epoch, Switch::Close).await?;
         }
         tracing::warn!(sale = %id, orders = records.len(), "orders put back");
-        sale.vouch(Vouch::new(self.clock.now() + self.patience, Duration::ZERO));
+        open.right().vouch(sale, self.clock.now() + self.patience, Duration::ZERO);
         // The halt ends before the trouble is cleared: a confirmer that found a halted sale without
         // trouble would release its orders.
         sale.stock().go_on();

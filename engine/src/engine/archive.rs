@@ -16,9 +16,9 @@ use std::time::Duration;
 /// A member's orders in one sale that a copy knows of; no member can make more.
 const ORDERS_MAX: usize = u16::MAX as usize;
 
-/// Why a sale that is on its way into the archive or out of it is not open.
-fn moving() -> StoreError {
-    StoreError::Refused("the sale is on its way into the archive, or out of it".into())
+/// Why a sale that is on its way is not open: into the archive, out of it, or to another node.
+pub(super) fn moving() -> StoreError {
+    StoreError::Refused("the sale is on its way; try again soon".into())
 }
 
 /// A sale as one member's orders make it.
@@ -221,12 +221,7 @@ impl Engine {
         if !self.book.has_taken_in(open, end.seq).await? {
             return Ok(());
         }
-        self.not_opened.lock().insert(id.clone(), moving());
-        self.sales.rcu(|sales| {
-            let mut sales = BTreeMap::clone(sales);
-            sales.remove(id);
-            sales
-        });
+        self.hide(id, moving());
         // What was asked for until now is done first; then nothing is on its way to the store.
         open.retire();
         open.ended().await;

@@ -42,6 +42,10 @@ impl Engine {
         if seat.is_none() && !self.archived_of(member).await?.is_empty() {
             seat = Some(self.seat(member)?);
         }
+        if seat.is_none() && self.sharing.is_some() && self.is_named(member).await? {
+            // A sale of another node knows them.
+            seat = Some(self.seat(member)?);
+        }
         let Some(seat) = seat else {
             // Sales that are not open may know them.
             self.all_open()?;
@@ -60,13 +64,7 @@ impl Engine {
             self.archive(&open).await?;
         }
         // Behind the archived ones: money may have taken one out meanwhile.
-        let mut outcome = self.all_open();
-        for open in self.sales() {
-            let taken_out = self.take_out(&open, seat, member, &pseudonym).await;
-            crash_point("taken_out");
-            outcome = outcome.and(taken_out);
-        }
-        outcome?;
+        self.take_out_of_all(seat, member, &pseudonym).await?;
         self.book.erase(member, &pseudonym, other).await?;
         if !self.archived_of(member).await?.is_empty() {
             // One was archived meanwhile.
@@ -75,23 +73,59 @@ impl Engine {
         self.store.members.set_blocked(member, false).await
     }
 
+    /// Takes the name of a member out of this node's sales, if another node has begun to erase them.
+    ///
+    /// # Errors
+    /// As [`Engine::erase`].
+    pub async fn erase_here(&self, member: &MemberId) -> Result<(), StoreError> {
+        let _one_at_a_time = self.blocking.lock().await;
+        let begun = self.erasing().await?.into_iter().find(|(begun, _)| begun == member);
+        let Some((_, pseudonym)) = begun else { return Ok(()) };
+        let seat = self.seat(member)?;
+        let pseudonym = self.roster.alias(seat, &pseudonym);
+        self.blocked.insert(seat).await;
+        self.take_out_of_all(seat, member, &pseudonym).await
+    }
+
+    /// Whether a sale of the store has the member's name, whichever node sells it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub async fn is_named(&self, member: &MemberId) -> Result<bool, StoreError> {
+        for sale in self.store.reading.sales().await? {
+            let has_bought =
+                !self.store.reading.orders_of(&sale, member, None, 1).await?.is_empty();
+            let waiting = self.store.reading.waiting(&sale).await?;
+            if has_bought || waiting.iter().any(|waiting| waiting.member == *member) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Ends the erasing of a member whose name is nowhere else any more.
     ///
     /// # Errors
     /// [`StoreError`]; ask again.
     pub async fn erased(&self, member: &MemberId) -> Result<(), StoreError> {
-        let _one_at_a_time = self.blocking.lock().await;
+        let one_at_a_time = self.blocking.lock().await;
         if self.erasing().await?.iter().any(|(begun, _)| begun == member) {
             self.store.members.set_erasing(member, None).await?;
         }
         self.store.members.forget().await?;
-        // The seat stays among those that may not buy: sessions may still have it, and nobody gets it again.
+        drop(one_at_a_time);
+        self.forget_name(member);
+        Ok(())
+    }
+
+    /// Forgets the name of a member who is erased. The seat stays among those that may not buy: sessions may still
+    /// have it, and nobody gets it again.
+    pub fn forget_name(&self, member: &MemberId) {
         if let Some(seat) = self.roster.find(member.as_str())
             && self.roster.has_alias(seat)
         {
             self.roster.rename(seat);
         }
-        Ok(())
     }
 
     /// Members who are being erased, and the pseudonym of each.
@@ -121,6 +155,21 @@ impl Engine {
             true => Ok(()),
             false => Err(StoreError::Refused("not every sale is opened yet".into())),
         }
+    }
+
+    async fn take_out_of_all(
+        &self,
+        seat: Seat,
+        member: &MemberId,
+        pseudonym: &MemberId,
+    ) -> Result<(), StoreError> {
+        let mut outcome = self.all_open();
+        for open in self.sales() {
+            let taken_out = self.take_out(&open, seat, member, pseudonym).await;
+            crash_point("taken_out");
+            outcome = outcome.and(taken_out);
+        }
+        outcome
     }
 
     async fn take_out(

@@ -2,17 +2,20 @@
 //! from being sold, and is tried again.
 
 use super::copies::Copies;
+use super::peeked::Peeked;
 use super::{Confirmers, Engine, Settings};
 use crate::clock::Clock;
 use crate::confirm::Confirmer;
 use crate::fault::crash_point;
 use crate::members::Book;
+use crate::nodes::own_lease::Term;
+use crate::nodes::sharing::Sharing;
 use crate::open::ends::Ends;
 use crate::open::marks::Mark;
 use crate::open::sale::OpenSale;
 use crate::roster::Roster;
 use crate::rules::terms::{SaleId, Terms};
-use crate::store::{Store, StoreError};
+use crate::store::{Opened, Store, StoreError};
 use arc_swap::ArcSwap;
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
@@ -42,6 +45,19 @@ impl Engine {
     /// # Errors
     /// As [`Engine::start`].
     pub async fn begin(store: Store, clock: Clock, settings: Settings) -> Result<Self, StoreError> {
+        Self::begin_shared(store, clock, settings, None).await
+    }
+
+    /// As [`Engine::begin`], by a process that may share its store with others. Its lease must have been asked for.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub async fn begin_shared(
+        store: Store,
+        clock: Clock,
+        settings: Settings,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Result<Self, StoreError> {
         let roster = Arc::new(Roster::new());
         let book = Book::open(Arc::clone(&store.book), clock.clone(), Arc::clone(&roster)).await?;
         let book = Arc::new(book);
@@ -60,12 +76,18 @@ impl Engine {
             started: watch::Sender::new(false),
             ends: Ends::default(),
             copies: Copies::default(),
+            peeked: Peeked::default(),
+            sharing,
             backing_up: tokio::sync::Mutex::default(),
         };
         engine.read_blocked().await?;
         engine.read_erasing().await?;
         let to_come = || StoreError::Refused("it is still to be opened".into());
-        let sales = engine.store.reading.sales().await?;
+        // With other nodes it is not known yet which sales are to be opened here; each is looked for when it is asked for.
+        let sales = match engine.sharing {
+            None => engine.store.reading.sales().await?,
+            Some(_) => Vec::new(),
+        };
         *engine.not_opened.lock() = sales.into_iter().map(|sale| (sale, to_come())).collect();
         Ok(engine)
     }
@@ -86,8 +108,12 @@ impl Engine {
         Some((opened, opened + to_come))
     }
 
-    /// Opens those sales that are not opened yet, or that could not be.
+    /// Opens those sales that are not opened yet, or that could not be. With other nodes, [`Engine::share`] says
+    /// which are this node's.
     pub async fn open_again(&self) {
+        if self.sharing.is_some() {
+            return;
+        }
         let mut confirmers = self.confirmers.lock().await;
         let sales: Vec<_> = self.not_opened.lock().keys().cloned().collect();
         if !*self.stop.borrow() {
@@ -127,12 +153,7 @@ impl Engine {
             for (outcome, sale) in outcomes {
                 match outcome {
                     Ok(open) => opened.push(open),
-                    Err(error) => {
-                        let known = self.not_opened.lock().insert(sale.clone(), error.clone());
-                        if known.as_ref() != Some(&error) {
-                            tracing::error!(%sale, %error, "this sale is not opened; it is tried again");
-                        }
-                    }
+                    Err(error) => self.note_not_opened(&sale, &error),
                 }
             }
             self.begin_to_confirm(&opened, confirmers);
@@ -142,6 +163,13 @@ impl Engine {
                     tracing::info!(%sale, "this sale is opened after all");
                 }
             }
+        }
+    }
+
+    pub(super) fn note_not_opened(&self, sale: &SaleId, error: &StoreError) {
+        let known = self.not_opened.lock().insert(sale.clone(), error.clone());
+        if known.as_ref() != Some(error) {
+            tracing::error!(%sale, %error, "this sale is not opened; it is tried again");
         }
     }
 
@@ -161,12 +189,7 @@ impl Engine {
             }
             Err(error) => {
                 // It is tried again, as after a start.
-                self.not_opened.lock().insert(id.clone(), error.clone());
-                self.sales.rcu(|sales| {
-                    let mut sales = BTreeMap::clone(sales);
-                    sales.remove(id);
-                    sales
-                });
+                self.hide(id, error.clone());
                 old.retire();
                 Err(error)
             }
@@ -175,13 +198,31 @@ impl Engine {
 
     /// Takes a sale over from the process that sold it before.
     pub(super) async fn take_over(&self, id: &SaleId) -> Result<Arc<OpenSale>, StoreError> {
-        if *self.stop.borrow() {
-            return Err(StoreError::Refused("this process is stopping".into()));
+        self.is_not_stopping()?;
+        match &self.sharing {
+            None => self.resume(self.store.opening.open(id).await?, None),
+            Some(sharing) => self.take_own(sharing, id).await,
         }
-        let opened = self.store.opening.open(id).await?;
+    }
+
+    pub(super) fn is_not_stopping(&self) -> Result<(), StoreError> {
+        match *self.stop.borrow() {
+            true => Err(StoreError::Refused("this process is stopping".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// A sale as it goes on here; a node has taken it in this term of its lease.
+    pub(super) fn resume(
+        &self,
+        opened: Opened,
+        taken_in: Option<Term>,
+    ) -> Result<Arc<OpenSale>, StoreError> {
         let (blocked, stopping) = (Arc::clone(&self.blocked), self.stop.subscribe());
         let most = self.settings.orders_per_member;
         let open = OpenSale::resume(opened, most, &self.roster, blocked, stopping)?;
+        let lease = self.sharing.as_ref().map(|sharing| sharing.lease());
+        let open = open.leased(taken_in.zip(lease));
         open.marks().note(self.now(), Mark::Opened);
         let closes_at = open.sale.closes_at();
         if open.is_settled() && closes_at <= self.now() {
@@ -197,12 +238,28 @@ impl Engine {
             let (open, patience) = (Arc::clone(open), self.settings.confirm_within);
             let book = Arc::clone(&self.book);
             let confirmer = Confirmer::new(open, roster, &self.store, book, clock, patience);
+            confirmer.begin();
             confirmers.running.spawn(confirmer.run());
         }
+        self.show(opened);
+    }
+
+    /// Shows open sales to callers.
+    pub(super) fn show(&self, opened: &[Arc<OpenSale>]) {
         self.sales.rcu(|sales| {
             let mut sales = BTreeMap::clone(sales);
             sales
                 .extend(opened.iter().map(|open| (open.sale.terms().id.clone(), Arc::clone(open))));
+            sales
+        });
+    }
+
+    /// Shows a sale to callers no more, for this reason.
+    pub(super) fn hide(&self, id: &SaleId, why: StoreError) {
+        self.not_opened.lock().insert(id.clone(), why);
+        self.sales.rcu(|sales| {
+            let mut sales = BTreeMap::clone(sales);
+            sales.remove(id);
             sales
         });
     }

@@ -124,7 +124,7 @@ impl Engine {
     ) -> Result<(Vec<Told>, Cursor), StoreError> {
         // This look comes first: a sale is shown before it is taken off the list.
         let are_all_opened = self.not_opened.lock().is_empty();
-        let mut sales = self.sales();
+        let mut sales = self.everywhere().await?;
         // What was sent to a store that does not answer may come to be told late, with an old instant.
         let are_well = sales.iter().all(|open| open.trouble().is_none());
         sales.sort_by_key(|open| open.sale_number);
@@ -194,7 +194,7 @@ impl Engine {
     #[must_use]
     pub fn steps_told(&self) -> u64 {
         let steps: u64 = self.sales.load().values().map(|open| open.feed().steps()).sum();
-        steps + self.book.notices_known()
+        steps + self.book.notices_known() + self.looks_due()
     }
 
     fn round_until(&self) -> Millis {

@@ -2,6 +2,7 @@
 //! the waitlist, members who may not buy.
 
 use super::{Engine, NoSale};
+use crate::members::NotTaken;
 use crate::open::blocked::Look;
 use crate::open::found::Found;
 use crate::open::sale::OpenSale;
@@ -17,6 +18,8 @@ use crate::rules::waitlist::Waiter;
 use crate::sale::Click;
 use crate::store::{BadRefund, Change, Changed, StoreError, Waiting};
 use membership::MemberId;
+use membership::event::Outcome;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +59,31 @@ fn found(open: &OpenSale, id: &OrderId, changed: Changed) -> Option<Found> {
 }
 
 impl Engine {
+    /// Gives a member a reward for points, once per `id`; of all processes one at a time, so that the last one is had
+    /// once.
+    ///
+    /// # Errors
+    /// [`StoreError`]; ask again with the same id. Inside, [`NotTaken`].
+    pub async fn redeem(
+        &self,
+        member: &MemberId,
+        id: &str,
+        reward: &str,
+    ) -> Result<Result<Outcome, NotTaken>, StoreError> {
+        let Some(sharing) = self.sharing.as_ref().filter(|_| self.has_others()) else {
+            return self.book.redeem(member, id, reward).await;
+        };
+        // Whoever cannot have it anyway keeps nobody waiting.
+        if !self.book.may_be_the_last(member, reward).await? {
+            return self.book.redeem(member, id, reward).await;
+        }
+        let redeem = async {
+            self.book.count_anew().await?;
+            self.book.redeem(member, id, reward).await
+        };
+        sharing.rewards().alone(redeem).await
+    }
+
     /// Takes a step in an order's life. A payment is in time if this is called before it was due,
     /// however long it then waits for the store. Returns the order as it is afterwards, whether or not the
     /// step changed it; `None` if no such order is or was reserved.
@@ -170,9 +198,16 @@ impl Engine {
             return Err(StoreError::Refused("this process is stopping".into()));
         }
         let told = open.ask(change, received_at)?;
-        match tokio::time::timeout(PATIENCE, told).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(StoreError::Unknown("the sale's confirmer has ended".into())),
+        let told_or_ended = async {
+            tokio::select! {
+                biased;
+                told = told => told.ok(),
+                () = open.ended() => None,
+            }
+        };
+        match tokio::time::timeout(PATIENCE, told_or_ended).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => Err(StoreError::Unknown("the sale's confirmer has ended".into())),
             Err(_) => Err(StoreError::Unknown("it takes too long; ask again".into())),
         }
     }
@@ -289,8 +324,15 @@ impl Engine {
 
     pub(super) async fn read_blocked(&self) -> Result<(), StoreError> {
         let members = self.store.members.blocked().await?;
-        let seats = members.iter().map(|member| self.seat(member)).collect::<Result<_, _>>()?;
-        self.blocked.replace(seats);
+        let seats = members.iter().map(|member| self.seat(member));
+        let mut seats = seats.collect::<Result<HashSet<Seat>, _>>()?;
+        // The seats of erased members stay blocked, whatever the store says of their names: sessions may have them.
+        let is_erased = |seat: &Seat| {
+            let member = self.roster.member(*seat);
+            self.roster.has_alias(*seat) || member.as_str().starts_with(PSEUDONYM)
+        };
+        seats.extend(self.blocked.seats().iter().filter(|seat| is_erased(seat)));
+        self.blocked.replace(seats).await;
         Ok(())
     }
 

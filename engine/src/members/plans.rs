@@ -41,20 +41,21 @@ pub struct Plans {
 
 impl Plans {
     pub(super) async fn read(store: Arc<dyn BookStore>, clock: Clock) -> Result<Self, StoreError> {
-        let newest = store.plans().await?.pop();
-        let current = match newest {
-            None => CurrentPlan { version: 0, at: Millis(0), plan: Plan::default() },
-            Some(PlanVersion { version, at, json }) => {
-                let plan = serde_json::from_str(&json).map_err(|error| {
-                    StoreError::Damaged(format!(
-                        "version {version} of the plan cannot be read: {error}"
-                    ))
-                })?;
-                CurrentPlan { version, at, plan }
-            }
-        };
-        let (current, changing) = (ArcSwap::from_pointee(current), tokio::sync::Mutex::default());
-        Ok(Self { store, clock, current, changing })
+        let current = ArcSwap::from_pointee(newest(&*store).await?);
+        Ok(Self { store, clock, current, changing: tokio::sync::Mutex::default() })
+    }
+
+    /// Follows a plan that another process has let hold.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the plan cannot be read.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let newest = newest(&*self.store).await?;
+        if newest.version > self.current().version {
+            self.current.store(Arc::new(newest));
+        }
+        Ok(())
     }
 
     /// The plan that holds.
@@ -84,4 +85,15 @@ impl Plans {
         self.current.store(Arc::clone(&current));
         Ok(current)
     }
+}
+
+/// The newest version of the plan, or the one inside.
+async fn newest(store: &dyn BookStore) -> Result<CurrentPlan, StoreError> {
+    let Some(PlanVersion { version, at, json }) = store.plans().await?.pop() else {
+        return Ok(CurrentPlan { version: 0, at: Millis(0), plan: Plan::default() });
+    };
+    let unreadable = |error| format!("version {version} of the plan cannot be read: {error}");
+    let plan =
+        serde_json::from_str(&json).map_err(|error| StoreError::Damaged(unreadable(error)))?;
+    Ok(CurrentPlan { version, at, plan })
 }

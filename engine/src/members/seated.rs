@@ -1,6 +1,7 @@
 //! Seated: the book's word on the tiers of members who are here.
 
 use super::book::Book;
+use super::tiers::Changed;
 use crate::rules::seat::Seat;
 use crate::rules::time::Millis;
 use crate::store::{Bucket, StoreError, Wanted, Who};
@@ -28,6 +29,31 @@ impl Book {
     #[must_use]
     pub fn is_seated(&self, seat: Seat, now: Millis) -> bool {
         self.tiers.is_known(seat, now)
+    }
+
+    /// From now on [`Book::take_changed`] tells whom this process posts something of.
+    pub fn note_changes(&self) {
+        self.tiers.note_changes();
+    }
+
+    /// Whom this process has posted something of since the last call.
+    #[must_use]
+    pub fn take_changed(&self) -> Vec<Changed> {
+        self.tiers.take_changed()
+    }
+
+    /// Another process has posted something of these members: what is known of them here counts no more.
+    pub async fn doubt(&self, changed: &[Changed]) {
+        for changed in changed {
+            let bucket = match changed {
+                Changed::Account(number) => Bucket::of_number(*number),
+                Changed::Name(member) => Some(Bucket::of(member.as_str())),
+            };
+            let Some(bucket) = bucket else { continue };
+            // A look that began before it was posted has been noted by then.
+            let _one_at_a_time = self.buckets[usize::from(bucket.place())].lock().await;
+            self.tiers.doubt_changed(changed);
+        }
     }
 
     /// As [`Book::look_up`], of members who are about to click: while the book cannot be read, what was found
@@ -73,7 +99,7 @@ impl Book {
     ) -> Result<(), StoreError> {
         // Nothing is posted between the look and its note.
         let _one_at_a_time = self.buckets[usize::from(bucket.place())].lock().await;
-        let is_empty = self.totals.members().await? == 0;
+        let is_empty = !self.tiers.has_others_members() && self.totals.members().await? == 0;
         let wanted = |(_, member): &(Seat, MemberId)| Wanted {
             who: Who::Named(member.clone()),
             keys: Vec::new(),
@@ -89,7 +115,7 @@ impl Book {
         let mut found = found.into_iter();
         for (seat, _) in members {
             match found.next().flatten() {
-                None => self.tiers.note_nobody(seat),
+                None => self.tiers.note_nobody(seat, now),
                 Some(found) => {
                     let number = bucket.number(found.index);
                     self.tiers.note(seat, number, &found.account, &current.plan, now);

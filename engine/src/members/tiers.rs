@@ -8,20 +8,34 @@ use crate::sale::purse::{Purses, Told, Usable};
 use crate::sale::table::Table;
 use crate::store::BucketChange;
 use crate::sync::{AtomicU64, Ordering};
-use membership::Tier;
 use membership::account::{Coupon, Membership, Standing};
 use membership::event::{MemberNumber, Tender};
 use membership::plan::Plan;
+use membership::{MemberId, Tier};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bits 0..8: nothing is known, the member is not enrolled, or their tier. Bits 8..56: until when that holds.
 type Row = AtomicU64;
 
+/// With other nodes, what is known of a member is read again after so long.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+
 const UNKNOWN: u64 = 0;
 const NOBODY: u64 = 1;
 const LOWEST: u64 = 2;
+
+/// A member of whom something was posted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Changed {
+    /// By the number of their account.
+    Account(MemberNumber),
+    /// By their name: they came to have an account, or another name.
+    Name(MemberId),
+}
 
 /// What is known of the tiers of those who are here.
 #[derive(Debug)]
@@ -31,11 +45,17 @@ pub(super) struct Tiers {
     purses: Purses,
     /// The seats of those who have an account.
     seats: Mutex<HashMap<MemberNumber, Seat>>,
+    /// Whether another node has told of a name: the book is not empty, whatever was read of it before.
+    others_members: Mutex<bool>,
+    /// Whom other nodes are to be told of; `None` while there are none.
+    changed: Mutex<Option<BTreeSet<Changed>>>,
 }
 
 impl Tiers {
     pub(super) fn new(roster: Arc<Roster>) -> Self {
-        Self { roster, rows: Table::new(), purses: Purses::default(), seats: Mutex::default() }
+        let (rows, purses, changed) = (Table::new(), Purses::default(), Mutex::default());
+        let (seats, others_members) = (Mutex::default(), Mutex::new(false));
+        Self { roster, rows, purses, seats, others_members, changed }
     }
 
     pub(super) const fn purses(&self) -> &Purses {
@@ -80,10 +100,15 @@ impl Tiers {
         self.purses.forget(seat);
     }
 
+    /// Until when what is read now holds. With other nodes that is not for long: one may not hear what another posts.
+    fn known_until(&self, now: Millis) -> Millis {
+        if self.changed.lock().is_some() { now + KNOWN_FOR } else { Millis::MAX }
+    }
+
     /// Notes that a seat's member is not enrolled.
-    pub(super) fn note_nobody(&self, seat: Seat) {
+    pub(super) fn note_nobody(&self, seat: Seat, now: Millis) {
         self.purses.tell(seat, Told::default(), 0);
-        self.write(seat, Millis::MAX.0 << 8 | NOBODY);
+        self.write(seat, self.known_until(now).0 << 8 | NOBODY);
     }
 
     /// Notes what the book has of a seat's member.
@@ -119,13 +144,53 @@ impl Tiers {
         let Standing { tier, kept_until, .. } = account.standing_at(plan, now);
         // Points that expire count no more: the book is asked again then.
         let expires_at = account.expiring(now).next().map(|lot| lot.expires_at);
-        let until = [kept_until, expires_at, Some(Millis::MAX)].into_iter().flatten().min();
+        let known_until = Some(self.known_until(now));
+        let until = [kept_until, expires_at, known_until].into_iter().flatten().min();
         let until = until.unwrap_or(Millis::MAX);
         self.write(seat, until.0 << 8 | (LOWEST + tier as u64));
     }
 
+    /// From now on it is noted whom the book posts something of.
+    pub(super) fn note_changes(&self) {
+        self.changed.lock().get_or_insert_default();
+    }
+
+    /// Whether another node has enrolled somebody, as far as this one has heard.
+    pub(super) fn has_others_members(&self) -> bool {
+        *self.others_members.lock()
+    }
+
+    /// Whom the book has posted something of since the last call.
+    pub(super) fn take_changed(&self) -> Vec<Changed> {
+        let mut changed = self.changed.lock();
+        changed.as_mut().map(std::mem::take).unwrap_or_default().into_iter().collect()
+    }
+
+    fn note_changed(&self, change: &BucketChange) {
+        if let Some(changed) = &mut *self.changed.lock() {
+            let numbers = change.accounts.iter().map(|(index, _)| change.bucket.number(*index));
+            changed.extend(numbers.map(Changed::Account));
+            changed.extend(change.names.iter().map(|name| Changed::Name(name.member.clone())));
+        }
+    }
+
+    /// Another node has posted something of this member: they are to be looked up again.
+    pub(super) fn doubt_changed(&self, changed: &Changed) {
+        let seat = match changed {
+            Changed::Account(number) => self.seats.lock().get(number).copied(),
+            Changed::Name(member) => {
+                *self.others_members.lock() = true;
+                self.roster.find(member.as_str())
+            }
+        };
+        if let Some(seat) = seat {
+            self.doubt(seat);
+        }
+    }
+
     /// What was to be posted may be or not: those whom it concerns are to be looked up again.
     pub(super) fn forget(&self, change: &BucketChange) {
+        self.note_changed(change);
         for (index, _) in &change.accounts {
             let seat = self.seats.lock().get(&change.bucket.number(*index)).copied();
             if let Some(seat) = seat {
@@ -167,6 +232,7 @@ impl Tiers {
         plan: &Plan,
         now: Millis,
     ) {
+        self.note_changed(change);
         let mut points: HashMap<Seat, u64> = HashMap::new();
         for (seat, tender) in settled {
             *points.entry(*seat).or_default() += tender.points;
@@ -178,7 +244,7 @@ impl Tiers {
                 self.seats.lock().insert(number, seat);
             } else {
                 self.seats.lock().remove(&number);
-                self.note_nobody(seat);
+                self.note_nobody(seat, now);
             }
         }
         for (index, account) in &change.accounts {

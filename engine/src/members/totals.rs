@@ -194,6 +194,23 @@ impl Totals {
         }
     }
 
+    /// Follows what other processes have posted by now.
+    pub(super) async fn count_anew(&self) -> Result<(), StoreError> {
+        self.load().await?;
+        for (bucket, head) in self.heads().await? {
+            self.note(bucket, &head);
+        }
+        Ok(())
+    }
+
+    async fn heads(&self) -> Result<Vec<(Bucket, BucketHead)>, StoreError> {
+        let heads = stream::iter(Bucket::all()).map(|bucket| async move {
+            let head = self.store.read_members(bucket, &[]).await?.head;
+            Ok::<_, StoreError>((bucket, slim(&head)))
+        });
+        heads.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
     /// What is known may be less than what is stored.
     pub(super) fn forget(&self) {
         let mut known = self.known.lock();
@@ -223,11 +240,7 @@ impl Totals {
             known.meanwhile = Some(Vec::new());
             known.forgotten
         };
-        let heads = stream::iter(Bucket::all()).map(|bucket| async move {
-            let head = self.store.read_members(bucket, &[]).await?.head;
-            Ok::<_, StoreError>((bucket, slim(&head)))
-        });
-        let heads = heads.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await;
+        let heads = self.heads().await;
         let mut known = self.known.lock();
         let meanwhile = known.meanwhile.take().unwrap_or_default();
         let heads = match heads {

@@ -4,6 +4,10 @@
 //! over, or when the owner hands it over. The rules are pure, so that a model tries every order of what may
 //! happen (`tests/it/nodes`).
 
+pub mod counts;
 pub mod duty;
+pub(crate) mod latch;
+pub(crate) mod numbers;
 pub mod own_lease;
+pub mod sharing;
 pub mod wanted;

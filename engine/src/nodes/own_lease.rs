@@ -5,9 +5,9 @@
 //! - A node counts its lease from before it asked for it, and by a clock that only goes on; so its lease is over
 //!   for the node before it is over for the store.
 //! - A sale is taken over within a term only, and sold within the same term only; a term ends with the lease. A
-//!   node that comes back begins a new term with no sale, and takes even its own sales over again: another node
-//!   may have seen that the old term was over, and its take-over may still be on its way. The new epoch
-//!   is what refuses it.
+//!   node that comes back begins a new term, in which it may sell nothing, and says of each of its sales that it
+//!   keeps it: another node may have seen that the old term was over, and its take-over may still be on its way.
+//!   Keeping the sale is what refuses it.
 //!
 //! This holds as long as the store's clock goes no faster than by a twentieth and does not jump, and the store
 //! loses nothing. Otherwise two nodes may judge for a moment, and the epoch keeps what one of them accepted from
@@ -64,7 +64,14 @@ impl OwnLease {
         self.until
     }
 
-    /// Whether a sale whose take-over was asked for in this term may be sold now.
+    /// Until when a sale of this term may be sold, if the lease is not renewed; the beginning of time if the term is
+    /// over.
+    #[must_use]
+    pub fn until_in(self, taken_in: Term) -> Millis {
+        if self.term == taken_in { self.until } else { Millis(0) }
+    }
+
+    /// Whether a sale that the node asked in this term to take over or to keep may be sold now.
     #[must_use]
     pub fn sells(self, taken_in: Term, now: Millis) -> bool {
         self.term_at(now) == Some(taken_in)

@@ -44,8 +44,11 @@ impl Blocked {
         self.seats.load_full()
     }
 
-    pub(crate) fn replace(&self, seats: HashSet<Seat>) {
-        self.seats.store(Arc::new(seats));
+    /// Makes this the list. Returns when no click is judged by another one any more.
+    pub(crate) async fn replace(&self, seats: HashSet<Seat>) {
+        if *self.seats() != seats {
+            self.change(|list| list.clone_from(&seats)).await;
+        }
     }
 
     /// Blocks a member. Returns when no click is judged any more by a list without them.

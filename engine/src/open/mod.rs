@@ -8,4 +8,5 @@ pub(crate) mod feed;
 pub mod found;
 pub(crate) mod live_terms;
 pub mod marks;
+pub(crate) mod right;
 pub mod sale;

@@ -3,6 +3,7 @@
 //! confirm, and what former processes left.
 
 mod check;
+mod leased;
 mod over;
 mod terms;
 mod waiting;
@@ -14,6 +15,7 @@ use crate::open::feed::Feed;
 use crate::open::found::Found;
 use crate::open::live_terms::LiveTerms;
 use crate::open::marks::Marks;
+use crate::open::right::Right;
 use crate::roster::Roster;
 use crate::rules::money::Refund;
 use crate::rules::order::{Order, OrderId, Status};
@@ -62,6 +64,7 @@ pub struct OpenSale {
     pub(crate) switching: tokio::sync::Mutex<()>,
     live: LiveTerms,
     marks: Marks,
+    right: Right,
     /// The newest refusals.
     pub refused: refused::Record,
     /// Whether the sale was opened anew, and another one has taken this one's place.
@@ -150,6 +153,7 @@ impl OpenSale {
             switching: tokio::sync::Mutex::new(()),
             live,
             marks: Marks::default(),
+            right: Right::new(None),
             refused: refused::Record::default(),
             retired: watch::Sender::new(false),
             ended: watch::Sender::new(false),

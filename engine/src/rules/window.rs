@@ -126,6 +126,13 @@ impl Windows {
         *first.expect("Windows::new admits at least one tier")
     }
 
+    /// When the last tier may enter.
+    #[must_use]
+    pub fn last_opens_at(&self) -> Millis {
+        let last = self.opens_at.0.iter().flatten().max();
+        *last.expect("Windows::new admits at least one tier")
+    }
+
     /// When the sale is over.
     #[must_use]
     pub fn closes_at(&self) -> Millis {

@@ -7,7 +7,8 @@ use super::row_store::{Keeper, Reader, RowStore};
 use super::rows::{SaleRows, Stored, damaged};
 use super::{
     Archiving, Audit, BookStore, Bucket, BucketChange, Found, Leases, Made, NoticeEntry, Opened,
-    OutboxEnd, OutboxEntry, Ownership, PlanVersion, StoreError, Wanted, audit, index_of, section,
+    OutboxEnd, OutboxEntry, Ownership, PlanVersion, Seen, StoreError, Wanted, audit, index_of,
+    section,
 };
 use crate::rules::terms::{SaleId, Terms};
 use crate::rules::time::Millis;
@@ -45,6 +46,7 @@ struct Kept {
     blocked: BTreeSet<MemberId>,
     erasing: BTreeMap<MemberId, MemberId>,
     leases: Leases,
+    latches: Leases,
     /// The owners of sales that nodes have taken over. A sale that was opened in a later epoch has no owner.
     owners: BTreeMap<SaleId, Ownership>,
 }
@@ -77,8 +79,9 @@ impl Sale {
 impl Kept {
     fn owner(&mut self, sale: &SaleId) -> Option<Ownership> {
         let epoch = self.any(sale)?.rows.counters.epoch;
-        let taken = self.owners.get(sale).filter(|of| of.epoch == epoch).cloned();
-        Some(taken.unwrap_or(Ownership { epoch, ..Ownership::default() }))
+        let taken = self.owners.get(sale).filter(|of| of.seen.epoch == epoch).cloned();
+        let seen = Seen { epoch, kept: 0 };
+        Some(taken.unwrap_or(Ownership { seen, ..Ownership::default() }))
     }
 
     /// A sale, archived or not.
@@ -222,7 +225,7 @@ impl Keeper for Memory {
     }
 }
 
-fn without_members(rows: &SaleRows) -> Stored<Opened> {
+pub(super) fn without_members(rows: &SaleRows) -> Stored<Opened> {
     Ok(Opened { holdings: Vec::new(), keyed: Vec::new(), ..rows.opened()? })
 }
 

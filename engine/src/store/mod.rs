@@ -36,9 +36,9 @@ pub use message::{
     BadRefund, Batch, Change, Changed, Changes, Head, Holding, Keyed, Opened, OutboxEnd,
     OutboxEntry, Record, ReservedOrder, Switch, Verdict, Waiting,
 };
-pub use owners::{Leases, Ownership};
-pub use planted::planted;
-pub use redis::{RedisOptions, RedisStore, Upgraded};
+pub use owners::{Leases, Ownership, Seen};
+pub use planted::{planted, planted_leasing};
+pub use redis::{Durability, RedisOptions, RedisStore, Upgraded};
 pub use timed::Calls;
 
 use crate::rules::node::{Node, NodeId};
@@ -125,27 +125,60 @@ pub trait Operating: Debug + Send + Sync + 'static {
     ) -> Result<Units, StoreError>;
 }
 
+/// The nodes that lived at an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Living {
+    /// The nodes, by name.
+    pub living: Vec<Node>,
+    /// When that was, by the store's clock.
+    pub at: Millis,
+}
+
 /// Nodes that share the store, and who owns which sale. An adapter that several processes can share has it.
 #[async_trait]
 pub trait Leasing: Debug + Send + Sync + 'static {
     /// Begins a node's lease, or makes it last longer: so long from when the store hears of it. Returns the nodes
-    /// that live then, by name.
+    /// that live then.
     ///
     /// # Errors
     /// [`StoreError::NodeIdTaken`] if another process with this name lives.
-    async fn renew(&self, node: &Node, lasts: Duration) -> Result<Vec<Node>, StoreError>;
+    async fn renew(&self, node: &Node, lasts: Duration) -> Result<Living, StoreError>;
+
+    /// The nodes that live.
+    async fn living(&self) -> Result<Living, StoreError>;
 
     /// Ends a node's lease at once. The node may sell nothing any more when it asks for this.
     async fn end(&self, node: &Node) -> Result<(), StoreError>;
 
+    /// Takes a latch for a process, or holds it for longer: so long from when the store hears of it. False if another
+    /// process has it.
+    async fn latch(&self, name: &NodeId, by: u64, lasts: Duration) -> Result<bool, StoreError>;
+
+    /// Lets a latch go, if this process has it.
+    async fn unlatch(&self, name: &NodeId, by: u64) -> Result<(), StoreError>;
+
     /// The owner of a sale, archived or not; `None` if there is no such sale.
     async fn owner(&self, sale: &SaleId) -> Result<Option<Ownership>, StoreError>;
 
-    /// As [`Opening::open`], by a node that has seen the sale in the epoch `seen`.
+    /// A sale as it stands, archived or not, without what it has of members; `None` if there is no such sale. Nothing
+    /// is taken over.
+    async fn peek(&self, sale: &SaleId) -> Result<Option<Opened>, StoreError>;
+
+    /// The number of a sale, archived or not; `None` if there is no such sale. It never changes.
+    async fn number(&self, sale: &SaleId) -> Result<Option<u32>, StoreError>;
+
+    /// As [`Opening::open`], by a node that has seen whose the sale is.
     ///
     /// # Errors
-    /// [`StoreError::OtherOwner`] if it is in another one by now.
-    async fn take(&self, sale: &SaleId, by: &NodeId, seen: u64) -> Result<Opened, StoreError>;
+    /// [`StoreError::OtherOwner`] if that has changed by now.
+    async fn take(&self, sale: &SaleId, by: &NodeId, seen: Seen) -> Result<Opened, StoreError>;
+
+    /// Keeps a sale in this epoch, by its owner, whose lease was over: from now on a take-over by a node that saw
+    /// the sale before is refused.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if another node has taken it over, or the owner has left it to one.
+    async fn keep(&self, sale: &SaleId, epoch: u64, by: &NodeId) -> Result<(), StoreError>;
 
     /// Leaves a sale to another node. Nothing of this epoch may be on its way. A repeated call changes nothing.
     ///

@@ -42,11 +42,20 @@ impl Leases {
     }
 }
 
+/// In which state a node saw the ownership of a sale. A take-over that comes after any change of it is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seen {
+    /// Which opening of the sale the owner sells; 0 if it was never opened.
+    pub epoch: u64,
+    /// How often the owner has kept the sale in this epoch.
+    pub kept: u64,
+}
+
 /// A sale's owner, as it stands beside the sale.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ownership {
-    /// Which opening of the sale the owner sells; 0 if it was never opened.
-    pub epoch: u64,
+    /// What a take-over must have seen.
+    pub seen: Seen,
     /// The node that sells it; `None` before the first one, and after it was handed over.
     pub owner: Option<NodeId>,
     /// The node that it was handed over to, and that has not taken it yet.
@@ -54,15 +63,31 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// A node takes the sale over, in a fresh epoch. It has seen the sale in the epoch `seen`.
+    /// A node takes the sale over, in a fresh epoch.
     ///
     /// # Errors
-    /// [`StoreError::OtherOwner`] if somebody has taken it over since.
-    pub fn take(&mut self, by: &NodeId, seen: u64, fresh: u64) -> Result<(), StoreError> {
-        if self.epoch != seen {
+    /// [`StoreError::OtherOwner`] if somebody has taken it over or kept it since the node saw it.
+    pub fn take(&mut self, by: &NodeId, seen: Seen, fresh: u64) -> Result<(), StoreError> {
+        if self.seen != seen {
             return Err(StoreError::OtherOwner);
         }
-        *self = Self { epoch: fresh, owner: Some(by.clone()), next: None };
+        let seen = Seen { epoch: fresh, kept: 0 };
+        *self = Self { seen, owner: Some(by.clone()), next: None };
+        Ok(())
+    }
+
+    /// The owner of this epoch comes back after its lease was over, and goes on. A take-over by a node that saw the
+    /// sale before is refused from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if another node has taken it over, or the owner has left it to one.
+    pub fn keep(&mut self, by: &NodeId, epoch: u64) -> Result<(), StoreError> {
+        // After a lost history was put back, nobody is written down as the owner.
+        if self.seen.epoch != epoch || self.next.is_some() {
+            return Err(StoreError::Fenced);
+        }
+        self.seen.kept += 1;
+        self.owner = Some(by.clone());
         Ok(())
     }
 
@@ -71,7 +96,7 @@ impl Ownership {
     /// # Errors
     /// [`StoreError::Fenced`] if another node has taken it over.
     pub fn hand_over(&mut self, epoch: u64, to: &NodeId) -> Result<(), StoreError> {
-        if self.epoch != epoch {
+        if self.seen.epoch != epoch {
             return Err(StoreError::Fenced);
         }
         (self.owner, self.next) = (None, Some(to.clone()));

@@ -1,21 +1,28 @@
 //! The store with a bug that a test has planted, to see that the other tests notice it. Without
-//! `--cfg flash_faults` there is nothing of it.
+//! the feature `faults` there is nothing of it.
 
-#[cfg(flash_faults)]
+#[cfg(feature = "faults")]
 mod bugs;
 
-#[cfg(any(flash_faults, test))]
+#[cfg(feature = "faults")]
+mod leases;
+
+#[cfg(any(feature = "faults", test))]
 pub(super) mod mutations;
 
-#[cfg(flash_faults)]
+#[cfg(feature = "faults")]
 pub use bugs::planted;
 
-#[cfg(flash_faults)]
+#[cfg(feature = "faults")]
+pub use leases::planted_leasing;
+
+#[cfg(feature = "faults")]
 pub(super) use bugs::{is_planted, mutated};
 
-#[cfg(not(flash_faults))]
+#[cfg(not(feature = "faults"))]
 mod none {
-    use crate::store::Store;
+    use crate::store::{Leasing, Store};
+    use std::sync::Arc;
 
     /// The store, or one with the bug that a test has planted.
     #[must_use]
@@ -23,7 +30,13 @@ mod none {
         store
     }
 
-    /// Whether this bug of the journal is planted.
+    /// The leases, or those with the bug that a test has planted.
+    #[must_use]
+    pub fn planted_leasing(leasing: Arc<dyn Leasing>) -> Arc<dyn Leasing> {
+        leasing
+    }
+
+    /// Whether this bug, which an adapter knows of, is planted.
     pub(in crate::store) const fn is_planted(_bug: &str) -> bool {
         false
     }
@@ -34,7 +47,7 @@ mod none {
     }
 }
 
-#[cfg(not(flash_faults))]
-pub use none::planted;
-#[cfg(not(flash_faults))]
+#[cfg(not(feature = "faults"))]
 pub(super) use none::{is_planted, mutated};
+#[cfg(not(feature = "faults"))]
+pub use none::{planted, planted_leasing};

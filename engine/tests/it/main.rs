@@ -31,6 +31,7 @@ mod opening;
 mod outbox;
 mod power;
 mod redis;
+mod redis_cluster;
 #[path = "../../../benches/src/run/redis.rs"]
 #[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
 mod redis_server;

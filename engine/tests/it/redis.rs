@@ -78,18 +78,20 @@ async fn a_redis_that_is_too_old_is_refused() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut bytes = [0; 4_096];
         loop {
-            let n = stream.read(&mut bytes).await.unwrap();
-            let asked = String::from_utf8_lossy(&bytes[..n]).into_owned();
-            let text = "redis_version:6.2.14\r\naof_enabled:1\r\nrole:master\r\n";
-            let answer = match asked.as_str() {
-                "*1\r\n$4\r\nINFO\r\n" => format!("${}\r\n{text}\r\n", text.len()),
-                _ => "-ERR syntax error\r\n".to_owned(),
-            };
-            if n == 0 || stream.write_all(answer.as_bytes()).await.is_err() {
-                return;
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 4_096];
+            loop {
+                let n = stream.read(&mut bytes).await.unwrap();
+                let asked = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                let text = "redis_version:6.2.14\r\naof_enabled:1\r\nrole:master\r\n";
+                let answer = match asked.as_str() {
+                    "*1\r\n$4\r\nINFO\r\n" => format!("${}\r\n{text}\r\n", text.len()),
+                    _ => "-ERR syntax error\r\n".to_owned(),
+                };
+                if n == 0 || stream.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
             }
         }
     });
@@ -98,7 +100,7 @@ async fn a_redis_that_is_too_old_is_refused() {
 }
 
 /// The documented rights: see docs/redis.md.
-const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
+pub(crate) const RIGHTS: &str = "on ~flashlane:* resetchannels -@all +fcall +hget +hgetall +hmget +hset +hlen \
      +hscan +hdel +unlink +xadd +xrange +xtrim +xinfo|stream +type +exists +time +sadd +srem +smembers +sismember +zadd +zrem +zrange +incr +info +config|get";
 
 #[tokio::test]

@@ -82,6 +82,8 @@ pub(crate) enum ApiError {
     BadPlan(Vec<FieldError>),
     #[error("the audit log cannot be written ({0}); nothing was changed")]
     NotAudited(std::io::Error),
+    #[error("{0}; try again soon")]
+    NoNode(String),
     #[error("something went wrong here; it was not your request")]
     Internal,
 }
@@ -91,7 +93,7 @@ impl From<NoSale> for ApiError {
         match none {
             NoSale::Archived => Self::SaleOver,
             NoSale::Store(error) => Self::Store(error),
-            NoSale::Unknown | NoSale::NotOpened => Self::NoSale(none),
+            NoSale::Unknown | NoSale::NotOpened | NoSale::Elsewhere => Self::NoSale(none),
         }
     }
 }
@@ -202,7 +204,8 @@ impl ApiError {
                 (S::CONFLICT, "history_lost", None)
             }
             Self::NotAudited(_)
-            | Self::NoSale(NoSale::NotOpened | NoSale::Store(_))
+            | Self::NoNode(_)
+            | Self::NoSale(NoSale::NotOpened | NoSale::Elsewhere | NoSale::Store(_))
             | Self::Store(
                 StoreError::Fenced
                 | StoreError::OtherOwner
@@ -301,6 +304,7 @@ impl ApiError {
             | Self::Book(NotTaken::NotEnrolled)
             | Self::AlreadyEnrolled
             | Self::UnknownReferralCode
+            | Self::NoNode(_)
             | Self::Internal => problem,
         }
     }

@@ -9,5 +9,6 @@ pub(crate) mod problem;
 pub(crate) mod problems;
 pub(crate) mod refusals;
 pub(crate) mod report;
+pub(crate) mod sse;
 pub(crate) mod view;
 pub(crate) mod words;

@@ -2,7 +2,7 @@
 
 use crate::answer::view::{SaleView, Time};
 use crate::answer::words;
-use engine::OpenSale;
+use engine::nodes::sharing::Sharing;
 use engine::open::marks::Mark;
 use engine::rules::member_terms::Audience;
 use engine::rules::order::Status;
@@ -11,6 +11,7 @@ use engine::rules::tally::Tallies;
 use engine::rules::time::Millis;
 use engine::sale::stock::Level;
 use engine::timing::Timed;
+use engine::{Engine, OpenSale};
 use membership::Tier;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,6 +24,10 @@ pub(crate) struct SaleReport {
     #[serde(flatten)]
     sale: SaleView,
     epoch: u64,
+    /// The node that sells it, if several may share the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    node: Option<String>,
     /// The sale is over and archived: this is read from the store.
     archived: bool,
     pay_within_s: u32,
@@ -192,7 +197,9 @@ fn reading(open: &OpenSale) -> (Tallies, Level) {
 }
 
 impl SaleReport {
-    pub(crate) fn of(open: &OpenSale, now: Millis) -> Self {
+    pub(crate) fn of(open: &OpenSale, engine: &Engine) -> Self {
+        let now = engine.now();
+        let me = engine.sharing().and_then(Sharing::me).filter(|_| !open.is_archived());
         let (tallies, level) = reading(open);
         let (reserved, members) = (open.reserved(), &open.sale.terms().members);
         let units = |status: Status| tallies.sum(status).units;
@@ -228,6 +235,7 @@ impl SaleReport {
         Self {
             sale: SaleView::at(open, level, now),
             epoch: open.sale.epoch(),
+            node: me.map(ToString::to_string),
             archived: open.is_archived(),
             pay_within_s: open.terms_now().pay_within_s,
             plan: members.plan,

@@ -75,8 +75,27 @@ impl Sessions {
         self.verifier.generation() + self.erasures.load(Ordering::Acquire)
     }
 
-    /// Returns the session of the member who sent this request.
+    /// Returns the session of the member who sent this request; the book was asked about them.
     pub(crate) async fn of(&self, parts: &Parts) -> Result<Session, ApiError> {
+        let session = self.of_token(parts).await?;
+        if !self.engine.book().is_seated(session.seat, self.engine.now()) {
+            let member = session.member.clone();
+            let (book, needs_tiers) = (self.engine.book(), self.tiers_from.needs_book());
+            book.look_up_or_trust(vec![(session.seat, member)], needs_tiers).await?;
+        }
+        Ok(session)
+    }
+
+    /// As [`Sessions::of`]; `None` without an `Authorization` header. One with a bad token is refused.
+    pub(crate) async fn of_any(&self, parts: &Parts) -> Result<Option<Session>, ApiError> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        self.of(parts).await.map(Some)
+    }
+
+    /// As [`Sessions::of`], for a click that another node judges: that one asks the book.
+    pub(crate) async fn of_token(&self, parts: &Parts) -> Result<Session, ApiError> {
         let missing = ApiError::Unauthenticated("a bearer token is needed");
         let mut given = parts.headers.get_all(AUTHORIZATION).iter();
         let (Some(header), None) = (given.next(), given.next()) else { return Err(missing) };
@@ -87,20 +106,14 @@ impl Sessions {
             return Err(missing);
         }
         let (token, looked_at) = (token.trim(), self.verifier.generation());
-        let session = match self.session(token) {
+        match self.session(token) {
             Err(ApiError::Unauthenticated(why))
                 if why == UNKNOWN_KID && self.verifier.fetch_again(looked_at).await =>
             {
                 self.session(token)
             }
             session => session,
-        }?;
-        if !self.engine.book().is_seated(session.seat, self.engine.now()) {
-            let member = session.member.clone();
-            let (book, needs_tiers) = (self.engine.book(), self.tiers_from.needs_book());
-            book.look_up_or_trust(vec![(session.seat, member)], needs_tiers).await?;
         }
-        Ok(session)
     }
 
     fn session(&self, token: &str) -> Result<Session, ApiError> {
@@ -161,7 +174,6 @@ where
     }
 }
 
-/// A request without an `Authorization` header is anonymous; one with a bad token is refused.
 impl<S> OptionalFromRequestParts<S> for Session
 where
     S: Send + Sync,
@@ -170,9 +182,6 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, ApiError> {
-        if !parts.headers.contains_key(AUTHORIZATION) {
-            return Ok(None);
-        }
-        Arc::<Sessions>::from_ref(state).of(parts).await.map(Some)
+        Arc::<Sessions>::from_ref(state).of_any(parts).await
     }
 }

@@ -45,6 +45,7 @@ pub(crate) const OF_DESK: &[File] = &[
     ("desk_live.js", "text/javascript", include_str!("web/desk_live.js")),
     ("desk_log.js", "text/javascript", include_str!("web/desk_log.js")),
     ("desk_members.js", "text/javascript", include_str!("web/desk_members.js")),
+    ("desk_nodes.js", "text/javascript", include_str!("web/desk_nodes.js")),
     ("desk_plan.js", "text/javascript", include_str!("web/desk_plan.js")),
     ("desk_reports.js", "text/javascript", include_str!("web/desk_reports.js")),
     ("desk_sales.js", "text/javascript", include_str!("web/desk_sales.js")),

@@ -64,12 +64,10 @@ pub(crate) async fn buy(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body: ClickBody = request::json(body).await?;
-    let key = request::idempotency_key(&parts.headers)?.map(request::digest);
+    let wish = wish(&parts.headers, &request::bytes(body).await?)?;
     let wait_s = request::wait(&parts.headers)?;
     let session = sessions.of(&parts).await?;
 
-    let wish = Wish { units: Units(body.units.0), key, points: body.points, coupon: body.coupon };
     let judged = clicks.judge(&session, &id, &wish).await;
     told(&session, &id, &wish, judged.as_ref().err(), &parts.headers);
     let (open, Accepted { number, .. }) = judged?;
@@ -83,6 +81,13 @@ pub(crate) async fn buy(
     };
     crash_point("answering");
     Ok(answer(&view, wait_s))
+}
+
+/// What a request asks for, from its headers and its body.
+pub(crate) fn wish(headers: &HeaderMap, body: &[u8]) -> Result<Wish, ApiError> {
+    let body: ClickBody = request::parse(body)?;
+    let key = request::idempotency_key(headers)?.map(request::digest);
+    Ok(Wish { units: Units(body.units.0), key, points: body.points, coupon: body.coupon })
 }
 
 /// Shows a click and its answer to who looks for them: costs one comparison to who does not.

@@ -21,6 +21,7 @@ use engine::sale::refused::{Kind, Refused};
 use engine::sale::{Accepted, Click};
 use engine::{Engine, NoSale, OpenSale};
 use membership::Tier;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Judges clicks by the engine's rules and by how often a member may ask.
@@ -89,7 +90,7 @@ impl Clicks {
         self.tiers_from.needs_book()
     }
 
-    pub(crate) fn engine(&self) -> &Engine {
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
@@ -124,7 +125,13 @@ impl Clicks {
         let (watch, now, blocked) =
             (Stopwatch::start(), self.engine.now(), self.engine.look_at_blocked());
         let begun = judged.len();
-        let mut many = 0;
+        let (mut many, counted) = (0, Cell::new(None));
+        // Counted once until an order is made: that reads the counts of all tiers.
+        let may_return = || {
+            let may = counted.get().unwrap_or_else(|| open.may_return());
+            counted.set(Some(may));
+            may
+        };
         for click in clicks {
             many += u32::from(click.is_ok());
             judged.push(click.and_then(|(session, wish)| {
@@ -133,7 +140,10 @@ impl Clicks {
                 });
                 admitted?;
                 match sees(&self.engine, open, Some(&session)) {
-                    true => self.decide_in(&session, open, &wish, now),
+                    true => {
+                        let made = self.decide_in(&session, open, &wish, now, may_return);
+                        made.inspect(|_| counted.set(None))
+                    }
                     false => Err(NotAccepted::NoSale(NoSale::Unknown)),
                 }
             }));
@@ -164,7 +174,10 @@ impl Clicks {
             // It may be archived: then a key may still stand for an order.
             judged = match any_sale_for(&self.engine, sale, Some(session)).await {
                 Ok(open) => {
-                    self.decide_in(session, &open, wish, self.engine.now()).map(|made| (open, made))
+                    let may_return = || open.may_return();
+                    let judged =
+                        self.decide_in(session, &open, wish, self.engine.now(), may_return);
+                    judged.map(|made| (open, made))
                 }
                 Err(none) => Err(NotAccepted::NoSale(none)),
             };
@@ -193,7 +206,9 @@ impl Clicks {
     ) -> Result<(Arc<OpenSale>, Accepted), NotAccepted> {
         // The member cannot be blocked before the click is judged.
         let (open, _look) = self.enter(session, sale)?;
-        self.decide_in(session, &open, wish, self.engine.now()).map(|made| (open, made))
+        let may_return = || open.may_return();
+        let made = self.decide_in(session, &open, wish, self.engine.now(), may_return)?;
+        Ok((open, made))
     }
 
     fn decide_in(
@@ -202,6 +217,7 @@ impl Clicks {
         open: &OpenSale,
         wish: &Wish,
         now: Millis,
+        may_return: impl FnOnce() -> bool,
     ) -> Result<Accepted, NotAccepted> {
         let Session { seat, said, is_minor, .. } = *session;
         let tier = said.tier(&self.engine, seat);
@@ -219,7 +235,7 @@ impl Clicks {
             open.sale.meter().refuse(tier, &refusal);
             note(open, seat, refusal.kind(), now);
             // Orders that are not paid may still give their units back.
-            let may_return = matches!(refusal, Refusal::SoldOut { .. }) && open.may_return();
+            let may_return = matches!(refusal, Refusal::SoldOut { .. }) && may_return();
             NotAccepted::Refused { refusal, tier, now, may_return }
         })?;
         crash_point("judged");

@@ -2,18 +2,17 @@
 
 use super::hub::{Hub, SaleEvent};
 use super::passes::Passes;
-use super::watcher::{HEARTBEAT, Watcher};
+use super::watcher::Watcher;
 use crate::answer::error::ApiError;
 use crate::answer::problems::{BadRequest, Busy, Over, TooMany, Unauthenticated, UnknownSale};
+use crate::answer::sse;
 use crate::ask::audience::any_sale_for;
 use crate::ask::rates::Rates;
 use crate::ask::request::{InQuery, Named};
 use crate::ask::session::{Session, Sessions};
-use axum::extract::{FromRef, FromRequestParts, OptionalFromRequestParts, State};
+use axum::extract::{FromRef, FromRequestParts, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
-use axum::response::sse::{KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use engine::Engine;
 use engine::rules::time::Millis;
 use serde::Deserialize;
@@ -30,8 +29,8 @@ struct InAddress {
 /// The viewer that asks for a stream, and from when on.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    session: Option<Session>,
-    after: Millis,
+    pub(crate) session: Option<Session>,
+    pub(crate) after: Millis,
 }
 
 impl<S> FromRequestParts<S> for Asked
@@ -44,22 +43,28 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let InQuery(InAddress { pass, last_event_id }) =
-            InQuery::from_request_parts(parts, state).await?;
-        let session = match pass {
-            Some(pass) => {
-                let now = Arc::<Engine>::from_ref(state).now();
-                let checked_by = Arc::<Sessions>::from_ref(state).generation();
-                Some(Arc::<Passes>::from_ref(state).take(&pass, checked_by, now)?)
-            }
-            None => {
-                <Session as OptionalFromRequestParts<S>>::from_request_parts(parts, state).await?
-            }
-        };
-        let header = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
-        let after = header.or(last_event_id.as_deref()).and_then(|id| id.parse().ok());
-        Ok(Self { session, after: Millis(after.unwrap_or(0)) })
+        let (engine, sessions, passes): (Arc<Engine>, Arc<Sessions>, Arc<Passes>) =
+            (FromRef::from_ref(state), FromRef::from_ref(state), FromRef::from_ref(state));
+        asked(parts, &engine, &sessions, &passes).await
     }
+}
+
+/// The viewer that asks for a stream by this request. A pass is used up.
+pub(crate) async fn asked(
+    parts: &mut Parts,
+    engine: &Engine,
+    sessions: &Sessions,
+    passes: &Passes,
+) -> Result<Asked, ApiError> {
+    let InQuery(InAddress { pass, last_event_id }) =
+        InQuery::from_request_parts(parts, &()).await?;
+    let session = match pass {
+        Some(pass) => Some(passes.take(&pass, sessions.generation(), engine.now())?),
+        None => sessions.of_any(parts).await?,
+    };
+    let header = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let after = header.or(last_event_id.as_deref()).and_then(|id| id.parse().ok());
+    Ok(Asked { session, after: Millis(after.unwrap_or(0)) })
 }
 
 /// Streams live events of a sale.
@@ -102,10 +107,5 @@ pub(crate) async fn serve(
         rates.call(session.seat)?;
     }
     let watcher = Watcher::new(engine, &hub, open, session.as_ref(), after).await?;
-    let mut answer =
-        Sse::new(watcher.events()).keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
-    // A proxy that buffers answers would delay the events.
-    let buffering = header::HeaderName::from_static("x-accel-buffering");
-    answer.headers_mut().insert(buffering, HeaderValue::from_static("no"));
-    Ok(answer)
+    Ok(sse::response(watcher.events()))
 }

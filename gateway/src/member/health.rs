@@ -50,6 +50,9 @@ pub(crate) async fn readyz(
         return (StatusCode::SERVICE_UNAVAILABLE, so_far);
     }
     let mut reasons = String::new();
+    if engine.sharing().is_some_and(|sharing| !sharing.is_in_touch()) {
+        reasons.push_str("the store that the nodes share does not answer\n");
+    }
     for open in engine.sales() {
         if let Some(trouble) = open.trouble() {
             let terms = open.sale.terms();

@@ -6,12 +6,12 @@
 
 use super::shares::Shares;
 use crate::answer::view::Time;
-use crate::answer::words;
-use axum::response::sse::Event;
+use crate::answer::{sse, words};
 use engine::rules::terms::SaleId;
 use engine::sale::phase::Phase;
 use engine::sync::{AtomicU64, Ordering};
 use engine::{Engine, OpenSale};
+use hyper::body::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -49,7 +49,7 @@ pub(crate) struct Hub {
 /// The sales that have streams, and how these share the budget.
 #[derive(Debug)]
 struct Watched {
-    sales: HashMap<SaleId, Followed>,
+    sales: HashMap<Of, Followed>,
     shares: Shares,
     /// Looks since the budget was shared: it is shared anew about once for each look at every sale.
     looks: usize,
@@ -58,7 +58,7 @@ struct Watched {
 /// A sale that has streams.
 #[derive(Debug)]
 struct Followed {
-    tell: watch::Sender<Event>,
+    tell: watch::Sender<Bytes>,
     /// For so many more times, the sale counts as one that has something to tell when the budget is
     /// shared.
     busy_for: u8,
@@ -92,17 +92,73 @@ impl Watched {
 
 /// What a stream is opened by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Viewer {
+pub(crate) enum Viewer {
     Member,
     Anonymous,
+    /// Another node, for its own streams.
+    Node,
 }
 
-/// Phase, units left and members waiting. The task makes an event when one of them has changed.
-type Seen = (Phase, u32, usize);
+/// What another node has told of a sale that it sells.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    /// Counts up.
+    pub(crate) nth: u64,
+    pub(crate) event: Bytes,
+}
+
+/// Where what the streams of a sale are told comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The sale, which is sold here.
+    Here(Arc<OpenSale>),
+    /// A feed of the node that sells it, by a number that no other feed has.
+    There(u64, watch::Receiver<Told>),
+}
+
+/// What the streams of a sale share: one opening of it here, or one feed of another node. While a sale goes from one
+/// node to another there may be both.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Of {
+    Epoch(SaleId, u64),
+    Feed(u64),
+}
+
+impl Source {
+    fn of(&self) -> Of {
+        match self {
+            Self::Here(open) => Of::Epoch(open.sale.terms().id.clone(), open.sale.epoch()),
+            Self::There(feed, _) => Of::Feed(*feed),
+        }
+    }
+
+    /// Waits for at most this long; returns whether there is nothing more to be told of the sale.
+    async fn is_over_after(&mut self, pause: Duration) -> bool {
+        match self {
+            Self::Here(open) => {
+                tokio::time::sleep(pause).await;
+                open.is_retired()
+            }
+            Self::There(_, told) => {
+                let closed = async { while told.changed().await.is_ok() {} };
+                tokio::time::timeout(pause, closed).await.is_ok()
+            }
+        }
+    }
+}
+
+/// What is compared of a sale. The task makes an event when it has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Phase, units left and members waiting.
+    Here(Phase, u32, usize),
+    /// How often it was told of.
+    There(u64),
+}
 
 /// A stream, counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     hub: Arc<Hub>,
     viewer: Viewer,
 }
@@ -133,11 +189,6 @@ impl Drop for Counted {
     }
 }
 
-/// Returns an event with this name and with `data` as JSON.
-pub(super) fn json_event(name: &str, data: &impl Serialize) -> Event {
-    Event::default().event(name).json_data(data).expect("events are plain data")
-}
-
 impl Hub {
     /// Makes a hub that has no streams yet, and never has more than `anonymous_max` without a token.
     /// Its streams end when `stop` becomes true.
@@ -164,48 +215,58 @@ impl Hub {
         self.streams.load(Ordering::Relaxed)
     }
 
+    fn look(&self, source: &Source) -> (Seen, Bytes) {
+        match source {
+            Source::Here(open) => self.look_here(open),
+            Source::There(_, told) => {
+                let Told { nth, event } = told.borrow().clone();
+                (Seen::There(nth), event)
+            }
+        }
+    }
+
     /// Returns the sale as it is now: what is compared of it, and the event that tells it.
-    pub(super) fn look(&self, open: &OpenSale) -> (Seen, Event) {
+    pub(super) fn look_here(&self, open: &OpenSale) -> (Seen, Bytes) {
         let now = self.engine.now();
         let (phase, left) = (open.sale.phase(now), open.sale.stock().level().left().0);
         let waiting = open.waiting();
         let event = SaleEvent { state: phase.as_str(), left, waiting, server_time: Time(now) };
-        ((phase, left, waiting), json_event("sale", &event))
+        (Seen::Here(phase, left, waiting), sse::event("sale", &event))
     }
 
     /// Returns the receiver that becomes true when this process is to end.
-    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stop.clone()
     }
 
     /// Subscribes one more stream to what changes in the sale from now on. Returns `None` when there
     /// are as many streams without a token as there may be.
-    pub(super) fn subscribe(
+    pub(crate) fn subscribe(
         self: &Arc<Self>,
-        open: &Arc<OpenSale>,
+        source: Source,
         viewer: Viewer,
-    ) -> Option<(Counted, watch::Receiver<Event>)> {
+    ) -> Option<(Counted, watch::Receiver<Bytes>)> {
         let counted = Counted::new(self, viewer)?;
-        let id = &open.sale.terms().id;
+        let of = source.of();
         let mut watched = self.watched.lock();
-        if let Some(followed) = watched.sales.get(id) {
+        if let Some(followed) = watched.sales.get(&of) {
             return Some((counted, followed.tell.subscribe()));
         }
-        let (seen, event) = self.look(open);
+        let (seen, event) = self.look(&source);
         let (tell, receiver) = watch::channel(event);
-        watched.sales.insert(id.clone(), Followed { tell, busy_for: BUSY_FOR });
-        tokio::spawn(follow(Arc::clone(self), Arc::clone(open), seen));
+        watched.sales.insert(of, Followed { tell, busy_for: BUSY_FOR });
+        tokio::spawn(follow(Arc::clone(self), source, seen));
         Some((counted, receiver))
     }
 
     /// Tells the streams of a sale this event, if there is one. Returns how long its task waits until it
     /// looks again; `None` when no stream is left.
-    fn tell(&self, sale: &SaleId, event: Option<Event>) -> Option<Duration> {
+    fn tell(&self, of: &Of, event: Option<Bytes>) -> Option<Duration> {
         let mut watched = self.watched.lock();
         let shares = watched.shares();
-        let followed = watched.sales.get_mut(sale).filter(|followed| followed.streams() > 0);
+        let followed = watched.sales.get_mut(of).filter(|followed| followed.streams() > 0);
         let Some(followed) = followed else {
-            watched.sales.remove(sale);
+            watched.sales.remove(of);
             return None;
         };
         if let Some(event) = event {
@@ -217,17 +278,15 @@ impl Hub {
 }
 
 /// Looks at a sale for as long as it has streams.
-async fn follow(hub: Arc<Hub>, open: Arc<OpenSale>, mut last: Seen) {
-    let id = &open.sale.terms().id;
-    let mut news = None;
-    while let Some(pause) = hub.tell(id, news) {
-        tokio::time::sleep(pause).await;
-        if open.is_retired() {
+async fn follow(hub: Arc<Hub>, mut source: Source, mut last: Seen) {
+    let (mut news, of) = (None, source.of());
+    while let Some(pause) = hub.tell(&of, news) {
+        if source.is_over_after(pause).await {
             // Its streams end, and their clients come back to the one that is sold now.
-            hub.watched.lock().sales.remove(id);
+            hub.watched.lock().sales.remove(&of);
             return;
         }
-        let (seen, event) = hub.look(&open);
+        let (seen, event) = hub.look(&source);
         news = (seen != last).then_some(event);
         last = seen;
     }

@@ -265,7 +265,7 @@ pub(crate) async fn redeem(
     let key = request::idempotency_key(&parts.headers)?.ok_or_else(missing)?;
     let member = session.member.clone();
     let (redeeming, key, wanted) = (Arc::clone(&engine), key.to_owned(), reward.clone());
-    let redeem = async move { redeeming.book().redeem(&member, &key, &wanted).await };
+    let redeem = async move { redeeming.redeem(&member, &key, &wanted).await };
     to_the_end(redeem).await???;
     let (_, of) = account(&engine, session.member.as_str()).await?;
     let points = BalanceView { balance: of.points.balance(engine.now()) };

@@ -11,4 +11,4 @@ pub(crate) mod passes;
 pub(crate) mod sales;
 mod shares;
 pub(crate) mod waitlist;
-mod watcher;
+pub(crate) mod watcher;

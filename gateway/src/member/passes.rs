@@ -9,7 +9,8 @@ use crate::ask::rates::Rates;
 use crate::ask::session::{Session, Sessions};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use engine::Engine;
 use engine::rules::time::Millis;
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ struct Pass {
     /// The generation of the keys by which the session's token was verified.
     checked_by: u64,
     expires_at: Millis,
+    /// The token, where another node may have to be asked with it.
+    token: Option<HeaderValue>,
 }
 
 impl Waiting {
@@ -58,7 +61,13 @@ impl Waiting {
 }
 
 impl Passes {
-    fn issue(&self, session: Session, checked_by: u64, now: Millis) -> Result<PassView, ApiError> {
+    fn issue(
+        &self,
+        session: Session,
+        token: Option<HeaderValue>,
+        checked_by: u64,
+        now: Millis,
+    ) -> Result<PassView, ApiError> {
         let mut random = [0; 16];
         if let Err(error) = getrandom::fill(&mut random) {
             tracing::error!(%error, "the system gives no random bytes");
@@ -68,8 +77,18 @@ impl Passes {
         let mut waiting = self.0.lock();
         waiting.tidy(now);
         waiting.made.push_back((pass, expires_at));
-        waiting.sessions.insert(pass, Pass { session, checked_by, expires_at });
+        waiting.sessions.insert(pass, Pass { session, checked_by, expires_at, token });
         Ok(PassView { pass: format!("{pass:032x}"), expires_at: Time(expires_at) })
+    }
+
+    /// What the pass was asked for with, as `Authorization` had it; the pass is used by this.
+    pub(crate) fn take_token(&self, pass: &str, now: Millis) -> Option<HeaderValue> {
+        let name = name_of(pass)?;
+        let mut waiting = self.0.lock();
+        let known = waiting.sessions.get(&name)?;
+        let token = known.token.clone().filter(|_| now < known.expires_at)?;
+        waiting.sessions.remove(&name);
+        Some(token)
     }
 
     /// The session of the member for whom the pass was made. A pass is good once, and only while the
@@ -80,8 +99,7 @@ impl Passes {
         checked_by: u64,
         now: Millis,
     ) -> Result<Session, ApiError> {
-        let name = u128::from_str_radix(pass, 16).ok().filter(|_| pass.len() == 32);
-        let taken = name.and_then(|name| self.0.lock().sessions.remove(&name));
+        let taken = name_of(pass).and_then(|name| self.0.lock().sessions.remove(&name));
         let is_good = |pass: &Pass| {
             now < pass.expires_at && now < pass.session.expires_at && pass.checked_by == checked_by
         };
@@ -89,6 +107,11 @@ impl Passes {
         let session = taken.filter(is_good).map(|pass| pass.session);
         session.ok_or(ApiError::Unauthenticated(gone))
     }
+}
+
+/// Reads a pass, if it is one: 32 hexadecimal digits.
+pub(crate) fn name_of(pass: &str) -> Option<u128> {
+    u128::from_str_radix(pass, 16).ok().filter(|_| pass.len() == 32)
 }
 
 /// A pass.
@@ -121,9 +144,11 @@ pub(crate) async fn make(
     State(passes): State<Arc<Passes>>,
     State(sessions): State<Arc<Sessions>>,
     session: Session,
+    headers: HeaderMap,
 ) -> Result<(StatusCode, Json<PassView>), ApiError> {
     rates.call(session.seat)?;
-    let pass = passes.issue(session, sessions.generation(), engine.now())?;
+    let token = engine.sharing().and_then(|_| headers.get(AUTHORIZATION).cloned());
+    let pass = passes.issue(session, token, sessions.generation(), engine.now())?;
     std::future::ready(Ok((StatusCode::CREATED, Json(pass)))).await
 }
 
@@ -141,7 +166,7 @@ mod tests {
     }
 
     fn issue(passes: &Passes, now: u64) -> String {
-        passes.issue(session(), 7, Millis(now)).unwrap().pass
+        passes.issue(session(), None, 7, Millis(now)).unwrap().pass
     }
 
     #[test]

@@ -3,20 +3,20 @@
 //! For a client that does not read, only the newest state of the sale waits, and a few steps of the
 //! member's orders; after that the stream ends. Such a client misses only what is outdated by then.
 
-use super::hub::{Counted, Hub, Viewer, json_event};
+use super::hub::{Counted, Hub, Source, Viewer};
 use super::orders::ORDERS_MAX;
 use crate::answer::error::ApiError;
+use crate::answer::sse::{self, BEAT, BEAT_EVERY};
 use crate::answer::view::{OrderView, WaitView};
 use crate::ask::session::Session;
-use axum::response::sse::Event;
 use engine::rules::order::Status;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::store::StoreError;
 use engine::{Engine, Found, OpenSale};
 use futures_util::stream::{self, Stream};
+use hyper::body::Bytes;
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -24,9 +24,6 @@ use tokio::sync::{mpsc, watch};
 /// How far a clock may be set back. A client that comes back is told the changes of this much time
 /// once more.
 const CLOCK_STEPS: Duration = Duration::from_secs(5);
-/// How often a stream on which nothing happens sends a comment: proxies and clients give up silent
-/// streams.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// What has happened while a watcher waited.
 enum News {
@@ -67,15 +64,16 @@ struct Replay {
 }
 
 /// One stream.
-pub(super) struct Watcher {
+pub(crate) struct Watcher {
     engine: Arc<Engine>,
     open: Arc<OpenSale>,
-    sale: watch::Receiver<Event>,
+    sale: watch::Receiver<Bytes>,
     stop: watch::Receiver<bool>,
     member: Option<Own>,
     replay: Option<Replay>,
-    ready: VecDeque<Event>,
-    _counted: Counted,
+    ready: VecDeque<Bytes>,
+    /// `None`: another node tells its stream of the sale, and counts it.
+    counted: Option<Counted>,
 }
 
 /// The part of a stream that is for its own member.
@@ -103,7 +101,35 @@ impl Watcher {
         after: Millis,
     ) -> Result<Self, ApiError> {
         let viewer = if session.is_some() { Viewer::Member } else { Viewer::Anonymous };
-        let (counted, sale) = hub.subscribe(&open, viewer).ok_or(ApiError::TooManyStreams)?;
+        let here = Source::Here(Arc::clone(&open));
+        let (counted, sale) = hub.subscribe(here, viewer).ok_or(ApiError::TooManyStreams)?;
+        Self::with(engine, hub, open, sale, Some(counted), session, after).await
+    }
+
+    /// As [`Watcher::new`], for a stream of another node, which tells it by itself when the sale changes.
+    ///
+    /// # Errors
+    /// Why the store cannot be read.
+    pub(crate) async fn of_node(
+        engine: Arc<Engine>,
+        hub: &Arc<Hub>,
+        open: Arc<OpenSale>,
+        sale: watch::Receiver<Bytes>,
+        session: Option<&Session>,
+        after: Millis,
+    ) -> Result<Self, ApiError> {
+        Self::with(engine, hub, open, sale, None, session, after).await
+    }
+
+    async fn with(
+        engine: Arc<Engine>,
+        hub: &Arc<Hub>,
+        open: Arc<OpenSale>,
+        sale: watch::Receiver<Bytes>,
+        counted: Option<Counted>,
+        session: Option<&Session>,
+        after: Millis,
+    ) -> Result<Self, ApiError> {
         let (mut member, mut replay) = (None, None);
         if let Some(&Session { seat, expires_at, .. }) = session {
             // Watching begins before the orders are read, so that no step is missed between the
@@ -114,10 +140,9 @@ impl Watcher {
             replay = Some(Replay { seat, before, after, last_change, began_at, held: None });
         }
         let (stop, ready) = (hub.stopping(), VecDeque::new());
-        let mut watcher =
-            Self { engine, open, sale, stop, member, replay: None, ready, _counted: counted };
+        let mut watcher = Self { engine, open, sale, stop, member, replay: None, ready, counted };
         // The sale as it is now: the hub's last event may be older.
-        let (_, now) = hub.look(&watcher.open);
+        let (_, now) = hub.look_here(&watcher.open);
         watcher.ready.push_back(now);
         if let Some(replay) = replay {
             // With the first page, a store that cannot be read is told before the stream begins.
@@ -151,8 +176,8 @@ impl Watcher {
             Some(last) if is_last => {
                 let event = self.order(&last);
                 let has_id = replay.last_change > Millis(0);
-                let id = replay.last_change.min(replay.began_at).0.to_string();
-                self.ready.push_back(if has_id { event.id(id) } else { event });
+                let id = replay.last_change.min(replay.began_at).0;
+                self.ready.push_back(if has_id { sse::with_id(&event, id) } else { event });
             }
             held => replay.held = held,
         }
@@ -160,19 +185,19 @@ impl Watcher {
         Ok(())
     }
 
-    fn order(&self, found: &Found) -> Event {
-        json_event("order", &OrderView::found(&self.engine, &self.open, found))
+    fn order(&self, found: &Found) -> Bytes {
+        sse::event("order", &OrderView::found(&self.engine, &self.open, found))
     }
 
     /// As `order`, with the change's time as the event's id.
-    fn step(&self, found: &Found) -> Event {
+    fn step(&self, found: &Found) -> Bytes {
         let event = self.order(found);
         match found.status() {
             // The time of a reserved order is its click's. Older orders may still be confirmed with
             // an earlier time, and a client that came back with this time as its id would miss
             // them.
             Status::Reserved => event,
-            _ => event.id(found.changed_at().0.to_string()),
+            _ => sse::with_id(&event, found.changed_at().0),
         }
     }
 
@@ -183,7 +208,7 @@ impl Watcher {
         let waits = self.open.position(own.seat).map(WaitView::of);
         if waits != own.waits {
             own.waits = waits;
-            self.ready.push_back(json_event("waiting", &waits));
+            self.ready.push_back(sse::event("waiting", &waits));
         }
     }
 
@@ -191,7 +216,14 @@ impl Watcher {
         self.member.as_ref().is_some_and(|own| own.told.is_news(order))
     }
 
-    async fn next(&mut self) -> Option<Event> {
+    fn tell_sale(&mut self) {
+        let event = self.sale.borrow_and_update().clone();
+        if self.counted.is_some() {
+            self.ready.push_back(event);
+        }
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             let now = self.engine.now();
             let is_over = |own: &Own| now >= own.until || self.engine.roster().has_alias(own.seat);
@@ -212,7 +244,9 @@ impl Watcher {
                 News::Order(order) if self.is_news(&order) => {
                     self.ready.push_front(self.step(&order));
                 }
-                News::Sale => self.ready.push_back(self.sale.borrow_and_update().clone()),
+                News::Sale => self.tell_sale(),
+                // Nothing else is told of a stream that another node counts.
+                News::None if self.counted.is_some() => self.ready.push_back(BEAT),
                 News::Order(_) | News::None => {}
             }
         }
@@ -222,7 +256,7 @@ impl Watcher {
     /// process stops, or when the store cannot be read: the client comes back.
     async fn go_on_with(&mut self, replay: Replay) -> Option<()> {
         if self.sale.has_changed().is_ok_and(|changed| changed) {
-            self.ready.push_back(self.sale.borrow_and_update().clone());
+            self.tell_sale();
         }
         let mut stop = self.stop.clone();
         tokio::select! {
@@ -251,13 +285,13 @@ impl Watcher {
             order = own_order => order.map(News::Order),
             changed = sale.changed() => changed.ok().map(|()| News::Sale),
             // Nothing has happened, but the token may have expired.
-            () = tokio::time::sleep(HEARTBEAT) => Some(News::None),
+            () = tokio::time::sleep(BEAT_EVERY) => Some(News::None),
         }
     }
 
-    pub(super) fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+    pub(crate) fn events(self) -> impl Stream<Item = Bytes> {
         stream::unfold(self, |mut watcher| async move {
-            watcher.next().await.map(|event| (Ok(event), watcher))
+            watcher.next().await.map(|event| (event, watcher))
         })
     }
 }

@@ -11,6 +11,8 @@ use crate::ask::guard::must_be;
 use crate::ask::request::{Named, member_id, nobodys_pseudonym};
 use crate::ask::session::Sessions;
 use crate::audit::AuditLog;
+use crate::front::asking::Front;
+use crate::front::between::{ERASE, ERASED};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -22,6 +24,7 @@ use membership::posting::Account;
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// Orders that are read at a time.
@@ -143,7 +146,7 @@ async fn in_sales(
     let is_known = !archived.is_empty() || engine.roster().find(member.as_str()).is_some();
     let seat = is_known.then(|| engine.roster().seat(member.as_str())).flatten();
     let Some(seat) = seat else { return Ok((orders, waits)) };
-    let mut sales = engine.sales();
+    let mut sales = engine.everywhere().await?;
     for id in &archived {
         match engine.any_sale(id.as_str()).await {
             Ok(open) => sales.push(open),
@@ -173,6 +176,11 @@ async fn in_sales(
     Ok((orders, waits))
 }
 
+/// How often sales are looked for that are between two nodes.
+const LOOKS: u32 = 50;
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Erases a person; it needs an admin's key.
 ///
 /// Their orders stay, under a pseudonym. Nothing else names them any more, but outbox entries, until those
@@ -186,6 +194,7 @@ pub(crate) async fn erase(
     State(engine): State<Arc<Engine>>,
     State(log): State<Arc<AuditLog>>,
     State(sessions): State<Arc<Sessions>>,
+    State(front): State<Arc<Front>>,
     Extension(caller): Extension<Caller>,
     audited: Audited,
     Named(member): Named,
@@ -194,27 +203,52 @@ pub(crate) async fn erase(
     let member = nobodys_pseudonym(&member)?;
     let action = Action { action: "erase_member", member: Some(&member), ..Action::default() };
     let whom = member.clone();
-    let erase = async move { erase_everywhere(&engine, &log, &sessions, &whom).await };
+    let erase = async move { erase_everywhere(&engine, &log, &sessions, &front, &whom).await };
     audited.carry_out(action, erase, |()| Value::Null).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes a member's name out of the sales, then out of the audit log. Whatever breaks off is gone on with by
-/// [`go_on_erasing`].
+/// Takes a member's name out of the sales, then out of the audit log, here and at every other node. Whatever breaks off
+/// is gone on with by [`go_on_erasing`].
 async fn erase_everywhere(
     engine: &Engine,
     log: &Arc<AuditLog>,
     sessions: &Sessions,
+    front: &Front,
     member: &MemberId,
 ) -> Result<(), ApiError> {
     engine.erase(member, &pseudonym(member)?).await?;
-    let (log, name) = (Arc::clone(log), member.to_string());
-    let forgotten = tokio::task::spawn_blocking(move || log.forget(&name));
-    forgotten.await.map_err(|_| ApiError::Internal)?.map_err(ApiError::NotAudited)?;
+    erase_at_others(engine, front, member).await?;
+    log.forget_member(member).await.map_err(ApiError::NotAudited)?;
     engine.erased(member).await?;
     // Tokens that were verified before have the old seat.
     sessions.forget_all();
+    if let Err(node) = front.have_all(ERASED, member).await {
+        tracing::warn!(%node, "a node has the name of a member who is erased in memory until it ends");
+    }
     Ok(())
+}
+
+/// Has every other node take the name out of its sales. One that goes from one node to another meanwhile is looked for
+/// again.
+async fn erase_at_others(
+    engine: &Engine,
+    front: &Front,
+    member: &MemberId,
+) -> Result<(), ApiError> {
+    if !front.is_one_of_many() {
+        return Ok(());
+    }
+    for _ in 0..LOOKS {
+        let not_yet = |node| ApiError::NoNode(format!("node {node} still has the name; ask again"));
+        front.have_all(ERASE, member).await.map_err(not_yet)?;
+        engine.erase_here(member).await?;
+        if !engine.is_named(member).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Err(ApiError::NoNode("a sale between two nodes still has the name; ask again".into()))
 }
 
 /// Goes on with erasing that a crash or a store that was away has broken off. Returns how many are left.
@@ -222,10 +256,11 @@ pub(crate) async fn go_on_erasing(
     engine: &Engine,
     log: &Arc<AuditLog>,
     sessions: &Sessions,
+    front: &Front,
 ) -> Result<usize, StoreError> {
     let mut left = 0;
     for (member, _) in engine.erasing().await? {
-        if let Err(error) = erase_everywhere(engine, log, sessions, &member).await {
+        if let Err(error) = erase_everywhere(engine, log, sessions, front, &member).await {
             left += 1;
             tracing::warn!(%error, "a member is not erased everywhere yet; it is tried again");
         }

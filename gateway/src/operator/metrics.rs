@@ -2,11 +2,14 @@
 
 use crate::answer::exposition::Exposition;
 use crate::answer::problems::Unauthenticated;
+use crate::front::asking::Front;
+use crate::front::relay::{Passed, Relay};
 use crate::member::hub::Hub;
 use crate::meters::{Face, Meters};
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use engine::nodes::sharing::Sharing;
 use engine::rules::order::Status;
 use engine::rules::refusal::Refusal;
 use engine::sync::Ordering;
@@ -25,6 +28,7 @@ pub(crate) async fn serve(
     State(engine): State<Arc<Engine>>,
     State(hub): State<Arc<Hub>>,
     State(meters): State<Arc<Meters>>,
+    State(front): State<Arc<Front>>,
 ) -> Response {
     let mut told = Exposition::default();
     build(&mut told);
@@ -46,6 +50,9 @@ pub(crate) async fn serve(
     let anonymous = hub.anonymous_streams();
     told.gauge("flashlane_anonymous_streams", "Event streams without a token", &[], anonymous);
     process(&mut told, &meters);
+    if let Some(sharing) = engine.sharing() {
+        nodes(&mut told, sharing, front.relay());
+    }
     timings(&mut told, &meters);
     let text = told.text(ProcessCollector::for_self().collect());
     let kind = HeaderValue::from_static("text/plain; version=0.0.4");
@@ -117,6 +124,36 @@ fn process(told: &mut Exposition, meters: &Meters) {
     told.counter("flashlane_connections_turned_away_total", help, &[], turned_away);
     let help = "Alarm: payments of another amount, or of no order";
     told.counter("flashlane_payments_mismatched_total", help, &[], mismatched);
+}
+
+/// This process as one of several nodes.
+fn nodes(told: &mut Exposition, sharing: &Sharing, relay: Option<&Relay>) {
+    let living = sharing.living().len() as u64;
+    told.gauge("flashlane_nodes", "Nodes whose leases last", &[], living);
+    let help = "1 while Redis tells who lives; a node that sells stops without it";
+    told.gauge("flashlane_nodes_known", help, &[], sharing.is_in_touch().into());
+    if sharing.me().is_some() {
+        let help = "1 while this node may sell";
+        told.gauge("flashlane_lease_held", help, &[], sharing.has_lease().into());
+        let counts = sharing.counts();
+        let help = "Sales that this node took over or made";
+        told.counter("flashlane_sales_taken_over_total", help, &[], counts.taken_over());
+        let help = "Sales that this node left to another one";
+        told.counter("flashlane_sales_handed_over_total", help, &[], counts.handed_over());
+    }
+    let Some(relay) = relay else { return };
+    let Passed { clicks, batches, requests, unanswered } = &relay.passed;
+    // Ordering: Relaxed, counts that publish nothing but themselves.
+    let read = [clicks, batches, requests, unanswered].map(|count| count.load(Ordering::Relaxed));
+    let [clicks, batches, requests, unanswered] = read;
+    let help = "Clicks sent to the nodes that sell their sales";
+    told.counter("flashlane_passed_on_clicks_total", help, &[], clicks);
+    let help = "Batches in which those clicks were sent";
+    told.counter("flashlane_passed_on_batches_total", help, &[], batches);
+    let help = "Requests to other nodes, batches of clicks among them";
+    told.counter("flashlane_passed_on_requests_total", help, &[], requests);
+    let help = "Requests to other nodes that were not answered";
+    told.counter("flashlane_passed_on_unanswered_total", help, &[], unanswered);
 }
 
 /// How long things took.

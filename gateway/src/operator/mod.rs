@@ -9,6 +9,7 @@ pub(crate) mod check_in;
 pub(crate) mod key;
 pub(crate) mod members;
 pub(crate) mod metrics;
+pub(crate) mod nodes;
 pub(crate) mod orders;
 pub(crate) mod plan;
 pub(crate) mod rehearse;

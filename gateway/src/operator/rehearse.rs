@@ -60,7 +60,7 @@ pub(crate) async fn begin(
     let begin = async move { rehearsals.begin(&terms, Crowd { members }).await };
     let begun = audited.carry_out(action, begin, move |_| json!({"members": members})).await?;
     let (engine, copy) = begun;
-    let report = SaleReport::of(&copy, engine.now()).rehearsed();
+    let report = SaleReport::of(&copy, &engine).rehearsed();
     Ok((StatusCode::CREATED, Json(report)).into_response())
 }
 
@@ -74,7 +74,7 @@ pub(crate) async fn read(
     Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
     let (engine, copy) = rehearsals.of(&id).ok_or(NoSale::Unknown)?;
-    std::future::ready(Ok(Json(SaleReport::of(&copy, engine.now()).rehearsed()))).await
+    std::future::ready(Ok(Json(SaleReport::of(&copy, &engine).rehearsed()))).await
 }
 
 /// Ends the rehearsal of a sale.

@@ -52,7 +52,7 @@ pub(crate) async fn create(
     let create = async move { making.create(&terms).await };
     let open = audited.carry_out(action, create, |open| told(open.sale.terms())).await?;
     tracing::info!(sale = %id, stock, "sale made");
-    let report = Json(SaleReport::of(&open, engine.now()));
+    let report = Json(SaleReport::of(&open, &engine));
     Ok((StatusCode::CREATED, report).into_response())
 }
 
@@ -74,9 +74,8 @@ pub(crate) async fn list(
     State(engine): State<Arc<Engine>>,
     page: Page,
 ) -> Result<Json<Reports>, ApiError> {
-    let (now, (sales, next)) =
-        (engine.now(), page.of(&engine, WithArchived::Always, |_| true).await?);
-    let sales = sales.iter().map(|open| SaleReport::of(open, now)).collect();
+    let (sales, next) = page.of(&engine, WithArchived::Always, |_| true).await?;
+    let sales = sales.iter().map(|open| SaleReport::of(open, &engine)).collect();
     Ok(Json(Reports { sales, next }))
 }
 
@@ -90,7 +89,7 @@ pub(crate) async fn read(
     Named(id): Named,
 ) -> Result<Json<SaleReport>, ApiError> {
     let open = engine.any_sale(&id).await?;
-    Ok(Json(SaleReport::of(&open, engine.now())))
+    Ok(Json(SaleReport::of(&open, &engine)))
 }
 
 /// Changes a sale. Until its first window opens, everything may change but the id; after that the title, the
@@ -130,7 +129,7 @@ pub(crate) async fn change(
     };
     let open = audited.carry_out(action, work, |open| told(&open.terms_now())).await?;
     tracing::info!(sale = id, "sale changed");
-    Ok(Json(SaleReport::of(&open, engine.now())))
+    Ok(Json(SaleReport::of(&open, &engine)))
 }
 
 /// Stops a sale for now.
@@ -231,7 +230,7 @@ async fn switch(
     let (looking, looked_at) = (Arc::clone(&engine), Arc::clone(&open));
     audited.carry_out(action, turn, move |()| state(&looking, &looked_at)).await?;
     tracing::info!(sale = id, ?switch, "sale switched");
-    Ok(Json(SaleReport::of(&open, engine.now())))
+    Ok(Json(SaleReport::of(&open, &engine)))
 }
 
 /// Stock to add.
@@ -270,5 +269,5 @@ pub(crate) async fn top_up(
     let action = Action { action: "add_stock", sale: Some(&id), before, ..Action::default() };
     let total = audited.carry_out(action, topped_up, |total| json!({"stock": total.0})).await?;
     tracing::info!(sale = id, add = add.0, total = total.0, "stock added");
-    Ok(Json(SaleReport::of(&open, engine.now())))
+    Ok(Json(SaleReport::of(&open, &engine)))
 }

@@ -12,14 +12,17 @@ use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How long requests in flight may take to end once the listener has stopped.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(20);
@@ -47,6 +50,8 @@ pub(crate) struct Listener {
     pub(crate) meters: Arc<Meters>,
     pub(crate) face: Face,
     pub(crate) rates: Arc<Rates>,
+    /// Connections are made over TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Which part of the requests the access log has.
     pub(crate) logged: Arc<Sample>,
     /// Origins whose pages may read what is answered.
@@ -75,21 +80,32 @@ impl Listener {
             };
             if let Some((stream, permit)) = self.let_in(stream, peer, &door) {
                 match self.face {
-                    Face::Platform => {
+                    Face::Platform | Face::Node => {
                         let (watcher, stop) = (graceful.watcher(), stop.clone());
-                        let tasks = tasks.clone();
-                        connections.spawn(either(
-                            stream,
-                            self.answering(peer),
-                            watcher,
-                            stop,
-                            tasks,
-                            permit,
-                        ));
+                        let (answering, tasks) = (self.answering(peer), tasks.clone());
+                        match self.tls.clone() {
+                            None => connections.spawn(async move {
+                                either(stream, reset, answering, watcher, stop, tasks).await;
+                                drop(permit);
+                            }),
+                            Some(tls) => connections.spawn(async move {
+                                let mut stopping = stop.clone();
+                                let secured = tokio::select! {
+                                    secured = secured(tls, stream) => secured,
+                                    // Nothing was asked yet.
+                                    _ = stopping.changed() => None,
+                                };
+                                if let Some(stream) = secured {
+                                    let cut = |stream: &TlsStream<_>| reset(stream.get_ref().0);
+                                    either(stream, cut, answering, watcher, stop, tasks).await;
+                                }
+                                drop(permit);
+                            }),
+                        };
                     }
                     Face::Public | Face::Operator | Face::Metrics => {
-                        let connection =
-                            graceful.watch(http1(timed(stream, Vec::new()), self.answering(peer)));
+                        let connection = graceful
+                            .watch(http1(timed(stream, reset, Vec::new()), self.answering(peer)));
                         connections.spawn(async move {
                             note(connection.await);
                             drop(permit);
@@ -148,13 +164,13 @@ impl Listener {
 }
 
 /// Serves a connection of one of the platform's servers, which may speak HTTP/2.
-async fn either(
-    mut stream: TcpStream,
+async fn either<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    mut stream: S,
+    cut: fn(&S),
     answering: Answering,
     watcher: Watcher,
     mut stop: watch::Receiver<bool>,
     tasks: Tasks,
-    _permit: Permit,
 ) {
     let begun = tokio::select! {
         begun = http2::beginning(&mut stream) => begun,
@@ -163,14 +179,15 @@ async fn either(
     };
     match begun {
         Ok(begun) if http2::is_http2(&begun) => {
-            let requests = Requests::new(tasks);
-            let connection = http2::connection(timed(stream, begun), answering, requests.clone());
+            let requests = Requests::new(tasks, answering.face);
+            let connection =
+                http2::connection(timed(stream, cut, begun), answering, requests.clone());
             tokio::select! {
                 ended = watcher.watch(connection) => note(ended),
                 () = requests.idle() => {}
             }
         }
-        Ok(begun) => note(watcher.watch(http1(timed(stream, begun), answering)).await),
+        Ok(begun) => note(watcher.watch(http1(timed(stream, cut, begun), answering)).await),
         Err(error) => tracing::debug!(%error, "a connection ended before its first request"),
     }
 }
@@ -181,7 +198,22 @@ fn note(ended: hyper::Result<()>) {
     }
 }
 
-fn http1(io: Io, answering: Answering) -> http1::Connection<Io, Answering> {
+/// The connection over TLS; `None` if its peer does not come to terms in time.
+async fn secured(tls: Arc<ServerConfig>, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(HEADER_DEADLINE, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection ended before it was secured");
+            None
+        }
+        Err(_) => None,
+    }
+}
+
+fn http1<S>(io: Io<S>, answering: Answering) -> http1::Connection<Io<S>, Answering>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let face = answering.face;
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -192,8 +224,8 @@ fn http1(io: Io, answering: Answering) -> http1::Connection<Io, Answering> {
 }
 
 /// A connection whose client has to read in time; `begun` was read of it already.
-fn timed(stream: TcpStream, begun: Vec<u8>) -> Io {
-    TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, reset).behind(begun))
+fn timed<S>(stream: S, cut: fn(&S), begun: Vec<u8>) -> Io<S> {
+    TokioIo::new(Deadline::new(stream, WRITE_DEADLINE, cut).behind(begun))
 }
 
 /// Waits when this process is out of file descriptors or memory, so that the accept loop does not
@@ -259,6 +291,7 @@ mod tests {
             meters: Arc::new(Meters::new(Arc::default(), Default::default())),
             face: Face::Public,
             rates: Arc::default(),
+            tls: None,
             logged: Arc::new(Sample::new(0.0)),
             allowed: Arc::default(),
         };

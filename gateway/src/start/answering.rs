@@ -230,7 +230,7 @@ impl Answering {
 /// Most bytes of a request's path and headers.
 pub(super) const fn header_bytes_max(face: Face) -> usize {
     match face {
-        Face::Platform => CURSOR_BYTES_MAX,
+        Face::Platform | Face::Node => CURSOR_BYTES_MAX,
         Face::Public | Face::Operator | Face::Metrics => HEADER_BYTES_MAX,
     }
 }

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// How long a request's headers may take to arrive, and a connection may idle between requests.
@@ -23,7 +22,7 @@ pub(super) const UNREAD_BYTES_MAX: usize = 64 << 10;
 const JOINED_MAX: usize = 1_024;
 
 /// A listener's connection, as hyper reads and writes it.
-pub(super) type Io = TokioIo<Deadline<TcpStream>>;
+pub(super) type Io<S> = TokioIo<Deadline<S>>;
 
 /// A connection that fails when its client does not read in time.
 #[derive(Debug)]

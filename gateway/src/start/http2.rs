@@ -2,6 +2,7 @@
 
 use super::answering::{Answering, header_bytes_max};
 use super::deadline::{HEADER_DEADLINE, Io, UNREAD_BYTES_MAX};
+use crate::meters::Face;
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -22,6 +23,8 @@ const STREAMS_MAX: u32 = 16;
 const WINDOW_BYTES: u32 = 1 << 20;
 /// How long a request may take, with its answer: a peer that reads, but not this answer, keeps it no longer.
 const STREAM_DEADLINE: Duration = Duration::from_secs(60);
+/// Requests of another node on their way, each for a client of that node.
+const NODE_STREAMS_MAX: u32 = 65_536;
 /// A connection on which nothing was asked for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -45,11 +48,11 @@ pub(super) fn is_http2(begun: &[u8]) -> bool {
     begun == PREFACE
 }
 
-pub(super) fn connection(
-    io: Io,
+pub(super) fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    io: Io<S>,
     answering: Answering,
     requests: Requests,
-) -> http2::Connection<Io, Answering, Requests> {
+) -> http2::Connection<Io<S>, Answering, Requests> {
     let header_bytes =
         u32::try_from(2 * header_bytes_max(answering.face)).expect("headers are small");
     http2::Builder::new(requests)
@@ -58,7 +61,10 @@ pub(super) fn connection(
         .keep_alive_timeout(HEADER_DEADLINE)
         .max_header_list_size(header_bytes)
         .max_send_buf_size(UNREAD_BYTES_MAX)
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(match answering.face {
+            Face::Node => NODE_STREAMS_MAX,
+            _ => STREAMS_MAX,
+        })
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)
         .serve_connection(io, answering)
@@ -82,11 +88,14 @@ pub(super) struct Requests {
     tasks: Tasks,
     /// How many are on their way.
     open: Arc<watch::Sender<usize>>,
+    /// Feeds of other nodes end with their streams.
+    deadline: Option<Duration>,
 }
 
 impl Requests {
-    pub(super) fn new(tasks: Tasks) -> Self {
-        Self { tasks, open: Arc::new(watch::Sender::new(0)) }
+    pub(super) fn new(tasks: Tasks, face: Face) -> Self {
+        let deadline = (face != Face::Node).then_some(STREAM_DEADLINE);
+        Self { tasks, open: Arc::new(watch::Sender::new(0)), deadline }
     }
 
     /// Resolves when none was on its way for a while.
@@ -104,13 +113,16 @@ impl Requests {
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Requests {
     fn execute(&self, request: F) {
-        let open = Arc::clone(&self.open);
+        let (open, deadline) = (Arc::clone(&self.open), self.deadline);
         open.send_modify(|open| *open += 1);
         let mut tasks = self.tasks.0.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            // Err: its time is over, and the peer hears that it is reset.
-            tokio::time::timeout(STREAM_DEADLINE, request).await.ok();
+            match deadline {
+                // Err: its time is over, and the peer hears that it is reset.
+                Some(deadline) => drop(tokio::time::timeout(deadline, request).await),
+                None => drop(request.await),
+            }
             open.send_modify(|open| *open -= 1);
         });
     }
@@ -163,7 +175,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_ends_in_time_and_with_the_listener_and_then_the_connection_is_idle() {
         let tasks = Tasks::default();
-        let requests = Requests::new(tasks.clone());
+        let requests = Requests::new(tasks.clone(), Face::Platform);
         let begun = tokio::time::Instant::now();
         requests.execute(std::future::pending::<()>());
         requests.idle().await;

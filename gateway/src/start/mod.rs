@@ -1,6 +1,7 @@
 //! Starting and ending: options, secrets, the store, listeners.
 
 mod accept;
+pub(crate) mod address;
 mod answering;
 mod archive;
 pub(crate) mod backup;
@@ -9,6 +10,9 @@ pub(crate) mod configuration;
 mod deadline;
 mod http2;
 mod live;
+pub(crate) mod node_options;
+mod node_tls;
+mod nodes;
 pub(crate) mod options;
 mod plan_file;
 mod sales_file;

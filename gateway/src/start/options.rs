@@ -5,10 +5,12 @@ use crate::ask::origin::Origin;
 use crate::ask::rates::RateArgs;
 use crate::ask::tiers::TiersFrom;
 use crate::ask::token::Algorithm;
+use crate::start::address::address;
+use crate::start::node_options::NodeArgs;
 use anyhow::Context;
 use engine::sale::ORDERS_PER_MEMBER;
-use engine::store::RedisOptions;
-use std::net::{SocketAddr, ToSocketAddrs};
+use engine::store::{Durability, RedisOptions};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,6 +40,9 @@ pub struct ServeOptions {
     /// Redis in the place of the embedded store.
     #[command(flatten)]
     pub redis: RedisArgs,
+    /// The other nodes that share the Redis.
+    #[command(flatten)]
+    pub nodes: NodeArgs,
     /// How long `/readyz` says that this process stops before it does, so that balancers look away
     #[arg(long, env = "FLASHLANE_DRAIN_DELAY", default_value = "0s", value_parser = delay)]
     pub drain_delay: Duration,
@@ -147,7 +152,8 @@ pub struct Origins {
 /// environment, which other users of the machine cannot see, rather than as arguments.
 #[derive(Clone, clap::Args)]
 pub struct RedisArgs {
-    /// Confirm to this Redis: `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS
+    /// Confirm to this Redis: `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS; of a cluster one
+    /// node or several, divided by commas: `redis://a:7000,b:7000`
     #[arg(long, env = "FLASHLANE_REDIS", hide_env_values = true, value_name = "URL")]
     redis: Option<String>,
     /// The same Redis with a user who may load functions, if the user of `--redis` may not
@@ -156,6 +162,26 @@ pub struct RedisArgs {
     /// Certificates in PEM that `rediss://` trusts, in place of the system's
     #[arg(long, env = "FLASHLANE_REDIS_ROOTS", value_name = "FILE")]
     redis_roots: Option<PathBuf>,
+    /// The addresses of `--redis` are those of Sentinels, and this is what they call the primary
+    #[arg(long, env = "FLASHLANE_REDIS_SENTINEL", value_name = "NAME")]
+    redis_sentinel: Option<String>,
+    /// An order is confirmed when so many replicas of Redis have it, too
+    #[arg(long, env = "FLASHLANE_REDIS_REPLICAS", default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=16))]
+    redis_replicas: u32,
+    /// Whose word it is that Redis keeps what it confirms: `checked` asks Redis for its append-only file, `trusted` is for
+    /// services that keep it in their own way and do not show how
+    #[arg(long, env = "FLASHLANE_REDIS_DURABILITY", value_enum, default_value = "checked")]
+    redis_durability: RedisDurability,
+}
+
+/// Whose word it is that Redis keeps what it confirms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RedisDurability {
+    /// Redis.
+    Checked,
+    /// The operator.
+    Trusted,
 }
 
 impl std::fmt::Debug for RedisArgs {
@@ -174,8 +200,19 @@ impl RedisArgs {
     /// Returns what the arguments say of Redis, or `None` for the embedded store.
     pub(crate) fn options(&self) -> anyhow::Result<Option<RedisOptions>> {
         let Some(url) = &self.redis else {
-            let alone = self.redis_loader.is_some() || self.redis_roots.is_some();
-            anyhow::ensure!(!alone, "--redis-loader and --redis-roots go with --redis URL");
+            let goes_with_redis = [
+                ("--redis-loader", self.redis_loader.is_some()),
+                ("--redis-roots", self.redis_roots.is_some()),
+                ("--redis-sentinel", self.redis_sentinel.is_some()),
+                ("--redis-replicas", self.redis_replicas > 0),
+                ("--redis-durability", self.redis_durability == RedisDurability::Trusted),
+            ];
+            let alone = goes_with_redis.iter().find(|(_, is_given)| *is_given);
+            anyhow::ensure!(
+                alone.is_none(),
+                "{} goes with --redis URL",
+                alone.map_or("", |of| of.0)
+            );
             return Ok(None);
         };
         let read = |path: &PathBuf| {
@@ -185,25 +222,15 @@ impl RedisArgs {
         Ok(Some(RedisOptions {
             loader_url: self.redis_loader.clone(),
             tls_roots: self.redis_roots.as_ref().map(read).transpose()?,
+            sentinel: self.redis_sentinel.clone(),
+            replicas: self.redis_replicas,
+            durability: match self.redis_durability {
+                RedisDurability::Checked => Durability::Checked,
+                RedisDurability::Trusted => Durability::Trusted,
+            },
             ..RedisOptions::new(url)
         }))
     }
-}
-
-/// Reads an address to listen on: an IP address or a host's name, and a port.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let port = text.strip_prefix(':').unwrap_or(text);
-    if port.parse::<u16>().is_ok() {
-        return Err(format!(
-            "write 127.0.0.1:{port} to serve this machine alone, or 0.0.0.0:{port} to serve all"
-        ));
-    }
-    let found = text.to_socket_addrs().map_err(|error| {
-        format!("`{text}` is no address ({error}); write one as 127.0.0.1:8080 or localhost:8080")
-    })?;
-    let found: Vec<SocketAddr> = found.collect();
-    let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    address.copied().ok_or_else(|| format!("`{text}` has no address"))
 }
 
 /// Reads a duration that may be 0.

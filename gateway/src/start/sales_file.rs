@@ -63,7 +63,7 @@ pub(crate) async fn make(engine: &Engine, sales: &[NewSale], made: &Path) -> any
                 goes_on(open.sale.terms(), described);
                 continue;
             }
-            Err(NoSale::NotOpened) => continue,
+            Err(NoSale::NotOpened | NoSale::Elsewhere) => continue,
             Err(none @ (NoSale::Archived | NoSale::Store(_))) => return Err(none.into()),
             Err(NoSale::Unknown) if engine.is_taken(id).await? => {
                 tracing::warn!(sale = %id, "not made: it was deleted; take it out of the file");

@@ -32,13 +32,15 @@ pub(crate) struct Guards {
     pub(crate) operators: Guard,
     /// `None` while the platform's listener is off.
     pub(crate) platform: Option<Guard>,
+    /// `None` without `--node-key`.
+    pub(crate) nodes: Option<Guard>,
 }
 
 impl Guards {
     /// Reads the key files again; returns a line on each, or why it could not be read.
     pub(crate) fn read_again(&self) -> Vec<Result<String, String>> {
         let mut said = vec![self.verifier.read_again(), self.operators.read_again()];
-        said.extend(self.platform.iter().map(Guard::read_again));
+        said.extend(self.platform.iter().chain(&self.nodes).map(Guard::read_again));
         let (path, keys) = &self.payments;
         let file = path.display();
         said.push(match read(path).and_then(|text| keys.replace(&text)) {
@@ -74,13 +76,17 @@ impl Secrets {
         let mut files =
             vec![("token", token_file), ("operator", operator_file), ("payment", payment_file)];
         let mut platform = None;
-        if options.platform_listen.is_some() {
+        // Other nodes may pass on what came to theirs.
+        if options.platform_listen.is_some() || options.platform_key.is_some() {
             let given = options.platform_key.as_deref();
             let (file, _) = given_or_made(given, &options.data.join("platform.key"), "")?;
             platform = Some(Guard::read(&file, false)?);
             files.push(("platform", file));
         }
-        let guards = Guards { verifier: Arc::clone(&verifier), payments, operators, platform };
+        let nodes = options.nodes.node_key.as_deref();
+        let nodes = nodes.map(|file| Guard::read(file, false)).transpose()?;
+        let guards =
+            Guards { verifier: Arc::clone(&verifier), payments, operators, platform, nodes };
         Ok(Self { verifier, payment_keys, guards, files })
     }
 }

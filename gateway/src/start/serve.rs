@@ -5,6 +5,8 @@ use super::archive;
 use super::book;
 use super::configuration::Configuration;
 use super::live::Live;
+use super::node_tls;
+use super::nodes;
 use super::options::ServeOptions;
 use super::plan_file;
 use super::sales_file;
@@ -18,13 +20,15 @@ use crate::ask::rates::Rates;
 use crate::ask::sample::Sample;
 use crate::ask::session::Sessions;
 use crate::audit::AuditLog;
+use crate::front::asking::Front;
+use crate::front::greeting::{greet_others, greet_own};
+use crate::front::relay::Relay;
 use crate::member::health::Leaving;
 use crate::meters::Meters;
 use crate::operator::members::go_on_erasing;
 use crate::routes;
 use anyhow::{Context, bail};
 use axum::extract::FromRef;
-use engine::clock::Clock;
 use engine::{Engine, Settings};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -32,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 /// How long reserved orders may take to be confirmed once clicks have stopped.
@@ -49,15 +54,17 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let options = configuration.options.clone();
     let data = &options.data;
     make(data)?;
+    nodes::check(&options.nodes, options.redis.is_given())?;
     let secrets = Secrets::read(&options)?;
+    let (node_key, tls) = (nodes::key(&options.nodes)?, node_tls::read(&options.nodes)?);
     let rates = Arc::new(Rates::new(&options.rates));
     // Opening a sale takes it from the process that sells it now, so everything that may fail comes
     // before.
     let (sales, media) = sales_to_make(&options)?;
     let plan = options.plan.as_deref().map(plan_file::read).transpose()?;
-    let connections_max = connections_max(options.connections_max, options.listen.len() + 3)?;
+    let connections_max = connections_max(options.connections_max, options.listen.len() + 4)?;
     let audit = Arc::new(AuditLog::open(data)?);
-    let sockets = Sockets::bind(&options)?;
+    let sockets = Sockets::bind(&options, tls.listens)?;
     // This comes before the addresses are announced: from then on another process may end this one.
     let live = Arc::new(Live {
         guards: secrets.guards.clone(),
@@ -69,13 +76,15 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let told_to_stop = told_to_stop(Arc::clone(&live))?;
     // A client that connects from now on is answered as soon as it is known which sales there are.
     sockets.announce(&secrets.files)?;
-    let (store, calls) = store(data, &options.redis, options.outbox_keep).await?.timed();
+    let (store, leasing) = store(data, &options.redis, options.outbox_keep).await?;
+    let (store, calls) = store.timed();
+    let joined = nodes::join(leasing, &options.nodes, data, sockets.node_address()).await?;
     let meters = Arc::new(Meters::new(calls, routes::paths()));
     let (confirm_within, orders_per_member) = (options.confirm_within, options.orders_per_member);
     let settings = Settings { confirm_within, orders_per_member };
-    let engine = Engine::begin(store, Clock::Wall, settings).await?;
+    let (clock, sharing) = (joined.clock.clone(), joined.sharing.clone());
+    let engine = Engine::begin_shared(store, clock, settings, sharing).await?;
     plan_file::hold(&engine, plan).await?;
-
     let stop = watch::Sender::new(false);
     let app = App::new(Given {
         engine,
@@ -89,23 +98,68 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
         stop: stop.subscribe(),
         anonymous_streams_max: options.anonymous_streams_max,
         sessions_max: options.sessions_max,
+        relay: node_key.map(|key| Relay::new(key, tls.connects.as_ref())),
     });
-    let listeners = sockets.listeners(&app, &options, &live, connections_max);
+    greet(&app).await?;
     let serve = |listener: Listener| tokio::spawn(listener.serve(stop.subscribe()));
+    let listeners = sockets.listeners(&app, &options, &live, connections_max);
     let serving: Vec<_> = listeners.into_iter().map(serve).collect();
-    let engine = Arc::<Engine>::from_ref(&app);
-    let made = data.join("sales.made");
-    let failure = tokio::select! {
-        () = until(told_to_stop, &rates) => None,
-        failure = keep_open(&app, &sales, &made) => Some(failure),
-        never = book::keep(&engine, options.outbox_keep) => match never {},
-        never = archive::keep(&engine, options.archive_after) => match never {},
+    let own = greet_own(&Arc::<Front>::from_ref(&app)).await;
+    let keep = || nodes::keep(&FromRef::from_ref(&app), &FromRef::from_ref(&app));
+    let kept = own.is_ok().then(keep).flatten();
+    let failure = match own {
+        Ok(()) => sell(&app, &options, &sales, told_to_stop).await,
+        Err(misfit) => Some(misfit.into()),
     };
 
     Arc::<Leaving>::from_ref(&app).note();
     if failure.is_none() {
         look_away(live, &rates).await?;
     }
+    let ended = end(&app, kept, serving, &stop).await;
+    failure.map_or(ended, Err)
+}
+
+/// Sells until this process is told to stop, or must; returns why.
+async fn sell(
+    app: &App,
+    options: &ServeOptions,
+    sales: &[NewSale],
+    told_to_stop: impl Future<Output = ()>,
+) -> Option<anyhow::Error> {
+    let (engine, rates) = (Arc::<Engine>::from_ref(app), Arc::<Rates>::from_ref(app));
+    let made = options.data.join("sales.made");
+    tokio::select! {
+        () = until(told_to_stop, &rates) => None,
+        failure = keep_open(app, sales, &made) => Some(failure),
+        never = book::keep(&engine, options.outbox_keep) => match never {},
+        never = archive::keep(&engine, options.archive_after) => match never {},
+    }
+}
+
+/// Asks the nodes that live who they are, before this one serves.
+async fn greet(app: &App) -> anyhow::Result<()> {
+    let greeted = greet_others(&Arc::<Front>::from_ref(app)).await;
+    if greeted.is_err() {
+        // The lease ends, too.
+        Arc::<Engine>::from_ref(app).drain(CONFIRM_DEADLINE).await;
+    }
+    Ok(greeted?)
+}
+
+/// Hands sales over, answers what is in flight, and confirms what is reserved.
+async fn end(
+    app: &App,
+    kept: Option<nodes::Kept>,
+    serving: Vec<JoinHandle<()>>,
+    stop: &watch::Sender<bool>,
+) -> anyhow::Result<()> {
+    let (engine, front) = (Arc::<Engine>::from_ref(app), Arc::<Front>::from_ref(app));
+    // The lease is renewed until everything is confirmed.
+    let renewing = match kept {
+        Some(kept) => Some(kept.leave(&engine, &front).await),
+        None => None,
+    };
     tracing::info!("stopping: answering what is in flight, confirming what is reserved");
     stop.send_replace(true);
     for listener in serving {
@@ -113,7 +167,8 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     }
     engine::fault::crash_point("draining");
     let drained = drain(&engine).await;
-    failure.map_or(drained, Err)
+    renewing.inspect(JoinHandle::abort);
+    drained
 }
 
 fn make(data: &Path) -> anyhow::Result<()> {
@@ -160,8 +215,14 @@ async fn until(told_to_stop: impl Future<Output = ()>, rates: &Rates) {
 async fn keep_open(app: &App, sales: &[NewSale], made: &Path) -> anyhow::Error {
     let engine = &*Arc::<Engine>::from_ref(app);
     let (log, sessions) = (Arc::<AuditLog>::from_ref(app), Arc::<Sessions>::from_ref(app));
+    let front = Arc::<Front>::from_ref(app);
     engine.open_again().await;
-    if let Err(why) = sales_file::make(engine, sales, made).await {
+    if let Err(error) = engine.share().await {
+        tracing::warn!(%error, "which sales are to be this node's is not known for now");
+    }
+    // A front owns no sale: the nodes make those of the file.
+    let is_front = engine.sharing().is_some_and(|sharing| sharing.me().is_none());
+    if !is_front && let Err(why) = sales_file::make(engine, sales, made).await {
         return why;
     }
     engine.note_started();
@@ -170,7 +231,7 @@ async fn keep_open(app: &App, sales: &[NewSale], made: &Path) -> anyhow::Error {
     loop {
         again.tick().await;
         engine.open_again().await;
-        if let Err(error) = go_on_erasing(engine, &log, &sessions).await {
+        if let Err(error) = go_on_erasing(engine, &log, &sessions, &front).await {
             tracing::debug!(%error, "whether somebody is being erased is not known for now");
         }
     }

@@ -3,12 +3,14 @@
 use crate::start::options::RedisArgs;
 use anyhow::Context;
 use engine::store::{
-    JournalOptions, JournalStore, RedisOptions, RedisStore, Store, StoreError, Upgraded, planted,
+    JournalOptions, JournalStore, Leasing, RedisOptions, RedisStore, Store, StoreError, Upgraded,
+    planted, planted_leasing,
 };
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens the store that the options name.
+/// Opens the store that the options name, and its leases if nodes can share it.
 ///
 /// # Errors
 /// One sentence that says why the store cannot be opened, and what to do.
@@ -16,13 +18,15 @@ pub(crate) async fn store(
     data: &Path,
     redis: &RedisArgs,
     outbox_keep: Duration,
-) -> anyhow::Result<Store> {
+) -> anyhow::Result<(Store, Option<Arc<dyn Leasing>>)> {
     let Some(options) = redis.options()? else {
         let store =
             JournalStore::open(data, JournalOptions { outbox_keep, ..JournalOptions::default() });
-        return Ok(planted(store.context("the store cannot be opened")?.into()));
+        return Ok((planted(store.context("the store cannot be opened")?.into()), None));
     };
-    connect(&RedisOptions { outbox_keep, ..options }).await
+    let redis = connect(&RedisOptions { outbox_keep, ..options }).await?;
+    let leasing = planted_leasing(Arc::clone(&redis) as Arc<dyn Leasing>);
+    Ok((planted(redis.into()), Some(leasing)))
 }
 
 /// Takes the sales of an older version in Redis over. Returns a line for each.
@@ -57,13 +61,13 @@ pub async fn stored(data: &Path, redis: &RedisArgs) -> anyhow::Result<Store> {
             anyhow::Error::new(error).context(what)
         });
     };
-    connect(&options).await
+    Ok(planted(connect(&options).await?.into()))
 }
 
-async fn connect(options: &RedisOptions) -> anyhow::Result<Store> {
+async fn connect(options: &RedisOptions) -> anyhow::Result<Arc<RedisStore>> {
     let (store, warnings) = RedisStore::connect(options).await?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(planted(store.into()))
+    Ok(Arc::new(store))
 }

@@ -8,20 +8,20 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 /// A stream of events that is read line by line.
-struct Stream {
+pub(crate) struct Stream {
     lines: BufReader<TcpStream>,
     head: String,
 }
 
 #[derive(Debug)]
-struct Told {
+pub(crate) struct Told {
     name: String,
     id: Option<String>,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 impl Stream {
-    fn open(server: &Server, member: Option<&str>, more: &str) -> Self {
+    pub(crate) fn open(server: &Server, member: Option<&str>, more: &str) -> Self {
         let token = member.map(|member| server.token(member, Tier::Gold));
         let token = token.map_or_else(String::new, |t| format!("authorization: Bearer {t}\r\n"));
         let mut stream = TcpStream::connect(server.public).unwrap();
@@ -61,7 +61,7 @@ impl Stream {
     }
 
     /// Returns the next event of this name for which `holds` is true.
-    fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Told {
+    pub(crate) fn until(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Told {
         loop {
             let told = self.next().expect("the stream goes on");
             if told.name == name && holds(&told.data) {

@@ -24,6 +24,7 @@ mod logging;
 mod many_sales;
 mod membership;
 mod metrics;
+mod nodes;
 mod operating;
 mod outbox;
 mod platform;

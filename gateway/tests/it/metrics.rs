@@ -1,5 +1,6 @@
 //! What Prometheus and those who look at its charts are told.
 
+use crate::redis_server::RedisServer;
 use crate::support::{Server, drop_of, selling, send};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -76,7 +77,16 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
 
 #[test]
 fn the_dashboard_and_the_alerts_ask_for_metrics_that_there_are_and_leave_none_of_ours_out() {
-    let (_data, server) = selling(1);
+    let data = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start(data.path());
+    // As a node, it has all metrics that there are.
+    let key = data.path().join("node.key");
+    std::fs::write(&key, "the-nodes-of-a-test\n").unwrap();
+    let url = redis.url();
+    let args = ["--redis", &url, "--node-listen", "127.0.0.1:0", "--node-key"];
+    let args = [&args[..], &[key.to_str().unwrap()]].concat();
+    let server = Server::start_with(data.path(), &args);
+    server.make(&drop_of(1));
     server.click("ann", 1, "prefer: wait=10\r\n");
     let text = metrics(&server);
     let samples = text.lines().filter(|line| !line.starts_with('#'));

@@ -96,7 +96,7 @@ fn options_for_redis_without_redis_are_a_mistake() {
     let mut serve = flashlane();
     serve.arg("serve").arg("--data").arg(folder.path()).arg("--redis-roots").arg(&roots);
     let output = serve.output().unwrap();
-    assert!(String::from_utf8(output.stderr).unwrap().contains("go with --redis URL"));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("goes with --redis URL"));
     let mut serve = flashlane();
     serve.arg("serve").arg("--data").arg(folder.path()).arg("--redis-roots").arg(&roots);
     let output = serve.args(["--redis", "rediss://127.0.0.1:1"]).output().unwrap();

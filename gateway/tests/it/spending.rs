@@ -127,7 +127,7 @@ fn a_batch_pays_with_points_and_each_click_is_judged_as_if_alone() {
     let batch = json!({"clicks": [click(18_309), click(18_308), click(1)]});
     let answers = world.platform("POST", "/v1/sales/mix/clicks", &batch).json["answers"].clone();
     assert_eq!(answers[0]["code"], "bad_request");
-    assert_eq!(answers[1]["status"], "reserved");
+    assert!(answers[1]["order_id"].is_string());
     assert_eq!(
         (&answers[2]["code"], &answers[2]["points"]),
         (&json!("not_enough_points"), &json!(0))
@@ -211,8 +211,8 @@ fn to_everyone_else_a_sale_with_an_audience_does_not_exist() {
     ]});
     let answers = world.platform("POST", "/v1/sales/club/clicks", &batch).json["answers"].clone();
     assert_eq!(
-        (&answers[0]["code"], &answers[1]["status"]),
-        (&json!("unknown_sale"), &json!("reserved"))
+        (&answers[0]["code"], answers[1]["order_id"].is_string()),
+        (&json!("unknown_sale"), true)
     );
     assert_eq!(call("GET", "/v1/sales/club", Some("ann"), "").json["you"]["tier"], "gold");
     // Who falls out of the audience still sees their orders.

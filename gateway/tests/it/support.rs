@@ -1,5 +1,6 @@
 //! A running `flashlane serve`, and requests to it written by hand.
 
+use crate::redis_server::RedisServer;
 use gateway::{Algorithm, issue_token};
 use membership::Tier;
 use serde_json::{Value, json};
@@ -21,6 +22,56 @@ pub(crate) fn flashlane() -> Command {
     command
 }
 
+/// Whether every server of these tests is a front, whose owner is another process.
+fn behind_front() -> bool {
+    std::env::var_os("FLASHLANE_BEHIND_FRONT").is_some()
+}
+
+/// The node that owns the sales of a front, and the Redis that both share.
+struct Owner {
+    _server: Server,
+    redis: RedisServer,
+}
+
+impl Owner {
+    fn start(data: &Path, command: &Command) -> Self {
+        let redis = RedisServer::start(data);
+        let key = data.join("node.key");
+        std::fs::write(&key, "the-nodes-of-a-test\n").unwrap();
+        let mut owner = like(command);
+        owner.args(["--redis", &redis.url(), "--node-id", "owner", "--node-listen", "127.0.0.1:0"]);
+        let server = Server::run_here(data, owner.arg("--node-key").arg(key));
+        Self { _server: server, redis }
+    }
+
+    /// Starts a front with the same keys.
+    fn with_front(self, data: &Path, command: &Command) -> Server {
+        let folder = data.join("front");
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in ["token.key", "operator.key", "payment.key", "platform.key"] {
+            // Err: not every test has every key.
+            std::fs::copy(data.join(name), folder.join(name)).ok();
+        }
+        let mut front = like(command);
+        front.args(["--redis", &self.redis.url(), "--owns", "none", "--node-key"]);
+        let mut front = Server::run_here(&folder, front.arg(data.join("node.key")));
+        front._owner = Some(Box::new(self));
+        front
+    }
+}
+
+/// The same command once more.
+fn like(command: &Command) -> Command {
+    let mut other = flashlane();
+    other.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            other.env(name, value);
+        }
+    }
+    other
+}
+
 /// The server; killed when dropped.
 pub(crate) struct Server {
     pub(crate) child: Child,
@@ -32,10 +83,14 @@ pub(crate) struct Server {
     pub(crate) platform: Option<SocketAddr>,
     /// Where metrics are served without a key.
     pub(crate) metrics: Option<SocketAddr>,
+    /// Where other nodes connect.
+    pub(crate) node: Option<SocketAddr>,
     pub(crate) operator_key: String,
     token_key: Vec<u8>,
     payment_key: Vec<u8>,
     _stdout: Lines<BufReader<ChildStdout>>,
+    /// Whose front this server is, if tests run behind one.
+    _owner: Option<Box<Owner>>,
 }
 
 impl Server {
@@ -66,6 +121,13 @@ impl Server {
     }
 
     fn run(data: &Path, command: &mut Command) -> Self {
+        if behind_front() && !command.get_args().any(|arg| arg == "--redis") {
+            return Owner::start(data, command).with_front(data, command);
+        }
+        Self::run_here(data, command)
+    }
+
+    fn run_here(data: &Path, command: &mut Command) -> Self {
         let free = "127.0.0.1:0";
         let mut child = command
             // Tests look as often as they can.
@@ -79,15 +141,17 @@ impl Server {
         let mut listeners: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
         loop {
             let line = stdout.next().unwrap().unwrap();
-            let Some((name, address)) = line.split_once(" http://") else {
+            let secured = line.strip_prefix("node https://").map(|address| ("node", address));
+            let parts = line.split_once(" http://").or(secured);
+            let Some((name, address)) = parts else {
                 assert!(line.starts_with("token key"), "{line}");
                 break;
             };
             listeners.entry(name.to_owned()).or_default().push(address.parse().unwrap());
         }
         let mut only = |name: &str| listeners.remove(name).map(|addresses| addresses[0]);
-        let (operator, platform, metrics) =
-            (only("operator").unwrap(), only("platform"), only("metrics"));
+        let (operator, platform, metrics, node) =
+            (only("operator").unwrap(), only("platform"), only("metrics"), only("node"));
         let mut public = listeners.remove("public").unwrap();
         let also_public = public.split_off(1);
         let public = public[0];
@@ -106,10 +170,12 @@ impl Server {
             also_public,
             platform,
             metrics,
+            node,
             operator_key,
             token_key,
             payment_key,
             _stdout: stdout,
+            _owner: None,
         }
     }
 

@@ -8,5 +8,8 @@ mod browser;
 mod desk;
 mod framed;
 mod measure;
+#[path = "../../../benches/src/run/redis.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared with the fault suite")]
+mod redis_server;
 mod room;
 mod words;

@@ -1,4 +1,4 @@
-//! What `--cfg flash_faults` adds: `FLASHLANE_BUG=name` plants a bug. A bug of the confirmer or the
+//! What the feature `faults` adds: `FLASHLANE_BUG=name` plants a bug. A bug of the confirmer or the
 //! engine is planted here, too: the store gives them the answer for which the bug would take the
 //! real one.
 
@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-static BUG: LazyLock<String> = LazyLock::new(|| std::env::var("FLASHLANE_BUG").unwrap_or_default());
+pub(super) static BUG: LazyLock<String> =
+    LazyLock::new(|| std::env::var("FLASHLANE_BUG").unwrap_or_default());
 
 /// The function library, or one with the bug that is planted.
 pub(in crate::store) fn mutated(text: &str) -> String {
@@ -25,7 +26,7 @@ pub(in crate::store) fn mutated(text: &str) -> String {
     text.replace(from, to)
 }
 
-/// Whether this bug of the journal is planted.
+/// Whether this bug, which an adapter knows of, is planted.
 pub(in crate::store) fn is_planted(bug: &str) -> bool {
     *BUG == bug
 }
@@ -50,6 +51,18 @@ struct SellingBug {
 #[derive(Debug)]
 struct OpeningBug {
     well: Arc<dyn Opening>,
+}
+
+/// A sale as it is taken up by a process that forgets what the bug says.
+pub(super) fn forget(mut opened: Opened) -> Opened {
+    match BUG.as_str() {
+        "forget-holdings" => opened.holdings.iter_mut().for_each(|held| held.units = Units(0)),
+        "forget-keys" => opened.keyed.clear(),
+        "forget-sold" => opened.left = opened.stock,
+        "numbers-from-one" => opened.next_number = 1,
+        _ => {}
+    }
+    opened
 }
 
 fn all(batch: &Batch, status: Status) -> Vec<Verdict> {
@@ -156,15 +169,7 @@ impl Opening for OpeningBug {
     }
 
     async fn open(&self, sale: &SaleId) -> Result<Opened, StoreError> {
-        let mut opened = self.well.open(sale).await?;
-        match BUG.as_str() {
-            "forget-holdings" => opened.holdings.iter_mut().for_each(|held| held.units = Units(0)),
-            "forget-keys" => opened.keyed.clear(),
-            "forget-sold" => opened.left = opened.stock,
-            "numbers-from-one" => opened.next_number = 1,
-            _ => {}
-        }
-        Ok(opened)
+        self.well.open(sale).await.map(forget)
     }
 
     async fn restore(

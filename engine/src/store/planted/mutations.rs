@@ -40,5 +40,5 @@ pub(in crate::store) const MUTATIONS: [(&str, &str, &str); 13] = [
         "local done = redis.call('HGET', keys.top_ups, args[4])",
         "local done = false",
     ),
-    ("book-counts-again", "    redis.call('HSET', posted, args[i + 2], args[i + 3])\n", ""),
+    ("book-counts-again", " {'HSET', posted, new_keys},", ""),
 ];

@@ -163,7 +163,10 @@ impl Archiving for RedisStore {
         if let Some(rows) = self.row(sale).await? {
             self.leave_archive(sale, rows.number).await?;
         }
-        self.link.ask::<()>(redis::cmd("UNLINK").arg(&SaleKeys::of(sale).all())).await
+        self.link.ask::<()>(redis::cmd("UNLINK").arg(&SaleKeys::of(sale).all())).await?;
+        // It may have been counted up by the call before.
+        let written = keys::written(sale.as_str().as_bytes());
+        self.link.ask::<()>(redis::cmd("UNLINK").arg(written)).await
     }
 
     async fn back_up(&self, _: &Path) -> Result<(), StoreError> {

@@ -70,10 +70,11 @@ fn post_call(change: &BucketChange) -> Cmd {
     }
     call.arg(postings.len());
     for (index, posting) in postings {
-        let posted = Posted { amount: posting.amount, expires_at: posting.expires_at };
-        let key = posted_field(*index, &PostingKey::from(posting));
         call.arg(format!("{index}:{}", posting.number)).arg(encode(posting));
-        call.arg(key).arg(encode(&posted));
+    }
+    for (index, posting) in postings {
+        let posted = Posted { amount: posting.amount, expires_at: posting.expires_at };
+        call.arg(posted_field(*index, &PostingKey::from(posting))).arg(encode(&posted));
     }
     call.arg(notices.len());
     for entry in notices {

@@ -35,6 +35,14 @@ pub(super) const SALE_NUMBER: &str = "flashlane:sale_number";
 /// The leases of nodes, by name.
 pub(super) const LEASES: &str = "flashlane:leases";
 
+/// What only one process may do at a time, as leases are kept.
+pub(super) const LATCHES: &str = "flashlane:latches";
+
+/// Counts what was written under a hash tag, while replicas are waited for.
+pub(super) fn written(tag: &[u8]) -> Vec<u8> {
+    [b"flashlane:{", tag, b"}:written"].concat()
+}
+
 /// The keys of a sale, all in one slot.
 #[derive(Debug)]
 pub(super) struct SaleKeys {

@@ -4,7 +4,7 @@
 
 use super::keys::SaleKeys;
 use crate::store::planted::mutated;
-use redis::Cmd;
+use redis::{Arg, Cmd};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -51,6 +51,45 @@ pub(super) fn call_on(function: &str, keys: &[&str]) -> Cmd {
     let mut call = redis::cmd("FCALL");
     call.arg(format!("{}_{function}", *NAME)).arg(keys.len()).arg(keys);
     call
+}
+
+/// What is answered with these is either no order's or seen again by a call that waits for replicas.
+const ANYWHERE: [&str; 2] = ["lacks", "living"];
+/// As [`ANYWHERE`]. The outbox and what the book decides by are not among them: others act on what they read there.
+const PLAIN_ANYWHERE: [&[u8]; 14] = [
+    b"CONFIG",
+    b"EXISTS",
+    b"GET",
+    b"HGET",
+    b"HGETALL",
+    b"HLEN",
+    b"HMGET",
+    b"HSCAN",
+    b"INFO",
+    b"SISMEMBER",
+    b"SMEMBERS",
+    b"TIME",
+    b"TYPE",
+    b"ZRANGE",
+];
+
+/// Whether the answer to a command counts though replicas may lack what it says.
+pub(super) fn counts_anywhere(command: &Cmd) -> bool {
+    let mut words = command.args_iter().map(|word| match word {
+        Arg::Simple(word) => word,
+        _ => &[],
+    });
+    match words.next() {
+        Some(b"FCALL") => words.next().is_some_and(|name| {
+            let function =
+                name.strip_prefix(NAME.as_bytes()).and_then(|name| name.strip_prefix(b"_"));
+            ANYWHERE.iter().any(|reading| Some(reading.as_bytes()) == function)
+        }),
+        // The mark of what was deleted goes without a mark.
+        Some(b"UNLINK") => words.all(|key| key.ends_with(b":written")),
+        Some(name) => PLAIN_ANYWHERE.contains(&name),
+        None => false,
+    }
 }
 
 /// Whether this error of Redis says that the library is not there.

@@ -2,12 +2,14 @@
 //! answer comes.
 //!
 //! The transactions are in `transactions.lua`; `selling.rs` and `reading.rs` say what is sent and
-//! what the answers mean, `link.rs` carries both.
+//! what the answers mean, `link.rs` carries both to the primary that serves the sale.
 
+mod address;
 mod archiving;
 mod book;
 mod calls;
 mod check;
+mod cluster;
 mod entries;
 mod facts;
 mod format;
@@ -16,14 +18,18 @@ mod library;
 mod link;
 mod meaning;
 mod nodes;
+mod options;
+mod primary;
 mod reading;
 mod rows;
 mod selling;
+mod sentinels;
+mod slots;
 mod snapshot;
 mod store;
 mod trim;
 mod upgrade;
 
-pub use link::RedisOptions;
+pub use options::{Durability, RedisOptions};
 pub use store::RedisStore;
 pub use upgrade::Upgraded;

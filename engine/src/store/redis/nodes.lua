@@ -1,8 +1,8 @@
 -- Nodes' leases, all in one hash: name -> "process until address". `until` is by the clock of this Redis.
-local LEASE = '^(%d+) (%d+) (.+)$'
+local LEASE = '^(%d+) (%d+) (.*)$'
 
--- node process lasts address
--- Returns OK, then of each node that lives its name, its process and its address.
+-- Without arguments, or: node process lasts address, to begin a lease or to make it last longer.
+-- Returns OK, the time in milliseconds, then of each node that lives its name, its process and its address.
 local function renew(_, args, all)
   local time = redis.call('TIME')
   local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -18,9 +18,10 @@ local function renew(_, args, all)
       return {'ID_TAKEN', address}
     end
   end
+  if not args[1] then return {'OK', int(now), unpack(living)} end
   if #over > 0 then redis.call('HDEL', all[1], unpack(over)) end
   redis.call('HSET', all[1], args[1], args[2] .. ' ' .. int(now + tonumber(args[3])) .. ' ' .. args[4])
-  return {'OK', args[1], args[2], args[4], unpack(living)}
+  return {'OK', int(now), args[1], args[2], args[4], unpack(living)}
 end
 
 -- node process

@@ -5,9 +5,9 @@
 --
 -- Keys, all with the hash tag of the sale, given to each function in this order:
 --   sale      hash    format number terms limits epoch opener stock left paused closed next seq turns
---                       gaps holders waiting, and for each state of orders their tallies; `node`: "epoch name" of the
---                       node that sells it, or "epoch > name" of the one that it was left to; it counts while
---                       the sale is in that epoch
+--                       gaps holders waiting, and for each state of orders their tallies; `node`: "epoch kept name" of
+--                       the node that sells it, or "epoch kept > name" of the one that it was left to; `kept`
+--                       counts how often its owner has kept it; all this counts while the sale is in that epoch
 --   orders    hash    number -> "epoch holder tier units status settled_at changed_at before pay_by
 --                       due refunds reserved_at key price kind points coupon"; `holder` is a number,
 --                       `refunds` reads "id/amount,id/amount" or "-", of a released order why it was

@@ -12,7 +12,7 @@ use crate::rules::terms::{SaleId, Terms};
 use crate::rules::units::Units;
 use crate::store::{
     Archiving, Batch, BrokenOff, Changed, Changes, Head, Leasing, Opened, Opening, Operating,
-    Record, Selling, StoreError, Switch, Verdict,
+    Record, Seen, Selling, StoreError, Switch, Verdict,
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -77,7 +77,7 @@ impl RedisStore {
     pub(super) async fn open_by(
         &self,
         sale: &SaleId,
-        by: Option<(&NodeId, u64)>,
+        by: Option<(&NodeId, Seen)>,
     ) -> Result<Opened, StoreError> {
         let opener = || format!("{:032x}", fastrand::u128(..));
         let opener = match by {
@@ -86,7 +86,7 @@ impl RedisStore {
             Some(_) => opener(),
         };
         if let Some((_, seen)) = by
-            && self.owner(sale).await?.is_some_and(|of| of.epoch != seen)
+            && self.owner(sale).await?.is_some_and(|of| of.seen != seen)
         {
             return Err(StoreError::OtherOwner);
         }
@@ -94,8 +94,8 @@ impl RedisStore {
         let mut open = library::call("open", &SaleKeys::of(sale));
         open.arg(opener);
         match by {
-            None => open.arg("").arg("-"),
-            Some((node, seen)) => open.arg(node.as_str()).arg(seen),
+            None => open.arg("").arg("-").arg("-"),
+            Some((node, seen)) => open.arg(node.as_str()).arg(seen.epoch).arg(seen.kept),
         };
         // The state that this process takes up now may be older than what it saw before.
         self.seen.lock().remove(sale);

@@ -1,7 +1,8 @@
 //! The store in Redis: its connection, what it has seen of each sale, and what an answer means.
 
 use super::keys::SaleKeys;
-use super::link::{Link, RedisOptions};
+use super::link::Link;
+use super::options::RedisOptions;
 use super::{check, format, library, rows};
 use crate::rules::terms::SaleId;
 use crate::rules::time::Millis;
@@ -45,9 +46,8 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unusable`] with what to do about it.
     pub async fn connect(options: &RedisOptions) -> Result<(Self, Vec<String>), StoreError> {
-        let link = Link::new(options)?;
-        let warnings = check::settings(&link).await?;
-        check::functions(&link).await?;
+        let link = Link::find(options).await.map_err(check::explained)?;
+        let warnings = check::all(&link, options).await?;
         let store = Self {
             link,
             seen: Mutex::default(),

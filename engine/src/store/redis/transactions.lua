@@ -285,20 +285,31 @@ local function create(keys, args)
   return {'OK', '0', '0'}
 end
 
--- opener node seen: a repeated call of the same opener returns the same epoch. `seen` is the epoch in which the
--- node has seen the sale, or `-` for whichever it is in
+-- How often the owner has kept the sale in this epoch, and whether it has left it to another node.
+local function kept(keys, epoch)
+  local node = redis.call('HGET', keys.sale, 'node') or ''
+  local of, count, left = string.match(node, '^(%d+) (%d+) (>?)')
+  if of ~= int(epoch) then return 0, false end
+  return tonumber(count), left == '>'
+end
+
+-- opener node seen kept: a repeated call of the same opener returns the same epoch. `seen` and `kept` are the epoch
+-- in which the node has seen the sale, and how often its owner had kept it; `-` for whichever it is in
 local function open(keys, args)
   local sale, refusal = head(keys)
   if not sale then return refusal end
   if redis.call('HGET', keys.sale, 'opener') ~= args[1] then
-    if args[3] ~= '-' and tonumber(args[3]) ~= sale.epoch then return {'OTHER_OWNER'} end
+    if args[3] ~= '-' and
+      (tonumber(args[3]) ~= sale.epoch or tonumber(args[4]) ~= kept(keys, sale.epoch)) then
+      return {'OTHER_OWNER'}
+    end
     -- The epoch is at least the time in milliseconds, so that it is not given out again if this
     -- store's history is lost.
     local now = redis.call('TIME')
     local now_ms = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
     sale.epoch = math.max(sale.epoch + 1, now_ms)
     redis.call('HSET', keys.sale, 'epoch', int(sale.epoch), 'opener', args[1], 'format', FORMAT,
-      'node', args[2] ~= '' and int(sale.epoch) .. ' ' .. args[2] or '')
+      'node', args[2] ~= '' and int(sale.epoch) .. ' 0 ' .. args[2] or '')
   end
   return reply('OK', sale, int(sale.epoch))
 end
@@ -309,7 +320,20 @@ local function hand_over(keys, args)
   if not sale then return refusal end
   refusal = sold_by(sale, args)
   if refusal then return refusal end
-  redis.call('HSET', keys.sale, 'node', int(sale.epoch) .. ' > ' .. args[4])
+  local node = int(sale.epoch) .. ' ' .. int(kept(keys, sale.epoch)) .. ' > ' .. args[4]
+  redis.call('HSET', keys.sale, 'node', node)
+  return reply('OK', sale)
+end
+
+-- epoch seq turns node
+local function keep(keys, args)
+  local sale, refusal = head(keys)
+  if not sale then return refusal end
+  refusal = sold_by(sale, args)
+  if refusal then return refusal end
+  local count, is_left = kept(keys, sale.epoch)
+  if is_left then return reply('FENCED', sale) end
+  redis.call('HSET', keys.sale, 'node', int(sale.epoch) .. ' ' .. int(count + 1) .. ' ' .. args[4])
   return reply('OK', sale)
 end
 
@@ -451,6 +475,7 @@ end
 register('create', create)
 register('open', open)
 register('hand_over', hand_over)
+register('keep', keep)
 register('still_sells', still_sells)
 register('commit', commit)
 register('change', change)
@@ -462,6 +487,7 @@ register('top_up', top_up)
 register('upgrade', upgrade)
 register('lacks', lacks)
 register('renew', renew)
+register('living', renew)
 register('end', end_lease)
 register('book_post', book_post)
 register('book_read', book_read)

@@ -4,3 +4,4 @@
 mod contract;
 mod model;
 mod search;
+mod sharing;

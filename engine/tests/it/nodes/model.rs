@@ -1,12 +1,12 @@
 //! A world of a few nodes and sales, and whatever may happen in it next. Leases, owners, terms and duties are
 //! the engine's own; the rest stands for what a node does by them.
 
-use engine::nodes::duty::{Duty, Situation, duty};
+use engine::nodes::duty::{Duty, Here, Situation, duty};
 use engine::nodes::own_lease::{OwnLease, Term};
 use engine::rules::node::{Node, NodeId};
 use engine::rules::terms::SaleId;
 use engine::rules::time::Millis;
-use engine::store::{Leases, Ownership};
+use engine::store::{Leases, Ownership, Seen};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) struct Bounds {
     pub(super) orders: u8,
     /// How often nodes ask for their leases.
     pub(super) asks: u8,
-    /// Take-overs of a sale: a letter that is one too many is lost.
+    /// Take-overs of a sale, and how often it is kept in all: a letter that is one too many is lost.
     pub(super) epochs: u64,
     pub(super) crashes: u8,
     pub(super) doubled: u8,
@@ -44,6 +44,8 @@ pub(super) enum Bug {
     LooksAtLeasesFirst,
     GoesOnAfterALapse,
     CountsFromTheAnswer,
+    KeepsWithoutAMark,
+    KeepsInAnyTerm,
 }
 
 /// The epoch in which a click was accepted, and which click it was.
@@ -60,8 +62,8 @@ struct Row {
 enum Phase {
     Sells,
     Leaves(NodeId),
-    /// Its lease was over: only what is reserved is brought to its end.
-    Lapsed,
+    /// Another node has taken it over: only what is reserved is brought to its end.
+    Fenced,
 }
 
 /// A sale that a node has open.
@@ -81,8 +83,8 @@ struct NodeState {
     clock: Millis,
     lease: OwnLease,
     open: Vec<Option<Open>>,
-    /// The epoch that the newest take-over named, by sale: an answer to an earlier one counts no more.
-    asked: Vec<Option<u64>>,
+    /// What the newest take-over had seen, by sale: an answer to an earlier one counts no more.
+    asked: Vec<Option<Seen>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,8 +99,10 @@ enum Verdict {
 enum Mail {
     Renew { asked_at: Millis, seen: Vec<Ownership> },
     Renewed { asked_at: Millis, seen: Vec<Ownership>, living: Vec<NodeId> },
-    Take { sale: usize, seen: u64, term: Term },
-    Taken { sale: usize, seen: u64, epoch: u64, left: u8, term: Term },
+    Take { sale: usize, seen: Seen, term: Term },
+    Taken { sale: usize, seen: Seen, epoch: u64, left: u8, term: Term },
+    Keep { sale: usize, epoch: u64, term: Term },
+    Kept { sale: usize, epoch: u64, term: Term, is_fenced: bool },
     Commit { sale: usize, epoch: u64, orders: Vec<Order> },
     Committed { sale: usize, epoch: u64, verdicts: Vec<(Order, Verdict)> },
     HandOver { sale: usize, epoch: u64, to: NodeId },
@@ -194,7 +198,7 @@ impl Rules {
                 add("click", &(n, sale), &|world| self.click(world, n, sale));
                 add("commits", &(n, sale), &|world| self.commit(world, n, sale));
                 add("hands over", &(n, sale), &|world| self.hand_over(world, n, sale));
-                add("lapses", &(n, sale), &|world| self.lapse(world, n, sale));
+                add("lets go of", &(n, sale), &|world| Self::let_go(world, n, sale));
             }
         }
         for (at, letter) in world.mail.iter().enumerate() {
@@ -237,7 +241,7 @@ impl Rules {
                 return Err("two nodes sell one sale".into());
             }
             let of = |node: &NodeState| node.open[sale].as_ref().map(|open| open.epoch);
-            if !self.bounds.lies && judging.iter().any(|node| of(node) != Some(row.of.epoch)) {
+            if !self.bounds.lies && judging.iter().any(|node| of(node) != Some(row.of.seen.epoch)) {
                 return Err("a node sells what another one has taken over".into());
             }
         }
@@ -363,25 +367,11 @@ impl Rules {
         self.post(world, n, mail)
     }
 
-    /// A node finds that its lease was over, and lets go of a sale once nothing of it is reserved.
-    fn lapse(&self, world: &mut World, n: usize, sale: usize) -> bool {
-        let node = &mut world.nodes[n];
-        let Some(open) = &mut node.open[sale] else { return false };
-        match open.phase {
-            Phase::Lapsed if open.reserved.is_empty() => {
-                node.open[sale] = None;
-                true
-            }
-            Phase::Lapsed => false,
-            Phase::Sells | Phase::Leaves(_) if self.bug == Bug::GoesOnAfterALapse => false,
-            Phase::Sells | Phase::Leaves(_) => {
-                let lapsed = !node.lease.sells(open.taken_in, node.clock);
-                if lapsed {
-                    open.phase = Phase::Lapsed;
-                }
-                lapsed
-            }
-        }
+    /// A node that was fenced lets go of a sale once nothing of it is reserved.
+    fn let_go(world: &mut World, n: usize, sale: usize) -> bool {
+        let open = &mut world.nodes[n].open[sale];
+        let is_over = |open: &mut Open| open.phase == Phase::Fenced && open.reserved.is_empty();
+        open.take_if(is_over).is_some()
     }
 
     fn deliver(&self, world: &mut World, (n, process, mail): Letter) {
@@ -396,16 +386,29 @@ impl Rules {
             }
             Mail::Take { sale, seen, term } => {
                 let (by, row) = (&world.nodes[n].node.id, &mut world.rows[sale]);
-                let of = row.of.epoch;
-                if of >= self.bounds.epochs {
+                let of = row.of.seen;
+                if of.epoch >= self.bounds.epochs {
                     return;
                 }
                 let saw = if self.bug == Bug::TakesWhateverItSaw { of } else { seen };
-                let fresh = if self.bug == Bug::DoesNotFence { of.max(1) } else { of + 1 };
+                let is_bug = self.bug == Bug::DoesNotFence;
+                let fresh = if is_bug { of.epoch.max(1) } else { of.epoch + 1 };
                 if row.of.take(by, saw, fresh).is_err() {
                     return;
                 }
                 Mail::Taken { sale, seen, epoch: fresh, left: row.left, term }
+            }
+            Mail::Keep { sale, epoch, term } => {
+                let (by, of) = (&world.nodes[n].node.id, &mut world.rows[sale].of);
+                let before = of.clone();
+                if before.seen.kept >= self.bounds.epochs {
+                    return;
+                }
+                let is_fenced = of.keep(by, epoch).is_err();
+                if self.bug == Bug::KeepsWithoutAMark {
+                    *of = before;
+                }
+                Mail::Kept { sale, epoch, term, is_fenced }
             }
             Mail::Commit { sale, epoch, orders } => {
                 let row = &mut world.rows[sale];
@@ -459,14 +462,25 @@ impl Rules {
                     match verdict {
                         Verdict::Confirmed => world.told.push((sale, order)),
                         Verdict::Released => open.left += 1,
-                        Verdict::Fenced => open.phase = Phase::Lapsed,
+                        Verdict::Fenced => open.phase = Phase::Fenced,
                     }
                 }
                 world.told.sort_unstable();
             }
+            Mail::Kept { sale, epoch, term, is_fenced } => {
+                let open = node.open[sale].as_mut().filter(|open| open.epoch == epoch);
+                let Some(open) = open else { return };
+                if is_fenced {
+                    open.phase = Phase::Fenced;
+                } else if self.bug == Bug::KeepsInAnyTerm {
+                    open.taken_in = node.lease.term_at(node.clock).unwrap_or(term);
+                } else {
+                    open.taken_in = open.taken_in.max(term);
+                }
+            }
             Mail::HandedOver { sale, epoch } => {
                 let leaves = |open: &Open| {
-                    open.epoch == epoch && matches!(open.phase, Phase::Leaves(_) | Phase::Lapsed)
+                    open.epoch == epoch && matches!(open.phase, Phase::Leaves(_) | Phase::Fenced)
                 };
                 if node.open[sale].as_ref().is_some_and(leaves) {
                     node.open[sale] = None;
@@ -474,6 +488,7 @@ impl Rules {
             }
             Mail::Renew { .. }
             | Mail::Take { .. }
+            | Mail::Keep { .. }
             | Mail::Commit { .. }
             | Mail::HandOver { .. } => {
                 unreachable!("these are for the store")
@@ -488,14 +503,22 @@ impl Rules {
         };
         let node = &mut world.nodes[n];
         let Some(term) = node.lease.term_at(node.clock) else { return };
-        let is_open_here = node.open[sale].is_some();
-        let situation = Situation { ownership: &ownership, living, is_open_here, stays: false };
+        let here = match &node.open[sale] {
+            None => Here::No,
+            Some(open) if node.lease.sells(open.taken_in, node.clock) => Here::Sells,
+            Some(open) => Here::Lapsed { epoch: open.epoch },
+        };
+        let situation =
+            Situation { ownership: &ownership, living, candidates: living, here, stays: false };
         match duty(&node.node.id, &self.sales[sale], situation) {
             Duty::None => {}
             Duty::Take { seen } => {
                 node.asked[sale] = Some(seen);
                 // A letter that does not fit is as good as one that is lost.
                 self.post(world, n, Mail::Take { sale, seen, term });
+            }
+            Duty::Keep { epoch } => {
+                self.post(world, n, Mail::Keep { sale, epoch, term });
             }
             Duty::HandOver { to } => {
                 let open = node.open[sale].as_mut().unwrap();
@@ -513,7 +536,7 @@ impl Row {
         if self.confirmed.contains(&order) {
             return Verdict::Confirmed;
         }
-        if self.of.epoch != epoch {
+        if self.of.seen.epoch != epoch {
             return Verdict::Fenced;
         }
         match self.left {

@@ -119,14 +119,26 @@ fn is_found(bug: Bug, why: &str) {
     assert!(wrong.starts_with(why), "{bug:?} is noticed for another reason: {wrong}");
 }
 
-#[test]
-fn each_mistake_that_is_planted_is_found() {
-    let stale = "a node sells what another one has taken over";
-    is_found(Bug::JudgesAfterTheLease, stale);
-    is_found(Bug::TakesWhateverItSaw, stale);
-    is_found(Bug::LooksAtLeasesFirst, stale);
-    is_found(Bug::GoesOnAfterALapse, stale);
-    is_found(Bug::CountsFromTheAnswer, stale);
-    is_found(Bug::DoesNotFence, "two nodes sell one sale");
-    is_found(Bug::ForgetsReserved, "a reserved order is forgotten");
+const STALE: &str = "a node sells what another one has taken over";
+const TWO: &str = "two nodes sell one sale";
+
+/// Each in a test of its own, so that they run side by side.
+macro_rules! found {
+    ($($mistake:ident: $bug:ident, $why:expr;)+) => {
+        $(#[test] fn $mistake() {
+            is_found(Bug::$bug, $why);
+        })+
+    };
+}
+
+found! {
+    a_node_that_judges_after_its_lease_is_found: JudgesAfterTheLease, STALE;
+    a_take_over_whatever_was_seen_is_found: TakesWhateverItSaw, STALE;
+    leases_that_are_looked_at_first_are_found: LooksAtLeasesFirst, STALE;
+    a_node_that_goes_on_after_a_lapse_is_found: GoesOnAfterALapse, STALE;
+    a_lease_that_counts_from_its_answer_is_found: CountsFromTheAnswer, STALE;
+    a_sale_that_is_kept_without_a_mark_is_found: KeepsWithoutAMark, STALE;
+    a_sale_that_is_kept_in_any_term_is_found: KeepsInAnyTerm, TWO;
+    a_take_over_that_does_not_fence_is_found: DoesNotFence, TWO;
+    a_hand_over_that_forgets_reserved_orders_is_found: ForgetsReserved, "a reserved order is forgotten";
 }

@@ -116,6 +116,7 @@ export function openLive(view, desk, id, isRehearsal = false) {
     const bad = report.trouble ? null : worst(figures);
     const words = (value, unit) => (value === null ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString()} ${unit}`);
     renew(health, el("h2", {}, say("d_health")),
+      ...(report.node ? [fact(say("d_node"), report.node)] : []),
       fact(say("d_store"), report.trouble ?? say("d_well"), { className: report.trouble ? "bad" : "" }),
       ...figures.map(({ name, value, usual, unit }) => fact(say(name), [words(value, unit), el("small", { className: "quiet" }, " " + say("d_usual", { value: words(usual, unit) }))], { className: name === bad ? "bad" : "" })));
   }

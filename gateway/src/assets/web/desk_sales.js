@@ -1,6 +1,7 @@
 // The sales: state, stock and what became of it, page after page; the list is read again every few seconds.
 
 import { button, el, renew, table } from "./dom.js";
+import { nodes } from "./desk_nodes.js";
 import { call, now } from "./server.js";
 import { say, time, until } from "./words.js";
 
@@ -19,7 +20,7 @@ function row(sale, desk) {
   bar.firstChild.style.transform = `scaleX(${1 - sold})`;
   bar.classList.toggle("few", sale.left * 5 <= sale.stock);
   return [
-    el("a", { href: "#/sale/" + encodeURIComponent(sale.id) }, el("b", {}, sale.title), el("br"), el("small", { className: "quiet" }, sale.id)),
+    el("a", { href: "#/sale/" + encodeURIComponent(sale.id) }, el("b", {}, sale.title), el("br"), el("small", { className: "quiet" }, sale.node ? `${sale.id} · ${sale.node}` : sale.id)),
     el("span", { className: "chip " + sale.state }, say(sale.archived ? "d_archived" : sale.state)),
     when(sale),
     el("div", {}, say("left", { left: sale.left, stock: sale.stock }), bar),
@@ -35,6 +36,7 @@ export function openSales(view, desk) {
   const before = [];
   let [after, next] = ["", null];
   const list = el("div");
+  const [others, readOthers] = nodes();
   const state = el("select", { aria: { label: say("d_state") } }, el("option", { value: "" }, say("d_all")),
     ["scheduled", "open", "paused", "sold_out", "closed"].map((value) => el("option", { value }, say(value))));
   state.onchange = () => { before.length = 0; after = ""; read().catch(desk.fail); };
@@ -43,7 +45,7 @@ export function openSales(view, desk) {
   view.append(
     el("p", { className: "line" }, el("h1", {}, say("d_sales")), state,
       desk.may("operator") && el("a", { href: "#/new", className: "small end" }, say("d_new"))),
-    list, el("p", { className: "line" }, back, more),
+    list, el("p", { className: "line" }, back, more), others,
   );
 
   async function read() {
@@ -61,6 +63,13 @@ export function openSales(view, desk) {
     try { await read(); desk.well(); } catch (error) { desk.again(error); }
     if (isOpen) setTimeout(keep, EVERY_MS);
   }
+  /** A node that cannot be reached costs time, and the list does not wait for it. */
+  async function keepNodes() {
+    // Err: what the list says of the server holds for this, too.
+    await readOthers().catch(() => {});
+    if (isOpen) setTimeout(keepNodes, EVERY_MS);
+  }
   keep();
+  keepNodes();
   return () => { isOpen = false; };
 }

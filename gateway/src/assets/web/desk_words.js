@@ -44,6 +44,8 @@ const EN = {
   d_a_adjust_member: "corrected a member", d_a_issue_coupon: "issued a coupon", d_a_change_plan: "changed the plan", d_a_export_member: "exported a member", d_a_erase_member: "erased a member", d_a_create_sale: "made a sale", d_a_change_sale: "changed a sale", d_a_pause_sale: "paused a sale",
   d_a_resume_sale: "resumed a sale", d_a_close_sale: "closed a sale", d_a_add_stock: "added units", d_a_delete_sale: "deleted a sale", d_a_rehearse_sale: "began a rehearsal", d_a_end_rehearsal: "ended a rehearsal", d_a_back_up: "made a backup", d_a_check_in: "let a member in",
   d_a_block_member: "blocked a member", d_a_unblock_member: "unblocked a member", d_a_read_again: "read keys again", d_s_asked: "asked", d_s_done: "done", d_s_failed: "failed",
+  d_nodes: "Nodes", d_nodes_help: "The processes that share the store. Each answers for every sale, and one sells it.", d_node: "Node", d_sells: "Sells", d_address: "Address", d_version: "Version",
+  d_n_here: "(this one)", d_n_well: "well", d_n_leaving: "hands its sales over", d_n_unreached: "cannot be reached", d_n_no_lease: "may not sell: its lease is over",
 };
 
 const ZH = {
@@ -88,6 +90,8 @@ const ZH = {
   d_a_adjust_member: "调整会员", d_a_issue_coupon: "发放优惠券", d_a_change_plan: "修改方案", d_a_export_member: "导出会员", d_a_erase_member: "抹除会员", d_a_create_sale: "创建活动", d_a_change_sale: "修改活动", d_a_pause_sale: "暂停活动",
   d_a_resume_sale: "继续活动", d_a_close_sale: "结束活动", d_a_add_stock: "补货", d_a_delete_sale: "删除活动", d_a_rehearse_sale: "开始彩排", d_a_end_rehearsal: "结束彩排", d_a_back_up: "备份", d_a_check_in: "核销入场",
   d_a_block_member: "封禁会员", d_a_unblock_member: "解封会员", d_a_read_again: "重读密钥", d_s_asked: "已请求", d_s_done: "完成", d_s_failed: "失败",
+  d_nodes: "节点", d_nodes_help: "共用存储的进程。每个节点都能应答任何活动，每个活动由其中一个售卖。", d_node: "节点", d_sells: "售卖中", d_address: "地址", d_version: "版本",
+  d_n_here: "（本节点）", d_n_well: "正常", d_n_leaving: "正在移交活动", d_n_unreached: "无法连接", d_n_no_lease: "租约已过期，不能售卖",
 };
 
 Object.assign(DICTIONARIES.en, EN);

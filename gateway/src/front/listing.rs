@@ -1,0 +1,119 @@
+//! Listing: the list of sales is put together from those of all nodes.
+
+use super::asking::{Front, Kept, unreachable};
+use crate::answer::error::ApiError;
+use crate::meters::Face;
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
+use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Most bytes of one node's page.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+/// Most sales on a page, as on one node's.
+const SALES_MAX: usize = 100;
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Page {
+    sales: Vec<Value>,
+    next: Option<String>,
+}
+
+/// Answers a request that concerns no one sale: a list of sales with those of all nodes, anything else as it is.
+pub(super) async fn answer(front: &Front, face: Face, request: Request, next: Next) -> Response {
+    let is_list = request.method() == Method::GET && request.uri().path() == "/v1/sales";
+    let is_to_be_made = request.method() == Method::POST && request.uri().path() == "/v1/sales";
+    if is_to_be_made && front.engine().sharing().is_some_and(|sharing| sharing.me().is_none()) {
+        return made_elsewhere(front, face, request)
+            .await
+            .unwrap_or_else(IntoResponse::into_response);
+    }
+    let others = front.others();
+    let (Some(relay), true) = (front.relay(), is_list && !others.is_empty()) else {
+        return next.run(request).await;
+    };
+    let (parts, body) = request.into_parts();
+    let here = next.run(Request::from_parts(parts.clone(), body)).await;
+    if here.status() != StatusCode::OK {
+        return here;
+    }
+    let asked = others.iter().map(|node| relay.ask(node, face, &parts, Bytes::new()));
+    let mut pages = vec![page(here).await];
+    for answer in join_all(asked).await {
+        match answer {
+            Ok(answer) if answer.status() == StatusCode::OK => pages.push(page(answer).await),
+            // A list that lacks a node's sales would say that there are none.
+            Ok(answer) => return answer,
+            Err(_) => return not_whole(),
+        }
+    }
+    match pages.into_iter().collect::<Option<Vec<_>>>() {
+        Some(pages) => Json(merged(pages)).into_response(),
+        None => not_whole(),
+    }
+}
+
+/// A front owns no sale, so another node makes it.
+async fn made_elsewhere(front: &Front, face: Face, request: Request) -> Result<Response, ApiError> {
+    let kept = Kept::read(request, face).await?;
+    let others = front.others();
+    let (Some(relay), Some(node)) = (front.relay(), others.first()) else {
+        return Err(ApiError::NoNode("no node lives that could make the sale".into()));
+    };
+    relay.ask(node, face, &kept.parts, kept.body).await.map_err(|_| unreachable(node))
+}
+
+fn not_whole() -> Response {
+    let why = "a node cannot be reached, and the list would lack its sales";
+    ApiError::NoNode(why.into()).into_response()
+}
+
+async fn page(response: Response) -> Option<Page> {
+    let bytes = to_bytes(response.into_body(), PAGE_BYTES_MAX).await.ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// One page of several nodes' pages. Archived sales stand on each of them.
+fn merged(pages: Vec<Page>) -> Page {
+    // A page that is not the last says nothing of the sales behind its end.
+    let read_to = pages.iter().filter_map(|page| page.next.clone()).min();
+    let id = |sale: &Value| sale.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let all = pages.into_iter().flat_map(|page| page.sales).map(|sale| (id(&sale), sale));
+    let mut sales: BTreeMap<String, Value> = all.collect();
+    if let Some(read_to) = &read_to {
+        sales.retain(|id, _| id <= read_to);
+    }
+    let is_full = sales.len() > SALES_MAX;
+    let page: Vec<_> = sales.into_iter().take(SALES_MAX).collect();
+    let last = page.last().map(|(id, _)| id.clone()).filter(|_| is_full);
+    Page { next: last.or(read_to), sales: page.into_iter().map(|(_, sale)| sale).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn page(ids: impl IntoIterator<Item = u32>, next: Option<u32>) -> Page {
+        let name = |id: u32| format!("{id:04}");
+        let sales = ids.into_iter().map(|id| json!({"id": name(id)})).collect();
+        Page { sales, next: next.map(name) }
+    }
+
+    #[test]
+    fn no_sale_is_left_out_between_the_pages_of_several_nodes() {
+        let merged = merged(vec![page(0..100, Some(99)), page([7, 150], None)]);
+        assert_eq!((merged.sales.len(), merged.next.as_deref()), (100, Some("0099")));
+        let both = super::merged(vec![page((0..160).step_by(2), None), page(1..90, None)]);
+        assert_eq!((both.sales.len(), both.next.as_deref()), (100, Some("0108")));
+        let last = super::merged(vec![page([1, 3], None), page([2], None)]);
+        assert_eq!((last.sales.len(), last.next), (3, None));
+    }
+}
