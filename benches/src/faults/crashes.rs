@@ -240,8 +240,7 @@ pub(super) async fn replaced(suite: Suite) -> anyhow::Result<Outcome> {
         let mut site = Site::open(&suite.binary, &[], &[]).await?;
         // Behind a batch that Redis does not answer, orders wait that the next owner knows nothing of.
         signal_to(site.redis.pid(), Signal::STOP)?;
-        site.orders_without_waiting(5).await?;
-        site.until_orders(5).await?;
+        site.orders_without_waiting(SHOPPERS).await?;
         site.process.signal(Signal::STOP)?;
         signal_to(site.redis.pid(), Signal::CONT)?;
         let rival = site.rival().await?;

@@ -130,7 +130,7 @@ impl Selling for SellingBug {
             ("confirm-on-time-out", Err(StoreError::Unknown(_)))
             | ("confirm-on-refusal", Err(StoreError::Refused(_)))
             | ("ack-before-commit", _)
-            | ("sell-on-when-fenced", Ok(_)) => confirmed(),
+            | ("sell-on-when-fenced", Ok(_) | Err(StoreError::Fenced)) => confirmed(),
             _ => answer,
         }
     }
@@ -141,14 +141,14 @@ impl Selling for SellingBug {
             ("change-on-time-out", Err(StoreError::Unknown(_) | StoreError::Refused(_))) => {
                 self.as_if_made(changes, Steps::Taken).await
             }
-            // These bugs concern commits. The answer is that nothing changed, so that a refused
-            // change does not delay the commits behind it.
+            // These bugs concern commits. The answer is that nothing changed, so that a change that
+            // is not made does not delay the commits behind it.
             (
                 "ack-before-commit" | "confirm-on-refusal" | "release-on-refusal",
                 Err(StoreError::Refused(_)),
-            ) => self.as_if_made(changes, Steps::NotTaken).await,
-            ("sell-on-when-fenced", Err(StoreError::Fenced)) => {
-                Err(StoreError::Refused("not noticed".into()))
+            )
+            | ("sell-on-when-fenced", Err(StoreError::Fenced)) => {
+                self.as_if_made(changes, Steps::NotTaken).await
             }
             (_, answer) => answer,
         }
@@ -156,7 +156,7 @@ impl Selling for SellingBug {
 
     async fn still_sells(&self, sale: &SaleId, epoch: u64) -> Result<(), StoreError> {
         match (BUG.as_str(), self.well.still_sells(sale, epoch).await) {
-            ("never-look", _) => Ok(()),
+            ("never-look", _) | ("sell-on-when-fenced", Err(StoreError::Fenced)) => Ok(()),
             (_, answer) => answer,
         }
     }
