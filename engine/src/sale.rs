@@ -91,6 +91,18 @@ impl Sale {
         self.judge(now, click, None)
     }
 
+    /// Why every click of this tier is refused at this instant that is for one unit, without a key and no minor's:
+    /// [`Refusal::Closed`] or [`Refusal::SoldOut`]. `None`: it depends on the click.
+    #[must_use]
+    pub fn refuses_plain(&self, now: Millis, tier: Tier) -> Option<Refusal> {
+        let (door, level) = (self.doors[tier], self.stock.level());
+        if self.is_over(now) {
+            return Some(Refusal::Closed);
+        }
+        let is_short = level.is_merely_short_of(Units(1)) && door.is_open(now, self.closes_at());
+        is_short.then_some(Refusal::SoldOut { left: Units(0) })
+    }
+
     /// Makes every check in its order: what is cheap and private first, the contended word last.
     fn judge(
         &self,

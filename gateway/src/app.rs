@@ -92,8 +92,12 @@ impl App {
             relay,
         } = given;
         let engine = Arc::new(engine);
-        let clicks =
-            Clicks::new(Arc::clone(&engine), Arc::clone(&rates), Arc::clone(&meters), tiers_from);
+        let clicks = Arc::new(Clicks::new(
+            Arc::clone(&engine),
+            Arc::clone(&rates),
+            Arc::clone(&meters),
+            tiers_from,
+        ));
         let hub = Arc::new(Hub::new(Arc::clone(&engine), stop, anonymous_streams_max));
         let passes = Arc::<Passes>::default();
         let sessions =
@@ -102,12 +106,13 @@ impl App {
             Arc::clone(&engine),
             Arc::clone(&passes),
             Arc::clone(&sessions),
+            &clicks,
             Arc::clone(&hub),
             relay,
         );
         Self(Arc::new(Parts {
             sessions,
-            clicks: Arc::new(clicks),
+            clicks,
             rates,
             payment_keys,
             hub,

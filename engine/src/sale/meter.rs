@@ -97,9 +97,15 @@ impl Meter {
     /// nothing when it refuses.
     #[inline]
     pub fn refuse(&self, tier: Tier, refusal: &Refusal) {
+        self.refuse_many(tier, refusal, 1);
+    }
+
+    /// As [`Meter::refuse`], for so many clicks.
+    #[inline]
+    pub fn refuse_many(&self, tier: Tier, refusal: &Refusal, clicks: u64) {
         let count = &self.stripes[stripe()].refused[tier as usize][refusal.kind()];
         // Ordering: Relaxed, a count publishes nothing but itself.
-        count.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(clicks, Ordering::Relaxed);
     }
 
     /// Counts a step in an order's life. The order is counted out of its old state first, so that

@@ -11,6 +11,7 @@ use engine::clock::Clock;
 use engine::confirm::Progress;
 use engine::rules::key::IdempotencyKey;
 use engine::rules::order::{OrderId, Status};
+use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
 use engine::rules::terms::Terms;
 use engine::rules::time::Millis;
@@ -96,7 +97,15 @@ impl Simulation {
         let made = key.and_then(NonZeroU64::new).map(IdempotencyKey);
         let asked = Click { seat, key: made, ..click(0, tier, units) };
         let expected = self.model.click(now, Asked { member, tier, units, key });
-        assert_eq!(self.world.open.sale.buy(now, asked), expected, "{now:?} {asked:?}");
+        let sale = &self.world.open.sale;
+        let plain = sale.refuses_plain(now, tier);
+        assert_eq!(sale.buy(now, asked), expected, "{now:?} {asked:?}");
+        if (units, key) == (1, None) {
+            // What is said of every plain click is what each of them hears.
+            assert!(plain.is_none() || plain == expected.err(), "{plain:?} {expected:?}");
+            let is_closed = expected == Err(Refusal::Closed);
+            assert!(!is_closed || plain == Some(Refusal::Closed), "{now:?} {asked:?}");
+        }
     }
 
     fn move_clock(&mut self) {

@@ -32,6 +32,12 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// The seat's tier at this instant, if it is known without asking the book in the store.
+    pub(crate) fn known(self, engine: &Engine, seat: Seat) -> Option<Tier> {
+        let is_known = || engine.book().is_seated(seat, engine.now());
+        (!self.from.needs_book() || is_known()).then(|| self.tier(engine, seat))
+    }
+
     /// The seat's tier at this instant.
     pub(crate) fn tier(self, engine: &Engine, seat: Seat) -> Tier {
         let said = self.tier.unwrap_or(Tier::Regular);

@@ -3,13 +3,14 @@
 use super::between::NODE;
 use super::feeds::Feeds;
 use super::gather::{self, Gathering, PassedClick};
+use super::plain::Plain;
 use super::relay::{NoAnswer, Relay};
 use super::untold::Untold;
 use crate::answer::error::ApiError;
 use crate::ask::request::{self, BODY_BYTES_MAX, bytes_up_to};
 use crate::ask::session::{Session, Sessions};
 use crate::member::buy::wish;
-use crate::member::click::Wish;
+use crate::member::click::{Clicks, Wish};
 use crate::member::hub::Hub;
 use crate::member::passes::Passes;
 use crate::meters::Face;
@@ -17,10 +18,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use engine::nodes::sharing::Sharing;
 use engine::rules::key::IdempotencyKey;
 use engine::rules::node::Node;
+use engine::rules::units::Units;
 use engine::{Engine, NoSale};
 use hyper::body::Bytes;
 use std::num::NonZeroU64;
@@ -37,7 +39,8 @@ pub(crate) struct Front {
     pub(super) passes: Arc<Passes>,
     pub(super) sessions: Arc<Sessions>,
     gathering: Arc<Gathering>,
-    pub(super) feeds: Feeds,
+    pub(super) feeds: Arc<Feeds>,
+    plain: Arc<Plain>,
     pub(super) hub: Arc<Hub>,
     /// Of which members each other node is still to be told.
     pub(super) untold: Untold,
@@ -50,12 +53,14 @@ impl Front {
         engine: Arc<Engine>,
         passes: Arc<Passes>,
         sessions: Arc<Sessions>,
+        clicks: &Arc<Clicks>,
         hub: Arc<Hub>,
         relay: Option<Relay>,
     ) -> Self {
         let (gathering, relay) = (Arc::default(), relay.map(Arc::new));
-        let (feeds, untold) = (Feeds::default(), Untold::default());
-        Self { engine, passes, sessions, gathering, feeds, hub, untold, relay }
+        let (feeds, untold) = (Arc::<Feeds>::default(), Untold::default());
+        let plain = Arc::new(Plain::new(Arc::clone(clicks), Arc::clone(&feeds)));
+        Self { engine, passes, sessions, gathering, feeds, plain, hub, untold, relay }
     }
 
     /// Whether there may be other nodes.
@@ -91,13 +96,15 @@ pub(super) struct Kept {
     pub(super) body: Bytes,
     /// The click that this request is, if it goes with others.
     click: Option<PassedClick>,
+    /// Who clicked, if it is a plain click.
+    plain: Option<Session>,
 }
 
 impl Kept {
     pub(super) async fn read(request: Request, face: Face) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let most = if face == Face::Platform { BATCH_BYTES_MAX } else { BODY_BYTES_MAX };
-        Ok(Self { body: bytes_up_to(body, most).await?, parts, click: None })
+        Ok(Self { body: bytes_up_to(body, most).await?, parts, click: None, plain: None })
     }
 
     pub(super) fn request(&self) -> Request {
@@ -114,10 +121,13 @@ impl Kept {
         let is_click = face == Face::Public
             && self.parts.method == Method::POST
             && matches!(segments[..], ["", "v1", "sales", _, "orders"]);
-        if !is_click || self.click.is_some() {
+        if !is_click || self.click.is_some() || self.plain.is_some() {
             return Ok(());
         }
         let Wish { units, key, points, coupon } = wish(&self.parts.headers, &self.body)?;
+        let session = front.sessions.of_token(&self.parts).await?;
+        let is_plain = units == Units(1) && key.is_none() && points == 0 && coupon.is_none();
+        self.plain = (is_plain && !session.is_minor).then(|| session.clone());
         if request::wait(&self.parts.headers)?.is_some() {
             if key.is_none() {
                 let key = HeaderValue::try_from(format!("front-{:032x}", fastrand::u128(..)));
@@ -126,7 +136,7 @@ impl Kept {
             }
             return Ok(());
         }
-        let Session { member, said, is_minor, .. } = front.sessions.of_token(&self.parts).await?;
+        let Session { member, said, is_minor, .. } = session;
         let random = || IdempotencyKey(NonZeroU64::MIN | fastrand::u64(..));
         let (tier, key) = (said.tier, key.unwrap_or_else(random));
         self.click = Some(PassedClick { member, tier, is_minor, units, key, points, coupon });
@@ -148,13 +158,23 @@ pub(super) async fn asked(
     kept: &Kept,
 ) -> Result<Response, ApiError> {
     let relay = relay_to(front, sharing, node, sale)?;
+    if let Some(session) = &kept.plain
+        && let Some(refused) = front.plain.refused(relay, node, sale, session)
+    {
+        return Ok(refused.into_response());
+    }
     let answered = match kept.click.clone() {
         // It goes with others.
         Some(click) => gather::send(&front.gathering, relay, node, sale, click).await,
         None => relay.ask(node, face, &kept.parts, kept.body.clone()).await,
     };
     match answered {
-        Ok(response) => Ok(named(response, node)),
+        Ok(response) => {
+            if kept.plain.is_some() && response.status().is_client_error() {
+                front.plain.note_refused(relay, node, sale);
+            }
+            Ok(named(response, node))
+        }
         Err(error) => Err(no_answer(sharing, node, sale, &error)),
     }
 }

@@ -4,6 +4,7 @@
 use super::frames::{Frames, written};
 use super::gather::Answered;
 use super::judged::problem;
+use super::refusing::{Refusing, SAID_EVERY, Why};
 use crate::answer::error::ApiError;
 use crate::ask::audience::sees;
 use crate::ask::rates::Rates;
@@ -26,8 +27,10 @@ use membership::{MemberId, Tier};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 /// A member who watches at another node, as that one has verified the token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +49,10 @@ pub(super) enum Ask {
     Begin { stream: u64, who: Option<Watching>, after_ms: u64 },
     /// A stream has ended.
     End(u64),
+    /// Whether plain clicks are refused is to be said from now on.
+    Plain,
+    /// Plain clicks that the other node has refused by what was said, by tier and reason.
+    Refused(Vec<(Tier, Why, u64)>),
 }
 
 /// What a feed tells.
@@ -55,6 +62,8 @@ pub(super) enum Tell {
     Sale(String),
     /// An event of one stream alone. Each stream that begins has one, of the sale as it is.
     Own(u64, String),
+    /// Plain clicks are refused, or no more.
+    Plain(Refusing),
     /// There is no such stream, and why.
     Refused(u64, Answered),
     /// A stream has ended here: it may be asked for again.
@@ -82,6 +91,8 @@ struct Feed {
     beginning: FuturesUnordered<BoxFuture<'static, Begun>>,
     own: SelectAll<BoxStream<'static, (u64, Option<Bytes>)>>,
     ends: HashMap<u64, AbortHandle>,
+    /// When it is to be said whether plain clicks are refused, and whether they were the last time.
+    plain: Option<(Interval, bool)>,
     _counted: Counted,
 }
 
@@ -103,6 +114,7 @@ pub(super) fn tell(
         beginning: FuturesUnordered::new(),
         own: SelectAll::new(),
         ends: HashMap::new(),
+        plain: None,
         _counted: counted,
     };
     let told = stream::unfold(feed, |mut feed| async move {
@@ -125,11 +137,9 @@ impl Feed {
     async fn told(&mut self) -> Option<Tell> {
         loop {
             tokio::select! {
-                ask = self.asks.next() => match ask? {
-                    Ask::Begin { stream, who, after_ms } => self.begin(stream, who, after_ms),
-                    Ask::End(stream) => {
-                        self.ends.remove(&stream).into_iter().for_each(|end| end.abort());
-                    }
+                ask = self.asks.next() => self.asked(ask?),
+                () = due(&mut self.plain) => if let Some(refusing) = self.refusing() {
+                    return Some(Tell::Plain(refusing));
                 },
                 // Err: the sale has gone.
                 changed = self.sale.changed() => {
@@ -152,6 +162,33 @@ impl Feed {
                 }
             }
         }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Begin { stream, who, after_ms } => self.begin(stream, who, after_ms),
+            Ask::End(stream) => {
+                self.ends.remove(&stream).into_iter().for_each(|end| end.abort());
+            }
+            Ask::Plain => {
+                let mut every = interval(SAID_EVERY);
+                every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                self.plain = Some((every, false));
+            }
+            Ask::Refused(counts) => {
+                for (tier, why, clicks) in counts {
+                    self.open.sale.meter().refuse_many(tier, &why.refusal(), clicks);
+                }
+            }
+        }
+    }
+
+    /// What is to be said of plain clicks: that they are refused each time, that they are no more once.
+    fn refusing(&mut self) -> Option<Refusing> {
+        let refusing = Refusing::of(self.telling.clicks.engine(), &self.open);
+        let (_, before) = self.plain.as_mut()?;
+        let was = std::mem::replace(before, refusing.is_any());
+        (was || *before).then_some(refusing)
     }
 
     fn begin(&mut self, stream: u64, who: Option<Watching>, after_ms: u64) {
@@ -184,6 +221,14 @@ impl Feed {
             false => drop(self.ends.remove(&stream)),
         }
         None
+    }
+}
+
+/// Waits until it is to be said whether plain clicks are refused.
+async fn due(plain: &mut Option<(Interval, bool)>) {
+    match plain {
+        Some((every, _)) => drop(every.tick().await),
+        None => pending().await,
     }
 }
 

@@ -4,6 +4,7 @@ use super::between::FEED;
 use super::feed::{Ask, Tell, Watching};
 use super::frames::{Frames, written};
 use super::gather::Answered;
+use super::refusing::Refusing;
 use super::relay::{NoAnswer, Relay};
 use crate::member::hub::{Source, Told};
 use axum::body::Body;
@@ -51,6 +52,7 @@ pub(super) struct Feed {
     number: u64,
     asks: mpsc::UnboundedSender<Ask>,
     sale: watch::Receiver<Told>,
+    plain: watch::Receiver<Refusing>,
     streams: Streams,
     /// Counts up: the number of the next stream.
     next: Mutex<u64>,
@@ -104,6 +106,22 @@ impl Feed {
         Source::There(self.number, self.sale.clone())
     }
 
+    /// Asks the node for more, or tells it something.
+    pub(super) fn ask(&self, ask: Ask) {
+        // Err: the feed is over.
+        self.asks.send(ask).ok();
+    }
+
+    /// Whether the node still tells something.
+    pub(super) fn lasts(&self) -> bool {
+        self.plain.has_changed().is_ok()
+    }
+
+    /// What the node has said last of plain clicks; `None` when the feed is over.
+    pub(super) fn refusing(&self) -> Option<Refusing> {
+        self.lasts().then(|| *self.plain.borrow())
+    }
+
     /// Begins a stream. A caller that wants to miss no change of the sale watches [`Feed::source`] before.
     pub(super) async fn begin(
         self: Arc<Self>,
@@ -151,7 +169,7 @@ impl Feeds {
         };
         // Callers that come meanwhile wait for the same one, and fail with it.
         let mut known = slot.lock().await;
-        if let Some(feed) = known.feed.upgrade().filter(|feed| feed.sale.has_changed().is_ok()) {
+        if let Some(feed) = known.feed.upgrade().filter(|feed| feed.lasts()) {
             return Ok(Ok(feed));
         }
         if known.failed.as_ref().is_some_and(|failed| failed.elapsed() < waits.elapsed()) {
@@ -172,14 +190,15 @@ impl Feeds {
             return Ok(Err(answer));
         }
         let (tell, sale) = watch::channel(Told::default());
+        let (refuses, plain) = watch::channel(Refusing::default());
         let streams = Streams::default();
         let number = {
             let mut next = self.next.lock();
             *next += 1;
             *next
         };
-        let reading = read(Frames::of(answer.into_body()), tell, Arc::clone(&streams));
-        let feed = Arc::new(Feed { number, asks, sale, streams, next: Mutex::default() });
+        let reading = read(Frames::of(answer.into_body()), tell, refuses, Arc::clone(&streams));
+        let feed = Arc::new(Feed { number, asks, sale, plain, streams, next: Mutex::default() });
         known.feed = Arc::downgrade(&feed);
         let gone = gone(Arc::clone(engine), node.id.clone());
         tokio::spawn(async move {
@@ -212,7 +231,12 @@ impl Drop for Telling {
 }
 
 /// Reads a feed to its end, and tells its streams.
-async fn read(mut feed: Frames<Tell>, sale: watch::Sender<Told>, streams: Streams) {
+async fn read(
+    mut feed: Frames<Tell>,
+    sale: watch::Sender<Told>,
+    plain: watch::Sender<Refusing>,
+    streams: Streams,
+) {
     let streams = Telling(streams);
     while let Some(tell) = feed.next().await {
         let (stream, own) = match tell {
@@ -220,6 +244,10 @@ async fn read(mut feed: Frames<Tell>, sale: watch::Sender<Told>, streams: Stream
                 sale.send_modify(|told| {
                     *told = Told { nth: told.nth + 1, event: event.into() };
                 });
+                continue;
+            }
+            Tell::Plain(refusing) => {
+                plain.send_replace(refusing);
                 continue;
             }
             Tell::Own(stream, event) => (stream, Own::Event(event.into())),

@@ -12,6 +12,8 @@ pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod node;
 pub(crate) mod pass_on;
+mod plain;
+mod refusing;
 pub(crate) mod relay;
 pub(crate) mod stream;
 mod telling;

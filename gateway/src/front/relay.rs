@@ -148,6 +148,8 @@ pub(crate) struct Passed {
     pub(crate) requests: AtomicU64,
     /// Those of all that were not answered.
     pub(crate) unanswered: AtomicU64,
+    /// Plain clicks that were refused without being passed on.
+    pub(crate) refused: AtomicU64,
 }
 
 /// Connections to other nodes.
@@ -172,6 +174,7 @@ impl Relay {
             batches: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
         };
         let client = client(tls, WINDOW_BYTES, ANSWER_WINDOW_BYTES);
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };

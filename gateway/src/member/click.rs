@@ -107,6 +107,11 @@ impl Clicks {
         Ok((open, blocked))
     }
 
+    /// Whether a member may click at all now, of a click that is judged in another way.
+    pub(crate) fn may_click(&self, seat: Seat) -> Result<(), NotAccepted> {
+        self.admit(seat, &self.engine.look_at_blocked())
+    }
+
     /// Whether a member may ask at all now.
     fn admit(&self, seat: Seat, blocked: &Look) -> Result<(), NotAccepted> {
         self.rates.call(seat).map_err(NotAccepted::TooOften)?;

@@ -142,10 +142,11 @@ fn nodes(told: &mut Exposition, sharing: &Sharing, relay: Option<&Relay>) {
         told.counter("flashlane_sales_handed_over_total", help, &[], counts.handed_over());
     }
     let Some(relay) = relay else { return };
-    let Passed { clicks, batches, requests, unanswered } = &relay.passed;
+    let Passed { clicks, batches, requests, unanswered, refused } = &relay.passed;
     // Ordering: Relaxed, counts that publish nothing but themselves.
-    let read = [clicks, batches, requests, unanswered].map(|count| count.load(Ordering::Relaxed));
-    let [clicks, batches, requests, unanswered] = read;
+    let read = [clicks, batches, requests, unanswered, refused];
+    let read = read.map(|count| count.load(Ordering::Relaxed));
+    let [clicks, batches, requests, unanswered, refused] = read;
     let help = "Clicks sent to the nodes that sell their sales";
     told.counter("flashlane_passed_on_clicks_total", help, &[], clicks);
     let help = "Batches in which those clicks were sent";
@@ -154,6 +155,8 @@ fn nodes(told: &mut Exposition, sharing: &Sharing, relay: Option<&Relay>) {
     told.counter("flashlane_passed_on_requests_total", help, &[], requests);
     let help = "Requests to other nodes that were not answered";
     told.counter("flashlane_passed_on_unanswered_total", help, &[], unanswered);
+    let help = "Clicks refused here, by what the node that sells the sale said";
+    told.counter("flashlane_refused_for_another_total", help, &[], refused);
 }
 
 /// How long things took.

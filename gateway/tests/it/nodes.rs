@@ -260,6 +260,47 @@ fn a_front_reads_one_feed_of_a_sale_however_many_watch_there() {
     until("nobody watches any more", || (streams(&front), streams(&a)) == (0, 0));
 }
 
+#[test]
+fn a_front_refuses_plain_clicks_for_as_long_as_the_owner_says_so_and_no_others() {
+    let nodes = Nodes::new();
+    let a = nodes.start("a");
+    a.make(&drop_of(1));
+    let order = a.order("ann", 1);
+    let front = nodes.front();
+    let refused_here = || {
+        let text = front.operate("GET", "/metrics", &Value::Null).body;
+        let counted = |line: &str| {
+            line.strip_prefix("flashlane_refused_for_another_total ")?.parse::<u64>().ok()
+        };
+        text.lines().find_map(counted).unwrap()
+    };
+    let (mut clicks, mut here) = (0, 0);
+    until("clicks are refused at the front", || {
+        clicks += 1;
+        let refused = front.click(&format!("m{clicks}"), 1, "");
+        refused.is_problem(409, "sold_out");
+        assert_eq!((&refused.json["left"], &refused.json["may_return"]), (&json!(0), &json!(true)));
+        here += u64::from(node_of(&refused).is_none());
+        assert_eq!(refused_here(), here);
+        here >= 20
+    });
+    // What has a key, or is for more units, is another matter.
+    for (units, more) in [(1, "idempotency-key: 7\r\n"), (2, "")] {
+        let asked = front.click("bob", units, more);
+        assert_eq!(node_of(&asked), Some("a"), "{asked:?}");
+        clicks += 1;
+    }
+    let too_often = (0..200).find(|_| front.click("cid", 1, "").status == 429);
+    let counted = || a.report()["refused"]["sold_out"].as_u64().unwrap();
+    let all = clicks + too_often.expect("a member may click 20 times a second");
+    until("the sale has counted every refusal", || counted() >= all);
+    assert_eq!(counted(), all);
+    // A unit that comes back is sold at the front at once.
+    assert_eq!(a.cancel("ann", &order).json["status"], "cancelled");
+    until("the unit is sold", || front.click("dee", 1, "").status == 202);
+    assert_eq!(a.report()["left"], 0);
+}
+
 /// Writes the certificates of a node at 127.0.0.1, and those that they are signed by; returns the options that name
 /// them.
 fn certificates(folder: &Path) -> Vec<String> {
