@@ -30,6 +30,8 @@ use std::time::Duration;
 /// wait divided by this number. The store is asked three times within the longest wait, so that the
 /// lowest tier, four steps earlier, is not shed where no order waits.
 const SHED_STEPS: u32 = 10;
+/// Orders do not gather where a batch has had this part of the most that it may have.
+const MANY: usize = 8;
 /// Orders that wait for the book keep all others waiting no longer than this.
 const BOOK_RETRY_MOST: Duration = Duration::from_millis(100);
 
@@ -105,11 +107,15 @@ impl Confirmer {
         // whatever else wakes it, and also when no new work comes.
         let mut looks = tokio::time::interval(self.patience / 3);
         let gather = self.store.selling.gather();
+        let many = self.store.selling.batch_orders_max() / MANY;
         loop {
             match self.make_progress().await {
                 // Under load, what comes gathers for a moment: each commit costs the clicks a share of the
-                // processor. A caller that waits for a verdict ends that, and a lone order never waits.
-                Progress::Settled(orders) if orders > 1 && gather > Duration::ZERO => {
+                // processor. A caller that waits for a verdict ends that, a lone order never waits, and where
+                // many come at once as many wait by now.
+                Progress::Settled(orders)
+                    if (2..many).contains(&orders) && gather > Duration::ZERO =>
+                {
                     tokio::select! {
                         () = self.open.hurried() => {}
                         () = tokio::time::sleep(gather) => {}

@@ -16,11 +16,19 @@ use crate::store::{
 };
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use std::time::Duration;
+
+/// A call costs Redis as much as some dozens of orders, and its write to disk on top.
+const GATHER: Duration = Duration::from_millis(2);
 
 #[async_trait]
 impl Selling for RedisStore {
     fn batch_orders_max(&self) -> usize {
         CALL_ORDERS * CALLS_IN_FLIGHT
+    }
+
+    fn gather(&self) -> Duration {
+        GATHER
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Verdict>, BrokenOff> {
