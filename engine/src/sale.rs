@@ -97,6 +97,10 @@ impl Sale {
     pub fn refuses_plain(&self, now: Millis, tier: Tier) -> Option<Refusal> {
         let (door, level) = (self.doors[tier], self.stock.level());
         if self.is_over(now) {
+            if !level.is_closed() {
+                // As for a click: what has closed stays closed.
+                self.stock.close();
+            }
             return Some(Refusal::Closed);
         }
         let is_short = level.is_merely_short_of(Units(1)) && door.is_open(now, self.closes_at());

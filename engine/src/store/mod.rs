@@ -59,7 +59,7 @@ pub trait Selling: Debug + Send + Sync + 'static {
     /// The most orders that one [`Selling::commit`] may carry.
     fn batch_orders_max(&self) -> usize;
 
-    /// How long orders may gather, while many come and no caller waits for a verdict.
+    /// How long orders may gather after a small batch of them, while no caller waits for a verdict.
     fn gather(&self) -> Duration {
         Duration::ZERO
     }

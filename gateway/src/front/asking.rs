@@ -96,7 +96,7 @@ pub(super) struct Kept {
     pub(super) body: Bytes,
     /// The click that this request is, if it goes with others.
     click: Option<PassedClick>,
-    /// Who clicked, if it is a plain click.
+    /// Who clicked, if it is a plain click that was not sent yet.
     plain: Option<Session>,
 }
 
@@ -121,10 +121,10 @@ impl Kept {
         let is_click = face == Face::Public
             && self.parts.method == Method::POST
             && matches!(segments[..], ["", "v1", "sales", _, "orders"]);
-        if !is_click || self.click.is_some() || self.plain.is_some() {
+        if !is_click || self.click.is_some() {
             return Ok(());
         }
-        let Wish { units, key, points, coupon } = wish(&self.parts.headers, &self.body)?;
+        let Wish { units, key, points, coupon, .. } = wish(&self.parts.headers, &self.body)?;
         let session = front.sessions.of_token(&self.parts).await?;
         let is_plain = units == Units(1) && key.is_none() && points == 0 && coupon.is_none();
         self.plain = (is_plain && !session.is_minor).then(|| session.clone());
@@ -138,8 +138,10 @@ impl Kept {
         }
         let Session { member, said, is_minor, .. } = session;
         let random = || IdempotencyKey(NonZeroU64::MIN | fastrand::u64(..));
-        let (tier, key) = (said.tier, key.unwrap_or_else(random));
-        self.click = Some(PassedClick { member, tier, is_minor, units, key, points, coupon });
+        let (tier, is_first) = (said.tier, key.is_none());
+        let key = key.unwrap_or_else(random);
+        let click = PassedClick { member, tier, is_minor, units, key, is_first, points, coupon };
+        self.click = Some(click);
         Ok(())
     }
 }
@@ -155,10 +157,12 @@ pub(super) async fn asked(
     face: Face,
     node: &Node,
     sale: &str,
-    kept: &Kept,
+    kept: &mut Kept,
 ) -> Result<Response, ApiError> {
     let relay = relay_to(front, sharing, node, sale)?;
-    if let Some(session) = &kept.plain
+    // One that was sent may be an order by now, whatever the node says of others.
+    let plain = kept.plain.take();
+    if let Some(session) = &plain
         && let Some(refused) = front.plain.refused(relay, node, sale, session)
     {
         return Ok(refused.into_response());
@@ -168,9 +172,10 @@ pub(super) async fn asked(
         Some(click) => gather::send(&front.gathering, relay, node, sale, click).await,
         None => relay.ask(node, face, &kept.parts, kept.body.clone()).await,
     };
+    kept.click.iter_mut().for_each(|click| click.is_first = false);
     match answered {
         Ok(response) => {
-            if kept.plain.is_some() && response.status().is_client_error() {
+            if plain.is_some() && response.status().is_client_error() {
                 front.plain.note_refused(relay, node, sale);
             }
             Ok(named(response, node))

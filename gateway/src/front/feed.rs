@@ -49,8 +49,8 @@ pub(super) enum Ask {
     Begin { stream: u64, who: Option<Watching>, after_ms: u64 },
     /// A stream has ended.
     End(u64),
-    /// Whether plain clicks are refused is to be said from now on.
-    Plain,
+    /// Whether it is to be said from now on that plain clicks are refused.
+    Plain(bool),
     /// Plain clicks that the other node has refused by what was said, by tier and reason.
     Refused(Vec<(Tier, Why, u64)>),
 }
@@ -62,12 +62,12 @@ pub(super) enum Tell {
     Sale(String),
     /// An event of one stream alone. Each stream that begins has one, of the sale as it is.
     Own(u64, String),
-    /// Plain clicks are refused, or no more.
-    Plain(Refusing),
     /// There is no such stream, and why.
     Refused(u64, Answered),
     /// A stream has ended here: it may be asked for again.
     Ended(u64),
+    /// Plain clicks are refused, or no more.
+    Plain(Refusing),
 }
 
 /// What telling needs of this process.
@@ -170,10 +170,12 @@ impl Feed {
             Ask::End(stream) => {
                 self.ends.remove(&stream).into_iter().for_each(|end| end.abort());
             }
-            Ask::Plain => {
-                let mut every = interval(SAID_EVERY);
-                every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                self.plain = Some((every, false));
+            Ask::Plain(is_asked) => {
+                self.plain = is_asked.then(|| {
+                    let mut every = interval(SAID_EVERY);
+                    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    (every, false)
+                });
             }
             Ask::Refused(counts) => {
                 for (tier, why, clicks) in counts {

@@ -4,7 +4,7 @@ use super::between::FEED;
 use super::feed::{Ask, Tell, Watching};
 use super::frames::{Frames, written};
 use super::gather::Answered;
-use super::refusing::Refusing;
+use super::refusing::{COUNTS_FOR, Refusing};
 use super::relay::{NoAnswer, Relay};
 use crate::member::hub::{Source, Told};
 use axum::body::Body;
@@ -52,7 +52,8 @@ pub(super) struct Feed {
     number: u64,
     asks: mpsc::UnboundedSender<Ask>,
     sale: watch::Receiver<Told>,
-    plain: watch::Receiver<Refusing>,
+    /// What was said of plain clicks, and since when it is known.
+    plain: watch::Receiver<(Refusing, Stopwatch)>,
     streams: Streams,
     /// Counts up: the number of the next stream.
     next: Mutex<u64>,
@@ -117,9 +118,10 @@ impl Feed {
         self.plain.has_changed().is_ok()
     }
 
-    /// What the node has said last of plain clicks; `None` when the feed is over.
+    /// What the node has said of plain clicks a moment ago; `None` when the feed is over.
     pub(super) fn refusing(&self) -> Option<Refusing> {
-        self.lasts().then(|| *self.plain.borrow())
+        let said = self.plain.borrow();
+        (self.lasts() && said.1.elapsed() <= COUNTS_FOR).then_some(said.0)
     }
 
     /// Begins a stream. A caller that wants to miss no change of the sale watches [`Feed::source`] before.
@@ -190,7 +192,7 @@ impl Feeds {
             return Ok(Err(answer));
         }
         let (tell, sale) = watch::channel(Told::default());
-        let (refuses, plain) = watch::channel(Refusing::default());
+        let (refuses, plain) = watch::channel((Refusing::default(), Stopwatch::start()));
         let streams = Streams::default();
         let number = {
             let mut next = self.next.lock();
@@ -234,7 +236,7 @@ impl Drop for Telling {
 async fn read(
     mut feed: Frames<Tell>,
     sale: watch::Sender<Told>,
-    plain: watch::Sender<Refusing>,
+    plain: watch::Sender<(Refusing, Stopwatch)>,
     streams: Streams,
 ) {
     let streams = Telling(streams);
@@ -247,7 +249,7 @@ async fn read(
                 continue;
             }
             Tell::Plain(refusing) => {
-                plain.send_replace(refusing);
+                plain.send_replace((refusing, Stopwatch::start()));
                 continue;
             }
             Tell::Own(stream, event) => (stream, Own::Event(event.into())),

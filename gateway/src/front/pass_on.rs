@@ -154,7 +154,7 @@ async fn anywhere(
                     stream::begin(front, sharing, &node, &id, &kept).await?
                 } else {
                     kept.make_ready(front, face).await?;
-                    asked(front, sharing, face, &node, &id, &kept).await
+                    asked(front, sharing, face, &node, &id, &mut kept).await
                 };
                 match answered {
                     Ok(response) => return Ok(response),

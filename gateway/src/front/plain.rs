@@ -87,7 +87,8 @@ impl Plain {
 
     /// Another node has refused a plain click: if it refuses many, it is asked to say when it refuses all.
     pub(super) fn note_refused(self: &Arc<Self>, relay: &Arc<Relay>, node: &Node, sale: &str) {
-        let is_heard = self.heard.load().contains_key(sale);
+        let heard = self.heard.load();
+        let is_heard = heard.get(sale).is_some_and(|heard| heard.node == node.id);
         if !is_heard && self.refusals.lock().are_many(sale) {
             let (plain, relay) = (Arc::clone(self), Arc::clone(relay));
             tokio::spawn(hear(plain, relay, node.clone(), sale.to_owned()));
@@ -117,21 +118,28 @@ impl Plain {
             Ok(()) => {
                 let tier = tier.or(session.said.tier).unwrap_or(Tier::Regular);
                 heard.counts.add(tier, why);
+                // Ordering: Relaxed, a count publishes nothing but itself.
+                relay.passed.refused.fetch_add(1, Ordering::Relaxed);
                 let (refusal, now) = (why.refusal(), refusing.at);
                 NotAccepted::Refused { refusal, tier, now, may_return: refusing.may_return }
             }
         };
-        // Ordering: Relaxed, a count publishes nothing but itself.
-        relay.passed.refused.fetch_add(1, Ordering::Relaxed);
         Some(why.into())
     }
 
-    /// Takes a sale among those of which this process hears, or out of them.
-    fn set(&self, sale: &str, heard: Option<&Arc<Heard>>) {
+    /// Takes a sale among those of which this process hears, in the place of what it heard before.
+    fn begin(&self, sale: &str, heard: &Arc<Heard>) {
         self.heard.rcu(|all| {
             let mut all = BTreeMap::clone(all);
-            all.remove(sale);
-            all.extend(heard.map(|heard| (sale.to_owned(), Arc::clone(heard))));
+            all.insert(sale.to_owned(), Arc::clone(heard));
+            all
+        });
+    }
+
+    fn end(&self, sale: &str, heard: &Arc<Heard>) {
+        self.heard.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.retain(|of, other| of != sale || !Arc::ptr_eq(other, heard));
             all
         });
     }
@@ -153,16 +161,17 @@ async fn hear(plain: Arc<Plain>, relay: Arc<Relay>, node: Node, sale: String) {
     let Ok(Ok(feed)) = plain.feeds.of(engine, &relay, &node, &sale).await else { return };
     let clicked_at = AtomicU64::new(engine.now().0);
     let heard = Arc::new(Heard { node: node.id, feed, clicked_at, counts: Counts::default() });
-    heard.feed.ask(Ask::Plain);
-    plain.set(&sale, Some(&heard));
+    heard.feed.ask(Ask::Plain(true));
+    plain.begin(&sale, &heard);
     // Ordering: Relaxed, a time that publishes nothing but itself.
     let clicked_at = || Millis(heard.clicked_at.load(Ordering::Relaxed));
     while heard.feed.lasts() && engine.now() < clicked_at() + ASKED_FOR {
         tokio::time::sleep(COUNTS_FOR).await;
         heard.tell();
     }
-    plain.set(&sale, None);
+    plain.end(&sale, &heard);
     heard.tell();
+    heard.feed.ask(Ask::Plain(false));
 }
 
 #[cfg(test)]
