@@ -304,8 +304,7 @@ fn passed(member: u32) -> PassedClick {
     let member = format!("member-{member:07}").parse().expect("a member id");
     let key = IdempotencyKey(NonZeroU64::MIN | fastrand::u64(..));
     let (tier, units) = (Some(Tier::Regular), Units(1));
-    let (is_minor, is_first) = (false, true);
-    PassedClick { member, tier, is_minor, units, key, is_first, points: 0, coupon: None }
+    PassedClick { member, tier, is_minor: false, units, key, points: 0, coupon: None }
 }
 
 /// A click as JSON. A member's id has 14 characters, a key 36, as those that programs make.

@@ -124,7 +124,7 @@ impl Kept {
         if !is_click || self.click.is_some() {
             return Ok(());
         }
-        let Wish { units, key, points, coupon, .. } = wish(&self.parts.headers, &self.body)?;
+        let Wish { units, key, points, coupon } = wish(&self.parts.headers, &self.body)?;
         let session = front.sessions.of_token(&self.parts).await?;
         let is_plain = units == Units(1) && key.is_none() && points == 0 && coupon.is_none();
         self.plain = (is_plain && !session.is_minor).then(|| session.clone());
@@ -138,10 +138,8 @@ impl Kept {
         }
         let Session { member, said, is_minor, .. } = session;
         let random = || IdempotencyKey(NonZeroU64::MIN | fastrand::u64(..));
-        let (tier, is_first) = (said.tier, key.is_none());
-        let key = key.unwrap_or_else(random);
-        let click = PassedClick { member, tier, is_minor, units, key, is_first, points, coupon };
-        self.click = Some(click);
+        let (tier, key) = (said.tier, key.unwrap_or_else(random));
+        self.click = Some(PassedClick { member, tier, is_minor, units, key, points, coupon });
         Ok(())
     }
 }
@@ -172,7 +170,6 @@ pub(super) async fn asked(
         Some(click) => gather::send(&front.gathering, relay, node, sale, click).await,
         None => relay.ask(node, face, &kept.parts, kept.body.clone()).await,
     };
-    kept.click.iter_mut().for_each(|click| click.is_first = false);
     match answered {
         Ok(response) => {
             if plain.is_some() && response.status().is_client_error() {

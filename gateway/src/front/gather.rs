@@ -36,8 +36,6 @@ pub struct PassedClick {
     pub units: Units,
     /// The client's or the front's: the click buys once, however often it is sent.
     pub key: IdempotencyKey,
-    /// Whether the key is the front's and is sent for the first time: it stands for no order.
-    pub is_first: bool,
     /// Points to pay a part with.
     pub points: u64,
     /// A coupon to pay a part with.

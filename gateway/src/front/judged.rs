@@ -97,10 +97,10 @@ fn busy(now: Millis, click: &PassedClick) -> NotAccepted {
 }
 
 fn wished(clicks: &Clicks, click: PassedClick, seat: Seat) -> (Session, Wish) {
-    let PassedClick { member, tier, is_minor, units, key, is_first, points, coupon } = click;
+    let PassedClick { member, tier, is_minor, units, key, points, coupon } = click;
     let said = Said { tier, ..clicks.said(Tier::Regular) };
     let session = Session { member, seat, said, is_minor, expires_at: Millis::MAX };
-    (session, Wish { units, key: Some(key), is_first, points, coupon })
+    (session, Wish { units, key: Some(key), points, coupon })
 }
 
 async fn answers(

@@ -87,8 +87,7 @@ pub(crate) async fn buy(
 pub(crate) fn wish(headers: &HeaderMap, body: &[u8]) -> Result<Wish, ApiError> {
     let body: ClickBody = request::parse(body)?;
     let key = request::idempotency_key(headers)?.map(request::digest);
-    let (points, coupon) = (body.points, body.coupon);
-    Ok(Wish { units: Units(body.units.0), key, is_first: false, points, coupon })
+    Ok(Wish { units: Units(body.units.0), key, points: body.points, coupon: body.coupon })
 }
 
 /// Shows a click and its answer to who looks for them: costs one comparison to who does not.

@@ -18,7 +18,7 @@ use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
 use engine::sale::refused::{Kind, Refused};
-use engine::sale::{Accepted, Click, Sale};
+use engine::sale::{Accepted, Click};
 use engine::{Engine, NoSale, OpenSale};
 use membership::Tier;
 use std::cell::Cell;
@@ -39,8 +39,6 @@ pub(crate) struct Wish {
     pub(crate) units: Units,
     /// With a key it is safe to send the same click again.
     pub(crate) key: Option<IdempotencyKey>,
-    /// Whether it is known that the key stands for no order yet.
-    pub(crate) is_first: bool,
     /// Points to pay a part with.
     pub(crate) points: u64,
     /// A coupon of the member's.
@@ -235,10 +233,7 @@ impl Clicks {
         let Wish { units, key, .. } = *wish;
         let click = Click { seat, tier, units, key, is_minor };
         let judged = match (wish.points, &wish.coupon) {
-            (0, None) => match refused_at_once(&open.sale, now, wish, click) {
-                Some(refusal) => Err(refusal),
-                None => open.sale.buy(now, click),
-            },
+            (0, None) => open.sale.buy(now, click),
             (points, coupon) => {
                 let (purses, coupon) = (self.engine.book().purses(), coupon.clone());
                 let judged = open.sale.buy_with(now, click, purses, points, coupon);
@@ -267,13 +262,6 @@ impl NotAccepted {
             Self::NoSale(_) | Self::BadPoints(_) | Self::Bad(_) | Self::Refused { .. } => None,
         }
     }
-}
-
-/// Why a click is refused whose key stands for no order, if every click without a key is refused: its key need not be
-/// looked for, which takes longer than all the rest.
-fn refused_at_once(sale: &Sale, now: Millis, wish: &Wish, click: Click) -> Option<Refusal> {
-    let is_plain = wish.is_first && click.units == Units(1) && !click.is_minor;
-    is_plain.then(|| sale.refuses_plain(now, click.tier)).flatten()
 }
 
 /// Keeps a refusal for those who ask why.

@@ -270,7 +270,7 @@ fn asked(
     let (said, expires_at) = (clicks.said(tier), Millis::MAX);
     let session = Session { member, seat, said, is_minor, expires_at };
     let key = key.as_deref().map(request::digest);
-    Ok((session, Wish { units: Units(units.0), key, is_first: false, points, coupon }))
+    Ok((session, Wish { units: Units(units.0), key, points, coupon }))
 }
 
 /// The answer's body: [`Answers`], written click by click.

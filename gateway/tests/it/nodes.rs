@@ -502,13 +502,13 @@ fn a_click_that_a_front_sends_again_is_the_order_that_it_became() {
     let nodes = Nodes::new();
     let a = nodes.start("a");
     a.make(&drop_of(1));
-    let sent = |member: &str, is_first| {
+    let sent = |member: &str| {
         let (units, key) = (Units(1), IdempotencyKey(NonZeroU64::MIN));
         let (member, tier) = (member.parse().unwrap(), Some(Tier::Gold));
         let (is_minor, points, coupon) = (false, 0, None);
-        let click = PassedClick { member, tier, is_minor, units, key, is_first, points, coupon };
+        let click = PassedClick { member, tier, is_minor, units, key, points, coupon };
         let key = "authorization: Bearer the-nodes-of-a-test\r\n";
-        let clicks = postcard::to_stdvec(&vec![click]).unwrap();
+        let clicks = postcard::to_stdvec(&[click][..]).unwrap();
         let path = format!("{PASSED_ON_CLICKS}/drop");
         let answer = send(a.node.unwrap(), "POST", &path, key, &clicks);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -516,8 +516,8 @@ fn a_click_that_a_front_sends_again_is_the_order_that_it_became() {
             answer.body.split_once("\"order_id\":\"").and_then(|(_, rest)| rest.split_once('"'));
         order.map(|(order, _)| order.to_owned())
     };
-    let order = sent("ann", true);
+    let order = sent("ann");
     assert!(order.is_some(), "{order:?}");
-    assert_eq!(sent("bob", true), None, "no unit is left");
-    assert_eq!(sent("ann", false), order, "the answer did not come");
+    assert_eq!(sent("bob"), None, "no unit is left");
+    assert_eq!(sent("ann"), order, "the answer did not come");
 }

@@ -424,8 +424,8 @@ pub(crate) fn send(to: SocketAddr, method: &str, path: &str, headers: &str, body
 pub(crate) fn read(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
-    let text = String::from_utf8(bytes).unwrap();
-    answer(&text)
+    // What nodes tell one another is no text, and has some.
+    answer(&String::from_utf8_lossy(&bytes))
 }
 
 pub(crate) fn answer(text: &str) -> Answer {
