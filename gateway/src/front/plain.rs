@@ -127,13 +127,18 @@ impl Plain {
         Some(why.into())
     }
 
-    /// Takes a sale among those of which this process hears, in the place of what it heard before.
-    fn begin(&self, sale: &str, heard: &Arc<Heard>) {
+    /// Takes a sale among those of which this process hears; returns false if it hears of it from that node already.
+    fn begin(&self, sale: &str, heard: &Arc<Heard>) -> bool {
+        let mut is_new = false;
         self.heard.rcu(|all| {
+            is_new = all.get(sale).is_none_or(|known| known.node != heard.node);
             let mut all = BTreeMap::clone(all);
-            all.insert(sale.to_owned(), Arc::clone(heard));
+            if is_new {
+                all.insert(sale.to_owned(), Arc::clone(heard));
+            }
             all
         });
+        is_new
     }
 
     fn end(&self, sale: &str, heard: &Arc<Heard>) {
@@ -161,8 +166,10 @@ async fn hear(plain: Arc<Plain>, relay: Arc<Relay>, node: Node, sale: String) {
     let Ok(Ok(feed)) = plain.feeds.of(engine, &relay, &node, &sale).await else { return };
     let clicked_at = AtomicU64::new(engine.now().0);
     let heard = Arc::new(Heard { node: node.id, feed, clicked_at, counts: Counts::default() });
+    if !plain.begin(&sale, &heard) {
+        return;
+    }
     heard.feed.ask(Ask::Plain(true));
-    plain.begin(&sale, &heard);
     // Ordering: Relaxed, a time that publishes nothing but itself.
     let clicked_at = || Millis(heard.clicked_at.load(Ordering::Relaxed));
     while heard.feed.lasts() && engine.now() < clicked_at() + ASKED_FOR {
