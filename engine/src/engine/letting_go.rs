@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Sales that are handed over at once when this node ends.
 const SIDE_BY_SIDE: usize = 16;
-/// A sale stays where it is from so long before its first window opens until so long after.
+/// A sale stays where it is from so long before its first window opens until so long after its last one has.
 const STAYS_BEFORE: Duration = Duration::from_secs(30);
 const STAYS_AFTER: Duration = Duration::from_secs(300);
 /// How often it is looked whether everything that a sale has accepted is settled.

@@ -50,7 +50,9 @@ impl Latch {
             tokio::time::sleep(ASK_EVERY).await;
         }
         // Without an answer it may still be done: the latch stays until that is over for certain.
-        let done = tokio::time::timeout(DONE_WITHIN, done).await.map_err(|_| busy())??;
+        let unknown =
+            |_| StoreError::Unknown("it takes too long; ask again with the same id".into());
+        let done = tokio::time::timeout(DONE_WITHIN, done).await.map_err(unknown)??;
         if let Err(error) = self.leasing.unlatch(&self.name, by).await {
             tracing::debug!(%error, "a latch is let go by itself");
         }

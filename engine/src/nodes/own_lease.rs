@@ -2,7 +2,7 @@
 //!
 //! Two rules keep two nodes from selling one sale at one instant, whatever messages are late, lost or doubled:
 //!
-//! - A node counts its lease from before it asked for it, and by a clock that only goes on; so its lease is over
+//! - A node counts its lease from before it asked for it, and by a clock that goes on, or back by less than the part that it leaves out; so its lease is over
 //!   for the node before it is over for the store.
 //! - A sale is taken over within a term only, and sold within the same term only; a term ends with the lease. A
 //!   node that comes back begins a new term, in which it may sell nothing, and says of each of its sales that it

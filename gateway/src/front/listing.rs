@@ -1,6 +1,6 @@
 //! Listing: the list of sales is put together from those of all nodes.
 
-use super::asking::{Front, Kept, unreachable};
+use super::asking::{Front, Kept};
 use crate::answer::error::ApiError;
 use crate::meters::Face;
 use axum::Json;
@@ -46,12 +46,15 @@ pub(super) async fn answer(front: &Front, face: Face, request: Request, next: Ne
     }
     let asked = others.iter().map(|node| relay.ask(node, face, &parts, Bytes::new()));
     let mut pages = vec![page(here).await];
-    for answer in join_all(asked).await {
+    for (node, answer) in others.iter().zip(join_all(asked).await) {
         match answer {
             Ok(answer) if answer.status() == StatusCode::OK => pages.push(page(answer).await),
             // A list that lacks a node's sales would say that there are none.
             Ok(answer) => return answer,
-            Err(_) => return not_whole(),
+            Err(error) => {
+                error.say(node);
+                return not_whole();
+            }
         }
     }
     match pages.into_iter().collect::<Option<Vec<_>>>() {
@@ -67,7 +70,10 @@ async fn made_elsewhere(front: &Front, face: Face, request: Request) -> Result<R
     let (Some(relay), Some(node)) = (front.relay(), others.first()) else {
         return Err(ApiError::NoNode("no node lives that could make the sale".into()));
     };
-    relay.ask(node, face, &kept.parts, kept.body).await.map_err(|_| unreachable(node))
+    relay.ask(node, face, &kept.parts, kept.body).await.map_err(|error| {
+        error.say(node);
+        ApiError::NoNode(format!("node {}, which was to make the sale, gave no answer", node.id))
+    })
 }
 
 fn not_whole() -> Response {

@@ -268,7 +268,7 @@ impl Relay {
         let told = async {
             let answer = self.ask_within(TELL_MAX, node, Face::Node, &parts, body).await?;
             let (head, body) = answer.into_parts();
-            let said = to_bytes(body, SAID_BYTES_MAX).await.unwrap_or_default();
+            let said = to_bytes(body, SAID_BYTES_MAX).await.map_err(|_| NoAnswer::TooLate)?;
             Ok((head.status, said))
         };
         tokio::time::timeout(TELL_MAX, told).await.unwrap_or(Err(NoAnswer::TooLate))

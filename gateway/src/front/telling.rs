@@ -70,7 +70,7 @@ impl Front {
         join_all(tell).await;
     }
 
-    /// What a pass was asked for with, at whichever node.
+    /// What a pass was asked for with, here or at a node that others reach.
     pub(super) async fn token_of(&self, pass: &str) -> Option<HeaderValue> {
         // What is no pass is asked of nobody.
         let name = name_of(pass)?;

@@ -208,7 +208,7 @@ pub(crate) async fn erase(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Takes a member's name out of the sales, then out of the audit log, here and at every other node. Whatever breaks off
+/// Takes a member's name out of the sales, then out of the audit log, here and at every node that is reached. Whatever breaks off
 /// is gone on with by [`go_on_erasing`].
 async fn erase_everywhere(
     engine: &Engine,
@@ -229,7 +229,7 @@ async fn erase_everywhere(
     Ok(())
 }
 
-/// Has every other node take the name out of its sales. One that goes from one node to another meanwhile is looked for
+/// Has every node that is reached take the name out of its sales. One that goes from one node to another meanwhile is looked for
 /// again.
 async fn erase_at_others(
     engine: &Engine,

@@ -388,8 +388,6 @@ fn what_one_node_is_told_of_a_blocked_member_holds_at_every_node() {
     });
 }
 
-/// Starting with these arguments must fail with one sentence that contains `said`.
-#[track_caller]
 #[test]
 fn an_erased_member_is_named_by_no_sale_and_no_log_of_any_node() {
     let nodes = Nodes::new();
@@ -425,6 +423,8 @@ fn an_erased_member_is_named_by_no_sale_and_no_log_of_any_node() {
     }
 }
 
+/// Starting with these arguments must fail with one sentence that contains `said`.
+#[track_caller]
 fn refused(folder: &Path, args: &[&str], said: &str) {
     let output = flashlane().arg("serve").arg("--data").arg(folder).args(args).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
