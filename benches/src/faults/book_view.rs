@@ -1,7 +1,5 @@
 //! The members' book after a scenario: what it has of each order is what became of the order.
 
-use super::patience::patience;
-use crate::run::operator::{BookReport, Operator};
 use anyhow::ensure;
 use engine::members::audit;
 use engine::rules::order::Status;
@@ -11,31 +9,11 @@ use membership::MemberId;
 use membership::account::{Coupon, CouponState};
 use membership::posting::{Account, Kind, Source};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 /// Most sentences of one comparison.
 const SENTENCES_MAX: usize = 5;
 /// More lines than any member has in a scenario.
 const LINES_MAX: usize = 1_000_000;
-
-/// Waits until the book has taken in what became of all orders; that it does not in time is a difference.
-///
-/// # Errors
-/// When the server does not answer.
-pub(super) async fn until_book_follows(operator: &mut Operator) -> anyhow::Result<BookReport> {
-    let start = Instant::now();
-    loop {
-        let mut report = operator.book().await?;
-        if report.behind == 0 {
-            return Ok(report);
-        }
-        if start.elapsed() >= patience() {
-            report.differences.push(format!("it is {} changes behind", report.behind));
-            return Ok(report);
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// What paid and unpaid orders of one member come to, in whole units of money, and the points that paid and
 /// unpaid ones are paid with.

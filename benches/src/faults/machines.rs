@@ -1,7 +1,7 @@
 //! Machines: three nodes and two fronts on a Redis Cluster of three primaries and three replicas, with shoppers at
 //! both fronts. Clocks are minutes apart if libfaketime is there.
 
-use super::book_view::{book_view, until_book_follows};
+use super::book_view::book_view;
 use super::patience::{patience, until};
 use super::process::{Addresses, Process, signal_to, start_at};
 use super::proxy::Proxy;
@@ -299,7 +299,7 @@ impl Machines {
         }
         let mut differences = Vec::new();
         for node in &self.nodes {
-            let follows = until_book_follows(&mut node.process.as_operator()?).await?;
+            let follows = node.process.as_operator()?.book(patience()).await?;
             differences.extend(follows.differences);
         }
         let store = self.store().await?;

@@ -1,6 +1,6 @@
 //! A site: a real redis-server, a proxy before it, the real `flashlane` behind that, and shoppers.
 
-use super::book_view::{book_view, until_book_follows};
+use super::book_view::book_view;
 use super::patience::{patience, until};
 use super::process::{Addresses, Process, start, start_at, url};
 use super::proxy::Proxy;
@@ -338,7 +338,7 @@ impl Site {
             }
         }
         self.until_ready().await?;
-        let differences = until_book_follows(&mut operator).await?.differences;
+        let differences = operator.book(patience()).await?.differences;
         let store = self.at_rest().await?;
         let mut views = compare(&*store.reading, &self.receipts, allowed).await?;
         views.problems.extend(differences.into_iter().map(|told| format!("book: {told}")));

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use membership::Tier;
 use serde_json::json;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Points that a click pays with, worth so many of the currency's minor unit by the plan inside.
 pub const SPENT: u64 = 500;
@@ -77,17 +77,7 @@ pub async fn compare(
     before: &Before,
     listed: &[ListedOrder],
 ) -> anyhow::Result<(usize, Vec<String>)> {
-    let start = Instant::now();
-    let report = loop {
-        let report = operator.book().await?;
-        if report.behind == 0 {
-            break report;
-        }
-        let behind = report.behind;
-        ensure!(start.elapsed() < PATIENCE, "the book is {behind} changes behind");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
-    let mut differences = report.differences;
+    let mut differences = operator.book(PATIENCE).await?.differences;
     for (member, had) in &before.0 {
         let theirs = listed.iter().filter(|order| order.member == *member);
         let (mut expected, mut pending) = (*had, 0);

@@ -200,12 +200,24 @@ impl Operator {
         Ok(current.plan)
     }
 
-    /// Has the members' book added up.
+    /// Waits until the members' book has taken in what became of all orders, and returns what it comes to. A server
+    /// that is busy is asked again: its store may stand still behind a disk for longer than a call may take.
     ///
     /// # Errors
-    /// When the server does not answer.
-    pub async fn book(&mut self) -> anyhow::Result<BookReport> {
-        self.0.call(Method::GET, "/v1/reports/consistency", None).await
+    /// When the book is still behind after `patience`, or is not added up.
+    pub async fn book(&mut self, patience: Duration) -> anyhow::Result<BookReport> {
+        let start = Instant::now();
+        loop {
+            let report: anyhow::Result<BookReport> =
+                self.0.call(Method::GET, "/v1/reports/consistency", None).await;
+            let why = match report {
+                Ok(report) if report.behind == 0 => return Ok(report),
+                Ok(report) => anyhow!("the book is {} changes behind", report.behind),
+                Err(error) => error,
+            };
+            ensure!(start.elapsed() < patience, "after {patience:?}: {why:#}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Makes a sale.
