@@ -4,7 +4,7 @@ use super::Engine;
 use super::archive::moving;
 use crate::clock::Stopwatch;
 use crate::fault::crash_point;
-use crate::nodes::duty::{Duty, Here};
+use crate::nodes::duty::Duty;
 use crate::nodes::sharing::{Elsewhere, Sharing};
 use crate::open::sale::OpenSale;
 use crate::rules::node::NodeId;
@@ -27,6 +27,32 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 /// How often a hand-over of which the outcome is not known is asked for.
 const HAND_OVER_TRIES: u32 = 3;
 
+/// A sale that callers are told is on its way. If it does not leave, whoever cut that off, it is shown again.
+struct Leaving<'a> {
+    engine: &'a Engine,
+    sharing: &'a Sharing,
+    open: &'a Arc<OpenSale>,
+}
+
+impl<'a> Leaving<'a> {
+    fn begin(engine: &'a Engine, sharing: &'a Sharing, open: &'a Arc<OpenSale>) -> Self {
+        engine.hide(&open.sale.terms().id, moving());
+        // After this no click takes anything; what was taken is settled by the sale's confirmer.
+        open.give_up();
+        Self { engine, sharing, open }
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if !self.open.is_retired() {
+            self.open.take_back(self.sharing.lease());
+            self.engine.show(std::slice::from_ref(self.open));
+            self.engine.not_opened.lock().remove(&self.open.sale.terms().id);
+        }
+    }
+}
+
 impl Engine {
     /// Hands over at most so many sales to the nodes that are wanted as their owners.
     pub(super) async fn hand_over_some(
@@ -41,7 +67,7 @@ impl Engine {
             let stays = stays(&open, now) && !sharing.is_leaving();
             let owner = sharing.me().cloned();
             let ownership = Ownership { owner, ..Ownership::default() };
-            let duty = sharing.duty(id, &ownership, &living, Here::Sells, stays);
+            let duty = sharing.duty(id, &ownership, &living, true, stays);
             if let Duty::HandOver { to } = duty
                 && open.trouble().is_none()
                 && moves.len() < most
@@ -97,14 +123,9 @@ impl Engine {
             if open.is_retired() {
                 return Ok(());
             }
-            self.hide(id, moving());
-            // After this no click takes anything; what was taken is settled by the sale's confirmer.
-            open.give_up();
+            let _leaving = Leaving::begin(self, sharing, open);
             if !self.is_settled(open).await {
                 // The store is away, or has lost something: the sale stays, and an operator finds it here.
-                open.take_back(sharing.lease());
-                self.show(std::slice::from_ref(open));
-                self.not_opened.lock().remove(id);
                 return Err(StoreError::Refused("what it has accepted is not settled".into()));
             }
             open.retire();
@@ -114,22 +135,28 @@ impl Engine {
         self.ends.forget(open.sale_number);
         let left = match to {
             Some(to) => self.hand_over(sharing, open, to).await,
-            None => Ok(()),
+            None => Err(StoreError::Fenced),
         };
-        if let Err(error) = &left {
-            // If the store still has this node as its owner, it is taken again.
-            self.not_opened.lock().insert(id.clone(), error.clone());
-            return left;
-        }
+        let place = match (&left, to) {
+            (Ok(()), Some(to)) => {
+                tracing::info!(sale = %id, %to, "handed over to another node");
+                let living = sharing.living();
+                living.iter().find(|node| node.id == *to).cloned().map(Elsewhere::At)
+            }
+            // The next one has it already, or another one took it: it is looked for.
+            (Ok(()) | Err(StoreError::Fenced), _) => {
+                tracing::warn!(sale = %id, "another node has taken the sale over");
+                None
+            }
+            (Err(error), _) => {
+                // If the store still has this node as its owner, it is taken again.
+                self.not_opened.lock().insert(id.clone(), error.clone());
+                return left;
+            }
+        };
         // It is elsewhere before it is no more on its way: at no moment there is no such sale.
-        let living = sharing.living();
-        let node = to.and_then(|to| living.iter().find(|node| node.id == *to));
-        sharing.note(id, &node.cloned().map_or(Elsewhere::Moving, Elsewhere::At));
+        sharing.note(id, &place.unwrap_or(Elsewhere::Moving));
         self.not_opened.lock().remove(id);
-        match to {
-            Some(to) => tracing::info!(sale = %id, %to, "handed over to another node"),
-            None => tracing::warn!(sale = %id, "another node has taken the sale over"),
-        }
         Ok(())
     }
 
@@ -163,8 +190,6 @@ impl Engine {
             outcome = sharing.hand_over(id, epoch, to).await;
             match &outcome {
                 Err(error) if error.is_transient() => {}
-                // The next one has it already, or another one took it.
-                Err(StoreError::Fenced) => return Ok(()),
                 _ => return outcome,
             }
         }

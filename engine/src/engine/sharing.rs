@@ -2,7 +2,7 @@
 
 use super::archive::moving;
 use super::{Engine, NoSale};
-use crate::nodes::duty::{Duty, Here};
+use crate::nodes::duty::Duty;
 use crate::nodes::sharing::{Elsewhere, Look, Sharing};
 use crate::open::sale::OpenSale;
 use crate::rules::node::{Node, NodeId};
@@ -247,7 +247,7 @@ impl Engine {
         ownership: Ownership,
         living: &Arc<[Node]>,
     ) -> Result<(), StoreError> {
-        let duty = sharing.duty(sale, &ownership, living, Here::No, false);
+        let duty = sharing.duty(sale, &ownership, living, false, false);
         let look = Look { ownership, living: Arc::clone(living), duty };
         if !matches!(look.duty, Duty::Take { .. }) {
             sharing.note(sale, &sharing.place(sale, &look));

@@ -15,29 +15,10 @@ pub enum Duty {
         /// What was seen.
         seen: Seen,
     },
-    /// To keep it: the node has it open in this epoch, from before its lease was over.
-    Keep {
-        /// The epoch that it is open in.
-        epoch: u64,
-    },
     /// To hand it over to another node.
     HandOver {
         /// The node that it is to belong to.
         to: NodeId,
-    },
-}
-
-/// Whether a node has a sale open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Here {
-    /// No.
-    No,
-    /// It may sell it while it holds its lease.
-    Sells,
-    /// It took it in a term of its lease that is over.
-    Lapsed {
-        /// The epoch that it has it open in.
-        epoch: u64,
     },
 }
 
@@ -51,8 +32,9 @@ pub struct Situation<'a> {
     pub living: &'a [NodeId],
     /// Those that may get the sale.
     pub candidates: &'a [NodeId],
-    /// Whether this node has the sale open.
-    pub here: Here,
+    /// Whether this node has the sale open. What it took in a term of its lease that is over, it keeps whatever it saw:
+    /// the store refuses that if the sale is another node's by now.
+    pub is_here: bool,
     /// Whether the sale stays where it is while its owner lives.
     pub stays: bool,
 }
@@ -60,31 +42,22 @@ pub struct Situation<'a> {
 /// What `me` has to do about a sale.
 #[must_use]
 pub fn duty(me: &NodeId, sale: &SaleId, situation: Situation<'_>) -> Duty {
-    let Situation { ownership, living, candidates, here, stays } = situation;
+    let Situation { ownership, living, candidates, is_here, stays } = situation;
     let lives = |node: &NodeId| living.contains(node);
     if !lives(me) {
         return Duty::None;
     }
     let wanted = wanted(sale, candidates);
-    let take = || match here {
-        Here::No => Duty::Take { seen: ownership.seen },
-        // What it has open in an earlier epoch it lets go first.
-        Here::Sells | Here::Lapsed { .. } => Duty::None,
-    };
+    // What it has open in an earlier epoch it lets go first.
+    let take = || if is_here { Duty::None } else { Duty::Take { seen: ownership.seen } };
     match (&ownership.owner, &ownership.next) {
-        (Some(owner), _) if owner == me => match (here, wanted) {
-            (Here::No, _) => take(),
-            (_, Some(to)) if to != me && !stays => Duty::HandOver { to: to.clone() },
-            (Here::Lapsed { epoch }, _) => Duty::Keep { epoch },
-            (Here::Sells, _) => Duty::None,
+        (Some(owner), _) if owner == me => match wanted {
+            Some(to) if is_here && to != me && !stays => Duty::HandOver { to: to.clone() },
+            _ => take(),
         },
         (Some(owner), _) if lives(owner) => Duty::None,
         (None, Some(next)) if lives(next) && next == me => take(),
         (None, Some(next)) if lives(next) => Duty::None,
-        // After a lost history was put back, nobody is written down as the owner.
-        (None, None) if here == (Here::Lapsed { epoch: ownership.seen.epoch }) => {
-            Duty::Keep { epoch: ownership.seen.epoch }
-        }
         // Nobody has it: it was never opened, or whose it is does not live.
         _ if wanted == Some(me) => take(),
         _ => Duty::None,

@@ -94,11 +94,22 @@ mod tests {
         let processes = processes(&store);
         let broken = Err::<(), _>(StoreError::Unknown("no answer".into()));
         assert!(processes[0].alone(std::future::ready(broken)).await.is_err());
+        assert_nobody_gets_in(&processes).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_its_caller_has_left_keeps_everybody_out() {
+        let store = Arc::new(MemoryStore::default());
+        let processes = processes(&store);
         let late = processes[0].alone(std::future::pending::<Result<(), _>>());
-        // The clock of the store goes on with the wall, and this one stands still meanwhile.
         assert!(tokio::time::timeout(Duration::from_secs(4), late).await.is_err());
-        for process in &processes {
+        assert_nobody_gets_in(&processes).await;
+    }
+
+    async fn assert_nobody_gets_in(processes: &[Latch; 2]) {
+        for process in processes {
             let other = process.alone(async { Ok(()) });
+            // The clock of the store goes on with the wall, and this one stands still meanwhile.
             assert!(tokio::time::timeout(Duration::from_secs(4), other).await.is_err());
         }
     }

@@ -2,7 +2,7 @@
 //! lives and where sales are that this node does not have.
 
 use super::counts::NodeCounts;
-use super::duty::{Duty, Here, Situation, duty};
+use super::duty::{Duty, Situation, duty};
 use super::latch::Latch;
 use super::numbers::Numbers;
 use super::own_lease::{OwnLease, Term};
@@ -196,7 +196,7 @@ impl Sharing {
         let Some(ownership) = self.leasing.owner(sale).await? else { return Ok(None) };
         let living: Arc<[Node]> = self.leasing.living().await?.living.into();
         self.state.lock().living = Arc::clone(&living);
-        let duty = self.duty(sale, &ownership, &living, Here::No, false);
+        let duty = self.duty(sale, &ownership, &living, false, false);
         Ok(Some(Look { ownership, living, duty }))
     }
 
@@ -211,13 +211,13 @@ impl Sharing {
         sale: &SaleId,
         ownership: &Ownership,
         living: &[Node],
-        here: Here,
+        is_here: bool,
         stays: bool,
     ) -> Duty {
         let Role::Owner(me) = &self.role else { return Duty::None };
         let candidates = ids(&self.candidates(living));
         let living = &ids(living);
-        let situation = Situation { ownership, living, candidates: &candidates, here, stays };
+        let situation = Situation { ownership, living, candidates: &candidates, is_here, stays };
         match duty(&me.id, sale, situation) {
             Duty::Take { .. } if self.state.lock().is_leaving => Duty::None,
             // After the store was away, whoever hears first must not take what the others are about to keep.
@@ -361,7 +361,7 @@ impl Sharing {
         self.looking[nth].lock().await
     }
 
-    /// Whether another node was seen to have this sale.
+    /// Whether this sale was seen at another node, or on its way to one.
     pub(crate) fn is_elsewhere(&self, sale: &str) -> bool {
         self.elsewhere.lock().contains_key(sale)
     }

@@ -1,7 +1,7 @@
 //! A world of a few nodes and sales, and whatever may happen in it next. Leases, owners, terms and duties are
 //! the engine's own; the rest stands for what a node does by them.
 
-use engine::nodes::duty::{Duty, Here, Situation, duty};
+use engine::nodes::duty::{Duty, Situation, duty};
 use engine::nodes::own_lease::{OwnLease, Term};
 use engine::rules::node::{Node, NodeId};
 use engine::rules::terms::SaleId;
@@ -503,22 +503,22 @@ impl Rules {
         };
         let node = &mut world.nodes[n];
         let Some(term) = node.lease.term_at(node.clock) else { return };
-        let here = match &node.open[sale] {
-            None => Here::No,
-            Some(open) if node.lease.sells(open.taken_in, node.clock) => Here::Sells,
-            Some(open) => Here::Lapsed { epoch: open.epoch },
-        };
+        let open = node.open[sale].as_ref().map(|open| (open.epoch, open.taken_in));
+        if let Some((epoch, taken_in)) = open
+            && !node.lease.sells(taken_in, node.clock)
+        {
+            self.post(world, n, Mail::Keep { sale, epoch, term });
+        }
+        let node = &mut world.nodes[n];
+        let is_here = open.is_some();
         let situation =
-            Situation { ownership: &ownership, living, candidates: living, here, stays: false };
+            Situation { ownership: &ownership, living, candidates: living, is_here, stays: false };
         match duty(&node.node.id, &self.sales[sale], situation) {
             Duty::None => {}
             Duty::Take { seen } => {
                 node.asked[sale] = Some(seen);
                 // A letter that does not fit is as good as one that is lost.
                 self.post(world, n, Mail::Take { sale, seen, term });
-            }
-            Duty::Keep { epoch } => {
-                self.post(world, n, Mail::Keep { sale, epoch, term });
             }
             Duty::HandOver { to } => {
                 let open = node.open[sale].as_mut().unwrap();

@@ -117,6 +117,21 @@ async fn a_node_that_starts_takes_nothing_from_one_that_lives() {
 }
 
 #[tokio::test]
+async fn a_sale_that_was_to_leave_is_sold_on_and_counted_when_that_is_cut_off() {
+    let (store, clock) = (store_with(1).await, Clock::by_hand(OPEN));
+    let a = started(&store, "a", &clock).await;
+    a.share().await.unwrap();
+    let _b = started(&store, "b", &clock).await;
+    let open = a.sale("sale-0").unwrap();
+    // It waits until what was taken is settled, which takes longer than no time.
+    assert!(tokio::time::timeout(Duration::ZERO, a.leave()).await.is_err());
+    assert_eq!(sold_here(&a), ["sale-0"]);
+    assert!(a.not_opened().is_empty());
+    let number = click(&a, &open, "ann").unwrap();
+    assert!(confirmed(&open, number).await);
+}
+
+#[tokio::test]
 async fn a_sale_that_is_handed_over_goes_on_where_it_was_and_nothing_is_forgotten() {
     let (store, clock) = (store_with(1).await, Clock::by_hand(OPEN));
     let a = started(&store, "a", &clock).await;
