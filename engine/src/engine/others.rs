@@ -22,8 +22,7 @@ impl Engine {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn everywhere(&self) -> Result<Vec<Arc<OpenSale>>, StoreError> {
-        let own = self.sales();
-        let Some(sharing) = &self.sharing else { return Ok(own) };
+        let Some(sharing) = &self.sharing else { return Ok(self.sales()) };
         let now = self.now();
         let mut listed = self.peeked.listed.lock().await;
         if now.since(listed.1) >= LISTED_FOR {
@@ -33,11 +32,11 @@ impl Engine {
                 sales.contains(sale) && now.since(*read_at) < KEPT_FOR
             });
         }
-        let open = self.sales.load();
-        let is_own = |sale: &SaleId| open.contains_key(sale);
+        // One look, after the list was read: a sale that moves meanwhile is among these or read from the store.
+        let open = self.sales.load_full();
         let elsewhere: Vec<SaleId> =
-            listed.0.iter().filter(|sale| !is_own(sale)).cloned().collect();
-        drop((listed, open));
+            listed.0.iter().filter(|sale| !open.contains_key(*sale)).cloned().collect();
+        drop(listed);
         let reading = stream::iter(elsewhere).map(async |sale| {
             if let Some((copy, _)) = self.peeked.copies.lock().get(&sale) {
                 return Ok::<_, StoreError>(Some(Arc::clone(copy)));
@@ -48,7 +47,7 @@ impl Engine {
             Ok(Some(copy))
         });
         let copies: Vec<_> = reading.buffer_unordered(SIDE_BY_SIDE).try_collect().await?;
-        Ok(own.into_iter().chain(copies.into_iter().flatten()).collect())
+        Ok(open.values().cloned().chain(copies.into_iter().flatten()).collect())
     }
 
     /// The sales of the store, if the list was not read a moment ago; else none, as they were looked at then.
