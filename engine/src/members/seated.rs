@@ -31,9 +31,10 @@ impl Book {
         self.tiers.is_known(seat, now)
     }
 
-    /// From now on [`Book::take_changed`] tells whom this process posts something of.
-    pub fn note_changes(&self) {
-        self.tiers.note_changes();
+    /// Other processes post, too. From now on [`Book::take_changed`] tells whom this one posts something of; `is_told` says
+    /// whether the others tell this one.
+    pub fn share(&self, is_told: bool) {
+        self.tiers.share(is_told);
     }
 
     /// Whom this process has posted something of since the last call.
@@ -99,7 +100,7 @@ impl Book {
     ) -> Result<(), StoreError> {
         // Nothing is posted between the look and its note.
         let _one_at_a_time = self.buckets[usize::from(bucket.place())].lock().await;
-        let is_empty = !self.tiers.has_others_members() && self.totals.members().await? == 0;
+        let is_empty = !self.tiers.may_lack_members() && self.totals.members().await? == 0;
         let wanted = |(_, member): &(Seat, MemberId)| Wanted {
             who: Who::Named(member.clone()),
             keys: Vec::new(),

@@ -21,8 +21,10 @@ use std::time::Duration;
 /// Bits 0..8: nothing is known, the member is not enrolled, or their tier. Bits 8..56: until when that holds.
 type Row = AtomicU64;
 
-/// With other nodes, what is known of a member is read again after so long.
+/// With other nodes, what is known of a member is read again after so long: one may not hear what another posts.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// As above, in a process that no other one tells.
+const UNTOLD_FOR: Duration = Duration::from_millis(500);
 
 const UNKNOWN: u64 = 0;
 const NOBODY: u64 = 1;
@@ -45,17 +47,25 @@ pub(super) struct Tiers {
     purses: Purses,
     /// The seats of those who have an account.
     seats: Mutex<HashMap<MemberNumber, Seat>>,
-    /// Whether another node has told of a name: the book is not empty, whatever was read of it before.
-    others_members: Mutex<bool>,
-    /// Whom other nodes are to be told of; `None` while there are none.
-    changed: Mutex<Option<BTreeSet<Changed>>>,
+    /// `None` while no other process posts.
+    others: Mutex<Option<Others>>,
+}
+
+/// What there is to know of other processes that post.
+#[derive(Debug)]
+struct Others {
+    /// Whether they tell this one.
+    is_told: bool,
+    /// Whether one has told of a name: the book is not empty, whatever was read of it before.
+    have_members: bool,
+    /// Whom they are to be told of.
+    changed: BTreeSet<Changed>,
 }
 
 impl Tiers {
     pub(super) fn new(roster: Arc<Roster>) -> Self {
-        let (rows, purses, changed) = (Table::new(), Purses::default(), Mutex::default());
-        let (seats, others_members) = (Mutex::default(), Mutex::new(false));
-        Self { roster, rows, purses, seats, others_members, changed }
+        let (rows, purses) = (Table::new(), Purses::default());
+        Self { roster, rows, purses, seats: Mutex::default(), others: Mutex::default() }
     }
 
     pub(super) const fn purses(&self) -> &Purses {
@@ -100,9 +110,13 @@ impl Tiers {
         self.purses.forget(seat);
     }
 
-    /// Until when what is read now holds. With other nodes that is not for long: one may not hear what another posts.
+    /// Until when what is read now holds.
     fn known_until(&self, now: Millis) -> Millis {
-        if self.changed.lock().is_some() { now + KNOWN_FOR } else { Millis::MAX }
+        match &*self.others.lock() {
+            None => Millis::MAX,
+            Some(Others { is_told: true, .. }) => now + KNOWN_FOR,
+            Some(Others { is_told: false, .. }) => now + UNTOLD_FOR,
+        }
     }
 
     /// Notes that a seat's member is not enrolled.
@@ -150,24 +164,26 @@ impl Tiers {
         self.write(seat, until.0 << 8 | (LOWEST + tier as u64));
     }
 
-    /// From now on it is noted whom the book posts something of.
-    pub(super) fn note_changes(&self) {
-        self.changed.lock().get_or_insert_default();
+    /// Other processes post, too. From now on it is noted whom this one posts something of.
+    pub(super) fn share(&self, is_told: bool) {
+        let others = Others { is_told, have_members: false, changed: BTreeSet::new() };
+        *self.others.lock() = Some(others);
     }
 
-    /// Whether another node has enrolled somebody, as far as this one has heard.
-    pub(super) fn has_others_members(&self) -> bool {
-        *self.others_members.lock()
+    /// Whether another process may have enrolled somebody of whom a count of all members knows nothing yet.
+    pub(super) fn may_lack_members(&self) -> bool {
+        self.others.lock().as_ref().is_some_and(|others| others.have_members || !others.is_told)
     }
 
     /// Whom the book has posted something of since the last call.
     pub(super) fn take_changed(&self) -> Vec<Changed> {
-        let mut changed = self.changed.lock();
-        changed.as_mut().map(std::mem::take).unwrap_or_default().into_iter().collect()
+        let mut others = self.others.lock();
+        let changed = others.as_mut().map(|others| std::mem::take(&mut others.changed));
+        changed.unwrap_or_default().into_iter().collect()
     }
 
     fn note_changed(&self, change: &BucketChange) {
-        if let Some(changed) = &mut *self.changed.lock() {
+        if let Some(Others { changed, .. }) = &mut *self.others.lock() {
             let numbers = change.accounts.iter().map(|(index, _)| change.bucket.number(*index));
             changed.extend(numbers.map(Changed::Account));
             changed.extend(change.names.iter().map(|name| Changed::Name(name.member.clone())));
@@ -179,7 +195,9 @@ impl Tiers {
         let seat = match changed {
             Changed::Account(number) => self.seats.lock().get(number).copied(),
             Changed::Name(member) => {
-                *self.others_members.lock() = true;
+                if let Some(others) = &mut *self.others.lock() {
+                    others.have_members = true;
+                }
                 self.roster.find(member.as_str())
             }
         };

@@ -69,11 +69,11 @@ pub(crate) enum BadCallers {
     Line { line: usize, why: String },
 }
 
-/// The first key in a key file that is an admin's.
-pub(crate) fn admins_key(text: &str) -> Option<&str> {
+/// The first key in a key file; where keys have roles, the first one that is an admin's.
+pub(crate) fn first_key(text: &str) -> Option<&str> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let mut keys = lines.filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [key] | [_, "admin", _, key] => Some(key),
+        [key] | [_, _, key] | [_, "admin", _, key] => Some(key),
         _ => None,
     });
     keys.next()

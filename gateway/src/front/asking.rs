@@ -73,6 +73,12 @@ impl Front {
         self.relay.is_some()
     }
 
+    /// Whether other nodes reach this process: then they pass requests on to it, and tell it what they change.
+    pub(crate) fn is_reached(&self) -> bool {
+        let me = self.engine.sharing().and_then(Sharing::node);
+        me.is_some_and(|me| me.reached_at().is_some())
+    }
+
     pub(super) const fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }

@@ -1,6 +1,6 @@
 //! `flashlane backup` and `flashlane restore`: a copy of a running store, and a data folder of such a copy.
 
-use crate::ask::callers::admins_key;
+use crate::ask::callers::first_key;
 use anyhow::{Context, bail, ensure};
 use engine::store::JournalStore;
 use serde_json::json;
@@ -51,7 +51,7 @@ pub fn backup(options: &BackupOptions) -> anyhow::Result<()> {
     let shown = operator_key.display();
     let text = fs::read_to_string(operator_key);
     let text = text.with_context(|| format!("cannot read the key file {shown}"))?;
-    let key = admins_key(&text).with_context(|| format!("no key in {shown} is an admin's"))?;
+    let key = first_key(&text).with_context(|| format!("no key in {shown} is an admin's"))?;
     let to = std::path::absolute(to)?;
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(PATIENCE))

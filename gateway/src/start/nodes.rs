@@ -1,6 +1,7 @@
 //! Nodes: this process as one of several that share a Redis: its name, its lease, the sales that come and go.
 
 use super::node_options::{NodeArgs, Owns};
+use crate::ask::callers::first_key;
 use crate::front::asking::Front;
 use anyhow::{Context, bail, ensure};
 use axum::http::HeaderValue;
@@ -78,9 +79,7 @@ pub(super) fn key(args: &NodeArgs) -> anyhow::Result<Option<HeaderValue>> {
     let shown = file.display();
     let text = std::fs::read_to_string(file);
     let text = text.with_context(|| format!("cannot read the key file {shown}"))?;
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let key = lines.find_map(|line| line.split_whitespace().last());
-    let key = key.with_context(|| format!("the key file {shown} has no key"))?;
+    let key = first_key(&text).with_context(|| format!("the key file {shown} has no key"))?;
     let mut header = HeaderValue::try_from(format!("Bearer {key}"))
         .with_context(|| format!("the key in {shown} has characters that no key can have"))?;
     header.set_sensitive(true);
@@ -195,7 +194,7 @@ pub(super) struct Kept {
 pub(super) fn keep(engine: &Arc<Engine>, front: &Arc<Front>) -> Option<Kept> {
     engine.sharing()?;
     if front.has_relay() {
-        engine.book().note_changes();
+        engine.book().share(front.is_reached());
     }
     let (look, stop) = (Arc::new(Notify::new()), watch::Sender::new(false));
     let renewing = tokio::spawn(renew(Arc::clone(engine), Arc::clone(&look)));
