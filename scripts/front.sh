@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export FLASHLANE_BEHIND_FRONT=1
 of_one_process=(archive:: audit:: backup:: configuration:: crash:: erasing:: jwks:: keys:: leaving:: logging::
-  many_sales:: metrics:: nodes:: redis:: rehearsing:: serving:: verify::
+  fronts:: many_sales:: metrics:: nodes:: redis:: rehearsing:: serving:: verify::
   afterwards::another_amount afterwards::payment_keys changing::a_stream changing::before changing::once
   events::a_stream_that_is_not_read events::no_id_of events::what_was_there http2:: listing::orders_are_found
   operating::sales_are_listed outbox::an_order_system tokens::keys_in_a_folder)

@@ -1,4 +1,5 @@
-//! Listing: the list of sales is put together from those of all nodes.
+//! Listing: what concerns no one sale. The list of sales is put together from those of all nodes; what only a node that
+//! others reach can make is made by one.
 
 use super::asking::{Front, Kept};
 use crate::answer::error::ApiError;
@@ -9,6 +10,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use engine::rules::node::Node;
 use futures_util::future::join_all;
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// Most bytes of one node's page.
 const PAGE_BYTES_MAX: usize = 4 << 20;
+/// Where passes are made: what is asked for by POST and posts nothing.
+pub(super) const PASSES: &str = "/v1/stream-passes";
 /// Most sales on a page, as on one node's.
 const SALES_MAX: usize = 100;
 
@@ -28,14 +32,20 @@ struct Page {
 
 /// Answers a request that concerns no one sale: a list of sales with those of all nodes, anything else as it is.
 pub(super) async fn answer(front: &Front, face: Face, request: Request, next: Next) -> Response {
-    let is_list = request.method() == Method::GET && request.uri().path() == "/v1/sales";
-    let is_to_be_made = request.method() == Method::POST && request.uri().path() == "/v1/sales";
-    if is_to_be_made && front.engine().sharing().is_some_and(|sharing| sharing.me().is_none()) {
-        return made_elsewhere(front, face, request)
-            .await
-            .unwrap_or_else(IntoResponse::into_response);
-    }
+    let (method, path) = (request.method(), request.uri().path());
+    let is_list = method == Method::GET && path == "/v1/sales";
+    let is_front = front.engine().sharing().is_some_and(|sharing| sharing.me().is_none());
     let others = front.others();
+    // A front owns no sale, and nobody can ask it for a pass.
+    let is_made_elsewhere = match path {
+        "/v1/sales" => is_front,
+        PASSES => front.has_relay() && !front.is_reached() && !others.is_empty(),
+        _ => false,
+    };
+    if is_made_elsewhere && method == Method::POST {
+        let made = made_elsewhere(front, &others, face, request).await;
+        return made.unwrap_or_else(IntoResponse::into_response);
+    }
     let (Some(relay), true) = (front.relay(), is_list && !others.is_empty()) else {
         return next.run(request).await;
     };
@@ -63,16 +73,20 @@ pub(super) async fn answer(front: &Front, face: Face, request: Request, next: Ne
     }
 }
 
-/// A front owns no sale, so another node makes it.
-async fn made_elsewhere(front: &Front, face: Face, request: Request) -> Result<Response, ApiError> {
+/// Has one of the nodes make what a request asks for.
+async fn made_elsewhere(
+    front: &Front,
+    others: &[Node],
+    face: Face,
+    request: Request,
+) -> Result<Response, ApiError> {
     let kept = Kept::read(request, face).await?;
-    let others = front.others();
-    let (Some(relay), Some(node)) = (front.relay(), others.first()) else {
-        return Err(ApiError::NoNode("no node lives that could make the sale".into()));
+    let (Some(relay), Some(node)) = (front.relay(), fastrand::choice(others)) else {
+        return Err(ApiError::NoNode("no node lives that could make it".into()));
     };
     relay.ask(node, face, &kept.parts, kept.body).await.map_err(|error| {
         error.say(node);
-        ApiError::NoNode(format!("node {}, which was to make the sale, gave no answer", node.id))
+        ApiError::NoNode(format!("node {}, which was to make it, gave no answer", node.id))
     })
 }
 

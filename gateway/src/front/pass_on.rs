@@ -23,8 +23,6 @@ const AGAIN_FIRST: Duration = Duration::from_millis(5);
 const AGAIN_MOST: Duration = Duration::from_millis(40);
 /// How long a request waits for a sale beyond the lease of a node that may be gone.
 const BEYOND_LEASE: Duration = Duration::from_millis(1_500);
-/// What is asked for by POST and posts nothing.
-const PASSES: &str = "/v1/stream-passes";
 /// What holds for all sales at every node: who is blocked, and the plan.
 const OF_ALL: [&str; 2] = ["/v1/blocked/", "/v1/plan"];
 
@@ -56,7 +54,7 @@ async fn named(request: Request, face: Face) -> Result<(Option<Named>, Request),
 
 /// Answers what concerns no one sale. What is changed for all sales is changed at every node before the answer.
 async fn of_no_sale(front: &Front, face: Face, request: Request, next: Next) -> Response {
-    let changes = !request.method().is_safe() && request.uri().path() != PASSES;
+    let changes = !request.method().is_safe() && request.uri().path() != listing::PASSES;
     let is_of_all = OF_ALL.iter().any(|path| request.uri().path().starts_with(path));
     let response = listing::answer(front, face, request, next).await;
     if changes && response.status().is_success() {

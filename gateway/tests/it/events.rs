@@ -24,9 +24,19 @@ impl Stream {
     pub(crate) fn open(server: &Server, member: Option<&str>, more: &str) -> Self {
         let token = member.map(|member| server.token(member, Tier::Gold));
         let token = token.map_or_else(String::new, |t| format!("authorization: Bearer {t}\r\n"));
+        Self::ask(server, "", &format!("{token}{more}"))
+    }
+
+    /// Opens a stream by what its address says.
+    pub(crate) fn of(server: &Server, query: &str) -> Self {
+        Self::ask(server, query, "")
+    }
+
+    fn ask(server: &Server, query: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(server.public).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let ask = format!("GET /v1/sales/drop/events HTTP/1.1\r\nhost: x\r\n{token}{more}\r\n");
+        let path = format!("/v1/sales/drop/events{query}");
+        let ask = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
         stream.write_all(ask.as_bytes()).unwrap();
         let mut lines = BufReader::new(stream);
         let mut head = String::new();

@@ -14,6 +14,7 @@ mod crash;
 mod erasing;
 mod events;
 mod fairness;
+mod fronts;
 mod fuzz;
 mod http2;
 mod jwks;

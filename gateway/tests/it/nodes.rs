@@ -17,28 +17,28 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Nodes with the same keys, each with a data folder of its own.
-struct Nodes {
+pub(crate) struct Nodes {
     folder: TempDir,
     redis: RedisServer,
 }
 
 impl Nodes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let redis = RedisServer::start(folder.path());
         std::fs::write(folder.path().join("node.key"), "the-nodes-of-a-test\n").unwrap();
         Self { folder, redis }
     }
 
-    fn start(&self, name: &str) -> Server {
+    pub(crate) fn start(&self, name: &str) -> Server {
         self.start_with(name, &["--node-id", name, "--node-listen", "127.0.0.1:0"])
     }
 
-    fn front(&self) -> Server {
+    pub(crate) fn front(&self) -> Server {
         self.start_with("front", &["--owns", "none"])
     }
 
-    fn start_with(&self, name: &str, args: &[&str]) -> Server {
+    pub(crate) fn start_with(&self, name: &str, args: &[&str]) -> Server {
         let data = self.folder.path().join(name);
         std::fs::create_dir_all(&data).unwrap();
         for key in ["token.key", "operator.key", "payment.key"] {
@@ -63,7 +63,7 @@ fn named(sale: &str, stock: u32) -> Value {
     sale_of
 }
 
-fn node_of(answer: &Answer) -> Option<&str> {
+pub(crate) fn node_of(answer: &Answer) -> Option<&str> {
     answer.header("flashlane-node")
 }
 
@@ -228,81 +228,6 @@ fn a_stream_goes_on_at_the_next_owner() {
     let second = front.order("ann", 1);
     stream.until("order", confirmed(&second));
     drop(b);
-}
-
-#[test]
-fn a_front_reads_one_feed_of_a_sale_however_many_watch_there() {
-    let nodes = Nodes::new();
-    let a = nodes.start("a");
-    a.make(&drop_of(20));
-    let front = nodes.front();
-    let members = ["ann", "bob", "cid", "dee"];
-    let streams = |server: &Server| {
-        let text = server.operate("GET", "/metrics", &Value::Null).body;
-        let counted = |line: &str| line.strip_prefix("flashlane_streams ")?.parse::<u32>().ok();
-        text.lines().find_map(counted).unwrap()
-    };
-    let mut watching: Vec<Stream> = members
-        .iter()
-        .map(|member| Stream::open(&front, Some(member), ""))
-        .chain((0..4).map(|_| Stream::open(&front, None, "")))
-        .collect();
-    for stream in &mut watching {
-        stream.until("sale", |sale| sale["left"] == 20);
-    }
-    assert_eq!((streams(&front), streams(&a)), (8, 1));
-    // What is sold at whichever process is told to all, and a member's own steps to them alone.
-    let orders: Vec<Value> = members.iter().map(|member| a.order(member, 1)).collect();
-    for (stream, order) in watching.iter_mut().zip(&orders) {
-        let told = stream.until("order", |told| told["status"] == "confirmed");
-        assert_eq!(told.data["order_id"], order["order_id"]);
-    }
-    for stream in &mut watching {
-        stream.until("sale", |sale| sale["left"] == 16);
-    }
-    drop(watching);
-    until("nobody watches any more", || (streams(&front), streams(&a)) == (0, 0));
-}
-
-#[test]
-fn a_front_refuses_plain_clicks_for_as_long_as_the_owner_says_so_and_no_others() {
-    let nodes = Nodes::new();
-    let a = nodes.start("a");
-    a.make(&drop_of(1));
-    let order = a.order("ann", 1);
-    let front = nodes.front();
-    let refused_here = || {
-        let text = front.operate("GET", "/metrics", &Value::Null).body;
-        let counted = |line: &str| {
-            line.strip_prefix("flashlane_refused_for_another_total ")?.parse::<u64>().ok()
-        };
-        text.lines().find_map(counted).unwrap()
-    };
-    let (mut clicks, mut here) = (0, 0);
-    until("clicks are refused at the front", || {
-        clicks += 1;
-        let refused = front.click(&format!("m{clicks}"), 1, "");
-        refused.is_problem(409, "sold_out");
-        assert_eq!((&refused.json["left"], &refused.json["may_return"]), (&json!(0), &json!(true)));
-        here += u64::from(node_of(&refused).is_none());
-        here >= 20
-    });
-    assert_eq!(refused_here(), here);
-    // What has a key, or is for more units, is another matter.
-    for (units, more) in [(1, "idempotency-key: 7\r\n"), (2, "")] {
-        let asked = front.click("bob", units, more);
-        assert_eq!(node_of(&asked), Some("a"), "{asked:?}");
-        clicks += 1;
-    }
-    let too_often = (0..2_000).find(|_| front.click("cid", 1, "").status == 429);
-    let counted = || a.report()["refused"]["sold_out"].as_u64().unwrap();
-    let all = clicks + too_often.expect("a member may click 20 times a second");
-    until("the sale has counted every refusal", || counted() >= all);
-    assert_eq!(counted(), all);
-    // A unit that comes back is sold at the front at once.
-    assert_eq!(a.cancel("ann", &order).json["status"], "cancelled");
-    until("the unit is sold", || front.click("dee", 1, "").status == 202);
-    assert_eq!(a.report()["left"], 0);
 }
 
 /// Writes the certificates of a node at 127.0.0.1, and those that they are signed by; returns the options that name

@@ -9,11 +9,11 @@ fn now_s() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
-fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     json!({"sub": "ann", "tier": "gold", "aud": "flashlane", "exp": now_s() + 600})
 }
 
-fn signed(server: &Server, claims: &Value) -> String {
+pub(crate) fn signed(server: &Server, claims: &Value) -> String {
     let key = EncodingKey::from_secret(server.token_key());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
 }
