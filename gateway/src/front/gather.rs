@@ -127,6 +127,8 @@ pub(super) async fn send(
 async fn send_all(gathering: Arc<Gathering>, relay: Arc<Relay>, node: Node, sale: String) {
     let place = (node.id.clone(), sale);
     loop {
+        // Clicks that were read in the same turn of this thread go with the first of them.
+        tokio::task::yield_now().await;
         let batch: Vec<_> = {
             let mut gathering = gathering.0.lock();
             let Some(waiting) = gathering.get_mut(&place) else { return };
