@@ -114,6 +114,11 @@ impl RedbFile {
         Ok(Opened { database, disk })
     }
 
+    /// Keeps the file from being opened anew, which may repair it and so write, for as long as this is held.
+    pub(super) fn kept_open(&self) -> impl Sized + '_ {
+        self.opened.read()
+    }
+
     pub(super) fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
         self.begin(|database| database.begin_read())
     }
@@ -157,6 +162,8 @@ impl Debug for RedbFile {
 mod tests {
     use super::*;
     use redb::TableDefinition;
+    use std::path::Path;
+    use std::sync::Barrier;
     use std::sync::atomic::AtomicBool;
 
     const TABLE: TableDefinition<'_, u64, u64> = TableDefinition::new("table");
@@ -218,17 +225,46 @@ mod tests {
         Ok(table.get(key)?.map(|value| value.value()))
     }
 
-    #[test]
-    fn a_disk_that_was_full_is_read_and_written_when_there_is_room() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, is_full) = (folder.path().join("file.redb"), Arc::new(AtomicBool::new(false)));
-        let (full, at) = (Arc::clone(&is_full), path.clone());
+    /// A file on such a disk, with a row.
+    fn on_small_disk(path: &Path) -> (RedbFile, Arc<AtomicBool>) {
+        let (at, is_full) = (path.to_owned(), Arc::new(AtomicBool::new(false)));
+        let full = Arc::clone(&is_full);
         let open = move |makes_it| {
             let small = Small { file: backend(&at, makes_it)?, is_full: Arc::clone(&full) };
             Ok(Box::new(small) as Box<dyn StorageBackend>)
         };
         let file = RedbFile::opened_by(open).unwrap();
         write(&file, 1).unwrap();
+        (file, is_full)
+    }
+
+    #[test]
+    fn a_file_that_is_copied_is_not_opened_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, is_full) = on_small_disk(&folder.path().join("file.redb"));
+        is_full.store(true, Ordering::Relaxed); // Ordering: Relaxed, one thread only.
+        write(&file, 2).unwrap_err();
+        is_full.store(false, Ordering::Relaxed); // Ordering: Relaxed, one thread only.
+        let (copied, has_begun) = (file.kept_open(), Barrier::new(2));
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                has_begun.wait();
+                write(&file, 2)
+            });
+            has_begun.wait();
+            assert!(file.opened.read_recursive().as_ref().is_some_and(|opened| !opened.is_well()));
+            assert!(!writing.is_finished());
+            drop(copied);
+            writing.join().unwrap().unwrap();
+        });
+        assert_eq!(read(&file, 2).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn a_disk_that_was_full_is_read_and_written_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.redb");
+        let (file, is_full) = on_small_disk(&path);
         // Ordering: Relaxed, one thread only.
         is_full.store(true, Ordering::Relaxed);
         for _ in 0..2 {

@@ -90,6 +90,11 @@ macro_rules! open {
 }
 
 impl BookFile {
+    /// Keeps the file from being written because its disk failed, for as long as this is held.
+    pub(in crate::store) fn kept_open(&self) -> impl Sized + '_ {
+        self.file.kept_open()
+    }
+
     /// Opens the file in this folder; makes it if it is not there.
     pub(in crate::store) fn open(folder: &Path) -> Stored<Self> {
         let file = Self { file: RedbFile::open(folder.join("book.redb")).map_err(failed)? };

@@ -139,6 +139,7 @@ impl LiveBook {
     /// Does something while nothing is written into the file.
     pub(in crate::store) fn while_not_folding<T>(&self, then: impl FnOnce() -> T) -> T {
         let _one_at_a_time = self.folding.lock();
+        let _kept_open = self.file.as_ref().map(|file| file.kept_open());
         then()
     }
 

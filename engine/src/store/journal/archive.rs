@@ -56,6 +56,11 @@ macro_rules! open {
 }
 
 impl ArchiveFile {
+    /// Keeps the file from being written because its disk failed, for as long as this is held.
+    pub(super) fn kept_open(&self) -> impl Sized + '_ {
+        self.file.kept_open()
+    }
+
     /// Opens the file in this folder; makes it if it is not there.
     pub(super) fn open(folder: &Path) -> Stored<Self> {
         let file = Self { file: RedbFile::open(folder.join("archive.redb")).map_err(failed)? };

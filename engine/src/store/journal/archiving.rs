@@ -167,7 +167,8 @@ impl Archiving for RowStore<Journal> {
         // The journal must not tell of what the copy of the archive does not have.
         let _nothing_moves = self.keeper.archiving.lock().await;
         let (tell, told) = oneshot::channel();
-        self.keeper.ask(Ask::Backup(Backup { from, to: to.to_owned() }, tell));
+        let (to, archive) = (to.to_owned(), self.keeper.archive.clone());
+        self.keeper.ask(Ask::Backup(Backup { from, to, archive }, tell));
         self.keeper.told(told).await
     }
 

@@ -1,11 +1,13 @@
 //! Ask: what callers ask the writer for, and where the answers go.
 
+use super::archive::ArchiveFile;
 use super::live::Kept;
 use crate::rules::terms::{SaleId, Terms};
 use crate::store::rows::{SaleRows, Stored};
 use crate::store::{BucketChange, Made, PlanVersion, StoreError};
 use membership::MemberId;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What a caller asks the writer for, and where the answer goes.
@@ -42,6 +44,8 @@ pub(super) struct Archive {
 pub(super) struct Backup {
     pub(super) from: PathBuf,
     pub(super) to: PathBuf,
+    /// A part of it, which stays as it is meanwhile.
+    pub(super) archive: Option<Arc<ArchiveFile>>,
 }
 
 pub(super) type Tell = oneshot::Sender<Stored<()>>;

@@ -4,6 +4,7 @@
 //! its last whole block: it may be ahead of them, as it is after a crash, and never behind. It is made on
 //! the snapshotter's thread, behind a snapshot: so no file goes while it is copied.
 
+use super::archive::ArchiveFile;
 use super::block;
 use super::disk::Folder;
 use super::failure::failed;
@@ -39,8 +40,14 @@ pub(super) fn check(to: &Path) -> Stored<()> {
 
 /// Copies the store in `from` to the folder `to`, which must not be there; it is there when all of it is on
 /// disk.
-pub(super) fn copy(from: &Path, to: &Path, live: &Live) -> Stored<()> {
+pub(super) fn copy(
+    from: &Path,
+    to: &Path,
+    live: &Live,
+    archive: Option<&ArchiveFile>,
+) -> Stored<()> {
     check(to)?;
+    let _kept_open = archive.map(ArchiveFile::kept_open);
     let unfinished = unfinished(to);
     let copied = live.book.while_not_folding(|| write(from, &unfinished));
     let named = || -> io::Result<()> {

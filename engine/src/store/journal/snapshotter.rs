@@ -120,9 +120,9 @@ impl Snapshotter {
         let (disk, live) = (Arc::clone(disk), Arc::clone(live));
         let snapshot = move || {
             let made = make(&*disk, &live, scene, keep);
-            if let Some((Backup { from, to }, tell)) = backup {
+            if let Some((Backup { from, to, archive }, tell)) = backup {
                 let made = match &made {
-                    Ok(Some(_)) => backup::copy(&from, &to, &live),
+                    Ok(Some(_)) => backup::copy(&from, &to, &live, archive.as_deref()),
                     Ok(None) => Err(StoreError::Refused("a sale is damaged".into())),
                     Err(error) => Err(error.clone()),
                 };
