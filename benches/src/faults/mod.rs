@@ -1,6 +1,7 @@
 //! The fault suite: breaks the real binary and the real redis-server in every way that is known to
 //! happen, under load, and compares three views of what became of the orders.
 
+mod archived;
 mod book_view;
 pub mod crashes;
 mod embedded;

@@ -175,6 +175,7 @@ pub(super) async fn start_at(
             .args(["--confirm-within", &format!("{}s", CONFIRM_WITHIN.as_secs())])
             // Shoppers click far more often than members may, and make more orders.
             .args(["--member-rate", "0", "--orders-per-member", "65535"])
+            .args(["--archive-after", "1s"])
             .args(&more)
             .envs(redis.as_ref().map(|redis| ("FLASHLANE_REDIS", redis)))
             // Processes on one machine need names of their own.

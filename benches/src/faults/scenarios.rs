@@ -1,7 +1,7 @@
 //! Every scenario there is, by name.
 
 use super::suite::{Outcome, Suite};
-use super::{crashes, embedded, history, many, replies, spoils, versions, wire};
+use super::{archived, crashes, embedded, history, many, replies, spoils, versions, wire};
 use futures_util::future::BoxFuture;
 
 /// A function that makes one fault and returns what became of the orders.
@@ -11,7 +11,7 @@ pub type Run = fn(Suite) -> BoxFuture<'static, anyhow::Result<Outcome>>;
 pub type Scenario = (&'static str, &'static str, Run);
 
 /// Every scenario there is.
-pub const SCENARIOS: [Scenario; 44] = [
+pub const SCENARIOS: [Scenario; 45] = [
     ("points", "`kill -9` of flashlane at each named point", |s| Box::pin(crashes::points(s))),
     ("kills", "`kill -9` of flashlane at random", |s| Box::pin(crashes::kills(s))),
     ("redis-kills", "`kill -9` of Redis mid-batch", |s| Box::pin(crashes::redis_kills(s))),
@@ -60,6 +60,7 @@ pub const SCENARIOS: [Scenario; 44] = [
         "Redis killed between two parts of a batch; a replica with and without the first",
         |s| Box::pin(history::parts(s)),
     ),
+    ("archiving", "`kill -9` while a sale is archived", |s| Box::pin(archived::archiving(s))),
     ("many-owners", "many machines: the node that sells is killed, stands still, ends", |s| {
         Box::pin(many::owners(s))
     }),

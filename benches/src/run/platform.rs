@@ -1,7 +1,7 @@
 //! The side of the platform's own servers: they enrol members and tell what these did.
 
 use crate::run::caller::Caller;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,6 +50,18 @@ impl Platform {
             body["referral_code"] = code.into();
         }
         self.0.call(Method::POST, "/v1/members", Some(&body)).await
+    }
+
+    /// Clicks for a regular member, one unit; returns the order's id.
+    ///
+    /// # Errors
+    /// When the server refuses the call, or the click.
+    pub async fn click(&mut self, sale: &str, member: &str) -> anyhow::Result<String> {
+        let body = json!({"clicks": [{"member": member, "tier": "regular", "units": 1}]});
+        let path = format!("/v1/sales/{sale}/clicks");
+        let answers: Value = self.0.call(Method::POST, &path, Some(&body)).await?;
+        let id = answers["answers"][0]["order_id"].as_str();
+        Ok(id.with_context(|| format!("the click was answered {answers}"))?.to_owned())
     }
 
     /// Returns a member's account.
