@@ -214,6 +214,8 @@ impl Confirmer {
             Some(StoreError::Fenced) if matches!(self.in_flight, Some(Work::Orders(_))) => None,
             // Another node is to have it; what was taken before is confirmed by this one.
             why if self.open.right().is_given_up() && is_passing(why.as_ref()) => None,
+            // It was to go and stays: it goes on since it was found halted.
+            _ if !self.open.sale.stock().level().is_halted() => None,
             _ => Some(self.release_all()),
         }
     }

@@ -215,6 +215,10 @@ impl Engine {
         // While a backup is made, which takes a while, nothing goes into the archive.
         let Ok(_no_backup) = self.backing_up.try_lock() else { return Ok(()) };
         let _one_at_a_time = open.switching.lock().await;
+        if open.is_retired() {
+            // It went to another node meanwhile.
+            return Ok(());
+        }
         let (id, number) = (&open.sale.terms().id, open.sale_number);
         while self.book.feed(&*self.store.reading, open).await? {}
         let end = self.store.reading.outbox_end(id).await?;

@@ -27,7 +27,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 /// How often a hand-over of which the outcome is not known is asked for.
 const HAND_OVER_TRIES: u32 = 3;
 
-/// A sale that callers are told is on its way. If it does not leave, whoever cut that off, it is shown again.
+/// A sale that callers are told is on its way. It is shown again if it does not leave, also when its leaving is cut off.
 struct Leaving<'a> {
     engine: &'a Engine,
     sharing: &'a Sharing,
@@ -45,10 +45,15 @@ impl<'a> Leaving<'a> {
 
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        if !self.open.is_retired() {
-            self.open.take_back(self.sharing.lease());
+        if self.open.is_retired() {
+            return;
+        }
+        self.open.take_back(self.sharing.lease());
+        let id = &self.open.sale.terms().id;
+        // One that was fenced may have been taken anew by now.
+        if !self.engine.sales.load().contains_key(id) {
             self.engine.show(std::slice::from_ref(self.open));
-            self.engine.not_opened.lock().remove(&self.open.sale.terms().id);
+            self.engine.not_opened.lock().remove(id);
         }
     }
 }

@@ -32,8 +32,8 @@ pub struct Situation<'a> {
     pub living: &'a [NodeId],
     /// Those that may get the sale.
     pub candidates: &'a [NodeId],
-    /// Whether this node has the sale open. What it took in a term of its lease that is over, it keeps whatever it saw:
-    /// the store refuses that if the sale is another node's by now.
+    /// Whether this node has the sale open. A sale that it took in an earlier term of its lease it keeps without a look at
+    /// all this: the store refuses that if the sale is another node's by now.
     pub is_here: bool,
     /// Whether the sale stays where it is while its owner lives.
     pub stays: bool,

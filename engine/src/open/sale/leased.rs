@@ -30,12 +30,13 @@ impl OpenSale {
 
     /// The sale stays after all.
     pub(crate) fn take_back(&self, lease: OwnLease) {
-        self.right.set_given_up(&self.sale, false);
-        self.right.follow(&self.sale, lease);
-        // A sale that the store does not take stays halted.
+        // It goes on before it is no more given up: a halted sale that is not given up lets go of what waits. No click comes
+        // in meanwhile. A sale that the store does not take stays halted.
         if self.trouble().is_none_or(|why| why.is_transient()) {
             self.sale.stock().go_on();
         }
+        self.right.set_given_up(&self.sale, false);
+        self.right.follow(&self.sale, lease);
         self.wake();
     }
 
