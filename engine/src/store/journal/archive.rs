@@ -56,7 +56,8 @@ macro_rules! open {
 }
 
 impl ArchiveFile {
-    /// Keeps the file from being written because its disk failed, for as long as this is held.
+    /// Keeps the file from being opened anew, which may repair it and so write, for as long as this is held.
+    #[must_use]
     pub(super) fn kept_open(&self) -> impl Sized + '_ {
         self.file.kept_open()
     }
