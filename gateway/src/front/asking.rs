@@ -74,7 +74,7 @@ impl Front {
     }
 
     /// Whether other nodes reach this process: then they pass requests on to it, and tell it what they change.
-    pub(crate) fn is_reached(&self) -> bool {
+    pub(crate) fn is_told(&self) -> bool {
         let me = self.engine.sharing().and_then(Sharing::node);
         me.is_some_and(|me| me.reached_at().is_some())
     }

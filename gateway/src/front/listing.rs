@@ -39,7 +39,7 @@ pub(super) async fn answer(front: &Front, face: Face, request: Request, next: Ne
     // A front owns no sale, and nobody can ask it for a pass.
     let is_made_elsewhere = match path {
         "/v1/sales" => is_front,
-        PASSES => front.has_relay() && !front.is_reached() && !others.is_empty(),
+        PASSES => front.has_relay() && !front.is_told() && !others.is_empty(),
         _ => false,
     };
     if is_made_elsewhere && method == Method::POST {
@@ -81,13 +81,29 @@ async fn made_elsewhere(
     request: Request,
 ) -> Result<Response, ApiError> {
     let kept = Kept::read(request, face).await?;
-    let (Some(relay), Some(node)) = (front.relay(), fastrand::choice(others)) else {
-        return Err(ApiError::NoNode("no node lives that could make it".into()));
-    };
-    relay.ask(node, face, &kept.parts, kept.body).await.map_err(|error| {
-        error.say(node);
-        ApiError::NoNode(format!("node {}, which was to make it, gave no answer", node.id))
-    })
+    let is_sale = kept.parts.uri.path() != PASSES;
+    if !is_sale {
+        // Nodes are not asked for those who are nobody.
+        front.sessions.of_token(&kept.parts).await?;
+    }
+    let what = if is_sale { "sale" } else { "pass" };
+    let mut why = ApiError::NoNode(format!("no node lives that could make the {what}"));
+    let Some(relay) = front.relay() else { return Err(why) };
+    let mut nodes: Vec<&Node> = others.iter().filter(|node| !node.is_leaving()).collect();
+    fastrand::shuffle(&mut nodes);
+    for node in nodes {
+        match relay.ask(node, face, &kept.parts, kept.body.clone()).await {
+            Ok(made) => return Ok(made),
+            Err(error) => error.say(node),
+        }
+        let id = &node.id;
+        why = ApiError::NoNode(format!("node {id}, which was to make the {what}, gave no answer"));
+        if is_sale {
+            // It may be made.
+            break;
+        }
+    }
+    Err(why)
 }
 
 fn not_whole() -> Response {

@@ -9,6 +9,7 @@ use engine::clock::Stopwatch;
 use engine::rules::node::NodeId;
 use engine::rules::terms::SaleId;
 use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::body::Bytes;
 use membership::MemberId;
 
@@ -80,9 +81,16 @@ impl Front {
         let (path, relay) = (format!("{PASSES}/{name:032x}"), self.relay()?);
         let others = self.others();
         let asked = others.iter().map(|node| relay.tell(node, &path, Bytes::new()));
-        let mut said = join_all(asked).await.into_iter().flatten();
-        let (_, token) = said.find(|(status, _)| status.is_success())?;
-        HeaderValue::from_bytes(&token).ok()
+        // One that stands still keeps nobody waiting.
+        let mut said: FuturesUnordered<_> = asked.collect();
+        while let Some(said) = said.next().await {
+            if let Ok((status, token)) = said
+                && status.is_success()
+            {
+                return HeaderValue::from_bytes(&token).ok();
+            }
+        }
+        None
     }
 
     /// Tells other nodes that sales were handed over to them: to be asked for one makes a node take it.

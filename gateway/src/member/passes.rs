@@ -3,7 +3,7 @@
 //! each machine on the way; a pass that stands there is used already.
 
 use crate::answer::error::ApiError;
-use crate::answer::problems::{TooMany, Unauthenticated};
+use crate::answer::problems::{Busy, TooMany, Unauthenticated};
 use crate::answer::view::Time;
 use crate::ask::rates::Rates;
 use crate::ask::session::{Session, Sessions};
@@ -135,7 +135,7 @@ pub(crate) struct PassView {
     security(("member" = [])),
     responses(
         (status = 201, description = "good once, for 30 s", body = PassView),
-        Unauthenticated, TooMany,
+        Unauthenticated, TooMany, Busy,
     ),
 )]
 pub(crate) async fn make(

@@ -193,9 +193,6 @@ pub(super) struct Kept {
 /// without other nodes.
 pub(super) fn keep(engine: &Arc<Engine>, front: &Arc<Front>) -> Option<Kept> {
     engine.sharing()?;
-    if front.has_relay() {
-        engine.book().share(front.is_reached());
-    }
     let (look, stop) = (Arc::new(Notify::new()), watch::Sender::new(false));
     let renewing = tokio::spawn(renew(Arc::clone(engine), Arc::clone(&look)));
     let sharing =

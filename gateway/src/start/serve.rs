@@ -101,10 +101,15 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
         relay: node_key.map(|key| Relay::new(key, tls.connects.as_ref())),
     });
     greet(&app).await?;
+    let front = Arc::<Front>::from_ref(&app);
+    if front.has_relay() {
+        // Before the first member is looked up, and before the first node tells of one.
+        Arc::<Engine>::from_ref(&app).book().share(front.is_told());
+    }
     let serve = |listener: Listener| tokio::spawn(listener.serve(stop.subscribe()));
     let listeners = sockets.listeners(&app, &options, &live, connections_max);
     let serving: Vec<_> = listeners.into_iter().map(serve).collect();
-    let own = greet_own(&Arc::<Front>::from_ref(&app)).await;
+    let own = greet_own(&front).await;
     let keep = || nodes::keep(&FromRef::from_ref(&app), &FromRef::from_ref(&app));
     let kept = own.is_ok().then(keep).flatten();
     let failure = match own {
