@@ -1,6 +1,7 @@
-//! What 10,000 archived sales of 1,000 orders cost a process: its start, its memory, and what it is asked
-//! of them. The process that is measured is another one than the one that made them.
+//! What 10,000 archived sales of 1,000 orders cost a process on each store: its start, its memory, and what it is
+//! asked of them. The process that is measured is another one than the one that made them.
 
+use benches::run::redis::RedisServer;
 use benches::world::{Lamps, terms};
 use engine::clock::Clock;
 use engine::rules::money::Money;
@@ -8,21 +9,23 @@ use engine::rules::order::Step;
 use engine::rules::terms::{SaleId, Terms};
 use engine::rules::units::Units;
 use engine::store::{
-    Batch, Change, Changes, JournalOptions, JournalStore, ReservedOrder, Store, Switch,
+    Batch, Change, Changes, JournalOptions, JournalStore, RedisOptions, RedisStore, ReservedOrder,
+    Store, Switch,
 };
 use engine::{Engine, Settings, sale::ORDERS_PER_MEMBER};
 use membership::Tier;
 use std::env;
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ORDERS: u64 = 1_000;
 /// Members who buy in all of these sales.
 const MEMBERS: u32 = 1_000_000;
-/// Names the folder to the process that is measured.
-const FOLDER: &str = "FLASHLANE_ARCHIVE_BENCH";
+/// Names the folder, or the address of Redis, to the process that is measured.
+const STORE: &str = "FLASHLANE_ARCHIVE_BENCH";
 /// Calls of each kind.
 const CALLS: u32 = 200;
 
@@ -30,11 +33,15 @@ fn sales() -> u32 {
     env::var("ARCHIVED_SALES").ok().and_then(|sales| sales.parse().ok()).unwrap_or(10_000)
 }
 
-fn open(folder: &Path) -> Store {
+async fn open(at: &str) -> Store {
+    if at.starts_with("redis://") {
+        let (store, _) = RedisStore::connect(&RedisOptions::new(at)).await.expect("a redis-server");
+        return Arc::new(store).into();
+    }
     // What is over is not kept for order systems, so that only the archive is weighed.
     let options =
         JournalOptions { outbox_keep: Duration::from_millis(1), ..JournalOptions::default() };
-    JournalStore::open(folder, options).expect("a journal").into()
+    JournalStore::open(Path::new(at), options).expect("a journal").into()
 }
 
 fn id(nth: u32) -> SaleId {
@@ -86,10 +93,10 @@ fn median(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
-async fn measured(folder: &Path) {
-    let mut out = std::io::stdout();
+/// Prints a line for each figure: its name, what it is, and what it may be at most.
+async fn measured(at: &str) {
     let (start, sales) = (Instant::now(), sales());
-    let store = open(folder);
+    let store = open(at).await;
     let settings =
         Settings { confirm_within: Duration::from_secs(5), orders_per_member: ORDERS_PER_MEMBER };
     let engine = Engine::start(store.clone(), Clock::Wall, settings).await.expect("an engine");
@@ -116,13 +123,10 @@ async fn measured(folder: &Path) {
         members.push(watch.elapsed());
     }
     engine.archive_due(Duration::from_secs(1)).await.expect("nothing is due");
-    let file = std::fs::metadata(folder.join("archive.redb")).expect("the archive").len();
-    let each = file as f64 / f64::from(sales) / 1_024.0;
+    let mut out = std::io::stdout();
     let mut line = |what: &str, is: String, goal: &str| {
-        writeln!(out, "| {what} | {is} | {goal} |").expect("stdout");
+        writeln!(out, "{what}\t{is}\t{goal}").expect("stdout");
     };
-    line(&format!("{sales} archived sales of {ORDERS} orders, embedded"), String::new(), "at most");
-    line("---", "---".into(), "---");
     line("a start, until all is ready", format!("{ready:.2} s"), "1 s");
     line("resident memory after it", format!("{resident:.0} MB"), "50 MB");
     line("and after all these calls", format!("{:.0} MB", resident_mb()), "");
@@ -130,17 +134,12 @@ async fn measured(folder: &Path) {
     line("a sale that was not asked for lately", format!("{:.0} us", median(looks)), "");
     line("an order of it, by number", format!("{:.0} us", median(orders)), "");
     line("the sales that a member bought in", format!("{:.0} us", median(members)), "");
-    line("on disk, a sale", format!("{each:.0} KiB"), "");
     assert!(ready <= 1.0 && resident <= 50.0, "{ready} s, {resident} MB");
 }
 
-#[tokio::main]
-async fn main() {
-    if let Some(folder) = env::var_os(FOLDER) {
-        return measured(Path::new(&folder)).await;
-    }
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let (store, start) = (open(folder.path()), Instant::now());
+/// Makes the sales in this store, and has another process measured; returns what that printed.
+async fn of_store(at: &str) -> String {
+    let (store, start) = (open(at).await, Instant::now());
     let mut rng = fastrand::Rng::with_seed(4);
     for nth in 0..sales() {
         over(&store, nth, &mut rng).await;
@@ -151,6 +150,43 @@ async fn main() {
     }
     drop(store);
     let this = env::current_exe().expect("this program");
-    let done = Command::new(this).env(FOLDER, folder.path()).status().expect("it starts again");
-    assert!(done.success(), "the figures are as asked");
+    let mut measured = Command::new(this);
+    let done = measured.env(STORE, at).stderr(Stdio::inherit()).output().expect("it starts again");
+    assert!(done.status.success(), "the figures are as asked");
+    String::from_utf8(done.stdout).expect("figures")
+}
+
+/// The bytes that all keys of this Redis take.
+fn used(redis: &RedisServer) -> f64 {
+    let told = redis.must("INFO memory");
+    let used = told.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a figure");
+    used.trim().parse().expect("a figure")
+}
+
+#[tokio::main]
+async fn main() {
+    if let Ok(at) = env::var(STORE) {
+        return measured(&at).await;
+    }
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let (own, beside) = (folder.path().join("own"), folder.path().join("redis"));
+    std::fs::create_dir(&own).and_then(|()| std::fs::create_dir(&beside)).expect("folders");
+    let embedded = of_store(own.to_str().expect("a plain name")).await;
+    let file = std::fs::metadata(own.join("archive.redb")).expect("the archive").len();
+    let redis = RedisServer::start(&beside);
+    let on_redis = of_store(&redis.url()).await;
+    let each = |bytes: f64| format!("{:.0} KiB", bytes / f64::from(sales()) / 1_024.0);
+    let mut out = std::io::stdout();
+    let mut line = |what: &str, own: &str, redis: &str, goal: &str| {
+        writeln!(out, "| {what} | {own} | {redis} | {goal} |").expect("stdout");
+    };
+    let title = format!("{} archived sales of {ORDERS} orders", sales());
+    line(&title, "embedded", "Redis", "at most");
+    line("---", "---", "---", "---");
+    for (own, redis) in embedded.lines().zip(on_redis.lines()) {
+        let words: Vec<&str> = own.split('\t').chain(redis.split('\t').skip(1).take(1)).collect();
+        let [what, own, goal, redis] = words[..] else { panic!("{own} and {redis}") };
+        line(what, own, redis, goal);
+    }
+    line("a sale, on disk or in the memory of Redis", &each(file as f64), &each(used(&redis)), "");
 }
