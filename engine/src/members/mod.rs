@@ -26,4 +26,4 @@ pub use enrol::{Enrolled, NotEnrolled};
 pub use hold::HoldAsk;
 pub use plans::{CurrentPlan, NotPlan, Plans};
 pub use report::Liability;
-pub use tiers::Changed;
+pub use tiers::{Changed, Hears};

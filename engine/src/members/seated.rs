@@ -1,7 +1,7 @@
 //! Seated: the book's word on the tiers of members who are here.
 
 use super::book::Book;
-use super::tiers::Changed;
+use super::tiers::{Changed, Hears};
 use crate::rules::seat::Seat;
 use crate::rules::time::Millis;
 use crate::store::{Bucket, StoreError, Wanted, Who};
@@ -31,10 +31,10 @@ impl Book {
         self.tiers.is_known(seat, now)
     }
 
-    /// Other processes post, too. From now on [`Book::take_changed`] tells whom this one posts something of; `is_told` says
-    /// whether the others tell this one.
-    pub fn share(&self, is_told: bool) {
-        self.tiers.share(is_told);
+    /// Other processes post, too. From now on [`Book::take_changed`] tells whom this one posts something of, if it is to
+    /// tell them.
+    pub fn share(&self, hears: Hears) {
+        self.tiers.share(hears);
     }
 
     /// Whom this process has posted something of since the last call.

@@ -51,11 +51,21 @@ pub(super) struct Tiers {
     others: Mutex<Option<Others>>,
 }
 
+/// How a process hears of what others post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// They tell it, and it tells them: it is a node that they reach.
+    Told,
+    /// It finds out by itself, and tells them: it is a front.
+    ByItself,
+    /// Nobody tells anybody: processes without a node key, of which one sells and the others wait.
+    Nothing,
+}
+
 /// What there is to know of other processes that post.
 #[derive(Debug)]
 struct Others {
-    /// Whether they tell this one.
-    is_told: bool,
+    hears: Hears,
     /// Whether one has told of a name: the book is not empty, whatever was read of it before.
     have_members: bool,
     /// Whom they are to be told of.
@@ -114,8 +124,8 @@ impl Tiers {
     fn known_until(&self, now: Millis) -> Millis {
         match &*self.others.lock() {
             None => Millis::MAX,
-            Some(Others { is_told: true, .. }) => now + KNOWN_FOR,
-            Some(Others { is_told: false, .. }) => now + UNTOLD_FOR,
+            Some(Others { hears: Hears::Told | Hears::Nothing, .. }) => now + KNOWN_FOR,
+            Some(Others { hears: Hears::ByItself, .. }) => now + UNTOLD_FOR,
         }
     }
 
@@ -165,14 +175,15 @@ impl Tiers {
     }
 
     /// Other processes post, too. From now on it is noted whom this one posts something of.
-    pub(super) fn share(&self, is_told: bool) {
-        let others = Others { is_told, have_members: false, changed: BTreeSet::new() };
+    pub(super) fn share(&self, hears: Hears) {
+        let others = Others { hears, have_members: false, changed: BTreeSet::new() };
         *self.others.lock() = Some(others);
     }
 
     /// Whether another process may have enrolled somebody of whom a count of all members knows nothing yet.
     pub(super) fn may_lack_members(&self) -> bool {
-        self.others.lock().as_ref().is_some_and(|others| others.have_members || !others.is_told)
+        let others = self.others.lock();
+        others.as_ref().is_some_and(|of| of.have_members || of.hears == Hears::ByItself)
     }
 
     /// Whom the book has posted something of since the last call.
@@ -183,7 +194,9 @@ impl Tiers {
     }
 
     fn note_changed(&self, change: &BucketChange) {
-        if let Some(Others { changed, .. }) = &mut *self.others.lock() {
+        if let Some(Others { hears: Hears::Told | Hears::ByItself, changed, .. }) =
+            &mut *self.others.lock()
+        {
             let numbers = change.accounts.iter().map(|(index, _)| change.bucket.number(*index));
             changed.extend(numbers.map(Changed::Account));
             changed.extend(change.names.iter().map(|name| Changed::Name(name.member.clone())));

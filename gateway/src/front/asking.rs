@@ -19,6 +19,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
+use engine::members::Hears;
 use engine::nodes::sharing::Sharing;
 use engine::rules::key::IdempotencyKey;
 use engine::rules::node::Node;
@@ -68,15 +69,14 @@ impl Front {
         self.engine.sharing().is_some()
     }
 
-    /// Whether this process speaks to other nodes.
-    pub(crate) const fn has_relay(&self) -> bool {
-        self.relay.is_some()
-    }
-
-    /// Whether other nodes reach this process: then they pass requests on to it, and tell it what they change.
-    pub(crate) fn is_told(&self) -> bool {
-        let me = self.engine.sharing().and_then(Sharing::node);
-        me.is_some_and(|me| me.reached_at().is_some())
+    /// How this process hears of what others post; `None` if there are no others.
+    pub(crate) fn hears(&self) -> Option<Hears> {
+        let me = self.engine.sharing()?.node();
+        Some(match me.is_some_and(|me| me.reached_at().is_some()) {
+            _ if self.relay.is_none() => Hears::Nothing,
+            true => Hears::Told,
+            false => Hears::ByItself,
+        })
     }
 
     pub(super) const fn engine(&self) -> &Arc<Engine> {

@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use engine::members::Hears;
 use engine::rules::node::Node;
 use futures_util::future::join_all;
 use hyper::body::Bytes;
@@ -39,7 +40,7 @@ pub(super) async fn answer(front: &Front, face: Face, request: Request, next: Ne
     // A front owns no sale, and nobody can ask it for a pass.
     let is_made_elsewhere = match path {
         "/v1/sales" => is_front,
-        PASSES => front.has_relay() && !front.is_told() && !others.is_empty(),
+        PASSES => front.hears() == Some(Hears::ByItself) && !others.is_empty(),
         _ => false,
     };
     if is_made_elsewhere && method == Method::POST {

@@ -101,15 +101,11 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
         relay: node_key.map(|key| Relay::new(key, tls.connects.as_ref())),
     });
     greet(&app).await?;
-    let front = Arc::<Front>::from_ref(&app);
-    if front.has_relay() {
-        // Before the first member is looked up, and before the first node tells of one.
-        Arc::<Engine>::from_ref(&app).book().share(front.is_told());
-    }
+    share_book(&app);
     let serve = |listener: Listener| tokio::spawn(listener.serve(stop.subscribe()));
     let listeners = sockets.listeners(&app, &options, &live, connections_max);
     let serving: Vec<_> = listeners.into_iter().map(serve).collect();
-    let own = greet_own(&front).await;
+    let own = greet_own(&Arc::<Front>::from_ref(&app)).await;
     let keep = || nodes::keep(&FromRef::from_ref(&app), &FromRef::from_ref(&app));
     let kept = own.is_ok().then(keep).flatten();
     let failure = match own {
@@ -123,6 +119,13 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     }
     let ended = end(&app, kept, serving, &stop).await;
     failure.map_or(ended, Err)
+}
+
+/// Has the book count with what others post: before the first member is looked up, and before a node tells of one.
+fn share_book(app: &App) {
+    if let Some(hears) = Arc::<Front>::from_ref(app).hears() {
+        Arc::<Engine>::from_ref(app).book().share(hears);
+    }
 }
 
 /// Sells until this process is told to stop, or must; returns why.

@@ -2,8 +2,9 @@
 
 use crate::support::{CALM, OPEN, id, member, terms as short_terms, windows_until};
 use engine::clock::Clock;
-use engine::members::{Ask, NotTaken};
+use engine::members::{Ask, Book, Hears, NotTaken};
 use engine::nodes::sharing::{Elsewhere, Sharing};
+use engine::roster::Roster;
 use engine::rules::node::{Node, Role};
 use engine::rules::order::{OrderId, Status, Step};
 use engine::rules::refusal::Refusal;
@@ -343,4 +344,28 @@ async fn the_last_of_a_reward_is_had_once_whichever_nodes_are_asked() {
     assert_eq!(had.iter().filter(|had| had.is_ok()).count(), 3, "{had:?}");
     let gone = Err(NotTaken::Refused(Refused::RewardGone));
     assert_eq!(had.iter().filter(|had| **had == gone).count(), 5, "{had:?}");
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_member_counts_for_as_long_as_others_may_post_unheard() {
+    let (short, long) = (Duration::from_millis(500), Duration::from_secs(60));
+    for (hears, lasts) in [(Hears::ByItself, short), (Hears::Told, long), (Hears::Nothing, long)] {
+        let (store, clock) = (Store::from(MemoryStore::default()), Clock::by_hand(OPEN));
+        let roster = Arc::new(Roster::new());
+        let open = |roster| Book::open(Arc::clone(&store.book), clock.clone(), roster);
+        let here = open(Arc::clone(&roster)).await.unwrap();
+        let there = open(Arc::default()).await.unwrap();
+        here.share(hears);
+        let ann = (roster.seat("ann").unwrap(), member("ann"));
+        here.look_up(vec![ann.clone()]).await.unwrap();
+        assert_eq!(here.tier(ann.0), None, "nobody is enrolled");
+        there.enrol(&ann.1, None).await.unwrap();
+        let end = OPEN + lasts;
+        assert!(here.is_seated(ann.0, Millis(end.0 - 1)) && !here.is_seated(ann.0, end));
+        if hears == Hears::ByItself {
+            clock.set(end);
+            here.look_up(vec![ann.clone()]).await.unwrap();
+            assert_eq!(here.tier(ann.0), Some(Tier::Regular), "though the book was empty");
+        }
+    }
 }
