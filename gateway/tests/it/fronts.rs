@@ -153,9 +153,9 @@ fn a_front_refuses_for_the_next_owner_once_that_says_so() {
     let mut a = nodes.start("a");
     a.make(&drop_of(1));
     let order = a.order("ann", 1);
-    let (b, front) =
-        (nodes.start("b"), nodes.start_with("front", &["--owns", "none", "--tiers-from", "token"]));
+    let front = nodes.start_with("front", &["--owns", "none", "--tiers-from", "token"]);
     until_refused_here(&front, "m");
+    let b = nodes.start("b");
     a.terminate();
     assert!(a.ended().success());
     let asked = front.click("bob", 1, "idempotency-key: 7\r\n");
