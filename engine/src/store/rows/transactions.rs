@@ -14,6 +14,10 @@ use crate::store::{Batch, ReservedOrder, StoreError, Switch, Verdict};
 use membership::MemberId;
 use std::borrow::Cow;
 
+/// Holders are looked up for so many orders at a time: enough for the waits to overlap, few enough for what was
+/// found to be near the processor when the orders are decided.
+const LOOKED_UP_AT_ONCE: usize = 256;
+
 impl SaleRows {
     pub(in crate::store) fn commit(
         &mut self,
@@ -25,22 +29,24 @@ impl SaleRows {
             return Err(damaged("no order may stay unpaid for so long"));
         }
         let known = batch.orders.iter().map(|order| self.known(batch.epoch, order));
-        let known = known.collect::<Stored<Vec<_>>>()?;
-        let holders = self.holders.find_all(batch.orders.iter().map(|order| &order.member));
+        let mut known = known.collect::<Stored<Vec<_>>>()?.into_iter();
         let mut section = Section::begin(block, Kind::Orders, self.number);
         section.push(&OrdersHead { epoch: batch.epoch, at: batch.at, pay_by: batch.pay_by });
         let mut verdicts = Vec::with_capacity(batch.orders.len());
         let (mut last, mut is_new) = (0, false);
         self.is_half_changed = true;
-        for ((order, known), holder) in batch.orders.iter().zip(known).zip(holders) {
-            verdicts.push(match known {
-                Some(verdict) => verdict,
-                None => {
-                    let decided = self.decide(batch, order, holder, last, &mut section)?;
-                    (last, is_new) = (order.number, true);
-                    commit::verdict(decided.status(), decided.why(), batch.at)
-                }
-            });
+        for orders in batch.orders.chunks(LOOKED_UP_AT_ONCE) {
+            let holders = self.holders.find_all(orders.iter().map(|order| &order.member));
+            for ((order, known), holder) in orders.iter().zip(&mut known).zip(holders) {
+                verdicts.push(match known {
+                    Some(verdict) => verdict,
+                    None => {
+                        let decided = self.decide(batch, order, holder, last, &mut section)?;
+                        (last, is_new) = (order.number, true);
+                        commit::verdict(decided.status(), decided.why(), batch.at)
+                    }
+                });
+            }
         }
         self.is_half_changed = false;
         if is_new {
