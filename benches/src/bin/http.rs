@@ -10,6 +10,7 @@ use benches::load::members::{Clicker, clickers};
 use benches::load::plan::{Plan, SoFar};
 use benches::load::rounds::Rounds;
 use benches::run::client::Client;
+use benches::run::disk;
 use benches::run::operator::Operator;
 use benches::run::redis::RedisServer;
 use benches::run::server::Server;
@@ -34,6 +35,7 @@ struct Options {
 
 struct World<'a> {
     options: &'a Rounds,
+    data: &'a Path,
     server: Server,
     operator: Operator,
     clickers: Arc<[Clicker]>,
@@ -62,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let accepted = world.beside_bare("deep").await?;
     writeln!(out, "| accepted, clicks/s, each order also put on disk | {accepted} |")?;
 
-    let (waited, accepted, ratio) = world.waited_beside_accepted().await?;
+    let waited = world.waited_beside_accepted().await?;
     writeln!(out, "| confirmed on disk, orders/s | {} | | |", world.confirmed_rates().await?)?;
     drop(world);
 
@@ -74,20 +76,34 @@ async fn main() -> anyhow::Result<()> {
     writeln!(out)?;
     writeln!(
         out,
-        "| with `Prefer: wait`, in the same rounds | clicks/s | accepted, clicks/s | ratio |"
+        "| with `Prefer: wait`, in the same rounds | clicks/s | accepted, clicks/s | ratio | bytes on disk a click |"
     )?;
-    writeln!(out, "| --- | --- | --- | --- |")?;
-    writeln!(out, "| answered when on disk | {waited} | {accepted} | {ratio} |")?;
+    writeln!(out, "| --- | --- | --- | --- | --- |")?;
+    let Waited { waited, accepted, ratios, bytes } = waited;
+    let (waited, accepted) = (Spread::of(waited, 0), Spread::of(accepted, 0));
+    let (ratio, bytes) = (Spread::of(ratios, 3), Spread::of(bytes, 0));
+    writeln!(out, "| answered when on disk | {waited} | {accepted} | {ratio} | {bytes} |")?;
     Ok(())
 }
 
+/// Rounds of clicks whose answer is the confirmation, each behind a round of clicks that are answered when they
+/// are accepted.
+#[derive(Default)]
+struct Waited {
+    waited: Vec<f64>,
+    accepted: Vec<f64>,
+    ratios: Vec<f64>,
+    /// What the disk wrote for each click that waited.
+    bytes: Vec<f64>,
+}
+
 impl<'a> World<'a> {
-    fn new(options: &'a Rounds, server: Server, data: &Path) -> anyhow::Result<Self> {
+    fn new(options: &'a Rounds, server: Server, data: &'a Path) -> anyhow::Result<Self> {
         let key = std::fs::read_to_string(data.join("operator.key"))?;
         let address = server.operator.context("flashlane says where operators connect")?;
         let operator = Operator::new(address, &key)?;
         let (clickers, _) = clickers(data, 20_000, &[92, 4, 2, 1, 1], 0)?;
-        Ok(Self { options, server, operator, clickers })
+        Ok(Self { options, data, server, operator, clickers })
     }
 
     async fn make(&mut self, id: &str, lamps: Lamps) -> anyhow::Result<()> {
@@ -130,20 +146,21 @@ impl<'a> World<'a> {
         Ok(format!("{own} | {bare} | {}", Spread::of(ratios, 3)))
     }
 
-    /// Clicks whose answer is the confirmation, beside clicks that are answered when they are
-    /// accepted; each ratio is of two rounds that follow one another.
-    async fn waited_beside_accepted(&mut self) -> anyhow::Result<(Spread, Spread, Spread)> {
-        let (mut waited, mut accepted, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    async fn waited_beside_accepted(&mut self) -> anyhow::Result<Waited> {
+        let mut all = Waited::default();
         for _ in 0..self.options.rounds {
             let plan = self.plan(self.server.public, "deep");
             let own = self.rate(plan.clone()).await?;
             self.operator.settled("deep", Duration::from_secs(60)).await?;
+            let (before, start) = (disk::written(self.data)?, Instant::now());
             let waits = self.rate(Plan { wait_percent: 100, ..plan }).await?;
-            ratios.push(waits / own);
-            waited.push(waits);
-            accepted.push(own);
+            let clicks = waits * start.elapsed().as_secs_f64();
+            all.bytes.push((disk::written(self.data)? - before) as f64 / clicks);
+            all.ratios.push(waits / own);
+            all.waited.push(waits);
+            all.accepted.push(own);
         }
-        Ok((Spread::of(waited, 0), Spread::of(accepted, 0), Spread::of(ratios, 3)))
+        Ok(all)
     }
 
     async fn answered_rate(&self, target: SocketAddr, sale: &str) -> anyhow::Result<f64> {

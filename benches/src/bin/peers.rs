@@ -8,6 +8,7 @@ use benches::load::drive::drive;
 use benches::load::members::{Clicker, clickers};
 use benches::load::plan::{Plan, SoFar};
 use benches::run::caller::Caller;
+use benches::run::disk;
 use benches::run::operator::Operator;
 use benches::run::postgres::Postgres;
 use benches::run::redis::RedisServer;
@@ -68,6 +69,8 @@ struct Round {
     clicks: f64,
     server: Usage,
     store: Usage,
+    /// Bytes that the disk has written meanwhile.
+    written: u64,
 }
 
 const SALE: &str = "lamp";
@@ -136,19 +139,20 @@ async fn main() -> anyhow::Result<()> {
         one("up to 256 clicks a transaction", on_disk, &gather, Some(gathered.pid()), None),
     ];
     let (members, _) = clickers(&path("own"), options.members, &[92, 4, 2, 1, 1], 0)?;
-    measure(&options, &mut all, &members).await?;
+    measure(&options, folder.path(), &mut all, &members).await?;
     report(&options, &all)
 }
 
 /// Rounds of all of them in turn. The first one warms up: sessions, tables, files.
 async fn measure(
     options: &Options,
+    folder: &Path,
     all: &mut [One<'_>],
     members: &Arc<[Clicker]>,
 ) -> anyhow::Result<()> {
     for round in 0..=options.rounds {
         for one in &mut *all {
-            let measured = one.round(options, members).await?;
+            let measured = one.round(options, folder, members).await?;
             if round > 0 {
                 one.rounds.push(measured);
             }
@@ -171,6 +175,7 @@ impl One<'_> {
     async fn round(
         &mut self,
         options: &Options,
+        folder: &Path,
         members: &Arc<[Clicker]>,
     ) -> anyhow::Result<Round> {
         let plan = Plan {
@@ -179,7 +184,7 @@ impl One<'_> {
             wait_percent: if self.promise == Promise::OnDisk { 100 } else { 0 },
             ..Plan::new(self.server.public, SALE, members)
         };
-        let (before, start) = (self.used()?, Instant::now());
+        let (before, written, start) = (self.used()?, disk::written(folder)?, Instant::now());
         let tally = drive(plan, Arc::new(SoFar::default())).await;
         let answered_in = start.elapsed().as_secs_f64();
         ensure!(tally.unanswered == 0, "{}: {:?}", self.name, tally.first_error);
@@ -195,7 +200,9 @@ impl One<'_> {
         let confirmed = clicks / start.elapsed().as_secs_f64();
         let after = self.used()?;
         let (server, store) = (after.0 - before.0, after.1 - before.1);
-        Ok(Round { answered: clicks / answered_in, confirmed, latency, clicks, server, store })
+        let written = disk::written(folder)? - written;
+        let answered = clicks / answered_in;
+        Ok(Round { answered, confirmed, latency, clicks, server, store, written })
     }
 
     /// Waits until every order is on disk.
@@ -237,8 +244,7 @@ impl One<'_> {
         };
         let store =
             self.store.map_or("in it".into(), |_| format!("{:.1}", us(|round| round.store)));
-        let written =
-            self.median(|round| (round.server.written + round.store.written) as f64 / round.clicks);
+        let written = self.median(|round| round.written as f64 / round.clicks);
         let last = self.rounds.last().expect("at least one round");
         let mib = (last.server.resident + last.store.resident) >> 20;
         format!(
@@ -262,7 +268,7 @@ fn report(options: &Options, all: &[One<'_>]) -> anyhow::Result<()> {
         format!("{rounds} rounds of {seconds} s, {connections} connections, {members} members");
     writeln!(
         out,
-        "| {said} | accepted/s | beside its base | confirmed/s | p50, ms | p99 | p99.9 | CPU us a click | of its store | bytes written a click | MiB of memory |"
+        "| {said} | accepted/s | beside its base | confirmed/s | p50, ms | p99 | p99.9 | CPU us a click | of its store | bytes on disk a click | MiB of memory |"
     )?;
     writeln!(out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")?;
     for (promise, words, base) in [

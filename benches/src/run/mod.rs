@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod client;
+pub mod disk;
 pub mod operator;
 pub mod platform;
 pub mod postgres;

@@ -13,8 +13,6 @@ const TICKS: u64 = 100;
 pub struct Usage {
     /// Time on a core, of children that have ended as well.
     pub cpu: Duration,
-    /// Bytes that were sent to be written to disks.
-    pub written: u64,
     /// Memory that is resident now, in bytes; of what several processes share, each has its part.
     pub resident: u64,
 }
@@ -40,7 +38,6 @@ impl Usage {
             match Self::of_one(next) {
                 Ok(one) => {
                     all.cpu += one.cpu;
-                    all.written += one.written;
                     all.resident += one.resident;
                 }
                 // A child may end in between; its time counts with its parent's.
@@ -54,15 +51,12 @@ impl Usage {
     fn of_one(pid: u32) -> anyhow::Result<Self> {
         let stat = stat(pid)?;
         let ticks: u64 = stat[11..15].iter().sum();
-        let io = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
-        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-        let written = written.context("the system does not tell write_bytes")?.parse()?;
         let cpu = Duration::from_millis(ticks * 1_000 / TICKS);
         let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         let kib = memory.lines().find_map(|line| line.strip_prefix("Pss:"));
         let kib = kib.and_then(|kib| kib.strip_suffix("kB")).context("Pss is told in kB")?;
         let resident = kib.trim().parse::<u64>()? * 1_024;
-        Ok(Self { cpu, written, resident })
+        Ok(Self { cpu, resident })
     }
 }
 
@@ -80,8 +74,7 @@ impl Sub for Usage {
     fn sub(self, before: Self) -> Self {
         // A child that ended between two looks may be in neither.
         let cpu = self.cpu.saturating_sub(before.cpu);
-        let written = self.written.saturating_sub(before.written);
-        Self { cpu, written, resident: self.resident }
+        Self { cpu, resident: self.resident }
     }
 }
 
