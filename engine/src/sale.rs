@@ -7,9 +7,11 @@ pub mod aside;
 pub mod board;
 pub mod click;
 pub mod holdings;
+mod key_cell;
 pub mod keys;
 pub mod meter;
 mod mixed;
+mod paths;
 pub mod phase;
 pub mod purse;
 pub mod queue;
@@ -176,23 +178,19 @@ impl Sale {
     ) -> Result<Accepted, Refusal> {
         let Click { seat, tier, units, key, .. } = click;
         let wanted = Wanted { units, limit: self.doors[tier].units_max };
-        let begun = match key {
-            None => None,
-            Some(key) => {
-                if let Err(refusal) = self.holdings.check(seat, wanted) {
-                    return self.refuse(click, price, refusal);
-                }
-                match self.keys.begin(seat, key, MixedPrice::body(price, click)) {
-                    Some(begun) => Some(begun),
-                    None => return self.refuse(click, price, Refusal::IdempotencyInFlight),
-                }
+        let is_vouched = self.vouched.get().covers(tier, now);
+        if !is_vouched || key.is_some() {
+            // Nothing is taken: a member whose click cannot be accepted takes no room in the sale's tables.
+            let may = self.holdings.check(seat, wanted);
+            let may = may.and_then(|()| MixedPrice::check(price, click, now));
+            if let Err(refusal) = may.and_then(|()| is_vouched.then_some(()).ok_or(Refusal::Busy)) {
+                return self.refuse(click, price, refusal);
             }
-        };
-        if !self.vouched.get().covers(tier, now) {
-            // Nothing is claimed: a member who is told `busy` takes no room in the sale's tables.
-            self.holdings.check(seat, wanted)?;
-            return MixedPrice::spend(price, click, now).and(Err(Refusal::Busy));
         }
+        let begun = match key.map(|key| self.keys.begin(seat, key)) {
+            Some(None) => return self.refuse(click, price, Refusal::IdempotencyInFlight),
+            begun => begun.flatten(),
+        };
         // A member may click twice at once. Claiming before reserving keeps the loser off the one
         // word that every buyer fights for.
         let claim = self.holdings.claim(seat, wanted)?;
@@ -204,7 +202,7 @@ impl Sale {
             Some((spending, money)) => self.enqueue(now, admitted.paid_with(spending), Some(money)),
         };
         if let Some(begun) = begun {
-            begun.keep(number);
+            begun.keep(&MixedPrice::body(price, click), number);
         }
         Ok(Accepted { number, is_new: true })
     }

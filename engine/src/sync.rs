@@ -10,13 +10,11 @@ mod real {
     use std::sync::atomic::AtomicUsize;
     pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    /// A map that readers and writers share without a lock.
-    pub(crate) type SharedMap<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
+    /// Nobody outside can tell what falls together by it.
+    pub(crate) use foldhash::fast::RandomState as Spreading;
 
-    /// A map that has room for so many keys before it grows.
-    pub(crate) fn map_with_room_for<K, V>(keys: usize) -> SharedMap<K, V> {
-        SharedMap::with_capacity_and_hasher(keys, foldhash::fast::RandomState::default())
-    }
+    /// A map that readers and writers share without a lock.
+    pub(crate) type SharedMap<K, V> = papaya::HashMap<K, V, Spreading>;
 
     /// Cells in a chunk of a growing table.
     pub(crate) const CHUNK_CELLS: usize = 1024;
@@ -49,6 +47,8 @@ mod real {
 /// loom cannot see is behind a std mutex, which loom cannot see either.
 #[cfg(flash_loom)]
 mod modelled {
+    /// A model's runs must not differ.
+    pub(crate) use foldhash::fast::FixedState as Spreading;
     use loom::sync::atomic::AtomicUsize;
     pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     use std::sync::Mutex;
@@ -140,10 +140,6 @@ mod modelled {
         }
     }
 
-    pub(crate) fn map_with_room_for<K, V>(_keys: usize) -> SharedMap<K, V> {
-        SharedMap::default()
-    }
-
     impl<K: Eq + Clone, V: 'static> SharedMap<K, V> {
         pub(crate) fn pin(&self) -> Pinned<'_, K, V> {
             Pinned(self)
@@ -205,14 +201,14 @@ mod modelled {
 #[cfg(flash_loom)]
 pub(crate) use modelled::{
     AHEAD_CELLS, CHUNK_CELLS, CachePadded, FAN_OUT, FIRST_CELLS_MAX, FIRST_CELLS_MIN, OnceBox,
-    PATH_CELLS, STRIPES, SharedMap, map_with_room_for, stripe,
+    PATH_CELLS, STRIPES, SharedMap, Spreading, stripe,
 };
 #[cfg(flash_loom)]
 pub use modelled::{AtomicU32, AtomicU64, Ordering};
 #[cfg(not(flash_loom))]
 pub(crate) use real::{
     AHEAD_CELLS, CHUNK_CELLS, CachePadded, FAN_OUT, FIRST_CELLS_MAX, FIRST_CELLS_MIN, OnceBox,
-    PATH_CELLS, STRIPES, SharedMap, map_with_room_for, stripe,
+    PATH_CELLS, STRIPES, SharedMap, Spreading, stripe,
 };
 #[cfg(not(flash_loom))]
 pub use real::{AtomicU32, AtomicU64, Ordering};

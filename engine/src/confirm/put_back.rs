@@ -119,7 +119,7 @@ impl Confirmer {
                 },
                 money: sale.money(&order),
                 refunds: self.open.refunds(number),
-                key: keys.get(&number).copied(),
+                key: keys.get(number, order.seat),
                 before: 0,
                 why: self.open.why(number),
             })

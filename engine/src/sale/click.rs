@@ -63,6 +63,19 @@ impl<'a> MixedPrice<'a> {
         }
     }
 
+    /// Whether the click could take at this instant what it pays with beside money. Takes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::spend`].
+    #[inline]
+    pub(super) fn check(price: Option<&Self>, click: Click, now: Millis) -> Result<(), Refusal> {
+        match price {
+            None => Ok(()),
+            Some(Self { coupon_refused: Some(why), .. }) => Err(*why),
+            Some(Self { money, purses, .. }) => purses.check(click.seat, now, money),
+        }
+    }
+
     /// What the click asks for, as its key stands for it.
     pub(super) fn body(price: Option<&Self>, click: Click) -> Body {
         let tender = price.map(|price| price.money.tender()).unwrap_or_default();

@@ -155,6 +155,25 @@ impl Purses {
         taken.map(drop).map_err(|_| refusal)
     }
 
+    /// Whether a click could be paid with this at an instant.
+    ///
+    /// # Errors
+    /// As [`Purses::spend`].
+    pub(super) fn check(&self, seat: Seat, now: Millis, money: &Money) -> Result<(), Refusal> {
+        let free = self.free(seat);
+        match (free, &money.coupon) {
+            (Some(points), _) if points < money.points => Err(Refusal::NotEnoughPoints { points }),
+            (None, Some(_)) => Err(Refusal::Busy),
+            (Some(_), Some(coupon))
+                if self.usable(seat, coupon, now).is_none()
+                    || self.taken.pin().get(&(seat, coupon.clone())).is_some() =>
+            {
+                Err(Refusal::CouponNotValid)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes what a click is paid with beside money: all of it, or nothing.
     ///
     /// # Errors

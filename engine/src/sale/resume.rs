@@ -9,6 +9,8 @@ use crate::rules::units::Units;
 use crate::sale::aside::Aside;
 use crate::sale::board::Board;
 use crate::sale::holdings::Holdings;
+#[cfg(not(flash_loom))]
+use crate::sale::keys::ByNumber;
 use crate::sale::keys::{Body, Keys};
 use crate::sale::meter::Meter;
 use crate::sale::queue::OrderQueue;
@@ -17,8 +19,6 @@ use crate::sale::vouch::{Vouch, Vouched};
 use crate::sync::{AtomicU64, SharedMap};
 use membership::event::Tender;
 use membership::{PerTier, Tier};
-#[cfg(not(flash_loom))]
-use std::collections::HashMap;
 
 /// Where a sale starts: what former processes left of it.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +78,7 @@ impl Sale {
 
     /// The keys of accepted clicks, by the number of their order.
     #[cfg(not(flash_loom))]
-    pub(crate) fn keys_by_number(&self) -> HashMap<u64, IdempotencyKey> {
+    pub(crate) fn keys_by_number(&self) -> ByNumber {
         self.keys.by_number()
     }
 
@@ -98,6 +98,6 @@ impl Sale {
         number: u64,
     ) {
         let (units, tender) = asked;
-        self.keys.restore(seat, key, Body { units, tender }, number);
+        self.keys.restore(seat, key, &Body { units, tender }, number);
     }
 }

@@ -1,14 +1,9 @@
-//! Seats of one sale: a word of 32 bits for each seat that has come to it, in tables whose size follows the sale
-//! and not the process.
-//!
-//! Open addressing, and nothing is ever removed: a seat's cell is the first on its path that is empty or its own.
-//! Two threads that bring the same seat therefore meet at the same cell, where one exchange takes the cell and
-//! writes the word. A path is a run of neighbouring cells of the first table, then a run of one that is twice as
-//! large, and so on. The first is made with the sale; what lies behind it is made when a path comes to it.
+//! Seats of one sale: a word of 32 bits for each seat that has come to it. One exchange takes a seat's cell and
+//! writes its word.
 
 use crate::rules::seat::Seat;
-use crate::sale::table::Table;
-use crate::sync::{AtomicU64, FIRST_CELLS_MAX, FIRST_CELLS_MIN, Ordering, PATH_CELLS};
+use crate::sale::paths::Paths;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Bits 0..32: the seat's word. Bits 32..64: the seat's index plus one; 0 while the cell is empty.
 type Cell = AtomicU64;
@@ -17,30 +12,12 @@ const OWNER_AT: u32 = 32;
 
 /// A word for each seat; 0 for a seat that has not come.
 #[derive(Debug)]
-pub(crate) struct Seats {
-    first: Box<[Cell]>,
-    /// The larger tables, one behind the other.
-    larger: Table<Cell>,
-}
-
-/// A table's place among the larger ones, and how many cells it has.
-#[derive(Clone, Copy)]
-struct Level {
-    begins_at: usize,
-    cells: usize,
-}
-
-impl Level {
-    fn next(self) -> Self {
-        Self { begins_at: self.begins_at + self.cells, cells: self.cells * 2 }
-    }
-}
+pub(crate) struct Seats(Paths<Cell>);
 
 impl Seats {
     /// Half of the first table stays empty when so many seats have come.
     pub(crate) fn with_room_for(seats: usize) -> Self {
-        let cells = seats.saturating_mul(2).clamp(FIRST_CELLS_MIN, FIRST_CELLS_MAX);
-        Self { first: (0..cells).map(|_| Cell::new(0)).collect(), larger: Table::new() }
+        Self(Paths::with_room_for(seats))
     }
 
     /// The seat's word. A thread that sees it also sees what was done before it was written.
@@ -52,30 +29,7 @@ impl Seats {
     /// The word of a seat, if it has come.
     #[inline]
     pub(crate) fn find(&self, seat: Seat) -> Option<Word<'_>> {
-        for step in 0..PATH_CELLS {
-            match look(&self.first[place(seat, self.first.len(), step)], seat) {
-                Look::Empty => return None,
-                Look::Own(found) => return Some(found),
-                Look::Others => {}
-            }
-        }
-        self.find_in_larger(seat)
-    }
-
-    #[cold]
-    fn find_in_larger(&self, seat: Seat) -> Option<Word<'_>> {
-        let mut level = self.larger_first();
-        loop {
-            for step in 0..PATH_CELLS {
-                let at = level.begins_at + place(seat, level.cells, step);
-                match self.larger.get(at).map_or(Look::Empty, |cell| look(cell, seat)) {
-                    Look::Empty => return None,
-                    Look::Own(found) => return Some(found),
-                    Look::Others => {}
-                }
-            }
-            level = level.next();
-        }
+        self.0.find(seat.number(), |cell| look(cell, seat)).flatten()
     }
 
     /// Changes the seat's word, to what `to` makes of it, in one step. The seat gets a cell if it has none.
@@ -88,62 +42,20 @@ impl Seats {
         seat: Seat,
         to: impl Fn(u32) -> Result<u32, E>,
     ) -> Result<Word<'_>, E> {
-        for step in 0..PATH_CELLS {
-            let cell = &self.first[place(seat, self.first.len(), step)];
-            if let Some(changed) = change_in(cell, seat, &to) {
-                return changed;
-            }
-        }
-        self.change_in_larger(seat, &to)
-    }
-
-    #[cold]
-    fn change_in_larger<E>(
-        &self,
-        seat: Seat,
-        to: &impl Fn(u32) -> Result<u32, E>,
-    ) -> Result<Word<'_>, E> {
-        let mut level = self.larger_first();
-        loop {
-            for step in 0..PATH_CELLS {
-                let at = level.begins_at + place(seat, level.cells, step);
-                if let Some(changed) = change_in(self.larger.get_or_grow(at), seat, to) {
-                    return changed;
-                }
-            }
-            level = level.next();
-        }
-    }
-
-    fn larger_first(&self) -> Level {
-        Level { begins_at: 0, cells: self.first.len() * 2 }
+        self.0.find_or_make(seat.number(), |cell| change_in(cell, seat, &to))
     }
 }
 
-/// Which cell of a table a path comes to at a step.
+/// The seat's word, or nothing if the cell is empty; `None` if it is another seat's.
 #[inline]
-fn place(seat: Seat, cells: usize, step: usize) -> usize {
-    // Multiplied by 2^32 over the golden ratio, seats that follow one another lie far apart; the upper half
-    // of the second product spreads them over any number of cells.
-    let spread = u64::from(seat.number().wrapping_mul(0x9e37_79b9));
-    let at = ((spread * cells as u64) >> u32::BITS) as usize + step;
-    if at < cells { at } else { at % cells }
-}
-
-enum Look<'a> {
-    Empty,
-    Own(Word<'a>),
-    Others,
-}
-
-#[inline]
-fn look(cell: &Cell, seat: Seat) -> Look<'_> {
+#[expect(clippy::option_option, reason = "the outer one ends a path")]
+fn look(cell: &Cell, seat: Seat) -> Option<Option<Word<'_>>> {
     // Ordering: Acquire, paired with the Release in `change_in`.
     let now = cell.load(Ordering::Acquire);
     match now >> OWNER_AT {
-        0 => Look::Empty,
-        found if found == owner(seat) => Look::Own(Word { cell, word: word_of(now) }),
-        _ => Look::Others,
+        0 => Some(None),
+        found if found == owner(seat) => Some(Some(Word { cell, word: word_of(now) })),
+        _ => None,
     }
 }
 
@@ -248,7 +160,7 @@ mod tests {
         }
         // Ordering: Relaxed, one thread.
         let taken = |cell: &Cell| cell.load(Ordering::Relaxed) != 0;
-        let found = seats.first.iter().filter(|cell| taken(cell)).count();
+        let found = seats.0.first().iter().filter(|cell| taken(cell)).count();
         assert!(found > 98_000, "{found} of nearly 100,000");
     }
 

@@ -48,6 +48,13 @@ impl<T: Default> Table<T> {
         }
     }
 
+    /// Every cell of every chunk that was made, by index.
+    #[cfg(not(flash_loom))]
+    pub(crate) fn cells(&self) -> impl Iterator<Item = &T> {
+        let pages = self.pages.iter().filter_map(OnceBox::get);
+        pages.flat_map(|page| page.iter().filter_map(OnceBox::get).flatten())
+    }
+
     #[cold]
     fn grow(&self, index: usize) -> &T {
         let (page, chunk, cell) = split(index);

@@ -1,5 +1,6 @@
 //! Models of the parts: stock, holdings, queue and board, idempotency keys.
 
+use engine::rules::key::IdempotencyKey;
 use engine::rules::order::{Order, Status};
 use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
@@ -9,12 +10,15 @@ use engine::rules::window::Windows;
 use engine::sale::admitted::Admitted;
 use engine::sale::board::Board;
 use engine::sale::holdings::Holdings;
+use engine::sale::keys::{Body, Keys};
 use engine::sale::queue::OrderQueue;
 use engine::sale::stock::Stock;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use loom_tests::world::{Lamps, Model, NOW, click, every_way, sale, spawn};
+use membership::event::Tender;
 use membership::{PerTier, Tier};
+use std::num::NonZeroU64;
 
 /// What the stock models need of a stock.
 trait Shelf: Send + Sync + 'static {
@@ -241,6 +245,60 @@ fn members_whose_cells_are_neighbours_each_hold_what_they_claimed() {
 #[should_panic(expected = "each has what it claimed")]
 fn twin_a_cell_that_is_looked_at_before_it_is_taken() {
     strangers_meet_at_a_cell(|| Box::new(TakesLate([AtomicU64::new(0), AtomicU64::new(0)])));
+}
+
+/// What the model of a key needs of a sale's keys.
+trait KeyPad: Send + Sync + 'static {
+    /// Begins to judge a click with the key, unless one is being judged or was accepted. The click is accepted
+    /// then, or refused.
+    fn click(&self, is_accepted: bool) -> bool;
+}
+
+impl KeyPad for Keys {
+    fn click(&self, is_accepted: bool) -> bool {
+        let begun = self.begin(Seat::new(0), IdempotencyKey(NonZeroU64::MIN));
+        let is_judged = begun.is_some();
+        if let Some(begun) = begun.filter(|_| is_accepted) {
+            begun.keep(&Body { units: Units(1), tender: Tender::default() }, 1);
+        }
+        is_judged
+    }
+}
+
+/// A key with a bug: a click looks whether it is free, and then takes it.
+struct TwoStepKey(AtomicU32);
+
+impl KeyPad for TwoStepKey {
+    fn click(&self, is_accepted: bool) -> bool {
+        // Ordering: Acquire and Release, so that only the missing atomicity is the bug.
+        let is_free = self.0.load(Ordering::Acquire) == 0;
+        if is_free {
+            self.0.store(is_accepted.into(), Ordering::Release);
+        }
+        is_free
+    }
+}
+
+fn a_refused_key_is_clicked_twice(keys: impl Fn() -> Box<dyn KeyPad> + Send + Sync + 'static) {
+    every_way(move || {
+        let keys = Arc::new(keys());
+        assert!(keys.click(false), "nobody had the key");
+        let other = Arc::clone(&keys);
+        let other = spawn(move || other.click(true));
+        let judged = [keys.click(true), other.join().expect("a click")];
+        assert_eq!(judged.iter().filter(|judged| **judged).count(), 1, "judged once");
+    });
+}
+
+#[test]
+fn of_two_clicks_with_a_key_that_was_refused_before_one_is_judged() {
+    a_refused_key_is_clicked_twice(|| Box::new(Keys::with_room_for(1)));
+}
+
+#[test]
+#[should_panic(expected = "judged once")]
+fn twin_a_key_that_is_looked_at_before_it_is_taken() {
+    a_refused_key_is_clicked_twice(|| Box::new(TwoStepKey(AtomicU32::new(0))));
 }
 
 fn order(number: u64) -> Order {

@@ -141,6 +141,52 @@ fn twin_a_key_written_down_after_the_order_makes_two() {
     });
 }
 
+/// One key is clicked twice while another member takes the last unit.
+#[test]
+fn a_key_whose_click_is_refused_is_free_for_the_next_one() {
+    every_way(|| {
+        let key = Some(IdempotencyKey(NonZeroU64::MIN));
+        let keyed = Click { key, ..click(0, Units(1)) };
+        let drop = Arc::new(sale(Lamps { stock: 1, limit: 1 }));
+        let (rival, twice) = (Arc::clone(&drop), Arc::clone(&drop));
+        let rival = spawn(move || rival.buy(NOW, click(1, Units(1))).is_ok());
+        let twice = spawn(move || twice.buy(NOW, keyed));
+        let clicks = [drop.buy(NOW, keyed), twice.join().expect("a click")];
+        let is_ours = clicks.iter().any(Result::is_ok);
+        assert!(rival.join().expect("a click") ^ is_ours, "one unit, one buyer: {clicks:?}");
+        assert_eq!(taken_in(&drop), [1]);
+        if !is_ours {
+            drop.settle(1, Status::Released, NOW).expect("the rival's order");
+        }
+        let again = drop.buy(NOW, keyed).map(|accepted| (accepted.number, accepted.is_new));
+        let expected = if is_ours { (1, false) } else { (2, true) };
+        assert_eq!(again, Ok(expected), "a refused key is free");
+    });
+}
+
+#[test]
+#[should_panic(expected = "a refused key is free")]
+fn twin_a_refused_click_that_keeps_its_key() {
+    every_way(|| {
+        let drop = Arc::new(sale(Lamps { stock: 1, limit: 1 }));
+        let known = Arc::new(AtomicU32::new(0));
+        let rival = Arc::clone(&drop);
+        let rival = spawn(move || rival.buy(NOW, click(1, Units(1))).is_ok());
+        let buy = || {
+            // Ordering: Acquire and Release; what is wrong is that nothing takes the key back.
+            let was = known.swap(1, Ordering::AcqRel);
+            (was == 0).then(|| drop.buy(NOW, click(0, Units(1))).is_ok())
+        };
+        let is_ours = buy() == Some(true);
+        rival.join().expect("a click");
+        taken_in(&drop);
+        if !is_ours {
+            drop.settle(1, Status::Released, NOW).expect("the rival's order");
+            assert_eq!(buy(), Some(true), "a refused key is free");
+        }
+    });
+}
+
 #[test]
 fn a_released_unit_can_be_bought_and_none_is_lost() {
     every_way(|| {
