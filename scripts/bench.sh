@@ -14,6 +14,7 @@ bench buy
 scripts/measured.py --criterion accepted refused kept queue | scripts/measured.py click "scripts/bench.sh"
 echo "== as units, members, sales and threads grow"
 bench growth | scripts/measured.py growth "scripts/bench.sh"
+scripts/misses.py | scripts/measured.py misses "scripts/bench.sh"
 echo "== confirmation, by orders a commit"
 bench confirm
 scripts/measured.py --criterion commit | scripts/measured.py commits "scripts/bench.sh"

@@ -1,5 +1,6 @@
 //! How long a click takes in memory, beside the primitives that it cannot do without.
 
+use benches::primitives::Primitives;
 use benches::world::{Lamps, NOW, click, paid_with_points, sale};
 use criterion::{Criterion, criterion_group, criterion_main};
 use crossbeam::queue::SegQueue;
@@ -62,64 +63,6 @@ fn one_by_one(members: impl Iterator<Item = u32>, mut click: impl FnMut(u32) -> 
     black_box(answer);
 }
 
-/// What an accepted click cannot do without, in the same shape and size as a sale of [`ROUND`] units has it.
-struct Primitives {
-    /// By open addressing, twice as many as units.
-    members: Box<[AtomicU64]>,
-    stock: CachePadded<AtomicU64>,
-    number: CachePadded<AtomicU64>,
-    slots: Box<[[AtomicU64; 4]]>,
-}
-
-impl Primitives {
-    fn new() -> Self {
-        let words = |count: u32| (0..count).map(|_| AtomicU64::new(0)).collect();
-        Self {
-            members: words(2 * ROUND),
-            stock: CachePadded::new(AtomicU64::new(u64::from(ROUND))),
-            number: CachePadded::new(AtomicU64::new(0)),
-            slots: (0..ROUND).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect(),
-        }
-    }
-
-    /// One exchange on the member's word, found by a hash; one on the stock; a number; its slot. Returns what
-    /// the member holds.
-    fn all(&self, member: u32) -> u64 {
-        let spread = u64::from(member.wrapping_mul(0x9e37_79b9));
-        let mut at = ((spread * self.members.len() as u64) >> 32) as usize;
-        let owner = u64::from(member) + 1;
-        // Ordering: as on the engine's own words, so that the base is not cheaper than it could be.
-        let mut held = self.members[at].load(Ordering::Relaxed);
-        while held != 0 && held >> 32 != owner {
-            at = (at + 1) % self.members.len();
-            held = self.members[at].load(Ordering::Relaxed);
-        }
-        let claimed = self.members[at].compare_exchange_weak(
-            held,
-            owner << 32 | ((held & 0xffff_ffff) + 1),
-            Ordering::Release,
-            Ordering::Relaxed, // Ordering: as above.
-        );
-        assert!(claimed.is_ok());
-        // Ordering: as above.
-        let left = self.stock.load(Ordering::Acquire);
-        let reserved =
-            self.stock.compare_exchange_weak(left, left - 1, Ordering::AcqRel, Ordering::Acquire);
-        assert!(reserved.is_ok());
-        // Ordering: as above.
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let [seat, arrival, key, state] = &self.slots[usize::try_from(number).expect("a place")];
-        for (word, value) in [(seat, owner), (arrival, number), (key, 0)] {
-            // Ordering: as above.
-            word.store(value, Ordering::Relaxed);
-        }
-        // Ordering: as above.
-        state.store(1, Ordering::Release);
-        // Ordering: as above.
-        self.members[at].load(Ordering::Acquire)
-    }
-}
-
 fn accepted(c: &mut Criterion) {
     let strangers = strangers();
     let mut group = c.benchmark_group("accepted");
@@ -128,9 +71,13 @@ fn accepted(c: &mut Criterion) {
         |n: u64| strangers.iter().copied().cycle().take(usize::try_from(n).expect("a round"));
     group.bench_function("base", |b| {
         b.iter_custom(|iters| {
-            in_rounds(iters, Primitives::new, |primitives, n| {
-                one_by_one(round(n), |member| primitives.all(member));
-            })
+            in_rounds(
+                iters,
+                || Primitives::new(ROUND),
+                |primitives, n| {
+                    one_by_one(round(n), |member| primitives.all(member));
+                },
+            )
         });
     });
     let stock = |units| move || sale(Lamps { stock: units * ROUND, limit: 65_535 });

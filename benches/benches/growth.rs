@@ -1,9 +1,12 @@
-//! What a decision costs as units, members, sales and threads grow, and the slowest decisions with both cores
-//! busy.
+//! What a decision costs as units, members, sales and threads grow, beside its primitives in as many and as large
+//! sales, and the slowest decisions with both cores busy.
 //!
-//! Not criterion's: a case is rounds of fresh sales, each timed as a whole; the figures are medians over them.
+//! Not criterion's: a case is rounds of fresh sales, each timed as a whole; the figures are medians over them. With
+//! `--once CASE judged|primitives` one round of one case is made and nothing is timed, for who counts it from outside.
 
+use benches::primitives::Primitives;
 use benches::world::{Lamps, NOW, click, sale};
+use engine::rules::seat::Seat;
 use engine::sale::{Click, Sale};
 use hdrhistogram::Histogram;
 use std::hint::black_box;
@@ -49,10 +52,52 @@ const CASES: [(&str, Case); 12] = [
     ),
 ];
 
+/// What is clicked.
+trait Sells: Sync + Sized {
+    fn open(units: u32) -> Self;
+    /// Makes a click, and says what the member holds then.
+    fn click(&self, click: Click) -> u64;
+}
+
+impl Sells for Sale {
+    fn open(units: u32) -> Self {
+        sale(Lamps { stock: units, limit: 65_535 })
+    }
+
+    #[inline]
+    fn click(&self, click: Click) -> u64 {
+        let judged = self.buy(black_box(NOW), black_box(click));
+        judged.map_or(0, |_| u64::from(self.held(click.seat).0))
+    }
+}
+
+impl Sells for Primitives {
+    fn open(units: u32) -> Self {
+        Self::new(units)
+    }
+
+    #[inline]
+    fn click(&self, click: Click) -> u64 {
+        self.all(black_box(click.seat.number()))
+    }
+}
+
+/// Makes each click once it is known what the one before came to, as clicks come: a processor that looks ahead from
+/// one click into the next ones would wait for the memory of many at once. It has a name that is found from outside.
+#[inline(never)]
+fn all_clicks<S: Sells>(sales: &[S], clicks: &[(usize, Click)]) {
+    let (nothing, mut answer) = (black_box(0), 0);
+    for (at, click) in clicks {
+        let behind = u32::try_from(answer & nothing).expect("0");
+        let seat = Seat::new(click.seat.number() + behind);
+        answer = sales[*at + behind as usize].click(Click { seat, ..*click });
+    }
+    black_box(answer);
+}
+
 impl Case {
-    fn sales(self) -> Vec<Sale> {
-        let open = |_| sale(Lamps { stock: self.units, limit: 65_535 });
-        (0..self.sales).map(open).collect()
+    fn sales<S: Sells>(self) -> Vec<S> {
+        (0..self.sales).map(|_| S::open(self.units)).collect()
     }
 
     /// As many clicks as all sales have units, each at a sale and of a member at random.
@@ -67,16 +112,11 @@ impl Case {
     }
 
     /// The time of one round, summed over threads: each makes its share of the clicks.
-    fn round(self, sales: &[Sale], clicks: &[(usize, Click)]) -> Duration {
-        let share = |clicks: &[(usize, Click)]| {
-            for (at, click) in clicks {
-                black_box(sales[*at].buy(black_box(NOW), black_box(*click)).is_ok());
-            }
-        };
+    fn round<S: Sells>(self, sales: &[S], clicks: &[(usize, Click)]) -> Duration {
         let timed = |clicks: &[(usize, Click)], gate: &Barrier| {
             gate.wait();
             let start = Instant::now();
-            share(clicks);
+            all_clicks(sales, clicks);
             start.elapsed()
         };
         let (gate, each) = (Barrier::new(self.threads), clicks.len().div_ceil(self.threads));
@@ -91,23 +131,44 @@ impl Case {
         sum
     }
 
-    /// Nanoseconds of a thread a click, in each round: those that are accepted, and those behind them.
-    fn measured(self) -> [Vec<f64>; 2] {
+    /// Rounds that alternate, of sales and of their primitives.
+    fn measured(self) -> Measured {
         let mut rng = fastrand::Rng::with_seed(5);
-        let (mut accepted, mut sold_out, mut spent) = (Vec::new(), Vec::new(), Duration::ZERO);
-        while accepted.len() < ROUNDS_MIN || spent < LEAST {
-            let (sales, clicks) = (self.sales(), self.clicks(&mut rng));
-            let each = 1.0 / clicks.len() as f64;
+        let (mut of, mut spent) = (Measured::default(), Duration::ZERO);
+        while of.accepted.len() < ROUNDS_MIN || spent < LEAST {
+            let clicks = self.clicks(&mut rng);
+            let each = |all: Duration| all.as_nanos() as f64 / clicks.len() as f64;
+            let primitives = self.round(&self.sales::<Primitives>(), &clicks);
+            of.primitives.push(each(primitives));
+            let sales = self.sales::<Sale>();
             let taken = self.round(&sales, &clicks);
-            accepted.push(taken.as_nanos() as f64 * each);
+            of.accepted.push(each(taken));
             if self.units as usize * self.sales <= ROUND {
-                let refused = self.round(&sales, &clicks);
-                sold_out.push(refused.as_nanos() as f64 * each);
+                of.sold_out.push(each(self.round(&sales, &clicks)));
             }
             spent += taken;
         }
-        [accepted, sold_out]
+        of
     }
+
+    /// One round, not timed.
+    fn once(self, of_primitives: bool) -> usize {
+        let clicks = self.clicks(&mut fastrand::Rng::with_seed(5));
+        match of_primitives {
+            true => all_clicks(&self.sales::<Primitives>(), &clicks),
+            false => all_clicks(&self.sales::<Sale>(), &clicks),
+        }
+        clicks.len()
+    }
+}
+
+/// Nanoseconds of a thread a click, in each round.
+#[derive(Default)]
+struct Measured {
+    accepted: Vec<f64>,
+    primitives: Vec<f64>,
+    /// Of clicks behind those that were accepted.
+    sold_out: Vec<f64>,
 }
 
 /// The median, and the first and the last quarter's bounds.
@@ -121,7 +182,8 @@ fn slowest() -> Histogram<u64> {
     let case = Case { units: 1_000_000, members: 8_000_000, sales: 1, threads: 2 };
     let mut all = Histogram::new(3).expect("a precision");
     for seed in 0..5 {
-        let (sales, clicks) = (case.sales(), case.clicks(&mut fastrand::Rng::with_seed(seed)));
+        let (sales, clicks) =
+            (case.sales::<Sale>(), case.clicks(&mut fastrand::Rng::with_seed(seed)));
         let timed = |part: &[(usize, Click)]| {
             let mut times = Histogram::<u64>::new(3).expect("a precision");
             for (at, click) in part {
@@ -145,20 +207,32 @@ fn slowest() -> Histogram<u64> {
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "| | accepted | half of the rounds | beside the first | sold out |")?;
-    writeln!(out, "| --- | --- | --- | --- | --- |")?;
+    let args: Vec<String> = std::env::args().collect();
+    if let Some(at) = args.iter().position(|arg| arg == "--once") {
+        let case = args[at + 1].parse().ok().and_then(|case: usize| CASES.get(case));
+        let (_, case) = case.expect("--once takes a case's place, from 0");
+        return writeln!(out, "{}", case.once(args[at + 2] == "primitives"));
+    }
+    writeln!(
+        out,
+        "| | accepted | half of the rounds | beside the first | primitives | beside the first | accepted beside them | sold out |"
+    )?;
+    writeln!(out, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
     let mut first = None;
     for (words, case) in CASES {
-        let [accepted, sold_out] = case.measured();
-        let [low, median, high] = quarters(accepted);
-        let beside = median / *first.get_or_insert(median);
+        let Measured { accepted, primitives, sold_out } = case.measured();
+        let ([low, median, high], [_, base, _]) = (quarters(accepted), quarters(primitives));
+        let (first, first_base) = *first.get_or_insert((median, base));
         let refused = match sold_out.is_empty() {
             true => String::new(),
             false => format!("{:.1} ns", quarters(sold_out)[1]),
         };
         writeln!(
             out,
-            "| {words} | {median:.1} ns | {low:.1} to {high:.1} ns | {beside:.2} | {refused} |"
+            "| {words} | {median:.1} ns | {low:.1} to {high:.1} ns | {:.2} | {base:.1} ns | {:.2} | {:.2} | {refused} |",
+            median / first,
+            base / first_base,
+            median / base,
         )?;
     }
     let times = slowest();
@@ -166,7 +240,7 @@ fn main() -> std::io::Result<()> {
     let words = "the single decision, both cores busy, with two readings of the clock";
     writeln!(
         out,
-        "| {words} | median {} ns | p99 {} ns, p99.9 {} ns, p99.99 {} ns | max {:.0} us | |",
+        "| {words} | median {} ns | p99 {} ns, p99.9 {} ns, p99.99 {} ns | max {:.0} us | | | | |",
         at(0.5),
         at(0.99),
         at(0.999),

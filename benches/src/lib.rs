@@ -3,6 +3,7 @@
 
 pub mod faults;
 pub mod load;
+pub mod primitives;
 pub mod run;
 pub mod told;
 pub mod world;
