@@ -128,8 +128,7 @@ impl ArchiveFile {
                 nth += 1;
                 Ok(())
             })?;
-            let mut members: Vec<_> =
-                rows.holders.rows().iter().map(|row| row.member.as_str()).collect();
+            let mut members: Vec<_> = rows.holders.rows().map(|row| row.member.as_str()).collect();
             // What lies together in the file is written together.
             members.sort_unstable();
             let mut holders = transaction.open_table(HOLDERS).map_err(failed)?;

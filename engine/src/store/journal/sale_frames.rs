@@ -48,16 +48,18 @@ pub(super) fn write<E>(kept: &Kept, put: &mut impl FnMut(&[u8]) -> Result<(), E>
         top_ups: rows.top_ups.iter().map(|(key, top_up)| (key.clone(), *top_up)).collect(),
         waiting: rows.waiting.values().cloned().collect(),
         outbox: kept.outbox.clone(),
-        holders: rows.holders.rows().len() as u64,
+        holders: rows.holders.len() as u64,
         orders: rows.orders.len(),
     };
     // What a later version adds stands behind.
     let whys: Vec<_> = rows.whys.iter().map(|(number, why)| (*number, *why)).collect();
     append(&mut frame, &(top, whys));
     put(&frame)?;
-    for holders in rows.holders.rows().chunks(ROWS) {
+    let mut holders = rows.holders.rows().peekable();
+    while holders.peek().is_some() {
         frame.clear();
-        holders.iter().for_each(|row| append(&mut frame, &(row.member.as_str(), row.holder)));
+        let some = holders.by_ref().take(ROWS);
+        some.for_each(|row| append(&mut frame, &(row.member.as_str(), row.holder)));
         put(&frame)?;
     }
     let mut orders = rows.orders.after(0).peekable();
@@ -99,7 +101,7 @@ pub(super) fn read<'a>(frame: &mut impl FnMut() -> Stored<Body<'a>>) -> Stored<K
     let Beginning { mut kept, holders, orders } = read_beginning(frame()?)?;
     let rows = &mut kept.rows;
     rows.holders.reserve(usize::try_from(holders).map_err(damaged)?);
-    while (rows.holders.rows().len() as u64) < holders {
+    while (rows.holders.len() as u64) < holders {
         let mut frame = frame()?;
         while !frame.is_empty() {
             let (member, holder): (&str, Holder) = frame.next()?;

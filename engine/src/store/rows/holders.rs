@@ -22,25 +22,33 @@ pub(in crate::store) struct HolderRow {
     pub(in crate::store) holder: Holder,
 }
 
-/// The upper half of a name's hash, and the holder's number plus one; 0 for none.
+/// Half of a name's hash, and in the lower half the holder's number plus one; 0 for none.
 type Slot = u64;
 
 /// The holders of one sale, by number and by name.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Holders {
     hasher: RandomState,
-    /// By the lower half of the name's hash; an entry that finds its slot taken goes to the next one. A
-    /// power of two, and more than the rows.
+    /// In the order of what the slots have of the names' hashes; an entry that finds its slot taken goes to the
+    /// next one. A power of two, and more than the rows. So a table that grows is filled from the old one
+    /// alone, from its beginning to its end: no name is looked at, and no transaction waits long.
     slots: Vec<Slot>,
-    rows: Vec<HolderRow>,
+    /// In pieces, so that none is moved when more come.
+    rows: Vec<Vec<HolderRow>>,
+    count: HolderNumber,
 }
 
+/// Rows in a piece.
+const PIECE: usize = 1 << 10;
 const TAG: u64 = 0xffff_ffff_0000_0000;
 
 /// The number of the holder that a slot with this name's hash means.
 fn number_in(slot: Slot, hash: u64) -> Option<HolderNumber> {
-    let number = (slot & !TAG) as HolderNumber;
-    if slot & TAG == hash & TAG { number.checked_sub(1) } else { None }
+    if slot & TAG == hash & TAG { number_of(slot) } else { None }
+}
+
+fn number_of(slot: Slot) -> Option<HolderNumber> {
+    ((slot & !TAG) as HolderNumber).checked_sub(1)
 }
 
 impl Holders {
@@ -61,7 +69,7 @@ impl Holders {
         let slots: Vec<Slot> = hashes.iter().map(|hash| self.slots[self.first(*hash)]).collect();
         let numbers = slots.iter().zip(&hashes).filter_map(|(slot, hash)| number_in(*slot, *hash));
         // Brings the rows that most of these members have near the processor.
-        let touched: u64 = numbers.map(|number| self.rows[number as usize].holder.newest).sum();
+        let touched: u64 = numbers.map(|number| self.row(number).holder.newest).sum();
         std::hint::black_box(touched);
         let found = hashes.iter().zip(members);
         found.map(|(hash, member)| self.find_hashed(*hash, member.as_str())).collect()
@@ -78,8 +86,7 @@ impl Holders {
                 return None;
             }
             let number = number_in(slot, hash);
-            let is_it =
-                |number: &HolderNumber| self.rows[*number as usize].member.as_str() == member;
+            let is_it = |number: &HolderNumber| self.row(*number).member.as_str() == member;
             if let Some(number) = number.filter(is_it) {
                 return Some(number);
             }
@@ -89,24 +96,36 @@ impl Holders {
 
     /// Where the search for a name with this hash begins.
     fn first(&self, hash: u64) -> usize {
-        (hash & !TAG) as usize & (self.slots.len() - 1)
+        // 32 bits of a hash are spread over as many slots as there are.
+        (((hash >> u32::BITS) * self.slots.len() as u64) >> u32::BITS) as usize
+    }
+
+    fn row(&self, number: HolderNumber) -> &HolderRow {
+        &self.rows[number as usize / PIECE][number as usize % PIECE]
     }
 
     /// The row with this number. `None` is damage: a record names no other number than a holder's.
     pub(in crate::store) fn get(&self, number: HolderNumber) -> Option<&HolderRow> {
-        self.rows.get(number as usize)
+        self.rows.get(number as usize / PIECE)?.get(number as usize % PIECE)
     }
 
     pub(in crate::store) fn get_mut(&mut self, number: HolderNumber) -> Option<&mut Holder> {
-        self.rows.get_mut(number as usize).map(|row| &mut row.holder)
+        let row = self.rows.get_mut(number as usize / PIECE)?.get_mut(number as usize % PIECE)?;
+        Some(&mut row.holder)
     }
 
     /// A new holder, who must not be there yet; returns the number.
     pub(in crate::store) fn add(&mut self, member: MemberId, holder: Holder) -> HolderNumber {
         self.reserve(1);
-        let number = HolderNumber::try_from(self.rows.len()).expect("fewer than 2^32 orders");
+        let number = self.count;
+        self.count = number.checked_add(1).expect("fewer than 2^32 orders");
         let hash = self.hasher.hash_one(member.as_str());
-        self.rows.push(HolderRow { member, holder });
+        if (number as usize).is_multiple_of(PIECE) {
+            // Most sales are small.
+            let room = if number == 0 { 0 } else { PIECE };
+            self.rows.push(Vec::with_capacity(room));
+        }
+        self.rows.last_mut().expect("a piece").push(HolderRow { member, holder });
         self.enter(hash, number);
         number
     }
@@ -121,32 +140,37 @@ impl Holders {
 
     /// Gives a holder another name, which no other holder may have.
     pub(in crate::store) fn rename(&mut self, number: HolderNumber, to: MemberId) {
-        self.rows[number as usize].member = to;
+        self.rows[number as usize / PIECE][number as usize % PIECE].member = to;
         // A slot that was emptied would hide those behind it, and names change seldom.
-        self.fill();
-    }
-
-    fn fill(&mut self) {
         self.slots.fill(0);
-        for number in 0..self.rows.len() {
-            let hash = self.hasher.hash_one(self.rows[number].member.as_str());
-            self.enter(hash, HolderNumber::try_from(number).expect("fewer than 2^32 orders"));
+        for number in 0..self.count {
+            let hash = self.hasher.hash_one(self.row(number).member.as_str());
+            self.enter(hash, number);
         }
     }
 
     /// Every holder, by number.
-    pub(in crate::store) fn rows(&self) -> &[HolderRow] {
-        &self.rows
+    pub(in crate::store) fn rows(&self) -> impl ExactSizeIterator<Item = &HolderRow> {
+        (0..self.count).map(|number| self.row(number))
+    }
+
+    /// How many there are.
+    pub(in crate::store) fn len(&self) -> usize {
+        self.count as usize
     }
 
     /// Makes room for so many more holders, so that at most two thirds of the slots are taken.
     pub(in crate::store) fn reserve(&mut self, more: usize) {
-        let slots = ((self.rows.len() + more) * 3 / 2 + 1).next_power_of_two();
+        let slots = ((self.len() + more) * 3 / 2 + 1).next_power_of_two();
         if slots <= self.slots.len() {
             return;
         }
-        self.slots = vec![0; slots];
-        self.fill();
+        let old = std::mem::replace(&mut self.slots, vec![0; slots]);
+        for slot in old {
+            if let Some(number) = number_of(slot) {
+                self.enter(slot & TAG, number);
+            }
+        }
     }
 }
 
@@ -169,5 +193,8 @@ mod tests {
             assert_eq!((holders.find(member.as_str()), found[n as usize]), (expected, expected));
         }
         assert_eq!(holders.rows().len(), 5_000);
+        holders.rename(7, "someone-else".parse().unwrap());
+        assert_eq!((holders.find("member-0000007"), holders.find("someone-else")), (None, Some(7)));
+        assert_eq!(holders.find("member-0004999"), Some(4_999));
     }
 }

@@ -252,7 +252,7 @@ impl SaleRows {
                 unpaid.push(self.read(number, row)?);
             }
             let holder = row.holder as usize;
-            if holder >= self.holders.rows().len() {
+            if holder >= self.holders.len() {
                 return Err(damaged(format!("order {number} has no holder")));
             }
             let money = self.extras.get(&number).and_then(|extra| extra.money.as_ref());
@@ -276,7 +276,7 @@ impl SaleRows {
             is_closed,
             next_number,
             tallies,
-            holdings: self.holders.rows().iter().map(holding).collect(),
+            holdings: self.holders.rows().map(holding).collect(),
             keyed,
             unpaid,
             waiting: self.waiting.values().cloned().collect(),
