@@ -2,7 +2,7 @@
 //! sales, and the slowest decisions with both cores busy.
 //!
 //! Not criterion's: a case is rounds of fresh sales, each timed as a whole; the figures are medians over them. With
-//! `--once CASE judged|primitives` one round of one case is made and nothing is timed, for who counts it from outside.
+//! `--once CASE judged|primitives` one round of one case is made and nothing is timed, for a tool that counts from outside.
 
 use benches::primitives::Primitives;
 use benches::world::{Lamps, NOW, click, sale};
@@ -211,7 +211,12 @@ fn main() -> std::io::Result<()> {
     if let Some(at) = args.iter().position(|arg| arg == "--once") {
         let case = args[at + 1].parse().ok().and_then(|case: usize| CASES.get(case));
         let (_, case) = case.expect("--once takes a case's place, from 0");
-        return writeln!(out, "{}", case.once(args[at + 2] == "primitives"));
+        let of_primitives = match args[at + 2].as_str() {
+            "primitives" => true,
+            "judged" => false,
+            other => panic!("--once CASE judged or primitives, not {other}"),
+        };
+        return writeln!(out, "{}", case.once(of_primitives));
     }
     writeln!(
         out,

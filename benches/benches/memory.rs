@@ -35,11 +35,12 @@ fn weighed<T>(make: impl FnOnce() -> T) -> (f64, T) {
     (resident_bytes() - before, made)
 }
 
-/// Sells all units, each to a member at random, and takes the orders in.
-fn sell(drop: &Sale, rng: &mut fastrand::Rng, has_keys: bool) {
+/// Sells all units, each to a member at random and so many clicks of a hundred with a key, and takes the orders in.
+fn sell(drop: &Sale, rng: &mut fastrand::Rng, keys: u32) {
     let mut intake = drop.intake();
     loop {
-        let key = NonZeroU64::new(rng.u64(1..)).filter(|_| has_keys).map(IdempotencyKey);
+        let key =
+            NonZeroU64::new(rng.u64(1..)).filter(|_| rng.u32(..100) < keys).map(IdempotencyKey);
         match drop.buy(NOW, Click { key, ..click(rng.u32(..SEATS)) }) {
             Ok(_) => drop.take_in(&mut intake).map(black_box),
             Err(Refusal::SoldOut { .. }) => return,
@@ -48,11 +49,11 @@ fn sell(drop: &Sale, rng: &mut fastrand::Rng, has_keys: bool) {
     }
 }
 
-fn small(rng: &mut fastrand::Rng, has_keys: bool) -> (f64, Vec<Sale>) {
+fn small(rng: &mut fastrand::Rng, keys: u32) -> (f64, Vec<Sale>) {
     let make = || {
         let sales = (0..SALES).map(|_| sale(Lamps { stock: 1_000, limit: 10 }));
         let sales: Vec<Sale> = sales.collect();
-        sales.iter().for_each(|sale| sell(sale, rng, has_keys));
+        sales.iter().for_each(|sale| sell(sale, rng, keys));
         sales
     };
     let (bytes, sales) = weighed(make);
@@ -72,8 +73,8 @@ fn main() -> std::io::Result<()> {
         }
         roster
     });
-    let (plain, small_plain) = small(&mut rng, false);
-    let (keyed, small_keyed) = small(&mut rng, true);
+    let (plain, small_plain) = small(&mut rng, 0);
+    let (keyed, small_keyed) = small(&mut rng, 100);
     let (record, refused) = weighed(|| {
         let record = Record::default();
         for i in 0..10 * MILLION {
@@ -85,12 +86,17 @@ fn main() -> std::io::Result<()> {
     });
     let (large, sold) = weighed(|| {
         let drop = sale(Lamps { stock: MILLION, limit: 10 });
-        sell(&drop, &mut rng, false);
+        sell(&drop, &mut rng, 0);
         drop
     });
     let (keyed_large, sold_keyed) = weighed(|| {
         let drop = sale(Lamps { stock: MILLION, limit: 10 });
-        sell(&drop, &mut rng, true);
+        sell(&drop, &mut rng, 100);
+        drop
+    });
+    let (few_large, sold_few) = weighed(|| {
+        let drop = sale(Lamps { stock: MILLION, limit: 10 });
+        sell(&drop, &mut rng, 1);
         drop
     });
     let kib = |bytes: f64| format!("{:.0} KiB", bytes / 1_024.0);
@@ -102,8 +108,13 @@ fn main() -> std::io::Result<()> {
     writeln!(out, "| with a key on each click, more | {} | |", kib(keyed - plain))?;
     writeln!(out, "| a unit of a sale of 1,000,000, all sold | {} | 96 bytes |", each(large))?;
     writeln!(out, "| with a key on each click, more | {} | |", each(keyed_large - large))?;
+    writeln!(
+        out,
+        "| with a key on one click of a hundred, more | {} | |",
+        each(few_large - large)
+    )?;
     writeln!(out, "| a full record of refusals | {} | |", kib(record))?;
-    black_box((&roster, &small_plain, &small_keyed, &refused, &sold, &sold_keyed));
+    black_box((&roster, &small_plain, &small_keyed, &refused, &sold, &sold_keyed, &sold_few));
     assert!(members <= 64.0 * f64::from(SEATS), "a member takes 64 bytes at most");
     assert!(plain <= 300_000.0, "a sale of 1,000 units takes 300 KB at most");
     assert!(large <= 96.0 * million, "a unit takes 96 bytes at most");

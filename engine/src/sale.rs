@@ -178,7 +178,7 @@ impl Sale {
     ) -> Result<Accepted, Refusal> {
         let Click { seat, tier, units, key, .. } = click;
         let wanted = Wanted { units, limit: self.doors[tier].units_max };
-        let is_vouched = self.vouched.get().covers(tier, now);
+        let is_vouched = self.vouched.get().covers(tier, now) && !self.stock.level().is_halted();
         if !is_vouched || key.is_some() {
             // Nothing is taken: a member whose click cannot be accepted takes no room in the sale's tables.
             let may = self.holdings.check(seat, wanted);

@@ -10,7 +10,7 @@ mod real {
     use std::sync::atomic::AtomicUsize;
     pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    /// Nobody outside can tell what falls together by it.
+    /// A secret hash: a caller cannot choose keys that lie at one cell.
     pub(crate) use foldhash::fast::RandomState as Spreading;
 
     /// A map that readers and writers share without a lock.
@@ -22,10 +22,10 @@ mod real {
     pub(crate) const FAN_OUT: usize = 2048;
     /// So many cells ahead of the last one, a chunk is made before a click needs it.
     pub(crate) const AHEAD_CELLS: usize = CHUNK_CELLS;
-    /// Cells in the first table of a sale's seats.
+    /// Cells in the first table of a sale's seats, and of its keys.
     pub(crate) const FIRST_CELLS_MIN: usize = 64;
     pub(crate) const FIRST_CELLS_MAX: usize = 20_000_000;
-    /// Cells of one table at which a seat may be.
+    /// Cells of one table at which a seat may be, or a key.
     pub(crate) const PATH_CELLS: usize = 32;
     /// Counters are striped so that threads seldom share one.
     pub(crate) const STRIPES: usize = 8;

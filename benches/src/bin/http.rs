@@ -45,6 +45,8 @@ struct World<'a> {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse().rounds;
     let data = tempfile::tempdir()?;
+    // Said before anything is measured.
+    disk::written(data.path())?;
     let server = Server::flashlane(data.path(), &[])?;
     let mut world = World::new(&options, server, data.path())?;
     let mut out = std::io::stdout();

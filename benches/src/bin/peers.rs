@@ -81,6 +81,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let folder = tempfile::tempdir()?;
+    // Said before anything is measured.
+    disk::written(folder.path())?;
     // The user that PostgreSQL runs as must come through to its own folder.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
     std::fs::set_permissions(folder.path(), mode)?;

@@ -111,8 +111,9 @@ impl Confirmer {
         loop {
             match self.make_progress().await {
                 // Under load, what comes gathers for a moment: each commit costs the clicks a share of the
-                // processor. A caller that waits for a verdict ends that once the clicks have been judged that
-                // are there already, a lone order never waits, and where many come at once as many wait by now.
+                // processor. A caller that waits for a verdict ends that, but for one turn of the runtime, so that requests
+                // that were read by then come along. A lone order never waits, and where many come at once as many
+                // wait by now.
                 Progress::Settled(orders)
                     if (2..many).contains(&orders) && gather > Duration::ZERO =>
                 {

@@ -102,7 +102,8 @@ impl Cell {
     /// The click of the cell's key was refused.
     #[inline]
     pub(super) fn forget(&self) {
-        // Ordering: Relaxed, it publishes nothing.
+        // Ordering: Relaxed. A click that begins again at once may still meet what this one had claimed, as any click
+        // beside another one of its member may.
         self.stands_for.store(FORGOTTEN, Ordering::Relaxed);
     }
 

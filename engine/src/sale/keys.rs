@@ -35,12 +35,15 @@ pub struct Keys {
     tenders: SharedMap<u64, Tender>,
 }
 
+/// Places are anywhere in the first table, so few keys soon make all of it: 32 MB at most.
+const FIRST_ORDERS_MAX: usize = 1 << 20;
+
 impl Keys {
-    /// Most have a cell in the first table, if there are no more orders than this.
+    /// Most have a cell in the first table, if there are no more orders than this, and than a million.
     #[must_use]
     pub fn with_room_for(orders: usize) -> Self {
         let (spreading, tenders) = Default::default();
-        Self { spreading, cells: Paths::as_they_come(orders), tenders }
+        Self { spreading, cells: Paths::as_they_come(orders.min(FIRST_ORDERS_MAX)), tenders }
     }
 
     #[inline]
@@ -126,10 +129,10 @@ pub struct Begun<'a> {
 
 impl Begun<'_> {
     /// From now on the key stands for this order.
-    #[inline]
     ///
     /// # Panics
     /// When the number is 4,294,967,296 or higher: no store takes such an order.
+    #[inline]
     pub fn keep(mut self, body: &Body, number: u64) {
         let is_tendered = body.tender != Tender::default();
         if is_tendered {
@@ -278,8 +281,15 @@ mod tests {
             assert_eq!(refused, Err(Refusal::NotEnoughPoints { points: 10 }));
         }
         sale.buy(now, click(ANN, 100)).expect("a lamp");
-        sale.vouch(Vouch::new(Millis(0), std::time::Duration::ZERO));
         for of in 101..200 {
+            match of {
+                101 => sale.vouch(Vouch::new(Millis(0), std::time::Duration::ZERO)),
+                150 => {
+                    sale.vouch(Vouch::ALWAYS);
+                    sale.stock().halt();
+                }
+                _ => {}
+            }
             let held = Units(1);
             let limit = Err(Refusal::LimitReached { limit: held, held });
             assert_eq!(sale.buy(now, click(ANN, of)), limit);

@@ -1,4 +1,4 @@
-//! Paths: open addressing over cells that come and never go, in tables whose size follows the sale and not the
+//! Paths: cells found by open addressing, and never given up, in tables whose size follows the sale and not the
 //! process.
 //!
 //! What a cell is for lies in the first on its path that is empty or its own. Two threads that bring the same
@@ -47,7 +47,7 @@ impl<C: Default> Paths<C> {
         }
     }
 
-    /// Room for so many is made as they come: where none do, it takes no memory.
+    /// Room for so many is made as they come, some 1,000 cells at a time: where none do, it takes little memory.
     pub(crate) fn as_they_come(expected: usize) -> Self {
         Self { first: Box::default(), larger: Table::new(), larger_cells: twice(expected) }
     }

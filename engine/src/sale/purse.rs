@@ -34,6 +34,18 @@ impl Points {
         self.0 & TAKEN
     }
 
+    /// Whether a click may take so many. Where the balance is not known it may: the book has the last word.
+    fn admits(self, points: u64) -> Result<(), Refusal> {
+        if points > BALANCE_MAX || self.is_known() && points > self.free() {
+            let points = if self.is_known() { self.free() } else { 0 };
+            return Err(Refusal::NotEnoughPoints { points });
+        }
+        match self.taken() + points <= TAKEN {
+            true => Ok(()),
+            false => Err(Refusal::Busy),
+        }
+    }
+
     /// What a click may take.
     const fn free(self) -> u64 {
         (self.0 >> BALANCE_AT & BALANCE_MAX).saturating_sub(self.taken())
@@ -72,8 +84,9 @@ pub struct Purses {
 
 impl Purses {
     fn points(&self, seat: Seat) -> Points {
-        // Ordering: Relaxed, the word publishes nothing but itself.
-        Points(self.rows.get(seat.index()).map_or(0, |row| row.load(Ordering::Relaxed)))
+        // Ordering: Acquire, paired with the Release in `take_points`: who sees that points are gone also sees the
+        // idempotency key of the click that took them.
+        Points(self.rows.get(seat.index()).map_or(0, |row| row.load(Ordering::Acquire)))
     }
 
     /// Points that a member can spend now; `None` if the book was not asked, or its answer did not come.
@@ -139,19 +152,18 @@ impl Purses {
         self.change(seat, Points::taken);
     }
 
-    /// Takes points. Where the balance is not known they are taken all the same: the book has the last word.
+    /// Takes points.
     fn take_points(&self, seat: Seat, points: u64) -> Result<(), Refusal> {
         let row = self.rows.get_or_grow(seat.index());
         let mut refusal = Refusal::Busy;
-        // Ordering: Relaxed, as in `change`.
-        let taken = row.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-            let now = Points(word);
-            if now.is_known() && points > now.free() {
-                refusal = Refusal::NotEnoughPoints { points: now.free() };
-                return None;
-            }
-            (now.taken() + points <= TAKEN).then(|| word + points)
-        });
+        let taken = row.fetch_update(
+            Ordering::Release, // Ordering: paired with the Acquire in `points`.
+            Ordering::Relaxed, // Ordering: a read-modify-write sees the newest value of its word.
+            |word| {
+                let admitted = Points(word).admits(points);
+                admitted.map(|()| word + points).map_err(|why| refusal = why).ok()
+            },
+        );
         taken.map(drop).map_err(|_| refusal)
     }
 
@@ -160,11 +172,11 @@ impl Purses {
     /// # Errors
     /// As [`Purses::spend`].
     pub(super) fn check(&self, seat: Seat, now: Millis, money: &Money) -> Result<(), Refusal> {
-        let free = self.free(seat);
-        match (free, &money.coupon) {
-            (Some(points), _) if points < money.points => Err(Refusal::NotEnoughPoints { points }),
-            (None, Some(_)) => Err(Refusal::Busy),
-            (Some(_), Some(coupon))
+        let points = self.points(seat);
+        points.admits(money.points)?;
+        match &money.coupon {
+            Some(_) if !points.is_known() => Err(Refusal::Busy),
+            Some(coupon)
                 if self.usable(seat, coupon, now).is_none()
                     || self.taken.pin().get(&(seat, coupon.clone())).is_some() =>
             {
@@ -187,10 +199,6 @@ impl Purses {
     ) -> Result<Spending<'_>, Refusal> {
         let mut spending = Spending { purses: self, seat, points: 0, coupon: None };
         if money.points > 0 {
-            if money.points > BALANCE_MAX {
-                let points = self.free(seat).unwrap_or(0);
-                return Err(Refusal::NotEnoughPoints { points });
-            }
             self.take_points(seat, money.points)?;
             spending.points = money.points;
         }

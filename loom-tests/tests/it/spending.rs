@@ -1,14 +1,17 @@
 //! Models of what a click takes of its member's purse, and of the record of refusals.
 
+use engine::rules::key::IdempotencyKey;
+use engine::rules::refusal::Refusal;
 use engine::rules::seat::Seat;
 use engine::rules::time::Millis;
 use engine::rules::units::Units;
-use engine::sale::Sale;
 use engine::sale::purse::{Purses, Told, Usable};
 use engine::sale::refused::{Record, Refused};
+use engine::sale::{Click, Sale};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom_tests::world::{Lamps, Model, NOW, click, every_way, paid_with_points, spawn};
+use std::num::NonZeroU64;
 
 const ANN: Seat = Seat::new(0);
 
@@ -70,6 +73,49 @@ fn two_clicks_at_once_do_not_both_take_the_last_points() {
 #[should_panic(expected = "150 points paid for 2 times 100")]
 fn twin_points_that_are_read_and_written_later() {
     ann_clicks_twice(Model::Twin);
+}
+
+/// Ann clicks twice at once with one key; her points pay for one lamp, and her limit is two.
+fn ann_repeats_her_click(model: Model) {
+    every_way(move || {
+        let parts = world(2, told(100, &[]));
+        let naive = Arc::new((AtomicU64::new(0), AtomicU64::new(100)));
+        let buy = move |parts: &(Sale, Purses), naive: &(AtomicU64, AtomicU64)| match model {
+            Model::Real => {
+                let keyed =
+                    Click { key: Some(IdempotencyKey(NonZeroU64::MIN)), ..click(0, Units(1)) };
+                let bought = parts.0.buy_with(NOW, keyed, &parts.1, 100, None);
+                let bought = bought.expect("points that the sale takes");
+                matches!(bought, Ok(_) | Err(Refusal::IdempotencyInFlight))
+            }
+            Model::Twin => {
+                let (known, points) = naive;
+                // Ordering: Relaxed is the bug: who sees that points are gone may not see the key.
+                if points.load(Ordering::Relaxed) == 0 {
+                    known.load(Ordering::Relaxed) == 1
+                } else {
+                    known.store(1, Ordering::Relaxed);
+                    points.store(0, Ordering::Relaxed);
+                    true
+                }
+            }
+        };
+        let (other, others) = (Arc::clone(&parts), Arc::clone(&naive));
+        let other = spawn(move || buy(&other, &others));
+        let known = [buy(&parts, &naive), other.join().expect("the other click")];
+        assert!(known == [true; 2], "her own click has her points, and its key is unknown");
+    });
+}
+
+#[test]
+fn a_click_that_meets_what_its_repetition_spent_also_finds_its_key() {
+    ann_repeats_her_click(Model::Real);
+}
+
+#[test]
+#[should_panic(expected = "her own click has her points, and its key is unknown")]
+fn twin_points_that_are_gone_before_the_key_is_seen() {
+    ann_repeats_her_click(Model::Twin);
 }
 
 /// The book has a hold for 60 of 100 points that an order had taken, while somebody looks.

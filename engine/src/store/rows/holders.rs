@@ -31,7 +31,7 @@ pub(in crate::store) struct Holders {
     hasher: RandomState,
     /// In the order of what the slots have of the names' hashes; an entry that finds its slot taken goes to the
     /// next one. A power of two, and more than the rows. So a table that grows is filled from the old one
-    /// alone, from its beginning to its end: no name is looked at, and no transaction waits long.
+    /// alone, from its beginning to its end, and a transaction waits for that and for no look at each name.
     slots: Vec<Slot>,
     /// In pieces, so that none is moved when more come.
     rows: Vec<Vec<HolderRow>>,
