@@ -3,7 +3,7 @@
 
 A virtual machine is told of no misses, so valgrind counts them in a model of this processor's first cache (32 KiB) and of its second
 one (1 MiB): one round of each case of the bench `growth`, of `Sale::buy` and of its primitives. What is missed in the second cache waits
-for the third one, which others share, or for memory. Ten minutes; as root on Debian, it installs valgrind.
+for the third one, which others share, or for memory. Five minutes; as root on Debian, it installs valgrind.
 """
 
 import json
@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIRST, SECOND = "32768,8,64", "1048576,8,64"
-# The larger cases of `growth` say nothing more, and take an hour.
+# The larger cases of `growth` take far longer here, and those with two threads are counted one after the other.
 CASES = {0: "1,000 units, 10,000 members, 1 sale", 1: "100,000 units", 2: "1,000,000 units", 5: "8,000,000 members",
          6: "1,000,000 units, 8,000,000 members", 8: "100 sales", 9: "1,000 sales"}
 

@@ -58,6 +58,27 @@ impl<C: Default> Paths<C> {
     pub(crate) fn find<'a, R>(
         &'a self,
         place: u32,
+        look: impl FnMut(&'a C) -> Option<R>,
+    ) -> Option<R> {
+        self.walk(place, |at| self.larger.get(at), look)
+    }
+
+    /// As [`Paths::find`], and makes the cells that the path comes to.
+    #[inline]
+    pub(crate) fn find_or_make<'a, R>(
+        &'a self,
+        place: u32,
+        look: impl FnMut(&'a C) -> Option<R>,
+    ) -> R {
+        let found = self.walk(place, |at| Some(self.larger.get_or_grow(at)), look);
+        found.expect("a path ends at no cell that is made")
+    }
+
+    #[inline]
+    fn walk<'a, R>(
+        &'a self,
+        place: u32,
+        larger: impl Fn(usize) -> Option<&'a C>,
         mut look: impl FnMut(&'a C) -> Option<R>,
     ) -> Option<R> {
         if !self.first.is_empty() {
@@ -68,53 +89,20 @@ impl<C: Default> Paths<C> {
                 }
             }
         }
-        self.find_in_larger(place, look)
+        self.walk_larger(place, larger, look)
     }
 
-    fn find_in_larger<'a, R>(
+    fn walk_larger<'a, R>(
         &'a self,
         place: u32,
+        larger: impl Fn(usize) -> Option<&'a C>,
         mut look: impl FnMut(&'a C) -> Option<R>,
     ) -> Option<R> {
         let mut level = Level { begins_at: 0, cells: self.larger_cells };
         loop {
             for step in 0..PATH_CELLS {
-                let found = look(self.larger.get(level.begins_at + nth(place, level.cells, step))?);
+                let found = look(larger(level.begins_at + nth(place, level.cells, step))?);
                 if found.is_some() {
-                    return found;
-                }
-            }
-            level = level.next();
-        }
-    }
-
-    /// As [`Paths::find`], and makes the cells that the path comes to.
-    #[inline]
-    pub(crate) fn find_or_make<'a, R>(
-        &'a self,
-        place: u32,
-        mut look: impl FnMut(&'a C) -> Option<R>,
-    ) -> R {
-        if !self.first.is_empty() {
-            for step in 0..PATH_CELLS {
-                if let Some(found) = look(&self.first[nth(place, self.first.len(), step)]) {
-                    return found;
-                }
-            }
-        }
-        self.find_or_make_in_larger(place, look)
-    }
-
-    fn find_or_make_in_larger<'a, R>(
-        &'a self,
-        place: u32,
-        mut look: impl FnMut(&'a C) -> Option<R>,
-    ) -> R {
-        let mut level = Level { begins_at: 0, cells: self.larger_cells };
-        loop {
-            for step in 0..PATH_CELLS {
-                let at = level.begins_at + nth(place, level.cells, step);
-                if let Some(found) = look(self.larger.get_or_grow(at)) {
                     return found;
                 }
             }
