@@ -160,10 +160,12 @@ impl Roster {
         if seats.len() < SHARDS {
             return seats.iter().map(|seat| self.member(*seat)).collect();
         }
-        seats.chunks(LOOKED_UP_AT_ONCE).flat_map(|seats| self.many(seats)).collect()
+        let mut members = Vec::with_capacity(seats.len());
+        seats.chunks(LOOKED_UP_AT_ONCE).for_each(|seats| self.many(seats, &mut members));
+        members
     }
 
-    fn many(&self, seats: &[Seat]) -> Vec<MemberId> {
+    fn many(&self, seats: &[Seat], members: &mut Vec<MemberId>) {
         let shards: Vec<_> = self.shards.iter().map(RwLock::read).collect();
         let place = |seat: &Seat| (&*shards[seat.index() % SHARDS], seat.index() / SHARDS);
         let names: Vec<(&str, Range<usize>)> = seats
@@ -179,7 +181,7 @@ impl Roster {
         let member = |(all, at): (&str, Range<usize>)| {
             all[at].parse().expect("the roster keeps checked names only")
         };
-        names.into_iter().map(member).collect()
+        members.extend(names.into_iter().map(member));
     }
 
     fn aliased(&self, name: &str) -> Option<Seat> {

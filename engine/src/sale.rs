@@ -225,6 +225,11 @@ impl Sale {
         self.queue.intake(&self.board)
     }
 
+    /// Makes ready for taking in the next orders, so many at most, at less cost than one by one.
+    pub fn bring_near(&self, intake: &Intake, most: u64) {
+        self.board.bring_near(self.queue.next(intake, most));
+    }
+
     /// Takes the order that has waited longest off the queue.
     pub fn take_in(&self, intake: &mut Intake) -> Option<(Queued, Order)> {
         let (queued, order) = self.queue.pop(&self.board, intake)?;

@@ -18,7 +18,7 @@ use crate::rules::order::Order;
 use crate::rules::time::Millis;
 use crate::sale::queue::Intake;
 use crate::sale::queued::Queued;
-use crate::store::{Batch, BrokenOff, ReservedOrder, Store, StoreError};
+use crate::store::{BrokenOff, Store, StoreError};
 use membership::MemberId;
 use membership::event::Tender;
 use membership::posting::Source;
@@ -43,7 +43,7 @@ pub struct Confirmer {
     pub(super) store: Store,
     pub(super) book: Arc<Book>,
     pub(super) clock: Clock,
-    intake: Intake,
+    pub(super) intake: Intake,
     pub(super) lanes: Lanes,
     /// Orders that wait for the book: it has not said yet whether it keeps what they are paid with.
     pub(super) parked: Vec<(Queued, Order)>,
@@ -323,52 +323,6 @@ impl Confirmer {
         tracing::error!(sale = %sale.terms().id, %error, "the sale is halted");
         self.open.set_trouble(Some(error));
         sale.stock().halt();
-    }
-
-    fn drain(&mut self) {
-        let sale = &self.open.sale;
-        while let Some((queued, order)) = sale.take_in(&mut self.intake) {
-            self.lanes.push(queued, order);
-        }
-        let units_max = sale.stock().level().total().0 as usize;
-        assert!(self.lanes.len() <= units_max, "each queued order holds a unit at least");
-    }
-
-    fn gather(&mut self) -> Option<Batch> {
-        let (now, sale) = (self.clock.now(), &self.open.sale);
-        let terms = sale.terms();
-        let next = || self.lanes.pop(now);
-        let most = self.store.selling.batch_orders_max();
-        let mut taken: Vec<_> = std::iter::from_fn(next).take(most).collect();
-        let room = (most - taken.len()).min(self.parked.len());
-        taken.extend(self.parked.drain(..room));
-        if taken.is_empty() {
-            return None;
-        }
-        let seats: Vec<_> = taken.iter().map(|(_, order)| order.seat).collect();
-        let (members, waitlist) = (self.roster.members(&seats), self.open.waitlist());
-        let reserved = |((queued, order), member): ((Queued, Order), MemberId)| ReservedOrder {
-            number: order.number,
-            member,
-            tier: order.tier,
-            units: order.units,
-            reserved_at: order.reserved_at,
-            money: match queued.is_mixed {
-                true => sale.money(&order),
-                false => terms.money(order.tier, order.units, order.reserved_at),
-            },
-            key: queued.key,
-            is_offer: waitlist.is_offer(order.seat, order.number),
-            refused: None,
-        };
-        let orders: Arc<[_]> = taken.into_iter().zip(members).map(reserved).collect();
-        Some(Batch {
-            sale: terms.id.clone(),
-            epoch: self.open.sale.epoch(),
-            at: now,
-            pay_by: self.open.pay_by(now),
-            orders,
-        })
     }
 }
 

@@ -5,6 +5,7 @@ mod changes;
 mod closing;
 mod confirmer;
 mod deadlines;
+mod gather;
 mod holds;
 pub mod lanes;
 mod offers;

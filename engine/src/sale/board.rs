@@ -16,6 +16,7 @@ use crate::sync::{AHEAD_CELLS, AtomicU64, Ordering};
 use membership::Tier;
 use std::convert::Infallible;
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 /// 32 bytes an order.
 #[derive(Debug, Default)]
@@ -113,19 +114,28 @@ impl Board {
         // A click seldom has to make the room that it writes to.
         self.slots.get_or_grow((index + AHEAD_CELLS).min(FIRST as usize));
         let slot = self.slots.get_or_grow(index);
-        let before = match self.newest.read(order.seat) {
-            0 => FIRST,
-            link => link,
-        };
-        let seat_and_link = u64::from(before) << 32 | u64::from(order.seat.number());
-        // Ordering: Relaxed, published by the write to `newest`.
-        slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
         let link = u32::try_from(index + 1).expect("`index` is below FIRST");
         // A thread that follows the chain to this slot sees where it goes on.
-        let Ok(_) = self.newest.change(order.seat, |_| Ok::<_, Infallible>(link));
+        let Ok(_) = self.newest.change(order.seat, |newest| {
+            let before = if newest == 0 { FIRST } else { newest };
+            let seat_and_link = u64::from(before) << 32 | u64::from(order.seat.number());
+            // Ordering: Relaxed, published by the write to `newest`.
+            slot.seat_and_link.store(seat_and_link, Ordering::Relaxed);
+            Ok::<_, Infallible>(link)
+        });
         // Ordering: Release, paired with the Acquire in `linked_orders_of`: the chains contain every
         // order below this index.
         self.linked_below.store(all_below - self.first_number, Ordering::Release);
+    }
+
+    /// Brings what [`Board::link`] needs of these orders near the processor: members come at random, and so the waits
+    /// for memory overlap.
+    pub(super) fn bring_near(&self, numbers: Range<u64>) {
+        let slots = numbers.filter_map(|number| self.slots.get(self.index(number)));
+        // Ordering: Relaxed, a guess: the slot may not be written yet.
+        let seats = slots.map(|slot| slot.seat_and_link.load(Ordering::Relaxed));
+        let newest = seats.map(|seat| self.newest.read(Seat::new((seat & 0xffff_ffff) as u32)));
+        std::hint::black_box(newest.fold(0, u32::wrapping_add));
     }
 
     /// A seat's linked orders, in no particular order, and the number from which on orders may not be

@@ -11,6 +11,7 @@ use crate::sale::board::Board;
 use crate::sale::click::Click;
 use crate::sale::queued::Queued;
 use crate::sync::{AtomicU64, CachePadded, Ordering};
+use std::ops::Range;
 
 /// First in, first out, without a lock.
 #[derive(Debug)]
@@ -73,6 +74,11 @@ impl OrderQueue {
     #[must_use]
     pub fn intake(&self, board: &Board) -> Intake {
         Intake { next: board.first_number(), passed_over: Vec::new() }
+    }
+
+    /// The numbers of the next orders to be taken in, so many at most.
+    pub(super) fn next(&self, intake: &Intake, most: u64) -> Range<u64> {
+        intake.next..self.next_number().min(intake.next + most)
     }
 
     /// The order that has waited longest, of those that are written.
