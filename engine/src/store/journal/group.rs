@@ -56,6 +56,16 @@ pub(super) struct Group<'l> {
     waiting: Vec<Waiting>,
 }
 
+/// What a group leaves behind.
+pub(super) struct Done {
+    /// The number of the next sale.
+    pub(super) next_sale: u32,
+    /// For the next group.
+    pub(super) bytes: Vec<u8>,
+    /// The sales that were in it.
+    pub(super) sales: Vec<Arc<Sale>>,
+}
+
 impl<'l> Group<'l> {
     /// A group whose block will have this number and begin there in its segment; `bytes` is reused.
     pub(super) fn new(
@@ -237,11 +247,12 @@ impl<'l> Group<'l> {
         has_sections
     }
 
-    /// The block is on disk: lets others see what it did, and tells those who wait. Returns the number
-    /// of the next sale, and the bytes for the next group.
-    pub(super) fn done(mut self) -> (u32, Vec<u8>) {
+    /// The block is on disk: lets others see what it did, and tells those who wait.
+    pub(super) fn done(mut self) -> Done {
+        let mut sales = Vec::new();
         for (_, Locked { sale, kept }) in std::mem::take(&mut self.locked) {
             *sale.epoch.lock() = kept.rows.counters.epoch;
+            sales.push(sale);
         }
         if !self.archived.is_empty() {
             let mut sales = self.live.sales.write();
@@ -296,7 +307,7 @@ impl<'l> Group<'l> {
                 Waiting::Posted(tell, made) => drop(tell.send(made)),
             }
         }
-        (self.next_sale, std::mem::take(&mut self.bytes))
+        Done { next_sale: self.next_sale, bytes: std::mem::take(&mut self.bytes), sales }
     }
 
     /// It is not known what of the block is on disk: nobody reads these rows any more.

@@ -8,7 +8,7 @@ use super::beside::Beside;
 use super::disk::Disk;
 use super::failure::failed;
 use super::fold::Folding;
-use super::group::Group;
+use super::group::{Done, Group};
 use super::live::Live;
 use super::log::Log;
 use super::recover::recover;
@@ -167,13 +167,13 @@ impl Writer {
         };
         match written {
             Ok(()) => {
-                (self.next_sale, self.bytes) = group.done();
+                self.go_on(group.done());
                 if forgets {
                     self.snapshotter.wanted = Some(place.0);
                 }
             }
             Err(_) if is_planted("told-before-written") => {
-                (self.next_sale, self.bytes) = group.done();
+                self.go_on(group.done());
             }
             Err(error) => {
                 let error = failed(error);
@@ -182,6 +182,17 @@ impl Writer {
                     self.close(&error);
                 }
                 group.failed(&error);
+            }
+        }
+    }
+
+    /// Goes on behind a group whose callers are told.
+    fn go_on(&mut self, done: Done) {
+        (self.next_sale, self.bytes) = (done.next_sale, done.bytes);
+        for sale in done.sales {
+            // Another look at the sale is no reason to keep all others waiting.
+            if let Some(mut kept) = sale.kept.try_write() {
+                kept.rows.make_room();
             }
         }
     }

@@ -120,12 +120,13 @@ impl Holders {
         let number = self.count;
         self.count = number.checked_add(1).expect("fewer than 2^32 orders");
         let hash = self.hasher.hash_one(member.as_str());
-        if (number as usize).is_multiple_of(PIECE) {
+        let piece = number as usize / PIECE;
+        if piece == self.rows.len() {
             // Most sales are small.
             let room = if number == 0 { 0 } else { PIECE };
             self.rows.push(Vec::with_capacity(room));
         }
-        self.rows.last_mut().expect("a piece").push(HolderRow { member, holder });
+        self.rows[piece].push(HolderRow { member, holder });
         self.enter(hash, number);
         number
     }
@@ -159,6 +160,14 @@ impl Holders {
         self.count as usize
     }
 
+    /// As [`Holders::reserve`], for their rows as well.
+    pub(in crate::store) fn make_room(&mut self, more: usize) {
+        self.reserve(more);
+        while !self.rows.is_empty() && self.rows.len() * PIECE < self.len() + more {
+            self.rows.push(Vec::with_capacity(PIECE));
+        }
+    }
+
     /// Makes room for so many more holders, so that at most two thirds of the slots are taken.
     pub(in crate::store) fn reserve(&mut self, more: usize) {
         let slots = ((self.len() + more) * 3 / 2 + 1).next_power_of_two();
@@ -185,6 +194,11 @@ mod tests {
         assert_eq!(holders.find("member-0000000"), None);
         for n in 0..5_000 {
             assert_eq!(holders.add(member(n), Holder::default()), n);
+            if n == 1_500 {
+                // Also where room is made for them long before.
+                holders.make_room(3_000);
+                assert_eq!((holders.rows.len(), holders.rows().len()), (5, 1_501));
+            }
         }
         let all: Vec<MemberId> = (0..6_000).map(member).collect();
         let found = holders.find_all(all.iter());

@@ -70,6 +70,8 @@ pub(super) struct SaleRows {
     pub(super) whys: HashMap<u64, Why>,
     pub(super) top_ups: BTreeMap<String, TopUp>,
     pub(super) waiting: BTreeMap<MemberId, Waiting>,
+    /// How many orders came together lately.
+    newest_batch: usize,
     /// A transaction found damage when it had changed some of these rows: they must not be used.
     pub(super) is_half_changed: bool,
 }
@@ -116,6 +118,7 @@ impl SaleRows {
             whys: HashMap::new(),
             top_ups: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            newest_batch: 0,
             is_half_changed: false,
         }
     }

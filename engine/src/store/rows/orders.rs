@@ -68,18 +68,33 @@ impl Orders {
         self.chunks.get_mut(chunk)?.as_mut()?[at].as_mut()
     }
 
+    /// Makes room for so many orders from a number on.
+    pub(in crate::store) fn make_room(&mut self, number: u64, orders: usize) {
+        let end = number.saturating_add(orders as u64).min(Self::NUMBER_MAX + 1);
+        for chunk in (number..end).step_by(CHUNK).chain((number < end).then_some(end - 1)) {
+            self.chunk(chunk);
+        }
+    }
+
     /// # Panics
     /// When the number is over [`Orders::NUMBER_MAX`].
     pub(in crate::store) fn put(&mut self, number: u64, row: OrderRow) {
         assert!(number <= Self::NUMBER_MAX, "order {number} is over any number");
-        let (chunk, at) = split(number).expect("a small number");
+        let (_, at) = split(number).expect("a small number");
+        let chunk = self.chunk(number);
+        let is_new = chunk[at].is_none();
+        chunk[at] = Some(row);
+        self.len += u64::from(is_new);
+    }
+
+    /// The chunk that a number is in, made if it is not there yet.
+    fn chunk(&mut self, number: u64) -> &mut [Option<OrderRow>; CHUNK] {
+        let (chunk, _) = split(number).expect("a small number");
         if chunk >= self.chunks.len() {
             self.chunks.resize_with(chunk + 1, || None);
         }
-        let chunk = self.chunks[chunk]
-            .get_or_insert_with(|| vec![None; CHUNK].try_into().expect("a chunk has as many"));
-        self.len += u64::from(chunk[at].is_none());
-        chunk[at] = Some(row);
+        self.chunks[chunk]
+            .get_or_insert_with(|| vec![None; CHUNK].try_into().expect("a chunk has as many"))
     }
 
     /// Every order with a number over `after`, by number.
@@ -130,6 +145,19 @@ mod tests {
         assert_eq!((after(70_000), after(u64::MAX)), (vec![], vec![]));
         assert_eq!(orders.get(1_024), Some(&row(7)));
         assert_eq!((orders.get(3), orders.get(u64::MAX)), (None, None));
+    }
+
+    #[test]
+    fn room_for_orders_is_made_once_and_shows_no_order() {
+        let mut orders = Orders::default();
+        orders.make_room(1_000, 0);
+        assert!(orders.chunks.is_empty());
+        orders.put(1_000, row(0));
+        orders.make_room(1_001, 2_000);
+        assert_eq!(orders.chunks.iter().flatten().count(), 3, "up to number 3,000");
+        assert_eq!((orders.len(), orders.get(3_000), orders.after(0).count()), (1, None, 1));
+        orders.put(3_000, row(0));
+        assert_eq!((orders.len(), orders.chunks.len()), (2, 3));
     }
 
     #[test]

@@ -28,8 +28,7 @@ impl SaleRows {
         if batch.pay_by.since(batch.at) > Self::PAY_WITHIN_MAX {
             return Err(damaged("no order may stay unpaid for so long"));
         }
-        let known = batch.orders.iter().map(|order| self.known(batch.epoch, order));
-        let mut known = known.collect::<Stored<Vec<_>>>()?.into_iter();
+        batch.orders.iter().try_for_each(|order| self.known(batch.epoch, order).map(drop))?;
         let mut section = Section::begin(block, Kind::Orders, self.number);
         section.push(&OrdersHead { epoch: batch.epoch, at: batch.at, pay_by: batch.pay_by });
         let mut verdicts = Vec::with_capacity(batch.orders.len());
@@ -37,8 +36,8 @@ impl SaleRows {
         self.is_half_changed = true;
         for orders in batch.orders.chunks(LOOKED_UP_AT_ONCE) {
             let holders = self.holders.find_all(orders.iter().map(|order| &order.member));
-            for ((order, known), holder) in orders.iter().zip(&mut known).zip(holders) {
-                verdicts.push(match known {
+            for (order, holder) in orders.iter().zip(holders) {
+                verdicts.push(match self.known(batch.epoch, order)? {
                     Some(verdict) => verdict,
                     None => {
                         let decided = self.decide(batch, order, holder, last, &mut section)?;
@@ -52,7 +51,16 @@ impl SaleRows {
         if is_new {
             section.finish(Some(&self.counters));
         }
+        self.newest_batch = batch.orders.len();
         Ok(verdicts)
+    }
+
+    /// Makes room for as many orders as the newest batch had, if there are units for them: the next transaction then need
+    /// not wait for memory that nobody has used yet.
+    pub(in crate::store) fn make_room(&mut self) {
+        let orders = self.newest_batch.min(self.counters.left.0 as usize);
+        self.orders.make_room(self.counters.next_number, orders);
+        self.holders.make_room(orders);
     }
 
     /// The verdict on an order that is not to be decided.
