@@ -192,8 +192,7 @@ impl OpenSale {
     /// Whether units that are taken may still come back: those of orders that are not paid.
     #[must_use]
     pub fn may_return(&self) -> bool {
-        let stored = self.sale.meter().stored();
-        let sold = [Status::Paid, Status::Returned].map(|status| stored.sum(status).units);
+        let sold = [Status::Paid, Status::Returned].map(|status| self.sale.meter().units(status));
         u64::from(self.sale.stock().level().taken().0) > sold.iter().sum()
     }
 

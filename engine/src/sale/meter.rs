@@ -129,6 +129,17 @@ impl Meter {
         Tallies(self.stored.each_ref().map(|tiers| PerTier(tiers.each_ref().map(Count::read))))
     }
 
+    /// Units of the orders that are in this state now.
+    ///
+    /// # Panics
+    /// For `Reserved`: such orders are not stored.
+    #[must_use]
+    pub fn units(&self, status: Status) -> u64 {
+        let tiers = &self.stored[Tallies::index(status)];
+        // Ordering: Relaxed, as in `add`.
+        tiers.iter().map(|count| count.units.load(Ordering::Relaxed)).sum()
+    }
+
     /// Refused clicks by tier, and of each by kind, in the order of [`Refusal::CODES`].
     #[must_use]
     pub fn refused(&self) -> PerTier<[u64; Refusal::KINDS]> {
