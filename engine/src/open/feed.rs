@@ -87,8 +87,12 @@ impl Feed {
         if waiting.is_empty() {
             return;
         }
-        for order in orders {
-            for told in waiting.remove(&order.number).into_iter().flatten() {
+        let taken = orders.iter().filter_map(|order| Some((order, waiting.remove(&order.number)?)));
+        let taken: Vec<_> = taken.collect();
+        // Who is told runs at once on another thread, and may come here to wait for the next order.
+        drop(waiting);
+        for (order, all) in taken {
+            for told in all {
                 // Err: the caller has given up waiting, so there is none left to tell.
                 told.send(*order).ok();
             }
