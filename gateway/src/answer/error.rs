@@ -2,7 +2,7 @@
 
 use super::problem::{Brief, FieldError, Kind, Problem};
 use super::view::Time;
-use super::words;
+use super::{fresh, words};
 use crate::ask::callers::Role;
 use crate::ask::rates::TooOften;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -220,7 +220,7 @@ impl ApiError {
         }
     }
 
-    fn problem(self, status: StatusCode, code: &'static str) -> Problem {
+    pub(super) fn problem(self, status: StatusCode, code: &'static str) -> Problem {
         let detail = match &self {
             // Only the log and the operator are told what is damaged; a member is not.
             Self::Store(StoreError::Damaged(_)) => Self::Internal.to_string(),
@@ -371,10 +371,12 @@ impl IntoResponse for ApiError {
         let (status, code, retry_after) = self.answer();
         debug_assert!(words::CODES.contains(&code) || Refusal::CODES.contains(&code), "{code}");
         let is_unauthenticated = matches!(self, Self::Unauthenticated(_));
-        let problem = self.problem(status, code);
-        // Room for most problems, so that they are not copied while they grow.
-        let mut body = Vec::with_capacity(256);
-        serde_json::to_writer(&mut body, &problem).expect("a problem is plain data");
+        let body = match self {
+            Self::Refused { refusal: Refusal::SoldOut { left }, may_return, .. } => {
+                fresh::sold_out(left, may_return)
+            }
+            other => serde_json::to_string(&other.problem(status, code)).expect("plain data"),
+        };
         let json = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, json)], body).into_response();
         if let Some(seconds) = retry_after {

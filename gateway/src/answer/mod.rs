@@ -5,6 +5,7 @@ pub(crate) mod csv;
 pub(crate) mod cursor;
 pub(crate) mod error;
 pub(crate) mod exposition;
+pub(crate) mod fresh;
 pub(crate) mod problem;
 pub(crate) mod problems;
 pub(crate) mod refusals;

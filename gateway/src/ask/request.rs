@@ -1,7 +1,8 @@
 //! Reading what clients send: bodies, conditions in headers, instants.
 
 use crate::answer::error::ApiError;
-use axum::body::Body;
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// A request's id: the client's, or one that is made here. It stands in the answer and in log lines.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The address that a request came from; those of the public listener do not carry it.
 #[derive(Debug, Clone, Copy)]
@@ -88,15 +91,33 @@ pub(crate) async fn bytes(body: Body) -> Result<Bytes, ApiError> {
 
 /// Reads a body of at most so many bytes in bounded time.
 pub(crate) async fn bytes_up_to(body: Body, most: usize) -> Result<Bytes, ApiError> {
-    let whole = Limited::new(body, most).collect();
+    let whole = whole(Limited::new(body, most));
     let Ok(body) = tokio::time::timeout(BODY_DEADLINE, whole).await else {
         return Err(ApiError::BodyTooSlow);
     };
     match body {
-        Ok(body) => Ok(body.to_bytes()),
+        Ok(body) => Ok(body),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge(most)),
         Err(error) => Err(ApiError::BadRequest(format!("the body broke off: {error}"))),
     }
+}
+
+/// A small body comes in one piece, which is taken as it is.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, BoxError> {
+    let mut pieces = Vec::new();
+    let mut last = Bytes::new();
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
+        if let Ok(piece) = frame?.into_data() {
+            pieces.extend_from_slice(&std::mem::replace(&mut last, piece));
+        }
+    }
+    if pieces.is_empty() {
+        return Ok(last);
+    }
+    pieces.extend_from_slice(&last);
+    Ok(pieces.into())
 }
 
 /// Reads a JSON body as [`json`] does, once its bytes have arrived.
@@ -223,7 +244,7 @@ impl<'de> Visitor<'de> for Written {
 
 /// Returns the `Idempotency-Key`, sent quoted or bare, without quotes: 1 to 255 visible characters.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = only(headers, "idempotency-key")? else { return Ok(None) };
+    let Some(value) = only(headers, &IDEMPOTENCY_KEY)? else { return Ok(None) };
     let key = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"').unwrap_or_default(),
         None => value,
@@ -249,7 +270,7 @@ pub(crate) fn digest(key: &str) -> IdempotencyKey {
 /// Returns the seconds, 1 to 10, that `Prefer: wait=N` (RFC 7240) lets the answer take. Other
 /// preferences are ignored. Any other wait is refused, so that the client learns of its mistake.
 pub(crate) fn wait(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    for value in headers.get_all("prefer") {
+    for value in headers.get_all(PREFER) {
         for preference in value.to_str().unwrap_or_default().split([',', ';']) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             if name.trim().eq_ignore_ascii_case("wait") {
@@ -263,7 +284,7 @@ pub(crate) fn wait(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     Ok(None)
 }
 
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let wrong = |what: &str| ApiError::BadRequest(format!("{name}: {what}"));

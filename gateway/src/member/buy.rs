@@ -2,6 +2,7 @@
 
 use super::click::{Clicks, NotAccepted, Wish};
 use crate::answer::error::ApiError;
+use crate::answer::fresh;
 use crate::answer::problems::{
     BadBody, BadHeaders, Busy, ClickRefused, TooMany, Unauthenticated, UnknownSale,
 };
@@ -13,10 +14,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine::fault::crash_point;
 use engine::rules::money::ForeignId;
-use engine::rules::order::Status;
+use engine::rules::order::{Order, Status};
 use engine::rules::units::Units;
 use engine::sale::Accepted;
 use engine::{Engine, OpenSale};
+use membership::MemberId;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,12 +77,37 @@ pub(crate) async fn buy(
         Some(seconds) => open.settled(number, Duration::from_secs(seconds)).await,
         None => open.sale.board().read(number),
     };
-    let view = match order {
-        Some(order) => OrderView::here(&open, &order, session.member),
-        None => repeated(clicks.engine(), &open, number).await?,
+    let said = match order {
+        Some(order) => Said::here(&open, &order, session.member),
+        None => Said::view(&repeated(clicks.engine(), &open, number).await?),
     };
     crash_point("answering");
-    Ok(answer(&view, wait_s))
+    Ok(answer(said, wait_s))
+}
+
+/// What is said of an order.
+struct Said {
+    status: Status,
+    /// Where it is found.
+    location: String,
+    json: Vec<u8>,
+}
+
+impl Said {
+    fn here(open: &OpenSale, order: &Order, member: MemberId) -> Self {
+        let Some(json) = fresh::order(open, order, &member) else {
+            return Self::view(&OrderView::here(open, order, member));
+        };
+        let (sale, epoch, number) = (&open.sale.terms().id, open.sale.epoch(), order.number);
+        let location = format!("/v1/orders/{sale}.{epoch}.{number}");
+        Self { status: order.status, location, json: json.into() }
+    }
+
+    fn view(view: &OrderView) -> Self {
+        let json = serde_json::to_vec(view).expect("an order is plain data");
+        let location = format!("/v1/orders/{}", view.order_id);
+        Self { status: view.status, location, json }
+    }
 }
 
 /// What a request asks for, from its headers and its body.
@@ -112,20 +139,17 @@ async fn repeated(engine: &Engine, open: &OpenSale, number: u64) -> Result<Order
     Ok(OrderView::found(engine, open, &found))
 }
 
-fn answer(view: &OrderView, wait_s: Option<u64>) -> Response {
+fn answer(said: Said, wait_s: Option<u64>) -> Response {
     let status = match wait_s {
-        Some(_) if matches!(view.status, Status::Confirmed | Status::Paid) => StatusCode::CREATED,
+        Some(_) if matches!(said.status, Status::Confirmed | Status::Paid) => StatusCode::CREATED,
         Some(_) | None => StatusCode::ACCEPTED,
     };
-    let location = HeaderValue::try_from(format!("/v1/orders/{}", view.order_id));
+    let location = HeaderValue::try_from(said.location);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (header::LOCATION, location.expect("order ids are plain ASCII")),
     ];
-    // Room for any order, so that it is not copied while it grows.
-    let mut body = Vec::with_capacity(640);
-    serde_json::to_writer(&mut body, view).expect("an order is plain data");
-    let mut response = (status, headers, body).into_response();
+    let mut response = (status, headers, said.json).into_response();
     if let Some(seconds) = wait_s {
         let applied = HeaderValue::try_from(format!("wait={seconds}"));
         let applied = applied.expect("a number is plain ASCII");
