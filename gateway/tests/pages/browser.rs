@@ -7,23 +7,32 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use membership::Tier;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
-/// The browser; its driver ends with it.
+/// The browser; it and its driver end with this.
 pub(crate) struct Browser {
     driver: Child,
+    port: u16,
     _profile: TempDir,
     client: Client,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver may have ended by itself.
-        self.driver.kill().ok();
+        // A driver that is killed leaves its browser behind; one that is told to end does not. It may have ended by
+        // itself.
+        if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
+            driver.set_read_timeout(Some(PATIENCE)).ok();
+            driver.write_all(b"GET /shutdown HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").ok();
+            driver.read(&mut [0; 1]).ok();
+        } else {
+            self.driver.kill().ok();
+        }
         self.driver.wait().ok();
     }
 }
@@ -92,7 +101,7 @@ impl Browser {
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let address = format!("http://127.0.0.1:{port}");
         let client = builder.capabilities(wanted).connect(&address);
-        Self { driver, _profile: profile, client: client.await.expect("a browser") }
+        Self { driver, port, _profile: profile, client: client.await.expect("a browser") }
     }
 
     /// Opens the desk and signs in with a key.
