@@ -89,7 +89,7 @@ impl Feed {
         }
         let taken = orders.iter().filter_map(|order| Some((order, waiting.remove(&order.number)?)));
         let taken: Vec<_> = taken.collect();
-        // Who is told runs at once on another thread, and may come here to wait for the next order.
+        // A caller that is told may run at once on another thread, and come here to wait for its next order.
         drop(waiting);
         for (order, all) in taken {
             for told in all {

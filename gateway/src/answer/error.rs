@@ -149,7 +149,7 @@ impl ApiError {
 
     /// Returns the status, the code, and how many seconds the client should wait before it tries
     /// again.
-    fn answer(&self) -> (StatusCode, &'static str, Option<u64>) {
+    pub(super) fn answer(&self) -> (StatusCode, &'static str, Option<u64>) {
         use StatusCode as S;
         match self {
             Self::BadRequest(_) => (S::BAD_REQUEST, "bad_request", None),

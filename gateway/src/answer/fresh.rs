@@ -1,4 +1,5 @@
-//! Fresh: the JSON of what nearly every click hears, written at once: an order that was just taken, or that all is sold.
+//! Fresh: the JSON of what nearly every click hears, written at once: an order that is reserved or confirmed, or that too
+//! few units are left.
 //!
 //! serde looks through each name and each text for characters that must be escaped, which costs more than to judge the
 //! click. None of these has any: ids, numbers, instants and words with a fixed set.
@@ -68,6 +69,7 @@ impl Json {
 
     /// A value without any character that must be escaped, and what stands before it.
     fn text(&mut self, before: &str, value: &str) {
+        debug_assert!(value.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\'), "{value:?}");
         self.0.push_str(before);
         self.0.push_str(value);
     }
@@ -92,15 +94,16 @@ mod tests {
     use super::*;
     use crate::answer::error::ApiError;
     use crate::answer::view::OrderView;
-    use axum::http::StatusCode;
     use engine::roster::Roster;
     use engine::rules::cents::Cents;
-    use engine::rules::member_terms::MemberTerms;
+    use engine::rules::member_terms::{CouponTerms, MemberTerms, Off};
+    use engine::rules::money::ForeignId;
     use engine::rules::refusal::Refusal;
     use engine::rules::terms::Terms;
     use engine::rules::time::Millis;
     use engine::rules::units::Units;
     use engine::rules::window::Windows;
+    use engine::sale::purse::{Purses, Told, Usable};
     use engine::sale::{Click, ORDERS_PER_MEMBER};
     use engine::store::{MemoryStore, Store};
     use membership::{PerTier, Tier};
@@ -109,18 +112,22 @@ mod tests {
 
     #[tokio::test]
     async fn an_order_is_written_as_its_view_is_and_an_unusual_one_is_left_to_it() {
+        let mut members = MemberTerms { points_share_max: 50, ..MemberTerms::default() };
+        members.discounts[Tier::Gold] = 10;
+        let coupon = CouponTerms { off: Off::Percent(5), least_order: Cents(1) };
+        members.coupons.insert("new".into(), coupon);
         let terms = Terms {
             id: "lamp".parse().unwrap(),
             title: "A lamp".into(),
             price: Cents(19_900),
             currency: "CNY".into(),
-            stock: Units(5),
+            stock: Units(9),
             windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis::MAX).unwrap(),
-            limits: PerTier([Units(2); 5]),
+            limits: PerTier([Units(9); 5]),
             pay_within_s: 900,
             adults_only: false,
             image_url: None,
-            members: MemberTerms::default(),
+            members,
         };
         let store: Store = MemoryStore::default().into();
         store.opening.create(&terms).await.unwrap();
@@ -130,30 +137,43 @@ mod tests {
             OpenSale::resume(opened, ORDERS_PER_MEMBER, &roster, Arc::default(), stopping).unwrap();
         let member: MemberId = "shop|ann.0=~+@:-_".parse().unwrap();
         let seat = roster.seat(member.as_str()).unwrap();
-        let click = Click { seat, tier: Tier::Gold, units: Units(2), key: None, is_minor: false };
-        let number = open.sale.buy(Millis(1_795_000_000_007), click).unwrap().number;
-        let said = || {
+        let said = |number| {
             let order = open.sale.board().read(number).unwrap();
             let view = OrderView::here(&open, &order, member.clone());
-            let fresh = super::order(&open, &order, &member);
-            (fresh, serde_json::to_string(&view).unwrap())
+            (super::order(&open, &order, &member), serde_json::to_string(&view).unwrap())
         };
-        let (fresh, view) = said();
+        for (tier, price) in [(Tier::Gold, "\"tier\""), (Tier::Regular, "\"list\"")] {
+            let click = Click { seat, tier, units: Units(2), key: None, is_minor: false };
+            let number = open.sale.buy(Millis(1_795_000_000_007), click).unwrap().number;
+            let (fresh, view) = said(number);
+            assert!(view.contains(price), "{view}");
+            assert_eq!(fresh.as_deref(), Some(&*view));
+            open.sale.settle(number, Status::Confirmed, Millis(1_795_000_000_019));
+            let (fresh, view) = said(number);
+            assert_eq!(fresh.as_deref(), Some(&*view));
+            open.sale.settle(number, Status::Paid, Millis(1_795_000_000_023));
+            assert_eq!(said(number).0, None);
+        }
+        let (purses, until, kind) = (Purses::default(), Millis::MAX, "new".to_owned());
+        let id: ForeignId = "c-1".parse().unwrap();
+        let coupons = vec![Usable { id: id.clone(), kind, until }];
+        purses.tell(seat, Told { balance: 5_000, coupons }, 0);
+        let (at, tier, units) = (Millis(1_795_000_000_031), Tier::Gold, Units(1));
+        let click = Click { seat, tier, units, key: None, is_minor: false };
+        let buy = |points, coupon| open.sale.buy_with(at, click, &purses, points, coupon);
+        let (fresh, view) = said(buy(500, None).unwrap().unwrap().number);
+        assert!(view.contains("\"points\":500"), "{view}");
         assert_eq!(fresh.as_deref(), Some(&*view));
-        open.sale.settle(number, Status::Confirmed, Millis(1_795_000_000_019));
-        let (fresh, view) = said();
-        assert_eq!(fresh.as_deref(), Some(&*view));
-        open.sale.settle(number, Status::Paid, Millis(1_795_000_000_023));
-        assert_eq!(said().0, None);
+        assert_eq!(said(buy(0, Some(id)).unwrap().unwrap().number).0, None);
     }
 
     #[test]
-    fn that_all_is_sold_is_written_as_its_problem_is() {
+    fn that_too_few_are_left_is_written_as_its_problem_is() {
         for (left, may_return) in [(0, true), (0, false), (17, true)] {
             let (refusal, tier) = (Refusal::SoldOut { left: Units(left) }, Tier::Gold);
             let error = ApiError::Refused { refusal, tier, now: Millis(1), may_return };
-            let problem =
-                serde_json::to_string(&error.problem(StatusCode::CONFLICT, "sold_out")).unwrap();
+            let (status, code, _) = error.answer();
+            let problem = serde_json::to_string(&error.problem(status, code)).unwrap();
             assert_eq!(sold_out(Units(left), may_return), problem);
         }
     }

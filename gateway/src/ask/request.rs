@@ -293,3 +293,24 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>
     }
     value.to_str().map(Some).map_err(|_| wrong("visible ASCII characters only"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream::iter;
+
+    #[tokio::test]
+    async fn a_body_is_the_same_in_however_many_pieces_it_comes() {
+        let bodies: [&[&'static str]; 5] =
+            [&["abc"], &["ab", "c"], &["a", "", "b", "c"], &["", "abc"], &["abc", ""]];
+        for pieces in bodies {
+            let body =
+                Body::from_stream(iter(pieces.iter().map(|piece| Ok::<_, BoxError>(*piece))));
+            assert_eq!(bytes_up_to(body, 3).await.unwrap(), "abc", "{pieces:?}");
+        }
+        assert_eq!(bytes_up_to(Body::from("abc"), 3).await.unwrap(), "abc");
+        assert_eq!(bytes_up_to(Body::empty(), 3).await.unwrap(), "");
+        let long = Body::from_stream(iter(["ab", "cd"].map(Ok::<_, BoxError>)));
+        assert!(matches!(bytes_up_to(long, 3).await, Err(ApiError::BodyTooLarge(3))));
+    }
+}

@@ -24,17 +24,19 @@ pub(crate) struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A driver that is killed leaves its browser behind; one that is told to end does not. It may have ended by
-        // itself.
-        if let Ok(mut driver) = TcpStream::connect(("127.0.0.1", self.port)) {
-            driver.set_read_timeout(Some(PATIENCE)).ok();
-            driver.write_all(b"GET /shutdown HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").ok();
-            driver.read(&mut [0; 1]).ok();
-        } else {
-            self.driver.kill().ok();
-        }
+        // A driver that is killed leaves its browser behind; one that is told to end answers when the browser has ended.
+        end(self.port).ok();
+        // The driver may have ended by itself.
+        self.driver.kill().ok();
         self.driver.wait().ok();
     }
+}
+
+fn end(port: u16) -> std::io::Result<()> {
+    let mut driver = TcpStream::connect(("127.0.0.1", port))?;
+    driver.set_read_timeout(Some(PATIENCE))?;
+    driver.write_all(b"GET /shutdown HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")?;
+    driver.read_exact(&mut [0; 1])
 }
 
 /// How the browser is set.

@@ -62,7 +62,7 @@ pub(super) struct Done {
     pub(super) next_sale: u32,
     /// For the next group.
     pub(super) bytes: Vec<u8>,
-    /// The sales that were in it.
+    /// The sales that were in it and go on.
     pub(super) sales: Vec<Arc<Sale>>,
 }
 
@@ -250,9 +250,11 @@ impl<'l> Group<'l> {
     /// The block is on disk: lets others see what it did, and tells those who wait.
     pub(super) fn done(mut self) -> Done {
         let mut sales = Vec::new();
-        for (_, Locked { sale, kept }) in std::mem::take(&mut self.locked) {
+        for (id, Locked { sale, kept }) in std::mem::take(&mut self.locked) {
             *sale.epoch.lock() = kept.rows.counters.epoch;
-            sales.push(sale);
+            if kept.trouble.is_none() && !self.archived.contains(&id) {
+                sales.push(sale);
+            }
         }
         if !self.archived.is_empty() {
             let mut sales = self.live.sales.write();

@@ -164,8 +164,18 @@ impl Holders {
     pub(in crate::store) fn make_room(&mut self, more: usize) {
         self.reserve(more);
         while !self.rows.is_empty() && self.rows.len() * PIECE < self.len() + more {
-            self.rows.push(Vec::with_capacity(PIECE));
+            // Written once, so that the memory is there and not only promised.
+            let member = "nobody".parse().expect("a member id");
+            let mut piece = vec![HolderRow { member, holder: Holder::default() }; PIECE];
+            piece.clear();
+            self.rows.push(piece);
         }
+    }
+
+    /// Holders for whose rows there is room.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.rows.len() * PIECE
     }
 
     /// Makes room for so many more holders, so that at most two thirds of the slots are taken.

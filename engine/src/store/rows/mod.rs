@@ -70,7 +70,7 @@ pub(super) struct SaleRows {
     pub(super) whys: HashMap<u64, Why>,
     pub(super) top_ups: BTreeMap<String, TopUp>,
     pub(super) waiting: BTreeMap<MemberId, Waiting>,
-    /// How many orders came together lately.
+    /// Orders of the newest batch.
     newest_batch: usize,
     /// A transaction found damage when it had changed some of these rows: they must not be used.
     pub(super) is_half_changed: bool,

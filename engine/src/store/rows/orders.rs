@@ -97,6 +97,12 @@ impl Orders {
             .get_or_insert_with(|| vec![None; CHUNK].try_into().expect("a chunk has as many"))
     }
 
+    /// Orders for which there is room, of those that are stored as well.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.chunks.iter().flatten().count() * CHUNK
+    }
+
     /// Every order with a number over `after`, by number.
     pub(in crate::store) fn after(&self, after: u64) -> impl Iterator<Item = (u64, &OrderRow)> {
         let from = after.saturating_add(1);

@@ -37,6 +37,8 @@ impl SaleRows {
         for orders in batch.orders.chunks(LOOKED_UP_AT_ONCE) {
             let holders = self.holders.find_all(orders.iter().map(|order| &order.member));
             for (order, holder) in orders.iter().zip(holders) {
+                // Asked once more: it costs less than to keep what was said above. What this batch adds is of this
+                // epoch, so no order is damage now that was none before.
                 verdicts.push(match self.known(batch.epoch, order)? {
                     Some(verdict) => verdict,
                     None => {
@@ -69,7 +71,7 @@ impl SaleRows {
         if number == 0 || number > Orders::NUMBER_MAX || units.0 > u32::from(u16::MAX) {
             return Err(damaged(format!("no sale has an order {number} of {units} units")));
         }
-        // Most numbers are higher than any stored one; no order with such a number can be stored.
+        // No order with a higher number than any that was stored can be stored.
         let known = match number < self.counters.next_number {
             true => self.orders.get(number),
             false => None,
@@ -231,5 +233,57 @@ impl SaleRows {
         section.push(&TopUpEntry { key, add, total });
         section.finish(Some(&self.counters));
         Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::cents::Cents;
+    use crate::rules::member_terms::MemberTerms;
+    use crate::rules::money::Money;
+    use crate::rules::window::Windows;
+    use membership::{PerTier, Tier};
+
+    #[test]
+    fn room_is_made_for_as_many_orders_as_came_together_and_for_no_more_than_there_are_units() {
+        let terms = Terms {
+            id: "lamp".parse().unwrap(),
+            title: "A lamp".into(),
+            price: Cents(100),
+            currency: "CNY".into(),
+            stock: Units(4_500),
+            windows: Windows::new(PerTier([Some(Millis(1)); 5]), Millis::MAX).unwrap(),
+            limits: PerTier([Units(1); 5]),
+            pay_within_s: 900,
+            adults_only: false,
+            image_url: None,
+            members: MemberTerms::default(),
+        };
+        let (mut rows, mut block) = (SaleRows::new(1, terms.clone()), Vec::new());
+        rows.open(Millis(1), &mut block);
+        let epoch = rows.counters.epoch;
+        let mut commit_2_000 = |rows: &mut SaleRows, first: u64| {
+            let reserved = |number: u64| ReservedOrder {
+                number,
+                member: format!("member-{number}").parse().unwrap(),
+                tier: Tier::Gold,
+                units: Units(1),
+                reserved_at: Millis(1),
+                money: Money::list(Cents(100), Units(1)),
+                key: None,
+                is_offer: false,
+                refused: None,
+            };
+            let orders = (first..first + 2_000).map(reserved).collect();
+            let (sale, at, pay_by) = (terms.id.clone(), Millis(2), Millis(3));
+            let batch = Batch { sale, epoch, at, pay_by, orders };
+            rows.commit(&batch, &mut block).unwrap();
+            rows.make_room();
+        };
+        commit_2_000(&mut rows, 1);
+        assert_eq!((rows.orders.room(), rows.holders.room()), (4_096, 4_096));
+        commit_2_000(&mut rows, 2_001);
+        assert_eq!((rows.orders.room(), rows.holders.room()), (5_120, 5_120), "500 are left");
     }
 }
