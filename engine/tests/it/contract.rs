@@ -64,7 +64,6 @@ contract!(
     each_opening_has_a_higher_epoch,
     an_epoch_is_not_given_out_again_after_a_restored_backup,
     an_order_is_decided_once,
-    an_order_that_stands_twice_in_a_batch_counts_once,
     a_repeated_batch_gets_the_stored_verdicts_and_their_time,
     the_limit_holds_over_all_orders_of_a_member,
     a_change_of_tier_does_not_undo_an_order,
@@ -133,15 +132,6 @@ async fn an_order_is_decided_once(store: &Store) {
     assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
     let record = store.reading.order(&id(), 1).await.unwrap().unwrap();
     assert_eq!((record.status, record.units, record.epoch), (Confirmed, Units(2), epoch));
-}
-
-async fn an_order_that_stands_twice_in_a_batch_counts_once(store: &Store) {
-    let epoch = opened(store, 10).await;
-    let orders = vec![reserved(1, "ann", Gold, 2), reserved(1, "ann", Gold, 2)];
-    let verdicts = store.selling.commit(&batch(epoch, orders)).await.unwrap();
-    assert_eq!(verdicts, [stored(Confirmed), stored(Confirmed)]);
-    assert_eq!(store.opening.open(&id()).await.unwrap().left, Units(8));
-    assert_eq!(store.reading.outbox_after(&id(), 0, 10).await.unwrap().len(), 1);
 }
 
 async fn a_repeated_batch_gets_the_stored_verdicts_and_their_time(store: &Store) {
